@@ -1,0 +1,39 @@
+# Every target works in a fresh clone: it brings in what it needs.
+.DEFAULT_GOAL := help
+.PHONY: help run test check format bench soak wheel clean
+
+export PORT HOST PYTHON
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## /\1|/p' Makefile | while IFS='|' read -r name what; do printf '  make %-8s %s\n' "$$name" "$$what"; done
+
+run: ## the site with demo data at http://127.0.0.1:8000 (PORT=, HOST=)
+	@exec scripts/run
+
+test: ## the whole gate: format, lint, types, front end, Python, browser (ARGS= goes to pytest)
+	@exec scripts/test all $(ARGS)
+
+check: ## the part of the gate that runs nothing: format, lint, types, migrations
+	@exec scripts/test check
+
+format: ## rewrite Python and TypeScript in the house style
+	@scripts/setup dev
+	@.venv/bin/ruff check --quiet --fix-only .
+	@.venv/bin/ruff format --quiet .
+	@node_modules/.bin/biome check --colors=off --write .
+
+bench: ## measure, beside peers in the same run
+	@scripts/setup dev
+	@exec .venv/bin/python -m benchmarks
+
+soak: ## the fault tests, for as long as SECONDS= says
+	@exec scripts/test soak
+
+wheel: ## the distribution, in dist/
+	@scripts/setup dev
+	@.venv/bin/python -m build --no-isolation
+
+clean: ## remove everything that was made here, but not the data in var/
+	@rm -rf .venv node_modules build dist htmlcov .mypy_cache .ruff_cache .pytest_cache .hypothesis src/clubhouse/ui/static/clubhouse/dist
+	@find . -name __pycache__ -prune -exec rm -rf {} +
+	@find src -name '*.mo' -delete
