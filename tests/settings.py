@@ -24,9 +24,10 @@ INSTALLED_APPS = [
     *(
         name
         for name in ("hotclub", "clubhouse.accounts", "clubhouse.ui", "clubhouse.chat")
-        if find_spec(f"{name}.apps")
+        if find_spec(f"{name}.models")
     ),
 ]
+AUTH_USER_MODEL = "accounts.User" if find_spec("clubhouse.accounts.models") else "auth.User"
 MIDDLEWARE = [
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
