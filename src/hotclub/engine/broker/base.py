@@ -1,0 +1,89 @@
+"""The broker port: the log of a channel and its fan-out to nodes."""
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from msgspec import Raw
+
+from hotclub.engine.model import EMPTY, ClientInfo, HistoryPage, Position, Publication
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retention:
+    """How much of a channel's log is kept: the newest `size` publications, each for `ttl` seconds.
+
+    `size` 0 is a channel without history.
+    """
+
+    size: int = 0
+    ttl: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """A publication on its way in: what `Broker.publish` appends. `data` is validated JSON text."""
+
+    data: Raw = EMPTY
+    info: ClientInfo | None = None
+    tags: dict[str, str] = field(default_factory=dict)
+    idempotency_key: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HistoryQuery:
+    """Which part of the log to read (protocol §2.6). `limit` 0 reads only the top, -1 everything kept."""
+
+    limit: int = 0
+    since: Position | None = None
+    reverse: bool = False
+
+
+class PublicationHandler(Protocol):
+    """What a broker calls for every publication of a channel that this node is subscribed to.
+
+    Called in the node's event loop, in the order of the log, never twice for one offset; it must not block or raise.
+    `epoch` is "" for a channel without history.
+    """
+
+    def __call__(self, channel: str, publication: Publication, epoch: str) -> None: ...
+
+
+class Broker(Protocol):
+    """Stores and fans out publications. All methods belong to the node's event loop.
+
+    Ordering: publications of a channel reach the handler in the order of their offsets. `publish` is one atomic append
+    and fan-out; recovery is only as right as this order. A cancelled `publish` may or may not have been stored: the
+    caller repeats it with the same idempotency key.
+    """
+
+    async def publish(self, channel: str, message: Message, retention: Retention) -> Position:
+        """Append and fan out, and return where the publication stands (offset 0 without history).
+
+        A repeated idempotency key returns the position of the first and stores nothing.
+
+        Raises:
+            IdempotencyConflict: the key was used for another payload.
+        """
+        ...
+
+    async def subscribe(self, channel: str) -> None:
+        """Begin to hand this channel's publications to the handler. On return none published later is missed."""
+        ...
+
+    async def unsubscribe(self, channel: str) -> None:
+        """Stop handing over. Idempotent."""
+        ...
+
+    async def history(self, channel: str, query: HistoryQuery, retention: Retention) -> HistoryPage:
+        """Read the log; a channel with no log yet gets one (new epoch, offset 0).
+
+        Forward reads start at the oldest kept publication after `query.since`.
+
+        Raises:
+            UnrecoverablePosition: `query.since` names another epoch.
+        """
+        ...
+
+    async def remove_history(self, channel: str) -> None:
+        """Forget the kept publications; the position stays."""
+        ...

@@ -1,0 +1,131 @@
+"""The broker of a single process: a ring of publications per channel.
+
+A channel's epoch is random and lasts as long as its log is remembered, so a position from before a restart is never
+mistaken for one of this process.
+"""
+
+import secrets
+from collections import deque
+from collections.abc import Callable, Iterator
+from itertools import islice
+from time import monotonic, time
+from typing import Final
+
+from msgspec import Raw, structs
+
+from hotclub.engine.broker.base import HistoryQuery, Message, PublicationHandler, Retention
+from hotclub.engine.errors import IdempotencyConflict, UnrecoverablePosition
+from hotclub.engine.leases import Leases
+from hotclub.engine.model import HistoryPage, Position, Publication
+
+IDEMPOTENCY_TTL: Final = 300.0
+META_TTL: Final = 30 * 24 * 3600.0
+"""How long the position of a channel outlives its last use, in seconds."""
+
+
+class _Log:
+    """One channel: the kept publications with their deadlines, oldest first."""
+
+    __slots__ = ("entries", "epoch", "top", "used")
+
+    def __init__(self, now: float) -> None:
+        self.epoch = secrets.token_urlsafe(6)
+        self.top = 0
+        self.entries: deque[tuple[float, Publication]] = deque()
+        self.used = now
+
+    def expire(self, now: float, size: int) -> None:
+        entries = self.entries
+        while entries and (entries[0][0] <= now or len(entries) > size):
+            entries.popleft()
+
+
+class MemoryBroker:
+    """The `Broker` of a node that stands alone."""
+
+    def __init__(self, handler: PublicationHandler, *, clock: Callable[[], float] = monotonic) -> None:
+        self._handler = handler
+        self._clock = clock
+        self._logs: dict[str, _Log] = {}
+        self._answers: Leases[tuple[str, str], tuple[Position, Raw]] = Leases(IDEMPOTENCY_TTL)
+        self._subscribed: set[str] = set()
+
+    async def publish(self, channel: str, message: Message, retention: Retention) -> Position:
+        now = self._clock()
+        first = self._first_answer(channel, message, now)
+        if first is not None:
+            return first
+        position, publication = self._append(channel, message, retention, now)
+        if message.idempotency_key:
+            self._answers.touch((channel, message.idempotency_key), (position, message.data), now)
+        if channel in self._subscribed:
+            self._handler(channel, publication, position.epoch)
+        return position
+
+    def _first_answer(self, channel: str, message: Message, now: float) -> Position | None:
+        if not message.idempotency_key:
+            return None
+        self._answers.expire(now)
+        first = self._answers.get((channel, message.idempotency_key))
+        if first is None:
+            return None
+        position, data = first
+        if data != message.data:
+            raise IdempotencyConflict(channel, message.idempotency_key)
+        return position
+
+    def _append(self, channel: str, message: Message, retention: Retention, now: float) -> tuple[Position, Publication]:
+        publication = Publication(data=message.data, info=message.info, tags=message.tags, time=int(time() * 1000))
+        if retention.size <= 0:
+            return Position("", 0), publication
+        log = self._log(channel, now)
+        log.top += 1
+        publication = structs.replace(publication, offset=log.top)
+        log.entries.append((now + retention.ttl, publication))
+        log.expire(now, retention.size)
+        return Position(log.epoch, log.top), publication
+
+    async def subscribe(self, channel: str) -> None:
+        self._subscribed.add(channel)
+
+    async def unsubscribe(self, channel: str) -> None:
+        self._subscribed.discard(channel)
+
+    async def history(self, channel: str, query: HistoryQuery, retention: Retention) -> HistoryPage:
+        now = self._clock()
+        log = self._log(channel, now)
+        log.expire(now, retention.size)
+        since = query.since
+        if since is not None and since.epoch and since.epoch != log.epoch:
+            raise UnrecoverablePosition(since.epoch, log.epoch)
+        found = _select(log, query)
+        page = tuple(found if query.limit < 0 else islice(found, query.limit))
+        return HistoryPage(page, Position(log.epoch, log.top))
+
+    async def remove_history(self, channel: str) -> None:
+        if channel in self._logs:
+            self._logs[channel].entries.clear()
+
+    def sweep(self) -> None:
+        """Give back the memory of what has expired; to be called now and then."""
+        now = self._clock()
+        self._answers.expire(now)
+        for channel, log in list(self._logs.items()):
+            log.expire(now, len(log.entries))
+            if not log.entries and log.used + META_TTL <= now and channel not in self._subscribed:
+                del self._logs[channel]
+
+    def _log(self, channel: str, now: float) -> _Log:
+        log = self._logs.get(channel)
+        if log is None:
+            log = self._logs[channel] = _Log(now)
+        log.used = now
+        return log
+
+
+def _select(log: _Log, query: HistoryQuery) -> Iterator[Publication]:
+    offset = None if query.since is None else query.since.offset
+    entries = reversed(log.entries) if query.reverse else iter(log.entries)
+    for _, publication in entries:
+        if offset is None or (publication.offset < offset if query.reverse else publication.offset > offset):
+            yield publication

@@ -1,0 +1,126 @@
+"""The inbound half of a connection: frames in, commands one after the other, failures turned into answers.
+
+Reading never waits for a handler: a pong is seen at once, and a flood is met before it is queued. The commands of one
+connection run in order, in a task that lives only while there are any; a slow one holds up its own connection alone.
+"""
+
+import asyncio
+from collections import deque
+
+from hotclub.engine.errors import (
+    CommandError,
+    Disconnect,
+    IdempotencyConflict,
+    UnrecoverablePosition,
+    command_error,
+    disconnect,
+)
+from hotclub.engine.handlers import HANDLERS
+from hotclub.engine.limits import TokenBucket
+from hotclub.engine.observe import logger
+from hotclub.engine.protocol.connection import Event, State
+from hotclub.engine.protocol.messages import (
+    Command,
+    ConnectCommand,
+    ErrorResult,
+    Reply,
+    Request,
+    SendCommand,
+    request_of,
+)
+from hotclub.engine.session import Session
+
+
+class Dispatcher:
+    """Feeds one session with the frames of its transport."""
+
+    __slots__ = ("_bucket", "_codec", "_limits", "_queue", "_rejected", "_session", "_worker")
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._codec = session.codec
+        self._limits = session.exchange.limits
+        self._queue: deque[tuple[int, Request]] = deque()
+        self._worker: asyncio.Task[None] | None = None
+        self._bucket = TokenBucket(self._limits.commands_rate, self._limits.commands_burst, session.clock())
+        self._rejected = 0
+
+    def receive(self, frame: bytes) -> None:
+        """Take a frame as it came; what is wrong with it ends the connection."""
+        try:
+            for command in self._codec.decode(frame, self._limits):
+                if self._session.closed:
+                    return
+                self._accept(command)
+        except Disconnect as reason:
+            self._session.close(reason)
+            return
+        if self._queue and self._worker is None:
+            self._worker = asyncio.get_running_loop().create_task(self._work())
+
+    def _accept(self, command: Command) -> None:
+        request = request_of(command)
+        if request is None:
+            if command.id:
+                raise disconnect(3501)
+            self._session.pulse.pong(self._session)
+            return
+        if not command.id and not isinstance(request, SendCommand):
+            raise disconnect(3501)
+        if self._session.state is State.NEW and not self._queue and not isinstance(request, ConnectCommand):
+            raise disconnect(3501)
+        if not self._bucket.take(self._session.clock()):
+            self._reject(command.id)
+            return
+        self._rejected = 0
+        if len(self._queue) >= self._limits.pending_commands:
+            raise disconnect(3013)
+        self._queue.append((command.id, request))
+
+    def _reject(self, command: int) -> None:
+        self._rejected += 1
+        if self._rejected > self._limits.rejected_commands or self._session.state is not State.CONNECTED:
+            raise disconnect(3013)
+        self._fail(command, command_error(111))
+
+    async def _work(self) -> None:
+        try:
+            while self._queue and not self._session.closed:
+                await self._handle(*self._queue.popleft())
+        finally:
+            self._worker = None
+
+    async def _handle(self, command: int, request: Request) -> None:
+        session = self._session
+        session.exchange.counters.commands += 1
+        try:
+            if not isinstance(request, ConnectCommand):
+                session.advance(Event.COMMAND)
+            await HANDLERS[type(request)](session, command, request)
+        except Disconnect as reason:
+            session.close(reason)
+        except CommandError as error:
+            self._fail(command, error)
+        except UnrecoverablePosition:
+            self._fail(command, command_error(112))
+        except IdempotencyConflict as conflict:
+            self._fail(command, command_error(107, str(conflict)))
+        except Exception:  # noqa: BLE001 - a hook may raise anything; it costs its own command only
+            logger.exception("The command %s failed", type(request).__name__)
+            if session.state is State.CONNECTING:
+                session.close(disconnect(3004))
+            else:
+                self._fail(command, command_error(100))
+
+    def _fail(self, command: int, error: CommandError) -> None:
+        self._session.exchange.counters.refused[error.code] += 1
+        if command and not self._session.closed:
+            self._session.reply(Reply(command, error=ErrorResult(error.code, error.message, error.temporary)))
+
+    async def stop(self) -> None:
+        """End the work on this connection: a handler under way is cancelled and has undone its part on return."""
+        self._queue.clear()
+        worker = self._worker
+        if worker is not None:
+            worker.cancel()
+            await asyncio.wait((worker,))

@@ -1,0 +1,161 @@
+"""Channels by name: the one place that joins the application's options, the brokers, presence and the hub.
+
+Both the commands of clients and the calls of the server come through here.
+"""
+
+import asyncio
+import re
+from collections.abc import Coroutine, Mapping
+from typing import Any, Final
+
+from hotclub.engine.application import Application, ChannelSpec
+from hotclub.engine.broker.base import Broker, HistoryQuery, Message
+from hotclub.engine.errors import command_error
+from hotclub.engine.hub import Hub
+from hotclub.engine.limits import Limits
+from hotclub.engine.model import ClientInfo, HistoryPage, Position, PresenceStats
+from hotclub.engine.observe import Counters, logger
+from hotclub.engine.presence.base import Presence
+from hotclub.engine.protocol.messages import Membership, Push
+
+_NAME: Final = re.compile(r"[A-Za-z0-9_.:#-]+", re.ASCII)
+
+
+class Exchange:
+    """What a node can do with a channel."""
+
+    def __init__(
+        self,
+        application: Application,
+        hub: Hub,
+        limits: Limits,
+        counters: Counters,
+        *,
+        broker: Broker,
+        durable: Broker | None,
+        presence: Presence,
+    ) -> None:
+        self.application = application
+        self.hub = hub
+        self.limits = limits
+        self.counters = counters
+        self.broker = broker
+        self.durable = durable
+        self.presence = presence
+        self._linked: set[str] = set()
+        self._linking: dict[str, asyncio.Lock] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def spec(self, channel: str) -> ChannelSpec:
+        """The options of a channel.
+
+        Raises:
+            CommandError: 107 for a name outside the grammar (ASCII letters, digits and `_.:#-`, at most
+                `limits.channel_bytes`), 102 for one that the application does not know.
+        """
+        if len(channel) > self.limits.channel_bytes or not _NAME.fullmatch(channel):
+            raise command_error(107, "channel name is not valid")
+        spec = self.application.channel(channel)
+        if spec is None:
+            raise command_error(102)
+        return spec
+
+    def _broker(self, spec: ChannelSpec) -> Broker:
+        if not spec.durable:
+            return self.broker
+        if self.durable is None:
+            raise command_error(108, "this node has no durable broker")
+        return self.durable
+
+    async def publish(self, channel: str, message: Message) -> Position:
+        """Append to the channel's log and fan out; offset 0 for a channel without history.
+
+        Raises:
+            CommandError: 102 or 107, see `spec`.
+            IdempotencyConflict: the key was used for another payload.
+        """
+        spec = self.spec(channel)
+        return await self._broker(spec).publish(channel, message, spec.retention)
+
+    async def history(self, channel: str, query: HistoryQuery) -> HistoryPage:
+        """Read a channel's log.
+
+        Raises:
+            CommandError: 102 or 107, see `spec`; 108 for a channel without history.
+            UnrecoverablePosition: `query.since` names another epoch.
+        """
+        spec = self.spec(channel)
+        if spec.retention.size <= 0:
+            raise command_error(108)
+        return await self._broker(spec).history(channel, query, spec.retention)
+
+    async def members(self, channel: str) -> Mapping[str, ClientInfo]:
+        """Who is in the channel, by client id. Raises CommandError 102, 107, or 108 without presence."""
+        self._require_presence(channel)
+        return await self.presence.members(channel)
+
+    async def presence_stats(self, channel: str) -> PresenceStats:
+        """How many are in the channel. Raises as `members` does."""
+        self._require_presence(channel)
+        return await self.presence.stats(channel)
+
+    def _require_presence(self, channel: str) -> None:
+        if not self.spec(channel).presence:
+            raise command_error(108)
+
+    async def appear(self, channel: str, info: ClientInfo) -> None:
+        """Enter a channel with presence, and tell its members."""
+        await self.presence.touch(channel, info)
+        self.hub.announce(Push(channel, join=Membership(info)))
+
+    async def disappear(self, channel: str, info: ClientInfo) -> None:
+        """Undo `appear`."""
+        await self.presence.drop(channel, info.client)
+        self.hub.announce(Push(channel, leave=Membership(info)))
+
+    async def link(self, channel: str, spec: ChannelSpec) -> None:
+        """Make the broker's subscription follow the hub: there while the channel has a subscriber here.
+
+        To be awaited after every `hub.join` and `hub.leave`. The hub may change while the broker answers, hence the
+        loop; the lock keeps two of them from crossing.
+        """
+        lock = self._linking.setdefault(channel, asyncio.Lock())
+        async with lock:
+            while (wanted := self.hub.num_subscribers(channel) > 0) != (channel in self._linked):
+                if wanted:
+                    await self._broker(spec).subscribe(channel)
+                    self._linked.add(channel)
+                else:
+                    # Out of the set first: a subscriber that comes meanwhile must wait for a new subscription.
+                    self._linked.discard(channel)
+                    await self._broker(spec).unsubscribe(channel)
+        if not lock.locked() and channel not in self._linked:
+            self._linking.pop(channel, None)
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run clean-up on its own; a failure is logged."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._finished)
+
+    def _finished(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            logger.error("Clean-up failed", exc_info=task.exception())
+
+    async def settle(self) -> None:
+        """Wait for all clean-up begun so far."""
+        while self._tasks:
+            await asyncio.wait(set(self._tasks))
+
+    async def check_positions(self) -> None:
+        """Compare every positioned subscriber here with the top of its log, and tell who has missed something."""
+        for channel in self.hub.channels():
+            try:
+                spec = self.spec(channel)
+                if spec.positioned:
+                    broker = self._broker(spec)
+                    page = await broker.history(channel, HistoryQuery(), spec.retention)
+                    self.hub.check_top(channel, page.top)
+            except Exception:  # noqa: BLE001 - one channel's store being down must not end the check of the others
+                logger.warning("Position check failed for a channel; it is tried again", exc_info=True)

@@ -1,0 +1,202 @@
+"""The sessions of this node, who is subscribed to what, and the fan-out.
+
+Rules of this file: nothing here awaits, so no check is parted from the write it guards; a message is encoded once per
+encoder however many receive it; and one reader's trouble is settled after the loop over all readers, never inside it.
+"""
+
+from collections.abc import Iterable
+from typing import Protocol
+
+from hotclub.engine.bus import Target
+from hotclub.engine.errors import Disconnect, Unsubscribed
+from hotclub.engine.model import Position, Publication
+from hotclub.engine.observe import Counters
+from hotclub.engine.protocol.base import Encoder
+from hotclub.engine.protocol.messages import Push
+from hotclub.engine.recovery import Verdict
+from hotclub.engine.subscriber import Subscriber
+
+
+class Peer(Protocol):
+    """What the hub knows of a session."""
+
+    id: str
+
+    @property
+    def user_id(self) -> str: ...
+
+    @property
+    def login(self) -> str:
+        """The application's `session_id`: the login this connection belongs to."""
+        ...
+
+    @property
+    def subscribers(self) -> dict[str, Subscriber]: ...
+
+    def close(self, reason: Disconnect) -> None: ...
+
+    def expel(self, channel: str, reason: Unsubscribed) -> None: ...
+
+
+class Hub:
+    """Registry and fan-out of one node."""
+
+    def __init__(self, counters: Counters, ephemeral_bytes: int) -> None:
+        """`ephemeral_bytes` is the backlog above which publications without history are dropped for a reader."""
+        self._counters = counters
+        self._ephemeral_bytes = ephemeral_bytes
+        self._peers: dict[str, Peer] = {}
+        self._users: dict[str, set[str]] = {}
+        self._channels: dict[str, dict[str, Subscriber]] = {}
+
+    @property
+    def num_clients(self) -> int:
+        return len(self._peers)
+
+    @property
+    def num_users(self) -> int:
+        return len(self._users)
+
+    @property
+    def num_channels(self) -> int:
+        return len(self._channels)
+
+    @property
+    def num_subscriptions(self) -> int:
+        return sum(map(len, self._channels.values()))
+
+    def add(self, peer: Peer) -> None:
+        """Register a connected session."""
+        self._peers[peer.id] = peer
+        self._users.setdefault(peer.user_id, set()).add(peer.id)
+
+    def remove(self, peer: Peer) -> None:
+        """Forget a session with all its subscriptions: nothing reaches it from here on. Idempotent."""
+        for subscriber in peer.subscribers.values():
+            self.leave(subscriber)
+        if self._peers.pop(peer.id, None) is None:
+            return
+        connections = self._users[peer.user_id]
+        connections.discard(peer.id)
+        if not connections:
+            del self._users[peer.user_id]
+
+    def join(self, subscriber: Subscriber) -> None:
+        """Let a channel's messages reach this subscriber, into its buffer at first."""
+        self._channels.setdefault(subscriber.channel, {})[subscriber.session_id] = subscriber
+
+    def leave(self, subscriber: Subscriber) -> None:
+        """Undo `join`. Idempotent; another subscription of the same session to the channel is left alone."""
+        members = self._channels.get(subscriber.channel)
+        if members is None or members.get(subscriber.session_id) is not subscriber:
+            return
+        del members[subscriber.session_id]
+        if not members:
+            del self._channels[subscriber.channel]
+
+    def num_subscribers(self, channel: str) -> int:
+        return len(self._channels.get(channel, ()))
+
+    def channels(self) -> list[str]:
+        """Every channel with a subscriber here."""
+        return list(self._channels)
+
+    def peers(self) -> list[Peer]:
+        """Every registered session."""
+        return list(self._peers.values())
+
+    def members(self, channel: str) -> list[Subscriber]:
+        """The channel's subscribers here."""
+        return list(self._channels.get(channel, {}).values())
+
+    def find(self, target: Target) -> list[Peer]:
+        """The sessions that a control operation addresses."""
+        return [peer for peer in self._candidates(target) if _matches(peer, target)]
+
+    def _candidates(self, target: Target) -> Iterable[Peer]:
+        if target.client_id is not None:
+            ids: Iterable[str] = (target.client_id,)
+        elif target.user_id is not None:
+            ids = tuple(self._users.get(target.user_id, ()))
+        else:
+            ids = tuple(self._peers)
+        return (self._peers[key] for key in ids if key in self._peers)
+
+    def deliver(self, channel: str, publication: Publication, epoch: str) -> None:
+        """Fan a publication out to every subscriber of the channel; the brokers' `PublicationHandler`."""
+        members = self._channels.get(channel)
+        if not members:
+            return
+        self._counters.publications += 1
+        frames: dict[Encoder, bytes] = {}
+        behind: list[Subscriber] = []
+        offset, sent = publication.offset, 0
+        for subscriber in list(members.values()):
+            # The common case, in line: a live reader whose next offset this is.
+            if subscriber.buffer is None and subscriber.epoch == epoch and subscriber.offset + 1 == offset:
+                subscriber.offset = offset
+            elif not self._admits(subscriber, publication, epoch, behind):
+                continue
+            frame = frames.get(subscriber.encoder)
+            if frame is None:
+                encoder = subscriber.encoder
+                frame = frames[encoder] = encoder.frame(encoder.codec.encode_publication(channel, publication))
+            subscriber.outbox.push(frame)
+            sent += 1
+        self._counters.deliveries += sent
+        self._report_gaps(behind)
+
+    def deliver_to(self, subscriber: Subscriber, publication: Publication, epoch: str) -> None:
+        """Send one subscriber what waited for it."""
+        behind: list[Subscriber] = []
+        if self._admits(subscriber, publication, epoch, behind):
+            encoder = subscriber.encoder
+            subscriber.outbox.push(encoder.frame(encoder.codec.encode_publication(subscriber.channel, publication)))
+            self._counters.deliveries += 1
+        self._report_gaps(behind)
+
+    def _admits(self, subscriber: Subscriber, publication: Publication, epoch: str, behind: list[Subscriber]) -> bool:
+        verdict = subscriber.check(epoch, publication, self._ephemeral_bytes)
+        if verdict is Verdict.DROP:
+            self._counters.dropped += 1
+        elif verdict is Verdict.GAP:
+            behind.append(subscriber)
+        return verdict is Verdict.SEND
+
+    def announce(self, push: Push) -> None:
+        """Fan a join or a leave out to the channel's subscribers."""
+        frames: dict[Encoder, bytes] = {}
+        for subscriber in list(self._channels.get(push.channel, {}).values()):
+            if subscriber.buffer is not None:
+                continue
+            encoder = subscriber.encoder
+            if encoder not in frames:
+                frames[encoder] = encoder.frame(encoder.codec.encode_push(push))
+            subscriber.outbox.push(frames[encoder])
+
+    def check_top(self, channel: str, top: Position) -> None:
+        """Hold every positioned subscriber against the top of the log: who is behind has missed something.
+
+        The caller has read `top` before; so a subscriber may be ahead, but never behind without a loss.
+        """
+        self._report_gaps([member for member in self._channels.get(channel, {}).values() if member.is_behind(top)])
+
+    def _report_gaps(self, behind: Iterable[Subscriber]) -> None:
+        """Tell subscribers that have missed something to recover (protocol §3.3)."""
+        from_server, by_client = Disconnect(3010, "insufficient state"), Unsubscribed(2500, "insufficient state")
+        for subscriber in behind:
+            peer = self._peers.get(subscriber.session_id)
+            if peer is None:
+                continue
+            if subscriber.server_side:
+                peer.close(from_server)
+            else:
+                peer.expel(subscriber.channel, by_client)
+
+
+def _matches(peer: Peer, target: Target) -> bool:
+    return (
+        target.user_id in (None, peer.user_id)
+        and target.session_id in (None, peer.login)
+        and target.client_id in (None, peer.id)
+    )

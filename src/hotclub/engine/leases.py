@@ -1,0 +1,50 @@
+"""Leases: entries that are gone unless renewed. Pure: the caller brings the time (seconds, monotonic)."""
+
+from collections.abc import Iterator
+from typing import Generic, TypeVar
+
+Key = TypeVar("Key")
+Value = TypeVar("Value")
+
+
+class Leases(Generic[Key, Value]):
+    """A mapping whose entries expire `ttl` seconds after they were last touched."""
+
+    __slots__ = ("_entries", "_ttl")
+
+    def __init__(self, ttl: float) -> None:
+        self._ttl = ttl
+        # Renewal moves an entry to the end, so the oldest lease always stands first.
+        self._entries: dict[Key, tuple[float, Value]] = {}
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def touch(self, key: Key, value: Value, now: float) -> None:
+        """Add an entry, or renew its lease and replace its value."""
+        self._entries.pop(key, None)
+        self._entries[key] = (now + self._ttl, value)
+
+    def get(self, key: Key) -> Value | None:
+        """The value of an entry, or None. Call `expire` first where the time matters."""
+        entry = self._entries.get(key)
+        return None if entry is None else entry[1]
+
+    def drop(self, key: Key) -> bool:
+        """Remove an entry; False when there was none."""
+        return self._entries.pop(key, None) is not None
+
+    def expire(self, now: float) -> None:
+        """Remove every entry whose lease has run out."""
+        for key in list(self._expired(now)):
+            del self._entries[key]
+
+    def _expired(self, now: float) -> Iterator[Key]:
+        for key, (until, _) in self._entries.items():
+            if until > now:
+                return
+            yield key
+
+    def items(self) -> Iterator[tuple[Key, Value]]:
+        """The entries, by age of their lease. Call `expire` first where the time matters."""
+        return ((key, value) for key, (_, value) in self._entries.items())

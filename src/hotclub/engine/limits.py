@@ -1,0 +1,64 @@
+"""Every bound of the engine in one frozen object, and the token bucket that enforces rates."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """Bounds that hold before anything is buffered. Sizes are bytes, times are seconds, rates are per second."""
+
+    message_bytes: int = 65_536
+    """Largest message a client may send; a longer one closes the connection with 1009."""
+    fragments: int = 64
+    """Most frames that one WebSocket message may be cut into."""
+    depth: int = 16
+    """Deepest nesting of arrays and objects in a payload."""
+    channel_bytes: int = 255
+    channels_per_connection: int = 128
+    commands_per_frame: int = 256
+    """More than the channels of a connection: an SDK sends connect and every subscribe in one frame."""
+    commands_rate: float = 200.0
+    commands_burst: int = 600
+    rejected_commands: int = 100
+    """Commands answered with 111 in a row before the connection is closed with 3013."""
+    pending_commands: int = 1_000
+    connect_timeout: float = 10.0
+    """Time to a finished connect command, after which the connection is closed as stale (3502)."""
+    close_timeout: float = 5.0
+    """How long a peer may take to answer a close frame before the socket is reset."""
+    unauthenticated_connections: int = 2_000
+    """Sockets that may wait for their connect command at one time; the next one is refused with 503."""
+    outbox_bytes: int = 1_048_576
+    """What a slow reader may leave unread before it is closed with 3008."""
+    ephemeral_bytes: int = 524_288
+    """Backlog above which publications without history are dropped for that reader, and counted."""
+    recovery_publications: int = 1_000
+    """Most publications replayed in one recovery; a client that missed more is told to reload."""
+    history_publications: int = 300
+    """Most publications in one history reply."""
+    ping_interval: float = 25.0
+    pong_timeout: float = 8.0
+    presence_ttl: float = 60.0
+    presence_refresh: float = 25.0
+    position_check: float = 10.0
+
+
+class TokenBucket:
+    """A rate limit that forgives bursts. Pure: the caller brings the time (seconds, monotonic)."""
+
+    __slots__ = ("_burst", "_rate", "_tokens", "_updated")
+
+    def __init__(self, rate: float, burst: int, now: float) -> None:
+        self._rate = rate
+        self._burst = burst
+        self._tokens = float(burst)
+        self._updated = now
+
+    def take(self, now: float) -> bool:
+        """Take one token if there is one."""
+        self._tokens = min(self._burst, self._tokens + (now - self._updated) * self._rate)
+        self._updated = now
+        if self._tokens < 1.0:
+            return False
+        self._tokens -= 1.0
+        return True

@@ -1,0 +1,231 @@
+"""The composition root: one node per process and event loop. The only place that names concrete classes."""
+
+import asyncio
+import contextlib
+import secrets
+from collections.abc import Awaitable, Callable, Mapping
+from time import monotonic
+
+from msgspec import Raw, Struct
+
+from hotclub.engine.application import Application, Handshake
+from hotclub.engine.broker.base import Broker, HistoryQuery, Message, PublicationHandler
+from hotclub.engine.broker.memory import MemoryBroker
+from hotclub.engine.bus import Target
+from hotclub.engine.errors import Disconnect, Unsubscribed, disconnect
+from hotclub.engine.exchange import Exchange
+from hotclub.engine.hub import Hub
+from hotclub.engine.limits import Limits
+from hotclub.engine.model import ClientInfo, HistoryPage, Position, PresenceStats
+from hotclub.engine.observe import Counters, logger
+from hotclub.engine.outbox import Flusher
+from hotclub.engine.presence.base import Presence
+from hotclub.engine.presence.memory import MemoryPresence
+from hotclub.engine.protocol.base import Encoder
+from hotclub.engine.protocol.codec_json import JsonCodec
+from hotclub.engine.pulse import Pulse
+from hotclub.engine.session import Session
+from hotclub.engine.transports.framing import FrameEncoder, MessageEncoder
+from hotclub.engine.transports.websocket import Receive, Scope, Send, serve_websocket
+
+SWEEP_INTERVAL = 60.0
+
+
+class NodeInfo(Struct, frozen=True):
+    """What a node says of itself. `uptime` is in seconds; `closed` and `refused` count by code."""
+
+    id: str
+    name: str
+    version: str
+    num_clients: int
+    num_users: int
+    num_channels: int
+    num_subscriptions: int
+    uptime: float
+    connections: int
+    commands: int
+    publications: int
+    deliveries: int
+    dropped: int
+    refused: dict[int, int]
+    closed: dict[int, int]
+
+
+class Node:
+    """Everything that one process needs to serve connections. Two of them fit in one process."""
+
+    def __init__(
+        self,
+        application: Application,
+        *,
+        limits: Limits | None = None,
+        name: str = "",
+        version: str = "hotclub",
+        make_broker: Callable[[PublicationHandler], Broker] = MemoryBroker,
+        make_durable: Callable[[PublicationHandler], Broker] | None = None,
+        presence: Presence | None = None,
+    ) -> None:
+        """Nothing runs before `start`. The makers are handed the hub's `deliver` as their handler."""
+        self.id = secrets.token_hex(8)
+        self.name = name
+        self.version = version
+        self.application = application
+        self.limits = limits or Limits()
+        self.counters = Counters()
+        self.hub = Hub(self.counters, self.limits.ephemeral_bytes)
+        self.broker = make_broker(self.hub.deliver)
+        self.durable = None if make_durable is None else make_durable(self.hub.deliver)
+        self.presence = presence or MemoryPresence(self.limits.presence_ttl)
+        self.exchange = Exchange(
+            application,
+            self.hub,
+            self.limits,
+            self.counters,
+            broker=self.broker,
+            durable=self.durable,
+            presence=self.presence,
+        )
+        codec = JsonCodec()
+        self.frame_encoder: Encoder = FrameEncoder(codec)
+        self.message_encoder: Encoder = MessageEncoder(codec)
+        self.pulse: Pulse[Session] = Pulse(self.limits.ping_interval, self.limits.pong_timeout)
+        self.flusher = Flusher(self._at_end_of_turn)
+        self.connections = 0
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._started = 0.0
+        self._timers: list[asyncio.Task[None]] = []
+
+    def _at_end_of_turn(self, work: Callable[[], None]) -> None:
+        asyncio.get_running_loop().call_soon(work)
+
+    @property
+    def started(self) -> bool:
+        return self._loop is not None
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The event loop that this node lives in. Raises RuntimeError before `start` and after `stop`."""
+        if self._loop is None:
+            raise RuntimeError("This node is not running: await start() first")
+        return self._loop
+
+    async def start(self) -> None:
+        """Begin to serve in the running loop. Idempotent."""
+        if self._loop is not None:
+            return
+        loop = self._loop = asyncio.get_running_loop()
+        self._started = monotonic()
+        limits = self.limits
+        tick = min(1.0, limits.ping_interval / 4, limits.pong_timeout / 4)
+        self._timers = [
+            loop.create_task(_every(tick, self._beat)),
+            loop.create_task(_every(limits.presence_refresh, self._refresh_presence)),
+            loop.create_task(_every(limits.position_check, self.exchange.check_positions)),
+            loop.create_task(_every(SWEEP_INTERVAL, self._sweep)),
+        ]
+
+    async def stop(self) -> None:
+        """Close every connection with 3001 and wait for the clean-up that follows. Idempotent."""
+        for timer in self._timers:
+            timer.cancel()
+        for timer in self._timers:
+            with contextlib.suppress(asyncio.CancelledError):
+                await timer
+        self._timers = []
+        self.disconnect(Target(), disconnect(3001))
+        await self.exchange.settle()
+        self._loop = None
+
+    async def _beat(self) -> None:
+        due, overdue = self.pulse.tick(monotonic())
+        for session in overdue:
+            session.close(disconnect(3012))
+        for session in due:
+            session.ping()
+
+    async def _refresh_presence(self) -> None:
+        for channel in self.hub.channels():
+            for subscriber in self.hub.members(channel):
+                if subscriber.present:
+                    await self.presence.touch(channel, subscriber.info)
+
+    async def _sweep(self) -> None:
+        if isinstance(self.broker, MemoryBroker):
+            self.broker.sweep()
+
+    async def serve_websocket(self, scope: Scope, receive: Receive, send: Send, handshake: Handshake) -> None:
+        """Run one WebSocket connection; see `transports.websocket.serve_websocket`."""
+        await serve_websocket(self, scope, receive, send, handshake)
+
+    async def publish(
+        self,
+        channel: str,
+        data: Raw,
+        *,
+        tags: dict[str, str] | None = None,
+        idempotency_key: str = "",
+        info: ClientInfo | None = None,
+    ) -> Position:
+        """Publish a validated payload; see `Exchange.publish`."""
+        message = Message(data=data, info=info, tags=tags or {}, idempotency_key=idempotency_key)
+        return await self.exchange.publish(channel, message)
+
+    async def history(self, channel: str, query: HistoryQuery) -> HistoryPage:
+        """Read a channel's log; see `Exchange.history`."""
+        return await self.exchange.history(channel, query)
+
+    async def presence_members(self, channel: str) -> Mapping[str, ClientInfo]:
+        """Who is in the channel; see `Exchange.members`."""
+        return await self.exchange.members(channel)
+
+    async def presence_stats(self, channel: str) -> PresenceStats:
+        """How many are in the channel; see `Exchange.members`."""
+        return await self.exchange.presence_stats(channel)
+
+    def disconnect(self, target: Target, reason: Disconnect) -> int:
+        """End the connections that `target` names, at once, and return how many there were. For the loop's thread."""
+        peers = self.hub.find(target)
+        for peer in peers:
+            peer.close(reason)
+        return len(peers)
+
+    def unsubscribe(self, target: Target, channel: str, reason: Unsubscribed) -> int:
+        """End their subscriptions to the channel, at once, and return how many there were. For the loop's thread."""
+        peers = [peer for peer in self.hub.find(target) if channel in peer.subscribers]
+        for peer in peers:
+            peer.expel(channel, reason)
+        return len(peers)
+
+    def num_subscribers(self, channel: str) -> int:
+        return self.hub.num_subscribers(channel)
+
+    def info(self) -> NodeInfo:
+        """The node's numbers now."""
+        counters = self.counters
+        return NodeInfo(
+            id=self.id,
+            name=self.name,
+            version=self.version,
+            num_clients=self.hub.num_clients,
+            num_users=self.hub.num_users,
+            num_channels=self.hub.num_channels,
+            num_subscriptions=self.hub.num_subscriptions,
+            uptime=monotonic() - self._started if self.started else 0.0,
+            connections=counters.connections,
+            commands=counters.commands,
+            publications=counters.publications,
+            deliveries=counters.deliveries,
+            dropped=counters.dropped,
+            refused=dict(counters.refused),
+            closed=dict(counters.closed),
+        )
+
+
+async def _every(interval: float, work: Callable[[], Awaitable[None]]) -> None:
+    """Run `work` every `interval` seconds; a failure is logged and does not end it."""
+    while True:
+        await asyncio.sleep(interval)
+        try:
+            await work()
+        except Exception:  # noqa: BLE001 - a periodic task outlives any single failure
+            logger.exception("A periodic task failed; it is tried again in %s s", interval)

@@ -1,0 +1,96 @@
+"""The bounded outbox of a connection, and the flush that empties all of them once per turn of the loop.
+
+A frame is appended, never awaited: what one reader leaves unread costs that reader its connection and nobody else a
+microsecond. Everything appended in one turn of the event loop leaves in one write per connection.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+
+class Sink(Protocol):
+    """The writing end of a transport. Neither method blocks or raises."""
+
+    def write(self, frames: Sequence[bytes]) -> None: ...
+
+    def buffered(self) -> int:
+        """Bytes taken by `write` that have not left this process."""
+        ...
+
+
+class Flusher:
+    """Knows which outboxes have something to write and empties them at the end of the turn."""
+
+    __slots__ = ("_dirty", "_schedule")
+
+    def __init__(self, schedule: Callable[[Callable[[], None]], object]) -> None:
+        """`schedule` runs a function at the end of the turn, as `loop.call_soon` does."""
+        self._schedule = schedule
+        self._dirty: list[Outbox] = []
+
+    def add(self, outbox: "Outbox") -> None:
+        """Have this outbox flushed at the end of the turn."""
+        if not self._dirty:
+            self._schedule(self.flush)
+        self._dirty.append(outbox)
+
+    def flush(self) -> None:
+        """Empty every outbox that has something to write."""
+        dirty, self._dirty = self._dirty, []
+        for outbox in dirty:
+            outbox.flush()
+
+
+class Outbox:
+    """Frames on their way to one connection. `on_overflow` is called once, when its reader is too slow."""
+
+    __slots__ = ("_flusher", "_frames", "_limit", "_on_overflow", "_pending", "_sink", "_unread", "closed")
+
+    def __init__(self, sink: Sink, flusher: Flusher, limit: int, on_overflow: Callable[[], None]) -> None:
+        """`limit` is in bytes, unread by the peer and unwritten together."""
+        self._sink = sink
+        self._flusher = flusher
+        self._limit = limit
+        self._on_overflow = on_overflow
+        self._frames: list[bytes] = []
+        self._pending = 0
+        # As of the last look: asking the transport on every publication would cost more than the publication.
+        self._unread = 0
+        self.closed = False
+
+    def has_room(self, limit: int) -> bool:
+        """Whether less than `limit` bytes wait to leave this process."""
+        if self._pending + self._unread <= limit:
+            return True
+        self._unread = self._sink.buffered()
+        return self._pending + self._unread <= limit
+
+    def push(self, frame: bytes) -> None:
+        """Append a frame; a closed outbox takes none."""
+        if self.closed:
+            return
+        if not self._frames:
+            self._flusher.add(self)
+        self._frames.append(frame)
+        self._pending += len(frame)
+        if self._pending > self._limit:
+            self.flush()
+
+    def flush(self) -> None:
+        """Hand everything to the sink. One burst may exceed the limit; a reader that has not taken the one before
+        it may not."""
+        if not self._frames or self.closed:
+            return
+        self._unread = self._sink.buffered()
+        if self._unread and self._unread + self._pending > self._limit:
+            self.close()
+            self._on_overflow()
+            return
+        frames, self._frames, self._pending = self._frames, [], 0
+        self._sink.write(frames)
+
+    def close(self) -> None:
+        """Forget what was not written and take nothing more."""
+        self.closed = True
+        self._frames.clear()
+        self._pending = 0

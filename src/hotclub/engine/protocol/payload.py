@@ -1,0 +1,98 @@
+"""Payloads: JSON text that is validated once, kept to the byte, and never re-encoded."""
+
+import re
+from collections.abc import Callable
+from math import isfinite
+from typing import Any, Final
+
+import msgspec
+from msgspec import Raw
+
+from hotclub.engine.errors import CommandError, command_error
+from hotclub.engine.limits import Limits
+
+_STRING: Final = re.compile(rb'"(?:[^"\\]|\\.)*"')
+_NEGATIVE_ZERO: Final = re.compile(rb"-0(?![.\deE])")
+_decode: Final[Callable[[bytes], object]] = msgspec.json.Decoder().decode
+
+
+def check_payload(data: bytes | Raw, limits: Limits) -> Raw:
+    """Validate JSON text that came from outside, and return it as it came.
+
+    Refused are malformed JSON, invalid UTF-8, lone surrogates, numbers no double can hold, the integer `-0` (parsers
+    disagree on it), and nesting deeper than `limits.depth`. Raw line breaks, which JSON allows between tokens only,
+    become spaces, since a line break ends a message on the wire (protocol §1.2).
+
+    Raises:
+        CommandError: 107 with what is wrong.
+    """
+    text = bytes(data)
+    if not text:
+        raise command_error(107, "data is empty")
+    try:
+        value = _decode(text)
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+        raise _refused(error) from None
+    if text.count(b"[") + text.count(b"{") > limits.depth and _deeper_than(value, limits.depth):
+        raise command_error(107, f"data is nested deeper than {limits.depth} levels")
+    if b"-0" in text and _NEGATIVE_ZERO.search(_STRING.sub(b'""', text)):
+        raise command_error(107, "data holds the integer -0")
+    if b"\n" in text or b"\r" in text:
+        text = text.replace(b"\n", b" ").replace(b"\r", b" ")
+    return Raw(text)
+
+
+def encode_payload(value: object, *, default: Callable[[Any], Any] | None = None) -> Raw:
+    """A Python value as a payload.
+
+    `default` turns a value JSON does not know into one it does, as for `json.dumps`.
+
+    Raises:
+        TypeError: a value that JSON cannot hold.
+        ValueError: NaN or an infinity, an integer beyond 64 bits, or text with a lone surrogate.
+    """
+    if isinstance(value, Raw):
+        return value
+    _refuse_nonfinite(value)
+    try:
+        return Raw(msgspec.json.encode(value, enc_hook=default))
+    except (OverflowError, UnicodeEncodeError) as error:
+        raise ValueError(f"JSON cannot hold this value: {error}") from error
+
+
+def decode_payload(data: Raw) -> Any:
+    """The Python value of a validated payload."""
+    return _decode(bytes(data))
+
+
+def _refused(error: Exception) -> CommandError:
+    if isinstance(error, RecursionError):
+        return command_error(107, "data is nested too deeply")
+    return command_error(107, "data is not valid JSON")
+
+
+def _deeper_than(value: object, depth: int) -> bool:
+    """Breadth first, so that hostile nesting costs no stack."""
+    level: list[object] = [value]
+    while level:
+        containers = [item for item in level if isinstance(item, dict | list)]
+        if not containers:
+            return False
+        if depth == 0:
+            return True
+        depth -= 1
+        level = [child for item in containers for child in (item.values() if isinstance(item, dict) else item)]
+    return False
+
+
+def _refuse_nonfinite(value: object) -> None:
+    """The encoder writes NaN and the infinities as null, which would lose them silently."""
+    stack: list[object] = [value]
+    while stack:
+        item = stack.pop()
+        if isinstance(item, float) and not isfinite(item):
+            raise ValueError("JSON cannot hold NaN or an infinity")
+        if isinstance(item, dict):
+            stack.extend(item.values())
+        elif isinstance(item, list | tuple | set | frozenset):
+            stack.extend(item)
