@@ -1,0 +1,60 @@
+"""The two tables of durable channels.
+
+An `Entry` is at once the outbox row and the history row of one publication. It is written in the transaction of the
+publisher, so that it commits or vanishes together with everything else the transaction did.
+
+Payloads are stored as JSON *text*, never as a JSON column: PostgreSQL's jsonb reorders keys, rounds numbers and refuses
+an escaped NUL, and what was published has to come back byte for byte.
+"""
+
+from django.db import models
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+
+class Stream(models.Model):
+    """The log of one durable channel. Its row outlives its entries, because positions must never be given out twice."""
+
+    id = models.BigAutoField(primary_key=True)
+    channel = models.CharField(_("channel"), max_length=255, unique=True)
+    epoch = models.CharField(_("epoch"), max_length=32)
+    top = models.BigIntegerField(_("top"), default=0, help_text=_("Offset of the newest publication."))
+    pruned = models.BigIntegerField(
+        _("pruned"), default=0, help_text=_("Publications up to this offset have been removed.")
+    )
+
+    class Meta:
+        verbose_name = _("stream")
+        verbose_name_plural = _("streams")
+        ordering = ["channel"]
+
+    def __str__(self) -> str:
+        return self.channel
+
+
+class Entry(models.Model):
+    """One publication. Offsets of a stream have no holes: they are taken under the lock of the stream's row."""
+
+    id = models.BigAutoField(primary_key=True)
+    stream = models.ForeignKey(
+        Stream, on_delete=models.CASCADE, related_name="entries", db_index=False, verbose_name=_("stream")
+    )
+    offset = models.BigIntegerField(_("offset"))
+    data = models.TextField(_("data"), help_text=_("The payload as JSON text, exactly as it was published."))
+    key = models.CharField(_("idempotency key"), max_length=255, blank=True, default="")
+    tags = models.TextField(_("tags"), blank=True, default="")
+    publisher = models.TextField(_("publisher"), blank=True, default="")
+    created = models.DateTimeField(_("created"), default=timezone.now)
+
+    class Meta:
+        verbose_name = _("entry")
+        verbose_name_plural = _("entries")
+        ordering = ["stream", "offset"]
+        constraints = [
+            models.UniqueConstraint(fields=["stream", "offset"], name="hotclub_entry_offset"),
+            models.UniqueConstraint(fields=["stream", "key"], condition=~models.Q(key=""), name="hotclub_entry_key"),
+        ]
+        indexes = [models.Index(fields=["stream", "created"], name="hotclub_entry_created")]
+
+    def __str__(self) -> str:
+        return f"{self.stream_id}/{self.offset}"
