@@ -6,17 +6,15 @@ answered with error 100.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Protocol
 
-from msgspec import Raw
+from msgspec import Raw, Struct
 
 from hotclub.engine.broker.base import Retention
 from hotclub.engine.model import EMPTY, Position
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ChannelSpec:
+class ChannelSpec(Struct, frozen=True, kw_only=True):
     """The options of one channel, as resolved from its name."""
 
     retention: Retention = Retention()
@@ -33,18 +31,16 @@ class ChannelSpec:
         return self.retention.size > 0 and self.recoverable
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Handshake:
+class Handshake(Struct, frozen=True, kw_only=True):
     """What is known of a connection before its connect command: lower-cased headers of the request that opened it,
     the peer's address, and whatever the face keeps for itself in `state` (never shown to a client)."""
 
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = {}
     address: str = ""
-    state: Mapping[str, object] = field(default_factory=dict)
+    state: Mapping[str, object] = {}
 
 
-@dataclass(slots=True, kw_only=True)
-class Client:
+class Client(Struct, kw_only=True, eq=False):
     """One connection as the application sees it; handed to every hook.
 
     `user_id` is "" for an anonymous connection. `session_id` groups the connections of one login: the control
@@ -59,8 +55,7 @@ class Client:
     state: object = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ConnectRequest:
+class ConnectRequest(Struct, frozen=True, kw_only=True):
     """The client's connect command, without the positions."""
 
     token: str = ""
@@ -69,8 +64,7 @@ class ConnectRequest:
     version: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ConnectGrant:
+class ConnectGrant(Struct, frozen=True, kw_only=True):
     """The connection may live. `channels` are its server-side subscriptions, granted without asking again."""
 
     user_id: str = ""
@@ -81,24 +75,21 @@ class ConnectGrant:
     state: object = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SubscribeRequest:
+class SubscribeRequest(Struct, frozen=True, kw_only=True):
     """The client's subscribe command, as far as an application decides on it."""
 
     token: str = ""
     data: Raw = EMPTY
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SubscribeGrant:
+class SubscribeGrant(Struct, frozen=True, kw_only=True):
     """The subscription may live. `info` is shown to the channel's members (`chan_info`), `data` to the subscriber."""
 
     info: Raw = EMPTY
     data: Raw = EMPTY
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PublishGrant:
+class PublishGrant(Struct, frozen=True, kw_only=True):
     """Either `data` to append and fan out now, or `position` of what the application has published itself.
 
     With neither the publication is accepted and nobody gets anything.
@@ -106,7 +97,7 @@ class PublishGrant:
 
     data: Raw = EMPTY
     position: Position | None = None
-    tags: dict[str, str] = field(default_factory=dict)
+    tags: dict[str, str] = {}
     idempotency_key: str = ""
 
 

@@ -43,7 +43,7 @@ class Exchange:
         self.durable = durable
         self.presence = presence
         self._linked: set[str] = set()
-        self._linking: dict[str, asyncio.Lock] = {}
+        self._linking: dict[str, asyncio.Task[None]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
     def spec(self, channel: str) -> ChannelSpec:
@@ -116,21 +116,32 @@ class Exchange:
     async def link(self, channel: str, spec: ChannelSpec) -> None:
         """Make the broker's subscription follow the hub: there while the channel has a subscriber here.
 
-        To be awaited after every `hub.join` and `hub.leave`. The hub may change while the broker answers, hence the
-        loop; the lock keeps two of them from crossing.
+        To be awaited after every `hub.join` and `hub.leave`. A cancelled caller leaves the work to go on.
         """
-        lock = self._linking.setdefault(channel, asyncio.Lock())
-        async with lock:
-            while (wanted := self.hub.num_subscribers(channel) > 0) != (channel in self._linked):
-                if wanted:
-                    await self._broker(spec).subscribe(channel)
-                    self._linked.add(channel)
-                else:
-                    # Out of the set first: a subscriber that comes meanwhile must wait for a new subscription.
+        if channel not in self._linking and self._is_linked(channel):
+            return
+        task = self._linking.get(channel)
+        if task is None:
+            work = self._follow(channel, self._broker(spec))
+            task = self._linking[channel] = asyncio.get_running_loop().create_task(work)
+        await asyncio.shield(task)
+
+    def _is_linked(self, channel: str) -> bool:
+        return (channel in self._linked) is (self.hub.num_subscribers(channel) > 0)
+
+    async def _follow(self, channel: str, broker: Broker) -> None:
+        """One at a time per channel. The hub may change while the broker answers, so it is looked at again."""
+        try:
+            while not self._is_linked(channel):
+                if channel in self._linked:
+                    await broker.unsubscribe(channel)
                     self._linked.discard(channel)
-                    await self._broker(spec).unsubscribe(channel)
-        if not lock.locked() and channel not in self._linked:
-            self._linking.pop(channel, None)
+                else:
+                    await broker.subscribe(channel)
+                    self._linked.add(channel)
+        finally:
+            # In the same turn as the last look, so that nobody waits for a task that looks no more.
+            del self._linking[channel]
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Run clean-up on its own; a failure is logged."""

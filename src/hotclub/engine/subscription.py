@@ -4,9 +4,7 @@ authorise → enter the hub, buffering → link the broker → read the log → 
 release the buffer → appear. Whatever fails on the way, `_withdraw` undoes what was done.
 """
 
-from dataclasses import dataclass
-
-from msgspec import Raw
+from msgspec import Raw, Struct
 
 from hotclub.engine.application import ChannelSpec
 from hotclub.engine.broker.base import HistoryQuery
@@ -18,8 +16,7 @@ from hotclub.engine.session import Session
 from hotclub.engine.subscriber import Subscriber
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Terms:
+class Terms(Struct, frozen=True, kw_only=True):
     """What an authorised subscription asks for: `asked` is the position to recover from."""
 
     channel: str
@@ -31,8 +28,7 @@ class Terms:
     server_side: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Opening:
+class Opening(Struct, frozen=True, kw_only=True):
     """A subscription up to its reply: send `result`, then call `go_live`."""
 
     subscriber: Subscriber

@@ -1,15 +1,13 @@
 """The broker port: the log of a channel and its fan-out to nodes."""
 
-from dataclasses import dataclass, field
 from typing import Protocol
 
-from msgspec import Raw
+from msgspec import Raw, Struct
 
 from hotclub.engine.model import EMPTY, ClientInfo, HistoryPage, Position, Publication
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Retention:
+class Retention(Struct, frozen=True, kw_only=True):
     """How much of a channel's log is kept: the newest `size` publications, each for `ttl` seconds.
 
     `size` 0 is a channel without history.
@@ -19,18 +17,16 @@ class Retention:
     ttl: float = 0.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Message:
+class Message(Struct, frozen=True, kw_only=True):
     """A publication on its way in: what `Broker.publish` appends. `data` is validated JSON text."""
 
     data: Raw = EMPTY
     info: ClientInfo | None = None
-    tags: dict[str, str] = field(default_factory=dict)
+    tags: dict[str, str] = {}
     idempotency_key: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HistoryQuery:
+class HistoryQuery(Struct, frozen=True, kw_only=True):
     """Which part of the log to read (protocol §2.6). `limit` 0 reads only the top, -1 everything kept."""
 
     limit: int = 0

@@ -49,7 +49,7 @@ def encode_payload(value: object, *, default: Callable[[Any], Any] | None = None
 
     Raises:
         TypeError: a value that JSON cannot hold.
-        ValueError: NaN or an infinity, an integer beyond 64 bits, or text with a lone surrogate.
+        ValueError: NaN or an infinity, or text with a lone surrogate.
     """
     if isinstance(value, Raw):
         return value

@@ -1,0 +1,58 @@
+"""Pings at a fixed rate, deadlines for the answer."""
+
+from hotclub.engine.pulse import Pulse
+
+
+def pulse() -> Pulse[str]:
+    return Pulse(interval=10.0, timeout=3.0)
+
+
+def test_the_first_ping_comes_between_half_an_interval_and_a_whole_one() -> None:
+    beat = pulse()
+    beat.add("early", 0.0, 0.0)
+    beat.add("late", 0.0, 1.0)
+    assert beat.tick(4.9) == ([], [])
+    assert beat.tick(5.0) == (["early"], [])
+    beat.pong("early")
+    assert beat.tick(10.0) == (["late"], [])
+
+
+def test_an_unanswered_ping_is_overdue_and_an_answered_one_is_not() -> None:
+    beat = pulse()
+    for peer in ("silent", "alive"):
+        beat.add(peer, 0.0, 0.0)
+    due, _ = beat.tick(5.0)
+    assert set(due) == {"silent", "alive"}
+    beat.pong("alive")
+    assert beat.tick(7.9) == ([], [])
+    assert beat.tick(8.0) == ([], ["silent"])
+
+
+def test_pings_go_on_at_the_interval() -> None:
+    beat = pulse()
+    beat.add("a", 0.0, 0.0)
+    times = []
+    for step in range(400):
+        due, _ = beat.tick(step / 10)
+        if due:
+            times.append(step / 10)
+            beat.pong("a")
+    assert times == [5.0, 15.0, 25.0, 35.0]
+
+
+def test_a_peer_that_left_is_neither_pinged_nor_overdue() -> None:
+    beat = pulse()
+    beat.add("a", 0.0, 0.0)
+    beat.tick(5.0)
+    beat.remove("a")
+    beat.remove("a")
+    assert beat.tick(100.0) == ([], [])
+    beat.add("a", 100.0, 0.0)
+    assert beat.tick(105.0) == (["a"], [])
+    assert len(beat) == 1
+
+
+def test_a_pong_without_a_ping_is_ignored() -> None:
+    beat = pulse()
+    beat.pong("nobody")
+    assert beat.tick(1.0) == ([], [])
