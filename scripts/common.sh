@@ -25,7 +25,7 @@ find_python() {
             return
         fi
     done
-    found=$(python3 -V 2>&1 || true)
+    found=$({ python3 -V || python -V; } 2>/dev/null || true)
     fail "Python 3.11 or newer is needed, and ${found:-no Python} was found.
 Install one (python.org, your system's packages, pyenv or uv), or name it: make run PYTHON=/path/to/python3.12"
 }

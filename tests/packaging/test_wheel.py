@@ -1,0 +1,209 @@
+"""The distribution, installed into an empty environment, does what docs/tutorial.md says: word for word."""
+
+import asyncio
+import os
+import re
+import shutil
+import subprocess
+import sys
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+from centrifuge import Client, PublicationContext, SubscriptionEventHandler
+from playwright.async_api import Page, async_playwright, expect
+
+from tests.packaging.server import clean_environment, free_port, running
+from tests.packaging.tutorial import Step, Terminal, steps
+
+ROOT = Path(__file__).parents[2]
+STEPS = steps(ROOT / "docs" / "tutorial.md")
+PASSWORD = "nuages-1940"
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel, built from the source distribution as an installer would build it."""
+    folder = tmp_path_factory.mktemp("dist")
+    command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(folder), str(ROOT)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return next(folder.glob("*.whl"))
+
+
+@dataclass(frozen=True)
+class Project:
+    """A reader's project after the tutorial's first three sections."""
+
+    folder: Path
+    environment: dict[str, str]
+    publish: str
+    """The block that publishes from a second terminal."""
+    python: str
+    """The block that publishes from code."""
+    servers: dict[str, str]
+    """Name of the management command → the block that starts it."""
+
+    def type(self, block: str) -> None:
+        terminal = Terminal(self.folder, self.environment)
+        try:
+            terminal.type(block)
+        finally:
+            terminal.close()
+
+
+@pytest.fixture(scope="module")
+def project(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+    terminal = Terminal(tmp_path_factory.mktemp("tutorial"), clean_environment())
+    first_server = next(number for number, step in enumerate(STEPS) if step.stays)
+    for step in STEPS[:first_server]:
+        follow(step, terminal, wheel)
+    later = STEPS[first_server:]
+    yield Project(
+        folder=terminal.where(),
+        environment=clean_environment(PATH=terminal.path()),
+        publish=next(step.text for step in later if step.language == "sh" and not step.stays),
+        python=next(step.text for step in later if step.language == "python"),
+        servers={step.text.split()[2]: step.text.strip() for step in later if step.stays},
+    )
+    terminal.close()
+
+
+def follow(step: Step, terminal: Terminal, wheel: Path) -> None:
+    """Do what a block says; the only liberty is to install the file instead of a release."""
+    if not step.path:
+        terminal.type(step.text.replace("pip install django-hotclub", f"pip install --quiet {wheel}"))
+        return
+    path = terminal.where() / step.path
+    assert not step.extends or path.exists()
+    with path.open("a" if step.extends else "w") as file:
+        file.write(step.text)
+
+
+def test_the_wheel_holds_what_users_need_and_no_more(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        names = archive.namelist()
+    for needed in (
+        r"hotclub/py\.typed",
+        r"hotclub/migrations/0001_initial\.py",
+        r"clubhouse/ui/static/clubhouse/dist/manifest\.json",
+        r"clubhouse/ui/static/clubhouse/dist/assets/chat-[^/]+\.js",
+        r"clubhouse/(.+/)?locale/zh_Hans/LC_MESSAGES/django\.mo",
+        r"django_hotclub-.+\.dist-info/licenses/LICENSE",
+    ):
+        assert any(re.fullmatch(needed, name) for name in names), needed
+    assert [name for name in names if re.search(r"/tests/|\.ts$|\.map$", name)] == []
+    assert {name.split("/")[0].split("-")[0] for name in names} == {"hotclub", "clubhouse", "django_hotclub"}
+
+
+def test_every_block_of_the_tutorial_is_followed() -> None:
+    assert len(STEPS) == (ROOT / "docs" / "tutorial.md").read_text().count("\n```\n")
+    assert [step.text.split()[2] for step in STEPS if step.stays] == ["runserver", "serve"]
+
+
+async def test_a_publish_from_another_process_reaches_a_real_client(project: Project) -> None:
+    port = free_port()
+    command = [*project.servers["serve"].split(), "--host", "127.0.0.1", "--port", str(port)]
+    with running(command, project.folder, project.environment) as server:
+        server.wait_for_answer(f"http://127.0.0.1:{port}/admin/login/", seconds=30)
+        inbox = Inbox()
+        client = Client(
+            f"ws://127.0.0.1:{port}/connection/websocket",
+            headers={"Cookie": sign_in(f"http://127.0.0.1:{port}")},
+            proxy=None,
+        )
+        subscription = client.new_subscription("chat:lobby", inbox)
+        await client.connect()
+        await subscription.subscribe()
+        await asyncio.wait_for(subscription.ready(), timeout=10)
+        await asyncio.to_thread(project.type, project.publish)
+        assert await inbox.next() == {"user": "terminal", "text": "hello from the shell"}
+        shell = f"python manage.py shell -c '{project.python}'"
+        await asyncio.to_thread(project.type, shell)
+        assert await inbox.next() == {"user": "robot", "text": "the build is green"}
+        await subscription.publish({"text": "hello from Python"})
+        assert await inbox.next() == {"user": "alice", "text": "hello from Python"}
+        await client.disconnect()
+        assert server.interrupt() == 0
+    assert "Traceback" not in server.printed
+
+
+@pytest.mark.browser
+async def test_two_tabs_chat_and_survive_a_restart(project: Project) -> None:
+    port = free_port()
+    command = [*project.servers["runserver"].split(), f"127.0.0.1:{port}"]
+    url = f"http://127.0.0.1:{port}/"
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=shutil.which("chromium"), args=browser_arguments())
+        context = await browser.new_context()
+        with running(command, project.folder, project.environment) as server:
+            server.wait_for_answer(url, seconds=30)
+            tabs = [await context.new_page(), await context.new_page()]
+            await sign_in_with_browser(tabs[0], url)
+            for tab in tabs:
+                await tab.goto(url)
+                await expect(tab.locator("#status")).to_have_text("connected")
+            await say(tabs[0], "Nuages")
+            await expect(tabs[1].locator("li").last).to_have_text("alice: Nuages")
+            await say(tabs[1], "Minor Swing")
+            for tab in tabs:
+                await expect(tab.locator("li").last).to_have_text("alice: Minor Swing")
+            server.interrupt()
+        for tab in tabs:
+            await expect(tab.locator("#status")).to_have_text("connecting")
+        with running(command, project.folder, project.environment) as server:
+            server.wait_for_answer(url, seconds=30)
+            for tab in tabs:
+                await expect(tab.locator("#status")).to_have_text("connected", timeout=30_000)
+            await say(tabs[0], "Djangology")
+            for tab in tabs:
+                await expect(tab.locator("li").last).to_have_text("alice: Djangology")
+                lines = await tab.locator("li").all_inner_texts()
+                assert len(lines) == len(set(lines)), lines
+        await browser.close()
+
+
+class Inbox(SubscriptionEventHandler):
+    """What a subscription was sent."""
+
+    def __init__(self) -> None:
+        self._arrived: asyncio.Queue[object] = asyncio.Queue()
+
+    async def on_publication(self, ctx: PublicationContext) -> None:
+        self._arrived.put_nowait(ctx.pub.data)
+
+    async def next(self) -> object:
+        """The next publication's data; at most 10 seconds are waited for it."""
+        return await asyncio.wait_for(self._arrived.get(), timeout=10)
+
+
+def sign_in(base: str) -> str:
+    """Sign in as the tutorial's user, and the Cookie header that proves it."""
+    with httpx.Client(base_url=base, trust_env=False) as http:
+        http.get("/admin/login/")
+        form = {"username": "alice", "password": PASSWORD, "csrfmiddlewaretoken": http.cookies["csrftoken"]}
+        answer = http.post("/admin/login/?next=/", data=form)
+        assert answer.status_code == 302, answer.text
+        return f"sessionid={http.cookies['sessionid']}"
+
+
+async def sign_in_with_browser(tab: Page, url: str) -> None:
+    await tab.goto(url)
+    await tab.fill("#id_username", "alice")
+    await tab.fill("#id_password", PASSWORD)
+    await tab.click("[type=submit]")
+
+
+async def say(tab: Page, text: str) -> None:
+    await tab.fill("#text", text)
+    await tab.press("#text", "Enter")
+
+
+def browser_arguments() -> list[str]:
+    # The kernel denies a sandbox to root, and containers have little shared memory.
+    return ["--no-sandbox", "--disable-dev-shm-usage"] if os.geteuid() == 0 else []

@@ -1,0 +1,81 @@
+"""docs/tutorial.md as a list of things to do: what a reader would copy, and where to."""
+
+import re
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+_BLOCK = re.compile(
+    r"(?:(?P<verb>Write|Add to the end of) `(?P<path>[^`]+)`:\n\n)?```(?P<language>\w+)\n(?P<text>.*?)```", re.DOTALL
+)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One block: a file to write or to extend when `path` is set, otherwise something to type."""
+
+    language: str
+    text: str
+    path: str = ""
+    extends: bool = False
+    stays: bool = False
+    """The words before the block say to leave the command running."""
+
+
+def steps(page: Path) -> list[Step]:
+    """Every block of the page, in order."""
+    source = page.read_text()
+    return [
+        Step(
+            language=block["language"],
+            text=block["text"],
+            path=block["path"] or "",
+            extends=block["verb"] == "Add to the end of",
+            stays="leave it running:" in " ".join(source[: block.start()].split("\n\n")[-2].split()),
+        )
+        for block in _BLOCK.finditer(source)
+    ]
+
+
+class Terminal:
+    """A shell that keeps its folder and its environment from one block to the next, and ends at the first error."""
+
+    def __init__(self, folder: Path, environment: dict[str, str]) -> None:
+        self._shell = subprocess.Popen(
+            ["sh", "-e"],
+            cwd=folder,
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def type(self, text: str) -> str:
+        """Run a block to its end and return what it printed.
+
+        Raises:
+            AssertionError: a command failed; the message is what was printed.
+        """
+        assert self._shell.stdin
+        assert self._shell.stdout
+        self._shell.stdin.write(f'{text}\necho "=end of block="\n')
+        self._shell.stdin.flush()
+        printed = []
+        for line in self._shell.stdout:
+            if line == "=end of block=\n":
+                return "".join(printed)
+            printed.append(line)
+        raise AssertionError(f"{text}\n{''.join(printed)}")
+
+    def where(self) -> Path:
+        """The folder that the shell is in."""
+        return Path(self.type("pwd").strip())
+
+    def path(self) -> str:
+        """The shell's search path, with what the blocks have activated."""
+        return self.type('echo "$PATH"').strip()
+
+    def close(self) -> None:
+        """End the shell."""
+        self._shell.communicate()
