@@ -1,0 +1,57 @@
+"""The Django app: finds the channel classes, listens for logouts, registers the checks."""
+
+import sys
+from typing import Any
+
+from django.apps import AppConfig, apps
+from django.core.signals import setting_changed
+from django.utils.module_loading import autodiscover_modules
+from django.utils.translation import gettext_lazy as _
+
+from hotclub.conf import get_config, reset_config
+from hotclub.registry import Declarations, Registry
+
+
+class HotclubConfig(AppConfig):
+    """`hotclub` in `INSTALLED_APPS`."""
+
+    name = "hotclub"
+    label = "hotclub"
+    verbose_name = _("Live channels")
+    default_auto_field = "django.db.models.BigAutoField"
+
+    def __init__(self, app_name: str, app_module: Any) -> None:
+        super().__init__(app_name, app_module)
+        self.declarations = Declarations()
+        self._registry: Registry | None = None
+
+    @property
+    def registry(self) -> Registry:
+        """The channels and procedures of the installed apps, under the present settings."""
+        if self._registry is None:
+            self._registry = Registry(self.declarations, get_config())
+        return self._registry
+
+    def ready(self) -> None:
+        """Import each app's `channels.py` and connect the signals."""
+        # These need the models, which are there only now.
+        from hotclub import checks  # noqa: PLC0415
+        from hotclub.revocation import connect_signals  # noqa: PLC0415
+
+        autodiscover_modules("channels")
+        names = (f"{app.name}.channels" for app in apps.get_app_configs() if app is not self)
+        self.declare(Declarations.collect(sys.modules[name] for name in names if name in sys.modules))
+        checks.register_checks()
+        if apps.is_installed("django.contrib.auth") and apps.is_installed("django.contrib.sessions"):
+            connect_signals()
+        setting_changed.connect(self._setting_changed, dispatch_uid="hotclub.setting_changed")
+
+    def declare(self, declarations: Declarations) -> None:
+        """Serve these channels and procedures from the next start of a node on."""
+        self.declarations = declarations
+        self._registry = None
+
+    def _setting_changed(self, *, setting: str, **_kwargs: Any) -> None:
+        if setting in ("HOTCLUB", "DATABASES"):
+            reset_config()
+            self._registry = None

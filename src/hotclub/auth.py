@@ -1,0 +1,138 @@
+"""From a handshake to a signed-in client: host, origin, session cookie and user.
+
+Forwarded headers count only as far as Django's own settings trust them: `SECURE_PROXY_SSL_HEADER` and
+`USE_X_FORWARDED_HOST`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from importlib import import_module
+from io import BytesIO
+from typing import Any, Final
+
+from django.conf import settings
+from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY, get_user_model, load_backend
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.contrib.sessions.backends.base import SessionBase
+from django.core.exceptions import DisallowedHost, ValidationError
+from django.core.handlers.asgi import ASGIRequest
+from django.utils.crypto import constant_time_compare, salted_hmac
+
+from hotclub.conf import Config
+from hotclub.engine.application import Handshake
+from hotclub.engine.errors import HotclubError
+from hotclub.engine.observe import logger, printable
+from hotclub.origins import parse_origin
+
+SESSION_STATE: Final = "session_key"
+
+Scope = Mapping[str, Any]
+
+
+class RefusedHandshake(HotclubError):
+    """The connection is refused before it is accepted, with an HTTP status."""
+
+    def __init__(self, status: HTTPStatus, reason: str) -> None:
+        super().__init__(status, reason)
+        self.status = status
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """A session that a user is signed in with."""
+
+    user: AbstractBaseUser
+    session_key: str
+    auth_hash: str
+
+
+def check_handshake(scope: Scope, config: Config) -> Handshake:
+    """Judge a WebSocket handshake by its host and origin. No database is asked.
+
+    A page of another site can open a socket with the user's cookies, and only the origin tells: so a session cookie
+    without an origin is refused too.
+
+    Raises:
+        RefusedHandshake: 400 for a host that is not ours, 403 for an origin that is not ours.
+    """
+    request = ASGIRequest({**scope, "type": "http", "method": "GET", "scheme": _http_scheme(scope)}, BytesIO())
+    try:
+        host = request.get_host()
+    except DisallowedHost as error:
+        raise RefusedHandshake(HTTPStatus.BAD_REQUEST, str(error)) from None
+    session_key = request.COOKIES.get(settings.SESSION_COOKIE_NAME, "")
+    origin = request.headers.get("Origin")
+    if origin is None and session_key:
+        raise RefusedHandshake(HTTPStatus.FORBIDDEN, "a session cookie without an origin")
+    if origin is not None:
+        _check_origin(origin, f"{request.scheme}://{host}", config)
+    client = scope.get("client")
+    return Handshake(
+        headers={name.lower(): value for name, value in request.headers.items()},
+        address=str(client[0]) if client else "",
+        state={SESSION_STATE: session_key},
+    )
+
+
+def _http_scheme(scope: Scope) -> str:
+    return "https" if scope.get("scheme") in ("wss", "https") else "http"
+
+
+def _check_origin(origin: str, own: str, config: Config) -> None:
+    parsed = parse_origin(origin)
+    if parsed is not None and parsed in {parse_origin(allowed) for allowed in (own, *config.allowed_origins)}:
+        return
+    raise RefusedHandshake(
+        HTTPStatus.FORBIDDEN,
+        f"origin {printable(origin)} is neither {printable(own)} nor in HOTCLUB['ALLOWED_ORIGINS']; "
+        "behind a proxy, check SECURE_PROXY_SSL_HEADER and the Host header it sends",
+    )
+
+
+def authenticate(session_key: str) -> Login | None:
+    """Who is signed in with a session: Django's own rules, but the session is only read.
+
+    Synchronous; asks the session store and the database.
+    """
+    session = session_store(session_key)
+    try:
+        user_id = get_user_model()._meta.pk.to_python(session[SESSION_KEY])  # noqa: SLF001 - public, by its documentation
+        backend_path = session[BACKEND_SESSION_KEY]
+    except (KeyError, ValidationError):
+        return None
+    if backend_path not in settings.AUTHENTICATION_BACKENDS:
+        return None
+    user = load_backend(backend_path).get_user(user_id)
+    auth_hash = session.get(HASH_SESSION_KEY, "")
+    if user is None or not is_current(user, auth_hash):
+        return None
+    return Login(user, session_key, auth_hash)
+
+
+def is_current(user: AbstractBaseUser, auth_hash: str) -> bool:
+    """Whether a session with this hash was made with the user's present password."""
+    if not hasattr(user, "get_session_auth_hash"):
+        return True
+    if constant_time_compare(auth_hash, user.get_session_auth_hash()):
+        return True
+    return any(constant_time_compare(auth_hash, fallback) for fallback in user.get_session_auth_fallback_hash())
+
+
+def session_store(session_key: str | None = None) -> SessionBase:
+    """The session of that key, in the project's store."""
+    store: SessionBase = import_module(settings.SESSION_ENGINE).SessionStore(session_key)
+    return store
+
+
+def session_id(session_key: str | None) -> str:
+    """A name for the session that can be logged and sent to other processes; "" without one."""
+    if not session_key:
+        return ""
+    return salted_hmac("hotclub.session", session_key, algorithm="sha256").hexdigest()
+
+
+def log_refusal(refused: RefusedHandshake) -> None:
+    """Say on the log why a connection was refused, since the browser does not tell its user."""
+    logger.warning("Refused a connection: %s", refused.reason)

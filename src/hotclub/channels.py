@@ -1,0 +1,95 @@
+"""What a Django developer writes in an app's `channels.py`: `Channel` classes, one per namespace, and procedures."""
+
+# ruff: noqa: ARG002 - the hooks below are there to be overridden; their arguments are the contract
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, ClassVar, Final, TypeVar
+
+from hotclub.client import Client
+
+RPC_ATTRIBUTE: Final = "hotclub_rpc"
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """How much of a channel is kept: the newest `size` publications, each for `ttl`.
+
+    `durable` keeps them as rows of the project's database, written in the transaction of whoever publishes; otherwise
+    they are kept by the engine.
+    """
+
+    size: int
+    ttl: timedelta
+    durable: bool = False
+
+
+class Channel:
+    """One namespace of channels. Subclass it in an installed app's `channels.py`.
+
+    Every hook is called with the client and the values captured by `pattern` as keyword arguments. A plain function
+    runs in the thread pool and may use the ORM, an `async` one runs in the event loop. To refuse, a hook may raise
+    `CommandError`, `Disconnect`, or Django's `PermissionDenied` and `ValidationError`; any other exception is logged
+    and answered with error 100. One instance serves all channels of the namespace: keep no state in it.
+
+    A class that is only a base for others says so: `class Base(Channel, abstract=True)`.
+    """
+
+    pattern: ClassVar[str]
+    """The channel's name with Django's path converters, such as `chat:<int:room_id>`."""
+    history: ClassVar[History | None] = None
+    presence: ClassVar[bool] = False
+    """Members can ask who is here, and are told who joins and leaves."""
+    recovery: ClassVar[bool] = True
+    """Whether a client that was away gets what it missed. Needs `history`."""
+    abstract: ClassVar[bool] = False
+
+    def __init_subclass__(cls, *, abstract: bool = False, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        cls.abstract = abstract
+
+    def can_subscribe(self, client: Client, *args: Any, **kwargs: Any) -> Any:
+        """Whether this client may be in the channel. Asked at every subscribe, and again for presence and history."""
+        raise NotImplementedError(f"{type(self).__name__} has no can_subscribe(); write one that returns True or False")
+
+    def can_publish(self, client: Client, *args: Any, **kwargs: Any) -> Any:
+        """Whether this subscriber may publish. Unless overridden: if the class has an `on_publish`."""
+        return type(self).on_publish is not Channel.on_publish
+
+    def on_publish(self, client: Client, data: Any, *args: Any, **kwargs: Any) -> Any:
+        """A client published `data` (decoded JSON). Return what everybody gets instead.
+
+        Return the `Position` of what the hook has published itself, or None to accept the publication without anybody
+        getting anything. In durable channels this runs in the transaction that appends the result.
+        """
+        return data
+
+    def on_subscribe(self, client: Client, *args: Any, **kwargs: Any) -> Any:
+        """The client may subscribe and is about to. What is returned goes to the subscriber with the reply."""
+
+    def on_unsubscribe(self, client: Client, *args: Any, **kwargs: Any) -> Any:
+        """The client's subscription has ended, for whatever reason."""
+
+    def on_presence_change(self, client: Client, joined: bool, *args: Any, **kwargs: Any) -> Any:
+        """The client has joined the channel, or left it. Only with `presence`."""
+
+    def channel_info(self, client: Client, *args: Any, **kwargs: Any) -> Any:
+        """JSON that members see of this client in this channel (`chan_info`)."""
+
+
+def rpc(name: str) -> Callable[[Function], Function]:
+    """Make a function of an app's `channels.py` a procedure that clients call by `name`.
+
+    It is called with the client and the arguments by name, validated and converted from its annotations; what it
+    returns is the reply. An unknown, missing or unfit argument is answered with error 107 and its name. Plain functions
+    run in the thread pool, `async` ones in the event loop.
+    """
+
+    def mark(function: Function) -> Function:
+        setattr(function, RPC_ATTRIBUTE, name)
+        return function
+
+    return mark

@@ -1,0 +1,204 @@
+"""Acting on live connections and asking about channels, from anywhere; sync names plain, async twins with `a`.
+
+`disconnect` and `unsubscribe` reach every process of the site. Inside a transaction they act when it commits.
+The questions are answered by the node of this process.
+"""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import TYPE_CHECKING
+
+from django.db import transaction
+
+from hotclub.client import Client
+from hotclub.conf import get_config
+from hotclub.engine.broker.base import HistoryQuery
+from hotclub.engine.bus import Target
+from hotclub.engine.errors import Disconnect, Unsubscribed
+from hotclub.engine.model import ClientInfo, HistoryPage, Position, PresenceStats
+from hotclub.publishing import user_id_of
+from hotclub.registry import get_registry
+from hotclub.runtime import aask_node, ask_node, current_node, in_thread, refuse_event_loop, require_node, tell_node
+
+if TYPE_CHECKING:
+    from django.contrib.auth.base_user import AbstractBaseUser
+
+    from hotclub.engine.node import Node
+    from hotclub.streams import RelayMessage
+
+
+def disconnect(
+    user: "AbstractBaseUser | int | str | None" = None,
+    *,
+    session: str | None = None,
+    client: Client | str | None = None,
+    code: int = 3503,
+    reason: str = "force disconnect",
+) -> None:
+    """End connections, in every process of the site, within a second.
+
+    Args:
+        user: the user, or the primary key, whose connections end; together with the others, all must match.
+        session: a `Client.session_id`.
+        client: one connection.
+        code: 3500–3999 and 4500–4999 are final; after any other the client comes back. Applications use 4000–4999.
+        reason: what the client is told.
+
+    Raises:
+        TypeError: nobody is named.
+        ValueError: the user has no primary key, or the reason is not 1 to 123 bytes of plain text.
+        SynchronousOnlyOperation: called where an event loop runs; await `adisconnect`.
+    """
+    refuse_event_loop("disconnect")
+    _disconnect(_somebody(user, session, client), Disconnect(code, reason))
+
+
+async def adisconnect(
+    user: "AbstractBaseUser | int | str | None" = None,
+    *,
+    session: str | None = None,
+    client: Client | str | None = None,
+    code: int = 3503,
+    reason: str = "force disconnect",
+) -> None:
+    """`disconnect` for async code."""
+    await in_thread(_disconnect, _somebody(user, session, client), Disconnect(code, reason))
+
+
+def unsubscribe(
+    channel: str,
+    *,
+    user: "AbstractBaseUser | int | str | None" = None,
+    client: Client | str | None = None,
+    code: int = 2000,
+) -> None:
+    """End subscriptions to a channel, in every process of the site: of everybody, of a user, or of one connection.
+
+    Args:
+        channel: the channel's name.
+        user: the user, or the primary key.
+        client: one connection.
+        code: from 2500 on the client subscribes again, and `can_subscribe` decides anew.
+
+    Raises:
+        CommandError: 102, no such channel.
+        ValueError: the user has no primary key.
+        SynchronousOnlyOperation: called where an event loop runs; await `aunsubscribe`.
+    """
+    refuse_event_loop("unsubscribe")
+    _unsubscribe(_target(user, None, client), channel, code)
+
+
+async def aunsubscribe(
+    channel: str,
+    *,
+    user: "AbstractBaseUser | int | str | None" = None,
+    client: Client | str | None = None,
+    code: int = 2000,
+) -> None:
+    """`unsubscribe` for async code."""
+    await in_thread(_unsubscribe, _target(user, None, client), channel, code)
+
+
+def presence(channel: str) -> Mapping[str, ClientInfo]:
+    """Who is in a channel, by client id.
+
+    Raises:
+        CommandError: 102, no such channel; 108, the channel has no presence.
+        NoNode: no node runs in this process, or it gave no answer in time.
+        SynchronousOnlyOperation: called where an event loop runs; await `apresence`.
+    """
+    refuse_event_loop("presence")
+    node = require_node()
+    return ask_node(node, node.presence_members(channel))
+
+
+async def apresence(channel: str) -> Mapping[str, ClientInfo]:
+    """`presence` for async code."""
+    node = require_node()
+    return await aask_node(node, node.presence_members(channel))
+
+
+def presence_stats(channel: str) -> PresenceStats:
+    """How many connections and users are in a channel. Raises like `presence`."""
+    refuse_event_loop("presence_stats")
+    node = require_node()
+    return ask_node(node, node.presence_stats(channel))
+
+
+async def apresence_stats(channel: str) -> PresenceStats:
+    """`presence_stats` for async code."""
+    node = require_node()
+    return await aask_node(node, node.presence_stats(channel))
+
+
+def history(channel: str, *, limit: int = 100, since: Position | None = None, reverse: bool = False) -> HistoryPage:
+    """What is kept of a channel, oldest first, and the top of its log.
+
+    Args:
+        channel: the channel's name.
+        limit: most publications; 0 reads the top alone, -1 everything kept.
+        since: only what came after this position; with `reverse`, before it.
+        reverse: newest first.
+
+    Raises:
+        CommandError: 102, no such channel; 108, the channel has no history.
+        UnrecoverablePosition: `since` names another epoch.
+        NoNode: no node runs in this process, or it gave no answer in time.
+        SynchronousOnlyOperation: called where an event loop runs; await `ahistory`.
+    """
+    refuse_event_loop("history")
+    node = require_node()
+    return ask_node(node, node.history(channel, HistoryQuery(limit=limit, since=since, reverse=reverse)))
+
+
+async def ahistory(
+    channel: str, *, limit: int = 100, since: Position | None = None, reverse: bool = False
+) -> HistoryPage:
+    """`history` for async code."""
+    node = require_node()
+    return await aask_node(node, node.history(channel, HistoryQuery(limit=limit, since=since, reverse=reverse)))
+
+
+def _somebody(user: "AbstractBaseUser | int | str | None", session: str | None, client: Client | str | None) -> Target:
+    if user is None and not session and client is None:
+        raise TypeError("disconnect() needs a user, a session or a client")
+    return _target(user, session, client)
+
+
+def _target(user: "AbstractBaseUser | int | str | None", session: str | None, client: Client | str | None) -> Target:
+    return Target(
+        user_id=None if user is None else user_id_of(user),
+        session_id=session,
+        client_id=client.id if isinstance(client, Client) else client,
+    )
+
+
+def _disconnect(target: Target, reason: Disconnect) -> None:
+    from hotclub.streams import RelayDisconnect  # noqa: PLC0415
+
+    _everywhere(
+        lambda origin: RelayDisconnect(target=target, code=reason.code, reason=reason.reason, origin=origin),
+        lambda node: node.disconnect(target, reason),
+    )
+
+
+def _unsubscribe(target: Target, channel: str, code: int) -> None:
+    from hotclub.streams import RelayUnsubscribe  # noqa: PLC0415
+
+    get_registry().route(channel)
+    reason = Unsubscribed(code, "server unsubscribe")
+    _everywhere(
+        lambda origin: RelayUnsubscribe(target=target, channel=channel, code=code, reason=reason.reason, origin=origin),
+        lambda node: node.unsubscribe(target, channel, reason),
+    )
+
+
+def _everywhere(message: "Callable[[str], RelayMessage]", act: "Callable[[Node], object]") -> None:
+    """Write the message for the other processes into the transaction, and act on this one's node at its commit."""
+    from hotclub.streams import send_relay  # noqa: PLC0415
+
+    node = current_node()
+    send_relay(message("" if node is None else node.id))
+    if node is not None:
+        transaction.on_commit(partial(tell_node, node, act, node), using=get_config().database, robust=True)

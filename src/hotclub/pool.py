@@ -1,0 +1,108 @@
+"""The threads in which synchronous hooks run: bounded, and with database connections that are kept and watched.
+
+Django closes connections at the end of a request. A WebSocket has none, so the pool does it: after each call it closes
+what is broken, what is older than `conn_max_age`, and what a hook left inside a transaction.
+"""
+
+import asyncio
+import contextvars
+import functools
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from time import monotonic
+from typing import Any, Final, ParamSpec, TypeVar
+from weakref import WeakSet
+
+from django.db import connections
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from hotclub.engine.observe import logger
+
+Params = ParamSpec("Params")
+Result = TypeVar("Result")
+
+_TRUSTED_IDLE: Final = 1.0
+"""Seconds for which an unused connection is believed to be alive without asking it."""
+
+
+class HookPool:
+    """A thread pool for code that uses the ORM. Belongs to no event loop; `run` may be awaited in any."""
+
+    def __init__(self, threads: int, conn_max_age: float) -> None:
+        self._executor = ThreadPoolExecutor(max_workers=threads, thread_name_prefix="hotclub")
+        self._conn_max_age = conn_max_age
+        self._local = threading.local()
+        self._opened: WeakSet[BaseDatabaseWrapper] = WeakSet()
+        self._lock = threading.Lock()
+
+    async def run(self, func: Callable[Params, Result], /, *args: Params.args, **kwargs: Params.kwargs) -> Result:
+        """Call `func` in a thread of the pool, with a copy of the caller's context variables, and return its result.
+
+        Waits for a free thread. When the caller is cancelled the call is dropped if it has not begun; one that has
+        begun runs to its end, and its result is lost.
+
+        Raises:
+            RuntimeError: the pool is closed.
+        """
+        call = functools.partial(contextvars.copy_context().run, func, *args, **kwargs)
+        return await asyncio.get_running_loop().run_in_executor(self._executor, self._guarded, call)
+
+    async def close(self) -> None:
+        """Wait for the calls under way, drop those that have not begun, and close the threads' connections."""
+        await asyncio.to_thread(self._executor.shutdown, cancel_futures=True)
+        for connection in list(self._opened):
+            # The thread that owned it has ended.
+            connection.inc_thread_sharing()
+            connection.close()
+
+    def _guarded(self, call: Callable[[], Result]) -> Result:
+        self._wake_connections()
+        try:
+            return call()
+        finally:
+            self._tidy_connections()
+
+    @property
+    def _ages(self) -> dict[str, tuple[Any, float, float]]:
+        """This thread's open connections by alias: the driver's connection, when first seen, when last used."""
+        ages: dict[str, tuple[Any, float, float]] = self._local.__dict__.setdefault("ages", {})
+        return ages
+
+    def _wake_connections(self) -> None:
+        now = monotonic()
+        for connection in connections.all(initialized_only=True):
+            _, _, used = self._ages.get(connection.alias, (None, now, now))
+            if connection.connection is not None and now - used > _TRUSTED_IDLE and not connection.is_usable():
+                connection.close()
+
+    def _tidy_connections(self) -> None:
+        now = monotonic()
+        for connection in connections.all(initialized_only=True):
+            if connection.in_atomic_block:
+                logger.error("A hook left a transaction open on the database %r; it is rolled back", connection.alias)
+                _discard(connection)
+            elif connection.connection is not None:
+                self._keep_or_close(connection, now)
+
+    def _keep_or_close(self, connection: BaseDatabaseWrapper, now: float) -> None:
+        driver, seen, _ = self._ages.get(connection.alias, (None, now, now))
+        if driver is not connection.connection:
+            seen = now
+            with self._lock:
+                self._opened.add(connection)
+        if connection.errors_occurred and connection.is_usable():
+            connection.errors_occurred = False
+        pooled = bool(connection.settings_dict["OPTIONS"].get("pool"))
+        left_open = not connection.get_autocommit() and connection.settings_dict["AUTOCOMMIT"]
+        if connection.errors_occurred or pooled or left_open or now - seen >= self._conn_max_age:
+            connection.close()
+            self._ages.pop(connection.alias, None)
+        else:
+            self._ages[connection.alias] = (connection.connection, seen, now)
+
+
+def _discard(connection: BaseDatabaseWrapper) -> None:
+    """Forget a connection inside a transaction: Django would refuse to use it again in this thread."""
+    connection.close()
+    del connections[connection.alias]

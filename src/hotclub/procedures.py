@@ -1,0 +1,66 @@
+"""Procedures: functions that clients call by name, with arguments validated from their annotations."""
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, get_type_hints
+
+import msgspec
+
+from hotclub.engine.errors import command_error
+
+
+@dataclass(frozen=True)
+class Procedure:
+    """A function declared with `rpc`."""
+
+    name: str
+    function: Callable[..., Any]
+
+    @cached_property
+    def parameters(self) -> Mapping[str, tuple[Any, bool]]:
+        """Each argument after the client: its type, and whether it must be given.
+
+        Raises:
+            TypeError: the function takes no client, or an argument that cannot be given by name.
+            NameError: an annotation names something that does not exist.
+        """
+        hints = get_type_hints(self.function, include_extras=True)
+        found = list(inspect.signature(self.function).parameters.values())
+        named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+        if not found or found[0].kind not in (inspect.Parameter.POSITIONAL_ONLY, named[0]):
+            raise TypeError(f"procedure {self.name!r} takes no client as its first argument")
+        for parameter in found[1:]:
+            if parameter.kind not in named:
+                raise TypeError(
+                    f"procedure {self.name!r} has an argument {parameter.name!r} that has no name of its own"
+                )
+        return {item.name: (hints.get(item.name, Any), item.default is item.empty) for item in found[1:]}
+
+    def convert(self, data: Any) -> dict[str, Any]:
+        """The arguments of a call, from decoded JSON (None for a call without data).
+
+        Raises:
+            CommandError: 107 with the name of the argument that does not fit.
+        """
+        given = {} if data is None else data
+        if not isinstance(given, dict):
+            raise command_error(107, "arguments are not an object")
+        for name in given:
+            if name not in self.parameters:
+                raise command_error(107, f"unknown argument {name[:64]!r}")
+        arguments = {}
+        for name, (kind, required) in self.parameters.items():
+            if name in given:
+                arguments[name] = _convert(name, given[name], kind)
+            elif required:
+                raise command_error(107, f"missing argument {name!r}")
+        return arguments
+
+
+def _convert(name: str, value: Any, kind: Any) -> Any:
+    try:
+        return msgspec.convert(value, kind)
+    except msgspec.ValidationError as error:
+        raise command_error(107, f"argument {name!r}: {error}") from None

@@ -1,0 +1,235 @@
+"""Publishing from anywhere: views, signals, tasks, shells, commands; commit-aware.
+
+In a durable channel the publication is a row of the caller's transaction. In any other it leaves when the transaction
+commits, or at once when there is none. Either way: committed means sent, rolled back means never seen, and one
+transaction's publications keep their order.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any, cast
+
+from django.db import transaction
+
+from hotclub.conf import get_config
+from hotclub.encoding import encode
+from hotclub.engine.broker.base import Message
+from hotclub.engine.model import Position, Publication
+from hotclub.registry import Route, get_registry
+from hotclub.runtime import aask_node, ask_node, current_node, in_thread, refuse_event_loop, tell_node
+
+if TYPE_CHECKING:
+    from django.contrib.auth.base_user import AbstractBaseUser
+
+    from hotclub.engine.node import Node
+    from hotclub.streams import DatabaseBroker
+
+
+def publish(
+    channel: str, data: Any, *, idempotency_key: str = "", tags: Mapping[str, str] | None = None
+) -> Position | None:
+    """Publish to a channel, from synchronous code.
+
+    Inside `transaction.atomic()` the publication leaves with the commit, or not at all.
+
+    Args:
+        channel: a name that some `Channel` class's pattern matches.
+        data: what JSON can hold; also dates, `Decimal`, `UUID` and lazy translations.
+        idempotency_key: repeating a call with the same key and data publishes once.
+        tags: text by name, which clients get beside the data.
+
+    Returns:
+        Where the publication stands in the channel's log. None when it is not known yet (not durable and inside a
+        transaction) or known elsewhere only (not durable and no node in this process).
+
+    Raises:
+        CommandError: 102, no such channel.
+        TypeError, ValueError: JSON cannot hold the data.
+        IdempotencyConflict: the key was used for other data.
+        SynchronousOnlyOperation: called where an event loop runs; await `apublish`.
+        NoNode: the event loop of this process is stuck; the publication may still leave.
+    """
+    refuse_event_loop("publish")
+    return _send([_prepare(channel, data, idempotency_key, tags)])[0]
+
+
+async def apublish(
+    channel: str, data: Any, *, idempotency_key: str = "", tags: Mapping[str, str] | None = None
+) -> Position | None:
+    """`publish` for async code. A cancelled call may have published: repeat it with the same idempotency key."""
+    return (await _asend([_prepare(channel, data, idempotency_key, tags)]))[0]
+
+
+def broadcast(
+    channels: Iterable[str], data: Any, *, idempotency_key: str = "", tags: Mapping[str, str] | None = None
+) -> list[Position | None]:
+    """Publish the same data to several channels; to the durable ones in one transaction. See `publish`.
+
+    Returns:
+        What `publish` would have returned, in the order of `channels`.
+    """
+    refuse_event_loop("broadcast")
+    return _send(_prepare_all(channels, data, idempotency_key, tags))
+
+
+async def abroadcast(
+    channels: Iterable[str], data: Any, *, idempotency_key: str = "", tags: Mapping[str, str] | None = None
+) -> list[Position | None]:
+    """`broadcast` for async code."""
+    return await _asend(_prepare_all(channels, data, idempotency_key, tags))
+
+
+def publish_to_user(
+    user: "AbstractBaseUser | int | str",
+    data: Any,
+    *,
+    idempotency_key: str = "",
+    tags: Mapping[str, str] | None = None,
+) -> Position | None:
+    """Publish to the personal channel that every connection of a user is subscribed to. See `publish`.
+
+    `user` may be the primary key as well.
+    """
+    refuse_event_loop("publish_to_user")
+    return publish(personal_channel(user), data, idempotency_key=idempotency_key, tags=tags)
+
+
+async def apublish_to_user(
+    user: "AbstractBaseUser | int | str",
+    data: Any,
+    *,
+    idempotency_key: str = "",
+    tags: Mapping[str, str] | None = None,
+) -> Position | None:
+    """`publish_to_user` for async code."""
+    return await apublish(personal_channel(user), data, idempotency_key=idempotency_key, tags=tags)
+
+
+def personal_channel(user: "AbstractBaseUser | int | str") -> str:
+    """The name of a user's personal channel."""
+    return f"#{user_id_of(user)}"
+
+
+def user_id_of(user: "AbstractBaseUser | int | str") -> str:
+    """A user's primary key as text.
+
+    Raises:
+        ValueError: the user has none: anonymous, or not saved.
+    """
+    key = user if isinstance(user, int | str) else user.pk
+    if key is None or key == "":
+        raise ValueError(f"{user!r} has no primary key, so it cannot be addressed")
+    return str(key)
+
+
+def append_durably(route: Route, channel: str, message: Message) -> Position:
+    """Write a publication of a durable channel in the current transaction, and signal it after the commit.
+
+    A signal that gets lost is no loss: the relay of every node finds the row.
+    """
+    # Models can be imported only after this module.
+    from hotclub.streams import append  # noqa: PLC0415
+
+    alias = get_config().database
+    with transaction.atomic(using=alias):
+        position, publication, duplicate = append(channel, message, route.spec.retention)
+        if not duplicate:
+            transaction.on_commit(partial(_signal, channel, position.epoch, publication), using=alias, robust=True)
+    return position
+
+
+@dataclass(frozen=True, slots=True)
+class _Outgoing:
+    channel: str
+    route: Route
+    message: Message
+
+
+def _prepare(channel: str, data: Any, idempotency_key: str, tags: Mapping[str, str] | None) -> _Outgoing:
+    return _prepare_all([channel], data, idempotency_key, tags)[0]
+
+
+def _prepare_all(
+    channels: Iterable[str], data: Any, idempotency_key: str, tags: Mapping[str, str] | None
+) -> list[_Outgoing]:
+    registry = get_registry()
+    message = Message(data=encode(data), tags=dict(tags or {}), idempotency_key=idempotency_key)
+    return [_Outgoing(channel, registry.route(channel), message) for channel in channels]
+
+
+async def _asend(batch: Sequence[_Outgoing]) -> list[Position | None]:
+    node = current_node()
+    durable = any(outgoing.route.spec.durable for outgoing in batch)
+    if node is None or durable or transaction.get_connection(get_config().database).in_atomic_block:
+        return await in_thread(_send, batch)
+    return [*await aask_node(node, _publish_in_order(node, batch))]
+
+
+def _send(batch: Sequence[_Outgoing]) -> list[Position | None]:
+    positions: dict[int, Position | None] = {}
+    passing = [(index, outgoing) for index, outgoing in enumerate(batch) if not outgoing.route.spec.durable]
+    # One order of locks for everybody, or two broadcasts could wait for each other.
+    durable = sorted(
+        ((index, outgoing) for index, outgoing in enumerate(batch) if outgoing.route.spec.durable),
+        key=lambda item: item[1].channel,
+    )
+    alias = get_config().database
+    if durable:
+        with transaction.atomic(using=alias):
+            for index, outgoing in durable:
+                positions[index] = append_durably(outgoing.route, outgoing.channel, outgoing.message)
+    if passing:
+        sent = _send_passing([outgoing for _, outgoing in passing], alias)
+        positions.update({index: position for (index, _), position in zip(passing, sent, strict=True)})
+    return [positions[index] for index in range(len(batch))]
+
+
+def _send_passing(batch: Sequence[_Outgoing], alias: str) -> Sequence[Position | None]:
+    node = current_node()
+    nowhere = [None] * len(batch)
+    if node is None:
+        _relay(batch)
+        return nowhere
+    if transaction.get_connection(alias).in_atomic_block:
+        transaction.on_commit(partial(_start_publishing, node, batch), using=alias, robust=True)
+        return nowhere
+    return ask_node(node, _publish_in_order(node, batch))
+
+
+def _relay(batch: Sequence[_Outgoing]) -> None:
+    from hotclub.streams import RelayPublish, send_relay  # noqa: PLC0415
+
+    for outgoing in batch:
+        message = outgoing.message
+        send_relay(
+            RelayPublish(
+                channel=outgoing.channel,
+                data=message.data,
+                tags=message.tags,
+                idempotency_key=message.idempotency_key,
+                origin="",
+            )
+        )
+
+
+def _start_publishing(node: "Node", batch: Sequence[_Outgoing]) -> None:
+    ask_node(node, _publish_in_order(node, batch))
+
+
+async def _publish_in_order(node: "Node", batch: Sequence[_Outgoing]) -> list[Position]:
+    return [
+        await node.publish(
+            outgoing.channel,
+            outgoing.message.data,
+            tags=outgoing.message.tags,
+            idempotency_key=outgoing.message.idempotency_key,
+        )
+        for outgoing in batch
+    ]
+
+
+def _signal(channel: str, epoch: str, publication: Publication) -> None:
+    node = current_node()
+    if node is not None and node.durable is not None:
+        tell_node(node, cast("DatabaseBroker", node.durable).signal, channel, epoch, publication)

@@ -1,0 +1,173 @@
+"""From a channel's name to its class, and from a method's name to its procedure."""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import lru_cache
+from types import MappingProxyType, ModuleType
+from typing import Any, Final, Self
+
+from django.apps import apps
+from django.core.exceptions import ImproperlyConfigured
+from django.http import HttpResponse
+from django.urls import URLPattern, path
+from django.urls.resolvers import RoutePattern
+
+from hotclub.channels import RPC_ATTRIBUTE, Channel, History
+from hotclub.client import Client
+from hotclub.conf import Config
+from hotclub.engine.application import ChannelSpec
+from hotclub.engine.broker.base import Retention
+from hotclub.engine.errors import command_error
+from hotclub.procedures import Procedure
+
+_NAME: Final = re.compile(r"[A-Za-z0-9_.:#-]{1,255}")
+_CACHED_NAMES: Final = 8192
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A channel's name, resolved: the class instance, the captured values and the engine's options."""
+
+    channel: Channel
+    kwargs: Mapping[str, Any]
+    spec: ChannelSpec
+    pattern: str
+
+
+@dataclass(frozen=True, slots=True)
+class Declarations:
+    """The channel classes and procedures that the installed apps declare, in the order of `INSTALLED_APPS`."""
+
+    channels: tuple[type[Channel], ...] = ()
+    procedures: tuple[Procedure, ...] = ()
+
+    @classmethod
+    def collect(cls, modules: Iterable[ModuleType]) -> Self:
+        """Gather what stands in the modules' own names; what is imported in several places counts once."""
+        channels: dict[type[Channel], None] = {}
+        procedures: dict[Any, Procedure] = {}
+        for module in modules:
+            for value in vars(module).values():
+                if isinstance(value, type) and issubclass(value, Channel) and not _is_base(value):
+                    channels[value] = None
+                elif callable(value) and isinstance(getattr(value, RPC_ATTRIBUTE, None), str):
+                    procedures.setdefault(value, Procedure(getattr(value, RPC_ATTRIBUTE), value))
+        return cls(tuple(channels), tuple(procedures.values()))
+
+
+class Registry:
+    """The routes of one configuration. A class with a bad pattern has no route; the system checks report it."""
+
+    def __init__(self, declarations: Declarations, config: Config) -> None:
+        self.declarations = declarations
+        self.procedures: Mapping[str, Procedure] = {item.name: item for item in reversed(declarations.procedures)}
+        self._compiled = [compiled for cls in declarations.channels if (compiled := _compile(cls()))]
+        if config.personal_channel:
+            self._compiled.append(_Compiled(_personal_channel(config), compile_pattern(_PersonalChannel.pattern)))
+        # Peers choose the names, so the cache is bounded; names that match nothing are remembered as well.
+        self.resolve = lru_cache(maxsize=_CACHED_NAMES)(self._resolve)
+
+    def route(self, name: str) -> Route:
+        """The route of a channel.
+
+        Raises:
+            CommandError: 102, no pattern matches.
+        """
+        route = self.resolve(name)
+        if route is None:
+            raise command_error(102)
+        return route
+
+    def _resolve(self, name: str) -> Route | None:
+        if _NAME.fullmatch(name) is None:
+            return None
+        for compiled in self._compiled:
+            kwargs = compiled.match(name)
+            if kwargs is not None:
+                return Route(compiled.channel, MappingProxyType(kwargs), compiled.spec, compiled.channel.pattern)
+        return None
+
+
+def get_registry() -> Registry:
+    """The registry of the installed apps."""
+    registry: Registry = apps.get_app_config("hotclub").registry  # type: ignore[attr-defined]
+    return registry
+
+
+def compile_pattern(pattern: str) -> RoutePattern:
+    """A pattern with path converters, compiled.
+
+    Raises:
+        ImproperlyConfigured: the pattern is none.
+    """
+    route = path(pattern, _no_view)
+    assert isinstance(route, URLPattern)
+    assert isinstance(route.pattern, RoutePattern)
+    return route.pattern
+
+
+def channel_spec(channel: type[Channel] | Channel) -> ChannelSpec:
+    """The engine's options of a channel class."""
+    history = channel.history
+    if history is None:
+        return ChannelSpec(presence=channel.presence)
+    return ChannelSpec(
+        retention=Retention(size=history.size, ttl=history.ttl.total_seconds()),
+        durable=history.durable,
+        presence=channel.presence,
+        recoverable=channel.recovery,
+    )
+
+
+class _Compiled:
+    def __init__(self, channel: Channel, pattern: RoutePattern) -> None:
+        self.channel = channel
+        self.spec = channel_spec(channel)
+        self._pattern = pattern
+
+    def match(self, name: str) -> dict[str, Any] | None:
+        """The captured values, unless the name is a second spelling of another one (`chat:007`): what is authorised
+        by value must be one channel."""
+        matched = self._pattern.match(name)
+        if matched is None:
+            return None
+        kwargs: dict[str, Any] = matched[2]
+        texts = self._pattern.regex.search(name)
+        assert texts is not None
+        for key, text in texts.groupdict().items():
+            if self._pattern.converters[key].to_url(kwargs[key]) != text:
+                return None
+        return kwargs
+
+
+class _PersonalChannel(Channel):
+    """`#<user id>`: every signed-in connection is subscribed to its own by the server."""
+
+    pattern = "#<str:user_id>"
+
+    async def can_subscribe(self, client: Client, *, user_id: str) -> bool:
+        return client.user_id == user_id != ""
+
+
+def _personal_channel(config: Config) -> Channel:
+    size, seconds = config.personal_history
+    channel = _PersonalChannel()
+    channel.history = History(size, timedelta(seconds=seconds))  # type: ignore[misc]
+    return channel
+
+
+def _is_base(cls: type[Channel]) -> bool:
+    return cls is Channel or cls.abstract
+
+
+def _compile(channel: Channel) -> _Compiled | None:
+    try:
+        return _Compiled(channel, compile_pattern(channel.pattern))
+    except (AttributeError, TypeError, ImproperlyConfigured):
+        return None
+
+
+def _no_view() -> HttpResponse:
+    raise NotImplementedError("path() wants a view; channel names are only matched")

@@ -1,0 +1,157 @@
+"""Signing out ends sockets: at once by Django's signals, and by a regular look for what no signal tells.
+
+Who is ended how:
+
+- A logout, a deactivated and a deleted user: 3503 "signed out", which is final. The page shows it.
+- Anything that may leave the browser signed in (a rotated session key, a new password, a session that has vanished):
+  3011 "force reconnect". The page comes back with the cookie it has now; when that is worth nothing, connecting is
+  refused with the final code 3501, so nothing loops.
+"""
+
+# ruff: noqa: ARG001, SLF001 - receivers get what the signal sends; the underscored names are documented Django API
+
+from collections.abc import Iterable, Sequence
+from functools import partial
+from typing import Any, Final
+from weakref import WeakSet
+
+from django.contrib.auth import SESSION_KEY, get_user_model
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.contrib.auth.signals import user_logged_out
+from django.contrib.sessions.base_session import AbstractBaseSession
+from django.db import transaction
+from django.db.models.signals import post_delete, post_save, pre_save
+from django.http import HttpRequest
+from django.utils import timezone
+
+from hotclub.auth import is_current, session_id, session_store
+from hotclub.client import Client
+from hotclub.conf import get_config
+from hotclub.control import disconnect
+from hotclub.engine.errors import Disconnect
+from hotclub.engine.errors import disconnect as table_disconnect
+
+SIGNED_OUT: Final = "signed out"
+
+_CHUNK: Final = 500
+_BEFORE: Final = "_hotclub_before"
+
+
+def connect_signals() -> None:
+    """Listen to what ends a login. Called once, when the apps are ready."""
+    user_model = get_user_model()
+    user_logged_out.connect(_logged_out, dispatch_uid="hotclub.logged_out")
+    pre_save.connect(_before_save, sender=user_model, dispatch_uid="hotclub.before_save")
+    post_save.connect(_user_saved, sender=user_model, dispatch_uid="hotclub.user_saved")
+    post_delete.connect(_user_deleted, sender=user_model, dispatch_uid="hotclub.user_deleted")
+    if (model := session_model()) is not None:
+        post_delete.connect(_session_deleted, sender=model, dispatch_uid="hotclub.session_deleted")
+
+
+def session_model() -> type[AbstractBaseSession] | None:
+    """The table of sessions, when the project keeps them in one."""
+    get_model_class = getattr(type(session_store()), "get_model_class", None)
+    return None if get_model_class is None else get_model_class()
+
+
+class SessionWatch:
+    """The live connections of this process that come from a session, and what has become of their logins."""
+
+    def __init__(self) -> None:
+        # Weak: a connection that breaks off while connecting is never reported as ended.
+        self._clients: WeakSet[Client] = WeakSet()
+
+    def add(self, client: Client) -> None:
+        """Watch a connection from now on."""
+        self._clients.add(client)
+
+    def remove(self, client: Client) -> None:
+        """The connection has ended. Idempotent."""
+        self._clients.discard(client)
+
+    def clients(self) -> list[Client]:
+        """The connections to look at."""
+        return list(self._clients)
+
+    @staticmethod
+    def check(clients: Sequence[Client]) -> list[tuple[Client, Disconnect]]:
+        """Which of these have to go, and how. Renews the `user` of the others.
+
+        Synchronous; two queries per 500 logins.
+        """
+        gone = []
+        for start in range(0, len(clients), _CHUNK):
+            chunk = clients[start : start + _CHUNK]
+            users = get_user_model()._default_manager.in_bulk({client.user.pk for client in chunk})
+            alive = _living_sessions({client.session_key for client in chunk})
+            for client in chunk:
+                reason = _verdict(client, users.get(client.user.pk), alive)
+                if reason is not None:
+                    gone.append((client, reason))
+        return gone
+
+
+def _verdict(client: Client, user: AbstractBaseUser | None, alive: set[str]) -> Disconnect | None:
+    if user is None or not user.is_active:
+        return Disconnect(3503, SIGNED_OUT)
+    if client.session_key not in alive or not is_current(user, client.auth_hash):
+        return table_disconnect(3011)
+    client.user = user
+    return None
+
+
+def _living_sessions(keys: set[str]) -> set[str]:
+    model = session_model()
+    if model is None:
+        return {key for key in keys if session_store(key).get(SESSION_KEY) is not None}
+    rows = model._default_manager.filter(session_key__in=keys, expire_date__gt=timezone.now())
+    return set(rows.values_list("session_key", flat=True))
+
+
+def _logged_out(sender: Any, request: HttpRequest | None, **kwargs: Any) -> None:
+    session = getattr(request, "session", None)
+    if session is not None and session.session_key:
+        _after_commit(session=session_id(session.session_key), code=3503, reason=SIGNED_OUT)
+
+
+def _session_deleted(sender: Any, instance: AbstractBaseSession, **kwargs: Any) -> None:
+    # `clearsessions` deletes expired ones by the thousand; their connections have ended at the expiry.
+    if instance.expire_date > timezone.now():
+        _reconnect(session=session_id(instance.session_key))
+
+
+def _before_save(
+    sender: type[AbstractBaseUser], instance: AbstractBaseUser, update_fields: Iterable[str] | None, **kwargs: Any
+) -> None:
+    instance.__dict__.pop(_BEFORE, None)
+    if instance._state.adding or (update_fields is not None and not {"password", "is_active"} & set(update_fields)):
+        return
+    before = sender._base_manager.filter(pk=instance.pk).first()
+    if before is not None:
+        instance.__dict__[_BEFORE] = (before.get_session_auth_hash(), before.is_active)
+
+
+def _user_saved(sender: Any, instance: AbstractBaseUser, **kwargs: Any) -> None:
+    before: tuple[str, bool] | None = instance.__dict__.pop(_BEFORE, None)
+    if before is None:
+        return
+    auth_hash, was_active = before
+    if was_active and not instance.is_active:
+        _after_commit(user=str(instance.pk), code=3503, reason=SIGNED_OUT)
+    elif auth_hash != instance.get_session_auth_hash():
+        _reconnect(user=str(instance.pk))
+
+
+def _user_deleted(sender: Any, instance: AbstractBaseUser, **kwargs: Any) -> None:
+    _after_commit(user=str(instance.pk), code=3503, reason=SIGNED_OUT)
+
+
+def _reconnect(**target: str) -> None:
+    reason = table_disconnect(3011)
+    _after_commit(**target, code=reason.code, reason=reason.reason)
+
+
+def _after_commit(**order: Any) -> None:
+    """The order is no part of the caller's transaction, and its failure no failure of the logout: the regular look
+    finds what it missed."""
+    transaction.on_commit(partial(disconnect, **order), using=get_config().database, robust=True)

@@ -1,0 +1,116 @@
+"""The composition root of the Django face: one `Service` per server process, with everything its node needs."""
+
+import asyncio
+import contextlib
+from typing import assert_never
+
+import hotclub
+from hotclub.conf import Config, get_config
+from hotclub.engine.broker.base import PublicationHandler, Retention
+from hotclub.engine.bus import Target
+from hotclub.engine.errors import CommandError, Disconnect, Unsubscribed
+from hotclub.engine.node import Node
+from hotclub.engine.observe import logger
+from hotclub.face import Face
+from hotclub.pool import HookPool
+from hotclub.registry import Registry, get_registry
+from hotclub.revocation import SessionWatch
+from hotclub.runtime import current_node, set_current_node
+from hotclub.streams import DatabaseBroker, RelayDisconnect, RelayMessage, RelayPublish, RelayUnsubscribe
+
+
+class Service:
+    """A node with its thread pool, its durable broker and its watch over sessions. Lives in one event loop."""
+
+    def __init__(self, config: Config | None = None, registry: Registry | None = None) -> None:
+        """Nothing runs before `start`. Both arguments default to the project's own."""
+        self.config = config or get_config()
+        registry = registry or get_registry()
+        self._registry = registry
+        self._pool = HookPool(self.config.threads, self.config.db_conn_max_age)
+        self._watch = SessionWatch()
+        self._face = Face(registry, self.config, self._pool, self._watch)
+        self.node = Node(
+            self._face,
+            limits=self.config.limits,
+            version=hotclub.__version__,
+            make_durable=self._make_durable,
+        )
+        self._running: asyncio.Task[None] | None = None
+        self._relayed: set[asyncio.Task[None]] = set()
+
+    async def start(self) -> None:
+        """Begin to serve in the running loop. Idempotent."""
+        if self.node.started:
+            return
+        await self.node.start()
+        await self._durable.start()
+        set_current_node(self.node, self._pool)
+        self._running = asyncio.create_task(self._watch_sessions(), name="hotclub session watch")
+
+    async def stop(self) -> None:
+        """Close every connection with 3001, finish their hooks, and release threads and database connections."""
+        if self._running is not None:
+            self._running.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._running
+            self._running = None
+        await self.node.stop()
+        await self._durable.stop()
+        if current_node() is self.node:
+            set_current_node(None)
+        await self._pool.close()
+
+    def _make_durable(self, handler: PublicationHandler) -> DatabaseBroker:
+        self._durable = DatabaseBroker(
+            handler,
+            run=self._pool.run,
+            on_message=self._receive,
+            node_id="",
+            retention_of=self._retention_of,
+            relay_interval=self.config.relay_interval,
+            prune_interval=self.config.prune_interval,
+        )
+        return self._durable
+
+    def _retention_of(self, channel: str) -> Retention | None:
+        spec = self._face.channel(channel)
+        return spec.retention if spec is not None and spec.durable else None
+
+    def _receive(self, message: RelayMessage) -> None:
+        """Do what another process asked for. A node has done its own at once, before the message came back to it."""
+        node = self.node
+        if message.origin == node.id:
+            return
+        match message:
+            case RelayPublish():
+                task = asyncio.create_task(self._publish(message))
+                self._relayed.add(task)
+                task.add_done_callback(self._relayed.discard)
+            case RelayDisconnect():
+                node.disconnect(message.target, Disconnect(message.code, message.reason))
+            case RelayUnsubscribe():
+                node.unsubscribe(message.target, message.channel, Unsubscribed(message.code, message.reason))
+            case _:
+                assert_never(message)
+
+    async def _publish(self, message: RelayPublish) -> None:
+        try:
+            await self.node.publish(
+                message.channel, message.data, tags=message.tags, idempotency_key=message.idempotency_key
+            )
+        except CommandError as error:
+            logger.warning("A publication of another process in %r was dropped: %s", message.channel, error)
+
+    async def _watch_sessions(self) -> None:
+        while True:
+            await asyncio.sleep(self.config.session_check)
+            try:
+                await self.check_sessions()
+            except Exception:  # noqa: BLE001 - whatever it was, the next look may succeed
+                logger.exception("Sessions could not be checked; tried again in %g s", self.config.session_check)
+
+    async def check_sessions(self) -> None:
+        """End the connections whose login is over."""
+        for client, reason in await self._pool.run(self._watch.check, self._watch.clients()):
+            self.node.disconnect(Target(client_id=client.id), reason)
