@@ -1,0 +1,308 @@
+"""uvicorn's protocol classes, bounded before anything is buffered, and with a synchronous way out.
+
+- A WebSocket connection is the `FrameWriter` in its own scope: the fan-out hands ready-made frames to the transport,
+  without a coroutine, a queue or an encoding in between.
+- The bounds of `Limits` hold on the frame header, per fragment and per request head, and there are deadlines for peers
+  that dribble or never answer a close frame.
+- A stopping server lets the engine say goodbye (3001), so that clients know they are to come back.
+
+The classes follow uvicorn's internals; `tests/hotclub/test_server.py` holds them to the behaviour.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.exceptions import PayloadTooBig
+from websockets.frames import Frame, Opcode
+from websockets.http11 import Request
+from websockets.server import ServerProtocol
+
+from hotclub.engine.limits import Limits, TokenBucket
+from hotclub.engine.transports.websocket import WRITER
+
+_HEAD_BYTES: Final = 65_536
+_HEADERS: Final = 128
+_SINGLE: Final = frozenset({b"host", b"origin", b"cookie", b"content-length", b"authorization"})
+"""Header fields of which a request may have one: two readers must not be able to take different ones for the truth."""
+
+_SLICE: Final = 8_192
+"""Bytes parsed at a time. Tiny frames take a hundred times their size once parsed, so the rest waits unparsed."""
+
+_QUEUED: Final = 32
+"""Messages the application may leave unread before the socket is read no further."""
+
+_CONTROL_RATE: Final = 10.0
+_CONTROL_BURST: Final = 100
+
+
+class TooManyFragments(PayloadTooBig):
+    """A message comes in more frames than `limit`."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(None, limit)
+
+    def __str__(self) -> str:
+        return f"a message of more than {self.max_size} fragments"
+
+
+class FrameParser(ServerProtocol):
+    """The frame parser, with a bound on how many frames one message is cut into."""
+
+    def __init__(self, limits: Limits) -> None:
+        super().__init__(max_size=limits.message_bytes, logger=logging.getLogger("uvicorn.error"))
+        self._most_fragments = limits.fragments
+        self._fragments = 0
+
+    def recv_frame(self, frame: Frame) -> None:
+        if frame.opcode in (Opcode.TEXT, Opcode.BINARY):
+            self._fragments = 1
+        elif frame.opcode is Opcode.CONT:
+            self._fragments += 1
+            if self._fragments > self._most_fragments:
+                raise TooManyFragments(self._most_fragments)
+        super().recv_frame(frame)
+
+
+class WebSocketProtocol(WebSocketsSansIOProtocol):
+    """One WebSocket connection, and the `FrameWriter` that the engine finds in its scope."""
+
+    def __init__(self, *args: Any, limits: Limits, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.conn = FrameParser(limits)
+        self.close_timeout = limits.close_timeout
+        self.on_shutdown: Callable[[], None] | None = None
+        self._unparsed = bytearray()
+        self._failed = False
+        self._control: TokenBucket | None = None
+
+    # FrameWriter
+
+    def write(self, frames: Sequence[bytes]) -> None:
+        if not self.close_sent and not self.transport.is_closing():
+            self.transport.write(frames[0] if len(frames) == 1 else b"".join(frames))
+
+    def buffered(self) -> int:
+        return self.transport.get_write_buffer_size()
+
+    def close(self, code: int, reason: str) -> None:
+        if self.close_sent or self.transport.is_closing():
+            return
+        self.queue.put_nowait({"type": "websocket.disconnect", "code": code, "reason": reason})
+        self.conn.send_close(code, reason)
+        self.transport.write(b"".join(self.conn.data_to_send()))
+        self.close_sent = True
+        self._reset_later()
+        self._parse()
+
+    # Opening
+
+    def handle_connect(self, event: Request) -> None:
+        super().handle_connect(event)
+        if self.response.status_code == 101:
+            self.scope["extensions"][WRITER] = self
+
+    # Receiving
+
+    def data_received(self, data: bytes) -> None:
+        self._unparsed += data
+        self._parse()
+
+    async def receive(self) -> Any:
+        message = await self.queue.get()
+        if self.read_paused and self.queue.qsize() < _QUEUED:
+            self._parse()
+        return message
+
+    def _parse(self) -> None:
+        """Parse what has arrived, as long as somebody takes the messages."""
+        while self._unparsed and (self.close_sent or self.queue.qsize() < _QUEUED):
+            piece = bytes(self._unparsed[:_SLICE])
+            del self._unparsed[:_SLICE]
+            if not self._failed:
+                super().data_received(piece)
+                if self.conn.handshake_exc is not None and not self.handshake_initiated:
+                    self._refuse_handshake()
+        self._pause(bool(self._unparsed) or (not self.close_sent and self.queue.qsize() >= _QUEUED))
+
+    def _pause(self, pause: bool) -> None:
+        if pause == self.read_paused or self.transport.is_closing():
+            return
+        self.read_paused = pause
+        if pause:
+            self.transport.pause_reading()
+        else:
+            self.transport.resume_reading()
+
+    def send_receive_event_to_app(self) -> None:
+        data = b"".join(self.frames)
+        self.frames = []
+        if self.close_sent:
+            return
+        if self.curr_msg_data_type == "bytes":
+            self.queue.put_nowait({"type": "websocket.receive", "bytes": data})
+            return
+        try:
+            text = data.decode()
+        except UnicodeDecodeError:
+            self._fail(1007, "invalid UTF-8")
+        else:
+            self.queue.put_nowait({"type": "websocket.receive", "text": text})
+
+    def handle_ping(self) -> None:
+        if not self._failed:
+            super().handle_ping()
+            self._count_control()
+
+    def handle_pong(self, event: Frame) -> None:
+        super().handle_pong(event)
+        if not self._failed:
+            self._count_control()
+
+    def _count_control(self) -> None:
+        now = self.loop.time()
+        if self._control is None:
+            self._control = TokenBucket(_CONTROL_RATE, _CONTROL_BURST, now)
+        if not self._control.take(now):
+            self._fail(1008, "too many control frames")
+
+    # Ending
+
+    def _refuse_handshake(self) -> None:
+        self._failed = True
+        answer = b"".join(self.conn.data_to_send())
+        self.transport.write(answer or b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n")
+        self.transport.close()
+
+    def _fail(self, code: int, reason: str) -> None:
+        self.conn.fail(code, reason)
+        self.handle_parser_exception()
+
+    def handle_parser_exception(self) -> None:
+        """The peer broke the protocol: tell it why, and let it read that.
+
+        Closing at once would reset a peer that is still sending, and destroy the close frame on its way.
+        """
+        if self._failed:
+            return
+        self._failed = True
+        if not self.close_sent and self.conn.close_sent is not None:
+            sent = self.conn.close_sent
+            self.queue.put_nowait({"type": "websocket.disconnect", "code": sent.code, "reason": sent.reason})
+        self.close_sent = True
+        self.transport.write(b"".join(self.conn.data_to_send()))
+        if self.transport.can_write_eof() and not self.transport.is_closing():
+            self.transport.write_eof()
+            self._reset_later()
+        else:
+            self.transport.close()
+
+    async def send(self, message: Any) -> None:
+        await super().send(message)
+        if self.close_timer is not None:
+            self._reset_later()
+            self._parse()
+
+    def on_task_complete(self, task: asyncio.Task[None]) -> None:
+        super().on_task_complete(task)
+        self._reset_unless_flushed()
+
+    def send_keepalive_ping(self) -> None:
+        # The engine pings on its own, in its protocol: two heartbeats would double the cost of an idle connection.
+        if self.on_shutdown is None:
+            super().send_keepalive_ping()
+
+    def keepalive_timeout(self) -> None:
+        super().keepalive_timeout()
+        self._reset_unless_flushed()
+
+    def shutdown(self) -> None:
+        if self.on_shutdown is not None and not self.close_sent:
+            self.stop_keepalive()
+            self.on_shutdown()
+            return
+        super().shutdown()
+        self._reset_unless_flushed()
+
+    def _reset_unless_flushed(self) -> None:
+        """Closing waits until the peer has read everything, which a stalled one never does."""
+        if self.transport.is_closing() and self.transport.get_write_buffer_size() > 0:
+            self._reset_later()
+
+    def _reset_later(self) -> None:
+        if self.close_timer is not None:
+            self.close_timer.cancel()
+        self.close_timer = self.loop.call_later(self.close_timeout, self.transport.abort)
+
+
+class HttpProtocol(HttpToolsProtocol):
+    """One HTTP connection, until it becomes a WebSocket: bounded and unambiguous request heads, in bounded time."""
+
+    def __init__(self, *args: Any, limits: Limits, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._head_timeout = limits.connect_timeout
+        self._head_bytes = 0
+        self._deadline: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._expect_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._end_head()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        if self._deadline is None and (self.cycle is None or self.cycle.response_complete):
+            self._expect_head()
+        self._head_bytes += len(data)
+        super().data_received(data)
+        if self._deadline is not None and self._head_bytes > _HEAD_BYTES and not self.transport.is_closing():
+            self._refuse(b"431 Request Header Fields Too Large")
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        super().on_header(name, value)
+        if len(self.headers) > _HEADERS:
+            raise ValueError("too many header fields")
+
+    def on_headers_complete(self) -> None:
+        self._end_head()
+        self._check_head()
+        super().on_headers_complete()
+
+    def _check_head(self) -> None:
+        """Refuse what two parsers could read differently. httptools turns the exception into a 400."""
+        names = [name for name, _value in self.headers]
+        for name in _SINGLE:
+            if names.count(name) > 1:
+                raise ValueError("a header field is repeated")
+        if sum(len(name) + len(value) for name, value in self.headers) + len(self.url) > _HEAD_BYTES:
+            raise ValueError("the request head is too large")
+        for _name, value in self.headers:
+            # Bytes 80 to 9F alone are control characters to whoever reads Latin-1; within UTF-8 they are letters.
+            value.decode()
+        if self.parser.should_upgrade() and (b"content-length" in names or b"transfer-encoding" in names):
+            raise ValueError("an upgrade has a body")
+
+    def _unsupported_upgrade_warning(self) -> None:
+        # What follows belongs to a protocol that nobody speaks here: the connection must not stay open as a tunnel.
+        if self.cycle is not None:
+            self.cycle.keep_alive = False
+
+    def _expect_head(self) -> None:
+        self._head_bytes = 0
+        self._deadline = self.loop.call_later(self._head_timeout, self._refuse, b"408 Request Timeout")
+
+    def _end_head(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+    def _refuse(self, status: bytes) -> None:
+        self._end_head()
+        if not self.transport.is_closing():
+            self.transport.write(b"HTTP/1.1 " + status + b"\r\nconnection: close\r\ncontent-length: 0\r\n\r\n")
+            self.transport.close()
