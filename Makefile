@@ -1,11 +1,11 @@
 # Every target works in a fresh clone: it brings in what it needs.
 .DEFAULT_GOAL := help
-.PHONY: help run test check format bench soak wheel clean
+.PHONY: help run test check format frontend bench soak wheel clean
 
 export PORT HOST PYTHON
 
 help: ## this list
-	@sed -n 's/^\([a-z]*\):.*## /\1|/p' Makefile | while IFS='|' read -r name what; do printf '  make %-8s %s\n' "$$name" "$$what"; done
+	@sed -n 's/^\([a-z]*\):.*## /\1|/p' Makefile | while IFS='|' read -r name what; do printf '  make %-9s %s\n' "$$name" "$$what"; done
 
 run: ## the site with demo data at http://127.0.0.1:8000 (PORT=, HOST=)
 	@exec scripts/run
@@ -21,6 +21,9 @@ format: ## rewrite Python and TypeScript in the house style
 	@.venv/bin/ruff check --quiet --fix-only .
 	@.venv/bin/ruff format --quiet .
 	@node_modules/.bin/biome check --colors=off --write .
+
+frontend: ## build the pages' JavaScript and CSS, and compile the translations
+	@scripts/setup dev
 
 bench: ## measure, beside peers in the same run
 	@scripts/setup dev
