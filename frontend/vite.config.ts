@@ -19,6 +19,8 @@ export default defineConfig(({ mode }) => ({
     outDir: resolve(root, "../src/clubhouse/ui/static/clubhouse/dist"),
     emptyOutDir: true,
     manifest: "manifest.json",
+    // The bundles hold other people's code: their licences travel with it.
+    license: { fileName: "licenses.md" },
     target: "es2022",
     // The pages forbid data: addresses for everything but images.
     assetsInlineLimit: 0,
