@@ -92,6 +92,7 @@ def test_the_wheel_holds_what_users_need_and_no_more(wheel: Path) -> None:
         r"hotclub/py\.typed",
         r"hotclub/migrations/0001_initial\.py",
         r"clubhouse/ui/static/clubhouse/dist/manifest\.json",
+        r"clubhouse/ui/static/clubhouse/dist/licenses\.md",
         r"clubhouse/ui/static/clubhouse/dist/assets/chat-[^/]+\.js",
         r"clubhouse/(.+/)?locale/zh_Hans/LC_MESSAGES/django\.mo",
         r"django_hotclub-.+\.dist-info/licenses/LICENSE",
