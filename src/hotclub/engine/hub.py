@@ -132,9 +132,11 @@ class Hub:
         behind: list[Subscriber] = []
         offset, sent = publication.offset, 0
         for subscriber in list(members.values()):
-            # The common case, in line: a live reader whose next offset this is.
+            # The common cases, in line: a live reader whose next offset this is, or who has room for what has none.
             if subscriber.buffer is None and subscriber.epoch == epoch and subscriber.offset + 1 == offset:
                 subscriber.offset = offset
+            elif not offset and subscriber.buffer is None and subscriber.outbox.has_room(self._ephemeral_bytes):
+                pass
             elif not self._admits(subscriber, publication, epoch, behind):
                 continue
             frame = frames.get(subscriber.encoder)
