@@ -169,7 +169,7 @@ async def test_two_tabs_chat_and_survive_a_restart(project: Project) -> None:
         await browser.close()
 
 
-class Inbox(SubscriptionEventHandler):
+class Inbox(SubscriptionEventHandler):  # type: ignore[misc]
     """What a subscription was sent."""
 
     def __init__(self) -> None:
