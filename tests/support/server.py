@@ -54,6 +54,8 @@ async def live_server(
     finally:
         server.should_exit = True
         await running
+        if server.lifespan.should_exit:
+            raise RuntimeError("The application failed to shut down; see the log")
 
 
 def websocket_url(url: str, path: str = "/connection/websocket") -> str:

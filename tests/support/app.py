@@ -1,0 +1,249 @@
+"""A tiny application on the engine, served by a real uvicorn in the test's own event loop: no Django anywhere.
+
+A channel's options are told by the beginning of its name, see `CHANNELS`. A test can hold any hook with
+`TinyApplication.hold` and let it go on when it likes, so that a race is a matter of order and not of time.
+"""
+
+import asyncio
+import contextlib
+import functools
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, MutableMapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import uvicorn
+from msgspec import Raw
+
+from hotclub.engine.application import (
+    ChannelSpec,
+    Client,
+    ConnectGrant,
+    ConnectRequest,
+    Handshake,
+    PublishGrant,
+    SubscribeGrant,
+    SubscribeRequest,
+)
+from hotclub.engine.broker.base import Broker, PublicationHandler, Retention
+from hotclub.engine.broker.memory import MemoryBroker
+from hotclub.engine.errors import command_error, disconnect
+from hotclub.engine.limits import Limits
+from hotclub.engine.model import EMPTY, Publication
+from hotclub.engine.node import Node
+from hotclub.engine.protocol.payload import decode_payload, encode_payload
+from hotclub.engine.transports.websocket import serve_websocket
+from hotclub.protocols import HttpProtocol, WebSocketProtocol
+
+CHANNELS: Final = {
+    "plain": ChannelSpec(),
+    "log": ChannelSpec(retention=Retention(size=100, ttl=300), recoverable=True, presence=True),
+    "deep": ChannelSpec(retention=Retention(size=1_000, ttl=300), recoverable=True),
+    "short": ChannelSpec(retention=Retention(size=2, ttl=300), recoverable=True),
+    "kept": ChannelSpec(retention=Retention(size=10, ttl=300)),
+    "here": ChannelSpec(presence=True),
+    "deny": ChannelSpec(retention=Retention(size=10, ttl=300), recoverable=True, presence=True),
+}
+
+STANDARD: Final = "standard"
+FAST: Final = "fast"
+WRITE_PATHS: Final = (STANDARD, FAST)
+
+
+class Gate:
+    """Holds a hook: `entered` tells that it has begun, `open` lets it go on."""
+
+    def __init__(self) -> None:
+        self.entered = asyncio.Event()
+        self._opened = asyncio.Event()
+
+    def open(self) -> None:
+        self._opened.set()
+
+    async def pass_through(self) -> None:
+        self.entered.set()
+        await self._opened.wait()
+
+
+@dataclass
+class TinyApplication:
+    """Everybody may do everything, except in `deny:` channels. A user is who the connect data says."""
+
+    procedures: bool = True
+    ended: list[tuple[str, int, str]] = field(default_factory=list)
+    left: list[tuple[str, str]] = field(default_factory=list)
+    _gates: dict[tuple[str, str], Gate] = field(default_factory=dict)
+    _news: asyncio.Condition = field(default_factory=asyncio.Condition)
+
+    def hold(self, hook: str, subject: str) -> Gate:
+        """Hold the next call of a hook for this channel, method or (for connect) user."""
+        return self._gates.setdefault((hook, subject), Gate())
+
+    async def _gate(self, hook: str, subject: str) -> None:
+        gate = self._gates.pop((hook, subject), None)
+        if gate is not None:
+            await gate.pass_through()
+
+    async def until(self, condition: Callable[[], bool], timeout: float = 5.0) -> None:
+        """Wait until the condition on `left` and `ended` holds."""
+        async with asyncio.timeout(timeout), self._news:
+            await self._news.wait_for(condition)
+
+    def channel(self, name: str) -> ChannelSpec | None:
+        return CHANNELS.get(name.partition(":")[0])
+
+    async def connect(self, client: Client, request: ConnectRequest) -> ConnectGrant:
+        data = decode_payload(request.data) if request.data != EMPTY else {}
+        await self._gate("connect", data.get("user", ""))
+        if "error" in data:
+            raise command_error(data["error"])
+        if "disconnect" in data:
+            raise disconnect(data["disconnect"])
+        info = encode_payload(data["info"]) if "info" in data else EMPTY
+        greeting = encode_payload(data["greet"]) if "greet" in data else EMPTY
+        return ConnectGrant(
+            user_id=data.get("user", ""), info=info, data=greeting, channels=tuple(data.get("channels", ()))
+        )
+
+    async def subscribe(self, client: Client, channel: str, request: SubscribeRequest) -> SubscribeGrant:
+        await self._gate("subscribe", channel)
+        self._refuse(channel)
+        return SubscribeGrant(data=request.data)
+
+    async def publish(self, client: Client, channel: str, data: Raw) -> PublishGrant:
+        await self._gate("publish", channel)
+        value = decode_payload(data)
+        if isinstance(value, dict) and "raise" in value:
+            raise RuntimeError(value["raise"])
+        return PublishGrant(data=data)
+
+    async def authorize_presence(self, client: Client, channel: str) -> None:
+        self._refuse(channel)
+
+    async def authorize_history(self, client: Client, channel: str) -> None:
+        self._refuse(channel)
+
+    async def rpc(self, client: Client, method: str, data: Raw) -> Raw:
+        if not self.procedures:
+            raise command_error(108)
+        await self._gate("rpc", method)
+        if method == "echo":
+            return data
+        if method == "whoami":
+            return encode_payload({"user": client.user_id, "client": client.id})
+        if method == "fail":
+            raise RuntimeError("meant to fail")
+        raise command_error(104)
+
+    async def send(self, client: Client, data: Raw) -> None:
+        if data != Raw(b'"ok"'):
+            raise disconnect(3508)
+
+    async def unsubscribed(self, client: Client, channel: str) -> None:
+        async with self._news:
+            self.left.append((client.id, channel))
+            self._news.notify_all()
+
+    async def disconnected(self, client: Client, code: int, reason: str) -> None:
+        async with self._news:
+            self.ended.append((client.id, code, reason))
+            self._news.notify_all()
+
+    async def presence_changed(self, channel: str, client: Client, joined: bool) -> None:
+        await self._gate("presence", channel)
+
+    def _refuse(self, channel: str) -> None:
+        if channel.startswith("deny:"):
+            raise command_error(103)
+
+
+def raw(value: object) -> Raw:
+    """A value as a payload."""
+    return encode_payload(value)
+
+
+class LossyBroker(MemoryBroker):
+    """Loses publications whose data is `LOST` on their way to the subscribers, as a broken link to a store would."""
+
+    LOST: Final = Raw(b'"lost"')
+
+    def __init__(self, handler: PublicationHandler) -> None:
+        def deliver(channel: str, publication: Publication, epoch: str) -> None:
+            if publication.data != self.LOST:
+                handler(channel, publication, epoch)
+
+        super().__init__(deliver)
+
+
+@dataclass
+class Served:
+    """A running server."""
+
+    port: int
+    node: Node
+    application: TinyApplication
+
+
+Scope = MutableMapping[str, Any]
+
+
+def asgi(node: Node) -> Callable[..., Awaitable[None]]:
+    """The node as an ASGI application: its WebSocket endpoint, and nothing else."""
+
+    async def app(scope: Scope, receive: Callable[..., Any], send: Callable[..., Any]) -> None:
+        assert scope["type"] == "websocket"
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        handshake = Handshake(headers=headers, address=scope["client"][0])
+        await serve_websocket(node, scope, receive, send, handshake)
+
+    return app
+
+
+def _protocols(write_path: str, limits: Limits) -> dict[str, Any]:
+    """Options of uvicorn: its own classes, which know nothing of us, or ours."""
+    if write_path == STANDARD:
+        return {"ws": "websockets-sansio"}
+    return {
+        "http": functools.partial(HttpProtocol, limits=limits),
+        "ws": functools.partial(WebSocketProtocol, limits=limits),
+    }
+
+
+class _Server(uvicorn.Server):
+    """uvicorn that leaves the signals to pytest."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+@contextlib.asynccontextmanager
+async def serve(
+    application: TinyApplication | None = None,
+    *,
+    write_path: str = FAST,
+    limits: Limits = Limits(),
+    make_broker: Callable[[PublicationHandler], Broker] = MemoryBroker,
+) -> AsyncIterator[Served]:
+    """The application on a free port of 127.0.0.1, until the block ends."""
+    application = application or TinyApplication()
+    node = Node(application, limits=limits, make_broker=make_broker)
+    await node.start()
+    config = uvicorn.Config(
+        asgi(node),
+        host="127.0.0.1",
+        port=0,
+        **_protocols(write_path, limits),
+        lifespan="off",
+        log_level="error",
+    )
+    server = _Server(config)
+    running = asyncio.create_task(server.serve())
+    try:
+        async with asyncio.timeout(10):
+            while not server.started:
+                await asyncio.wait({running}, timeout=0.01)
+        yield Served(server.servers[0].sockets[0].getsockname()[1], node, application)
+    finally:
+        await node.stop()
+        server.should_exit = True
+        await running

@@ -1,0 +1,176 @@
+"""Real servers in processes of their own, which a test may stop, kill and start again."""
+
+import asyncio
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+REPOSITORY: Final = Path(__file__).resolve().parents[2]
+CLUBHOUSE: Final = "clubhouse"
+PROJECT: Final = "tests.support.project"
+
+# Below the range the kernel gives to outgoing connections: a client that tries a dead server's port must not be
+# connected to itself, nor take the port before the server is back.
+_PORTS: Final = range(18_600, 18_700)
+
+
+class ProcessFailed(Exception):
+    """A server or command ended when it should not have; the message is the end of what it printed."""
+
+
+def free_port() -> int:
+    """A port that nobody listens on at this moment."""
+    for port in random.sample(_PORTS, len(_PORTS)):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    raise ProcessFailed(f"all ports from {_PORTS.start} to {_PORTS.stop - 1} are taken")
+
+
+async def poll_until(condition: Callable[[], bool], what: str, *, timeout: float = 10.0) -> None:
+    """Look at the outside world until the condition holds; for what sends no event to wait for."""
+    deadline = time.monotonic() + timeout
+    while not condition():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"not within {timeout} s: {what}")
+        await asyncio.sleep(0.02)
+
+
+@dataclass
+class Server:
+    """`python -m <module> serve`, with a data directory of its own. Only processes started here are ever signalled."""
+
+    data_dir: Path
+    module: str = CLUBHOUSE
+    environment: Mapping[str, str] = field(default_factory=dict)
+    port: int = field(default_factory=free_port)
+    process: "subprocess.Popen[bytes] | None" = None
+
+    @property
+    def log(self) -> Path:
+        return self.data_dir / f"server-{self.port}.log"
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def pid(self) -> int:
+        assert self.process is not None
+        return self.process.pid
+
+    @property
+    def alive(self) -> bool:
+        return self.process is not None and self.process.poll() is None
+
+    def manage(self, *arguments: str, input_text: str | None = None) -> str:
+        """Run a management command of the site to its end and return what it printed.
+
+        Raises:
+            ProcessFailed: it did not succeed.
+        """
+        done = subprocess.run(
+            [sys.executable, "-m", self.module, *arguments],
+            cwd=REPOSITORY,
+            env=self._environment(),
+            input=input_text,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        if done.returncode:
+            raise ProcessFailed(f"{arguments}: exit {done.returncode}\n{done.stdout}\n{done.stderr}")
+        return done.stdout
+
+    def shell(self, code: str) -> str:
+        """Run Python in the site's own environment, as an administrator would, and return what it printed."""
+        return self.manage("shell", "-v", "0", "-c", code)
+
+    async def start(self) -> Self:
+        """Start it and wait until it answers.
+
+        Raises:
+            ProcessFailed: it ended before it answered.
+        """
+        self.launch()
+        await poll_until(self._answers, f"{self.module} answers on port {self.port}", timeout=30)
+        return self
+
+    def launch(self) -> None:
+        """Start it without waiting."""
+        assert not self.alive
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", self.module, "serve", "--host", "127.0.0.1", "--port", str(self.port)],
+                cwd=REPOSITORY,
+                env=self._environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+
+    def kill(self) -> None:
+        """SIGKILL: nothing is written, closed or told."""
+        self._end(signal.SIGKILL)
+
+    def stop(self) -> int:
+        """SIGTERM, and wait; returns the exit status."""
+        return self._end(signal.SIGTERM)
+
+    def tail(self, lines: int = 30) -> str:
+        """The end of what it logged."""
+        return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
+
+    async def __aenter__(self) -> Self:
+        return await self.start()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.alive:
+            self.kill()
+
+    def _end(self, number: signal.Signals) -> int:
+        assert self.process is not None
+        self.process.send_signal(number)
+        try:
+            return self.process.wait(timeout=20)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+            raise ProcessFailed(f"{self.module} ignored {number.name}:\n{self.tail()}") from None
+
+    def _answers(self) -> bool:
+        if not self.alive:
+            raise ProcessFailed(f"{self.module} ended before it answered:\n{self.tail()}")
+        with socket.socket() as probe:
+            probe.settimeout(0.5)
+            return probe.connect_ex(("127.0.0.1", self.port)) == 0
+
+    def _environment(self) -> dict[str, str]:
+        path = [str(REPOSITORY / "src"), str(REPOSITORY), os.environ.get("PYTHONPATH", "")]
+        inherited = {key: value for key, value in os.environ.items() if not key.startswith(("DJANGO_", "CLUBHOUSE_"))}
+        return {
+            **inherited,
+            "PYTHONPATH": os.pathsep.join(filter(None, path)),
+            "PYTHONUNBUFFERED": "1",
+            "CLUBHOUSE_DATA_DIR": str(self.data_dir),
+            "CLUBHOUSE_HTTPS": "0",
+            "CLUBHOUSE_SECRET_KEY": "only-for-tests-and-therefore-not-secret",
+            "PROJECT_DATA_DIR": str(self.data_dir),
+            **self.environment,
+        }

@@ -1,0 +1,76 @@
+"""One channel class for each delivery class, and hooks that take their time in the database."""
+
+import time
+from datetime import timedelta
+from typing import Any
+
+from django.db import connection
+
+from hotclub import Channel, Client, History, Position, publish, rpc
+
+
+def pause(seconds: float) -> None:
+    """A query that takes that long, in the database that the project has."""
+    with connection.cursor() as cursor:
+        if connection.vendor == "sqlite":
+            connection.connection.create_function("pause", 1, time.sleep)
+            cursor.execute("SELECT pause(%s)", [seconds])
+        else:
+            cursor.execute("SELECT pg_sleep(%s)", [seconds])
+
+
+class DurableChannel(Channel):
+    pattern = "durable:<slug:name>"
+    history = History(size=1_000, ttl=timedelta(days=1), durable=True)
+
+    def can_subscribe(self, client: Client, name: str) -> bool:
+        return True
+
+    def on_publish(self, client: Client, data: Any, name: str) -> Position | None:
+        return publish(f"durable:{name}", data, idempotency_key=data["id"])
+
+
+class MemoryChannel(Channel):
+    pattern = "memory:<slug:name>"
+    history = History(size=1_000, ttl=timedelta(minutes=10))
+    presence = True
+
+    def can_subscribe(self, client: Client, name: str) -> bool:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+            return bool(cursor.fetchone())
+
+    def on_publish(self, client: Client, data: Any, name: str) -> Any:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+        return data
+
+
+class EphemeralChannel(Channel):
+    pattern = "ephemeral:<slug:name>"
+
+    async def can_subscribe(self, client: Client, name: str) -> bool:
+        return True
+
+    async def on_publish(self, client: Client, data: Any, name: str) -> Any:
+        return data
+
+
+class SlowChannel(Channel):
+    """Every one of its hooks takes 1.5 seconds."""
+
+    pattern = "slow:<slug:name>"
+
+    def can_subscribe(self, client: Client, name: str) -> bool:
+        pause(1.5)
+        return True
+
+    def on_publish(self, client: Client, data: Any, name: str) -> Any:
+        pause(1.5)
+        return data
+
+
+@rpc("slow")
+def slow(client: Client, seconds: float) -> str:
+    pause(seconds)
+    return "done"

@@ -1,0 +1,70 @@
+// Drives one npm `centrifuge` client: one JSON command a line on stdin, one JSON event a line on stdout.
+// A command is {"do": name, "call": number, ...arguments}; it is answered by {"event": "result" | "failure", "call"}.
+
+import { createInterface } from "node:readline";
+import { Centrifuge } from "centrifuge";
+
+const subscriptions = new Map();
+let client;
+
+function emit(event, fields) {
+  process.stdout.write(`${JSON.stringify({ event, ...fields })}\n`);
+}
+
+/** Node's WebSocket takes headers, a browser's does not: this is how a test signs in. */
+function socketWith(headers) {
+  return class extends WebSocket {
+    constructor(url) {
+      super(url, { headers });
+    }
+  };
+}
+
+function watch(subscription, channel) {
+  subscription.on("subscribed", (context) => emit("subscribed", { channel, context }));
+  subscription.on("subscribing", (context) => emit("subscribing", { channel, context }));
+  subscription.on("unsubscribed", (context) => emit("unsubscribed", { channel, context }));
+  subscription.on("publication", (context) => emit("publication", { channel, context }));
+  subscription.on("join", (context) => emit("join", { channel, context }));
+  subscription.on("leave", (context) => emit("leave", { channel, context }));
+  subscription.on("error", (context) => emit("subscription error", { channel, context }));
+}
+
+const commands = {
+  connect({ url, headers = {}, options = {} }) {
+    client = new Centrifuge(url, { websocket: socketWith(headers), ...options });
+    for (const name of ["connecting", "connected", "disconnected", "error"]) {
+      client.on(name, (context) => emit(name, { context }));
+    }
+    for (const name of ["subscribed", "publication", "join", "leave", "unsubscribed"]) {
+      client.on(name, (context) => emit(`server ${name}`, { channel: context.channel, context }));
+    }
+    client.connect();
+  },
+  disconnect: () => client.disconnect(),
+  subscribe({ channel, options = {} }) {
+    const subscription = client.newSubscription(channel, options);
+    subscriptions.set(channel, subscription);
+    watch(subscription, channel);
+    subscription.subscribe();
+  },
+  unsubscribe: ({ channel }) => subscriptions.get(channel).unsubscribe(),
+  resubscribe: ({ channel }) => subscriptions.get(channel).subscribe(),
+  publish: ({ channel, data }) => subscriptions.get(channel).publish(data),
+  history: ({ channel, options = {} }) => subscriptions.get(channel).history(options),
+  presence: ({ channel }) => subscriptions.get(channel).presence(),
+  presenceStats: ({ channel }) => subscriptions.get(channel).presenceStats(),
+  rpc: ({ method, data }) => client.rpc(method, data),
+  state: () => client.state,
+};
+
+for await (const line of createInterface({ input: process.stdin })) {
+  const { do: name, call, ...args } = JSON.parse(line);
+  Promise.resolve()
+    .then(() => commands[name](args))
+    .then(
+      (result) => emit("result", { call, result }),
+      ({ code, message }) => emit("failure", { call, code, message }),
+    );
+}
+process.exit(0);
