@@ -1,0 +1,1 @@
+"""Clubhouse: a site of live apps on Hotclub."""

@@ -1,0 +1,16 @@
+"""Users in the admin."""
+
+from django.contrib import admin
+from django.contrib.auth.admin import UserAdmin
+from django.utils.translation import gettext_lazy as _
+
+from clubhouse.accounts.models import User
+
+
+@admin.register(User)
+class SiteUserAdmin(UserAdmin):  # type: ignore[type-arg]  # generic in the stubs only
+    """Django's user pages, with what this site adds."""
+
+    list_display = ("username", "display_name", "email", "is_staff")
+    search_fields = ("username", "display_name", "email")
+    fieldsets = (*(UserAdmin.fieldsets or ()), (_("Clubhouse"), {"fields": ("display_name", "language", "theme")}))

@@ -1,0 +1,32 @@
+"""Forms of the chat pages."""
+
+from typing import Any
+
+from django import forms
+from django.utils.translation import gettext_lazy as _
+
+from clubhouse.accounts.services import clean_line
+from clubhouse.chat.models import Room
+
+
+class LineField(forms.CharField):
+    """One visible line of text."""
+
+    def clean(self, value: Any) -> str:
+        """The line without invisible characters."""
+        return str(super().clean(clean_line(value or "")))
+
+
+class RoomForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in the stubs only
+    """A new room."""
+
+    name = LineField(label=_("Name"), max_length=60)
+    topic = LineField(
+        label=_("Topic"), max_length=200, required=False, help_text=_("What the room is about, in a sentence.")
+    )
+
+    class Meta:
+        """What its maker decides."""
+
+        model = Room
+        fields = ("name", "topic")

@@ -1,0 +1,89 @@
+"""Rooms, who is in them, and what was said."""
+
+from django.conf import settings
+from django.db import models
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+
+class Room(models.Model):
+    """A place to talk, open to everybody who has an account."""
+
+    name = models.CharField(_("name"), max_length=60, unique=True)
+    topic = models.CharField(_("topic"), max_length=200, blank=True)
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+", verbose_name=_("created by")
+    )
+    created = models.DateTimeField(_("created"), default=timezone.now, editable=False)
+
+    class Meta:
+        """Names in the admin."""
+
+        verbose_name = _("room")
+        verbose_name_plural = _("rooms")
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def channel(self) -> str:
+        """The name of the room's live channel."""
+        return f"chat:{self.pk}"
+
+    @property
+    def typing_channel(self) -> str:
+        """The name of the channel that says who is typing."""
+        return f"chat-typing:{self.pk}"
+
+
+class Membership(models.Model):
+    """A user is in a room."""
+
+    room = models.ForeignKey(Room, models.CASCADE, related_name="memberships", verbose_name=_("room"))
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.CASCADE, related_name="memberships", verbose_name=_("user")
+    )
+    last_read = models.PositiveBigIntegerField(_("read up to"), default=0)
+    joined = models.DateTimeField(_("joined"), default=timezone.now, editable=False)
+
+    class Meta:
+        """Once per room and user."""
+
+        verbose_name = _("membership")
+        verbose_name_plural = _("memberships")
+        constraints = [models.UniqueConstraint(fields=["room", "user"], name="chat_member_once")]
+
+    def __str__(self) -> str:
+        return f"{self.user} – {self.room}"
+
+
+class Message(models.Model):
+    """Something said in a room.
+
+    `offset` is the publication's place in the room's channel, taken in the transaction that writes the row: it orders
+    the messages of a room. `html` is made from `text` once, by the renderer of that day.
+    """
+
+    room = models.ForeignKey(Room, models.CASCADE, related_name="messages", verbose_name=_("room"))
+    author = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.CASCADE, related_name="messages", verbose_name=_("author")
+    )
+    client_id = models.UUIDField(_("client's id"))
+    text = models.TextField(_("text"))
+    html = models.TextField(_("HTML"))
+    offset = models.PositiveBigIntegerField(_("offset"), default=0)
+    created = models.DateTimeField(_("created"), default=timezone.now)
+
+    class Meta:
+        """A retry carries the same client id, and the second row of one is refused by the database."""
+
+        verbose_name = _("message")
+        verbose_name_plural = _("messages")
+        constraints = [models.UniqueConstraint(fields=["author", "client_id"], name="chat_message_once")]
+        indexes = [
+            models.Index(fields=["room", "offset"], name="chat_message_order"),
+            models.Index(fields=["room", "author", "created"], name="chat_message_rate"),
+        ]
+
+    def __str__(self) -> str:
+        return self.text[:60]

@@ -1,0 +1,103 @@
+"""What pages read: a room as it stands, its older messages, and the list of rooms."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from django.db.models import BigIntegerField, Count, F, OuterRef, QuerySet, Subquery, Value
+from django.db.models.functions import Coalesce
+
+import hotclub
+from clubhouse.accounts.services import User, person
+from clubhouse.chat.data import PageData, RoomData, page_data
+from clubhouse.chat.errors import NotAMember
+from clubhouse.chat.models import Membership, Message, Room
+
+PAGE_SIZE = 50
+MEMBERS_SHOWN = 500
+ROOMS_SHOWN = 200
+UNREAD_COUNTED = 100
+"""Where counting of unread messages ends: more are shown as "99+"."""
+
+_LAST_OFFSET = 2**63 - 1
+
+
+def snapshot(room: Room, user: User) -> RoomData:
+    """The room at one position of its channel, for a page that subscribes from there.
+
+    Raises:
+        NotAMember: the user is not in the room.
+    """
+    membership = Membership.objects.filter(room=room, user=user).first()
+    if membership is None:
+        raise NotAMember
+    # The position first: what comes in after it is left out below, and reaches the page as an event.
+    top = hotclub.history(room.channel, limit=0).top
+    messages, more = _newest(room.messages.filter(offset__lte=top.offset))
+    return {
+        "room": {"id": room.pk, "name": room.name, "topic": room.topic},
+        "me": person(user),
+        # These may be newer than the position. Their events say who is in and who is out, so applying one twice is
+        # the same as once.
+        "members": [person(member) for member in members(room)],
+        **page_data(messages, more=more),
+        "epoch": top.epoch,
+        "offset": top.offset,
+        "last_read": membership.last_read,
+    }
+
+
+def page_before(room: Room, user: User, offset: int) -> PageData:
+    """The messages that stand before `offset`.
+
+    Raises:
+        NotAMember: the user is not in the room.
+    """
+    if not Membership.objects.filter(room=room, user=user).exists():
+        raise NotAMember
+    messages, more = _newest(room.messages.filter(offset__lt=offset))
+    return page_data(messages, more=more)
+
+
+def members(room: Room) -> Sequence[User]:
+    """Who is in the room, in the order of joining; the first 500."""
+    joined = room.memberships.select_related("user").order_by("joined", "pk")[:MEMBERS_SHOWN]
+    return [membership.user for membership in joined]
+
+
+@dataclass(frozen=True, slots=True)
+class JoinedRoom:
+    """One of the user's rooms, and how much they have not read in it: at most 100, which stands for "99+"."""
+
+    room: Room
+    unread: int
+
+
+def joined_rooms(user: User) -> list[JoinedRoom]:
+    """The user's rooms by name, in one query that looks at no more than 100 unread messages of each."""
+    unread = (
+        Message.objects.filter(room=OuterRef("room"), offset__gt=OuterRef("last_read"))
+        .exclude(author=user)
+        .order_by("offset")
+    )
+    last_counted = Subquery(unread.values("offset")[UNREAD_COUNTED - 1 : UNREAD_COUNTED])
+    counted = unread.filter(offset__lte=OuterRef("last_counted")).order_by().values("room").annotate(n=Count("pk"))
+    memberships = (
+        Membership.objects.filter(user=user)
+        .annotate(last_counted=Coalesce(last_counted, Value(_LAST_OFFSET), output_field=BigIntegerField()))
+        .annotate(unread=Coalesce(Subquery(counted.values("n")), 0))
+        .select_related("room")
+        .order_by("room__name")
+    )
+    return [JoinedRoom(membership.room, membership.unread) for membership in memberships]
+
+
+def other_rooms(user: User) -> "QuerySet[Room]":
+    """Rooms that the user could join, the liveliest first, with their number of members; the first 200."""
+    rooms = Room.objects.exclude(memberships__user=user).annotate(num_members=Count("memberships"))
+    return rooms.order_by(F("num_members").desc(), "name")[:ROOMS_SHOWN]
+
+
+def _newest(messages: "QuerySet[Message]") -> tuple[list[Message], bool]:
+    """The newest page, oldest first, and whether there is more before it."""
+    found = list(messages.select_related("author").order_by("-offset")[: PAGE_SIZE + 1])
+    return found[:PAGE_SIZE][::-1], len(found) > PAGE_SIZE

@@ -1,0 +1,132 @@
+"""Pages of the chat, and the older messages as JSON."""
+
+from typing import Any
+from uuid import UUID
+
+from django.contrib import messages as notices
+from django.contrib.auth.decorators import login_required
+from django.contrib.auth.mixins import LoginRequiredMixin
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_POST, require_safe
+from django.views.generic import FormView
+
+from clubhouse.accounts.services import User
+from clubhouse.chat import queries, services
+from clubhouse.chat.errors import BadMessage, ChatError, EmptyMessage, MessageTooLong, NotAMember, TooFast
+from clubhouse.chat.forms import RoomForm
+from clubhouse.chat.models import Room
+
+_LAST_OFFSET = 2**63 - 1
+
+
+@login_required
+@require_safe
+def rooms(request: HttpRequest) -> HttpResponse:
+    """One's own rooms, and those one could join."""
+    user = _user(request)
+    context = {"joined": queries.joined_rooms(user), "others": queries.other_rooms(user)}
+    return render(request, "chat/rooms.html", context)
+
+
+@login_required
+@require_safe
+@never_cache
+def room(request: HttpRequest, room_id: int) -> HttpResponse:
+    """The room for its members; for others, the way in."""
+    user = _user(request)
+    room = get_object_or_404(Room, pk=room_id)
+    context: dict[str, Any] = {"room": room, "joined": queries.joined_rooms(user)}
+    try:
+        context["data"] = queries.snapshot(room, user)
+    except NotAMember:
+        context["num_members"] = room.memberships.count()
+        return render(request, "chat/join.html", context)
+    return render(request, "chat/room.html", context)
+
+
+@require_safe
+@never_cache
+def messages(request: HttpRequest, room_id: int) -> HttpResponse:
+    """JSON: the page of messages before `?before=<offset>`, or the newest one."""
+    if not isinstance(request.user, User):
+        return JsonResponse({"error": "log in"}, status=401)
+    try:
+        before = int(request.GET.get("before", _LAST_OFFSET))
+    except ValueError:
+        return JsonResponse({"error": "before must be a number"}, status=400)
+    room = get_object_or_404(Room, pk=room_id)
+    try:
+        page = queries.page_before(room, request.user, max(0, min(before, _LAST_OFFSET)))
+    except NotAMember as error:
+        return JsonResponse({"error": str(error)}, status=error.code)
+    return JsonResponse(page)
+
+
+class CreateRoomView(LoginRequiredMixin, FormView):  # type: ignore[type-arg]  # generic in the stubs only
+    """A new room."""
+
+    form_class = RoomForm
+    template_name = "chat/create.html"
+
+    def form_valid(self, form: RoomForm) -> HttpResponse:
+        """Make the room and go in."""
+        room = services.create_room(_user(self.request), **form.cleaned_data)
+        return redirect("chat:room", room.pk)
+
+
+@login_required
+@require_POST
+def join(request: HttpRequest, room_id: int) -> HttpResponse:
+    """Become a member and go in."""
+    services.join_room(_user(request), get_object_or_404(Room, pk=room_id))
+    return redirect("chat:room", room_id)
+
+
+@login_required
+@require_POST
+def leave(request: HttpRequest, room_id: int) -> HttpResponse:
+    """End the membership."""
+    room = get_object_or_404(Room, pk=room_id)
+    services.leave_room(_user(request), room)
+    notices.success(request, _("You have left %(room)s.") % {"room": room.name})
+    return redirect("chat:rooms")
+
+
+@login_required
+@require_POST
+def send(request: HttpRequest, room_id: int) -> HttpResponse:
+    """Say something from a page without scripts."""
+    try:
+        client_id = UUID(request.POST.get("id", ""))
+        # A form sends every line end as CR LF, whatever was typed.
+        services.post_message(room_id, _user(request), client_id, request.POST.get("text", "").replace("\r\n", "\n"))
+    except ValueError:
+        notices.error(request, _in_words(BadMessage()))
+    except ChatError as error:
+        notices.error(request, _in_words(error))
+    return HttpResponseRedirect(request.path.removesuffix("send/"))
+
+
+def _in_words(error: ChatError) -> str:
+    match error:
+        case EmptyMessage():
+            return _("There is nothing to send.")
+        case MessageTooLong():
+            return _("This is too long: a message has at most 10,000 characters.")
+        case TooFast():
+            return ngettext(
+                "Too fast – wait %(seconds)d second.", "Too fast – wait %(seconds)d seconds.", error.seconds
+            ) % {"seconds": error.seconds}
+        case NotAMember():
+            return _("You no longer have access.")
+        case ChatError():
+            return _("The message was not accepted.")
+
+
+def _user(request: HttpRequest) -> User:
+    assert isinstance(request.user, User), "login_required lets nobody else in"
+    return request.user

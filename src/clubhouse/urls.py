@@ -1,0 +1,18 @@
+"""The site's addresses. Live connections (`/connection/…`) never reach Django: see `clubhouse.asgi`."""
+
+from django.contrib import admin
+from django.urls import include, path
+
+from clubhouse.accounts.views import LanguageView
+
+urlpatterns = [
+    path("", include("clubhouse.ui.urls")),
+    path("accounts/", include("clubhouse.accounts.urls")),
+    path("i18n/setlang/", LanguageView.as_view(), name="set_language"),
+    path("chat/", include("clubhouse.chat.urls")),
+    path("admin/", admin.site.urls),
+]
+
+handler403 = "clubhouse.ui.errors.forbidden"
+handler404 = "clubhouse.ui.errors.not_found"
+handler500 = "clubhouse.ui.errors.server_error"
