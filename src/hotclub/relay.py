@@ -33,6 +33,11 @@ class Tail:
         """Whether the table has to be read after `seen`."""
         return bool(self.epoch) and (self._doubt or self._wanted > self.seen)
 
+    @property
+    def mark(self) -> tuple[str, int, int]:
+        """Where this tail stands; the same after reading the table means that the table holds nothing more."""
+        return self.epoch, self.seen, self._wanted
+
     def open(self, position: Position) -> None:
         """Begin after `position`, which was read from the table after the first `offer` could have come."""
         self.epoch = position.epoch
@@ -83,6 +88,7 @@ class Tail:
         """Forget what was signalled but is not in the table."""
         self._waiting.clear()
         self._wanted = self.seen
+        self._doubt = False
 
     def _restart(self, top: Position) -> None:
         """Another log has taken this one's place. Its newest publication is delivered next, so that subscribers see

@@ -11,7 +11,7 @@ import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from itertools import islice
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, ParamSpec, Protocol, TypeVar
 
 import msgspec
 from msgspec import Raw, Struct
@@ -46,6 +46,7 @@ _GRACE: Final = 0.005
 _LONGEST_PAUSE: Final = 5.0
 
 _logger = logging.getLogger("hotclub.streams")
+_Params = ParamSpec("_Params")
 _Result = TypeVar("_Result")
 
 
@@ -94,7 +95,9 @@ def send_relay(message: RelayMessage) -> None:
 class Run(Protocol):
     """Runs a synchronous function where it may use the database and holds up nobody: `HookPool.run`."""
 
-    def __call__(self, func: Callable[..., _Result], /, *args: Any, **kwargs: Any) -> Awaitable[_Result]: ...
+    def __call__(
+        self, func: Callable[_Params, _Result], /, *args: _Params.args, **kwargs: _Params.kwargs
+    ) -> Awaitable[_Result]: ...
 
 
 class DatabaseBroker:
@@ -215,9 +218,9 @@ class DatabaseBroker:
         try:
             await asyncio.sleep(_GRACE)
             while tail.behind and self._tails.get(channel) is tail:
-                before = (tail.epoch, tail.seen)
+                before = tail.mark
                 await self._attempt("relay", self._read, channel, tail)
-                if tail.behind and (tail.epoch, tail.seen) == before:
+                if tail.mark == before:
                     tail.give_up()
         except Exception:  # noqa: BLE001 — reported by _attempt
             return

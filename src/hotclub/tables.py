@@ -118,14 +118,13 @@ def _append(
 
 
 def _take_offset(connection: BaseDatabaseWrapper, channel: str) -> tuple[int, str, int]:
-    quote = connection.ops.quote_name
-    table = quote(Stream._meta.db_table)
+    table = _table(connection, Stream)
     sql = f"UPDATE {table} SET top = top + 1 WHERE channel = %s RETURNING id, epoch, top"  # noqa: S608
     for _attempt in range(2):
         with connection.cursor() as cursor:
             cursor.execute(sql, [channel])
             # SQLite finishes the statement only when its rows have been read to the end.
-            rows = cursor.fetchall()
+            rows: list[tuple[int, str, int]] = cursor.fetchall()
         if rows:
             return rows[0]
         _create_stream(connection.alias, channel)
@@ -136,7 +135,7 @@ def _insert(
     connection: BaseDatabaseWrapper, stream_id: int, offset: int, message: Message, data: str, created: datetime
 ) -> bool:
     """Write the entry unless its idempotency key is taken."""
-    row = {
+    row: dict[str, int | str | None] = {
         "stream_id": stream_id,
         "offset": offset,
         "data": data,
@@ -145,15 +144,14 @@ def _insert(
         "publisher": msgspec.json.encode(message.info).decode() if message.info else "",
         "created": connection.ops.adapt_datetimefield_value(created),
     }
-    quote = connection.ops.quote_name
-    columns = ", ".join(quote(name) for name in row)
+    columns = ", ".join(map(connection.ops.quote_name, row))
     places = ", ".join(["%s"] * len(row))
+    table = _table(connection, Entry)
+    sql = f"INSERT INTO {table} ({columns}) VALUES ({places}) ON CONFLICT DO NOTHING"  # noqa: S608
     with connection.cursor() as cursor:
-        cursor.execute(
-            f"INSERT INTO {quote(Entry._meta.db_table)} ({columns}) VALUES ({places}) ON CONFLICT DO NOTHING",  # noqa: S608
-            list(row.values()),
-        )
-        return cursor.rowcount == 1
+        cursor.execute(sql, list(row.values()))
+        inserted: int = cursor.rowcount
+    return inserted == 1
 
 
 def _first_with_key(alias: str, stream_id: int, key: str, channel: str, offset: int) -> Publication:
@@ -169,11 +167,15 @@ def _create_stream(alias: str, channel: str) -> None:
     Stream.objects.using(alias).bulk_create([stream], ignore_conflicts=True)
 
 
+def _table(connection: BaseDatabaseWrapper, model: type[models.Model]) -> str:
+    return connection.ops.quote_name(model._meta.db_table)  # noqa: SLF001 - documented for everybody's use
+
+
 def _connection() -> BaseDatabaseWrapper:
     connection = connections[database()]
     if connection.vendor not in _VENDORS:
         raise ImproperlyConfigured(
-            f"Durable channels need SQLite or PostgreSQL, and the database {connection.alias!r} is {connection.vendor}. "
+            f"Durable channels need SQLite or PostgreSQL; the database {connection.alias!r} is {connection.vendor}. "
             'Name another one in HOTCLUB["DATABASE"], or drop durable=True from the channels.'
         )
     return connection

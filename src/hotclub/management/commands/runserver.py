@@ -1,0 +1,63 @@
+"""`manage.py runserver`: Django's development server with live connections.
+
+Everything stays as Django has it (arguments, checks, banner, autoreload, static files), except that an ASGI server
+runs the project's ASGI application.
+"""
+
+import os
+from typing import Any
+
+from django.apps import apps
+from django.conf import settings
+from django.contrib.staticfiles.handlers import ASGIStaticFilesHandler
+from django.contrib.staticfiles.management.commands import runserver
+from django.db import connections
+from django.utils import autoreload
+from django.utils.translation import gettext_lazy
+
+from hotclub.conf import get_config
+from hotclub.management.serving import load_application
+from hotclub.server import CannotListen, listen, run
+
+
+class Command(runserver.Command):
+    """Runs the project's ASGI application with autoreload and static files."""
+
+    help = gettext_lazy("Starts a development server for pages, live connections and static files.")  # type: ignore[assignment]
+
+    addr: str
+    port: str
+
+    def get_handler(self, *args: Any, **options: Any) -> Any:
+        """The ASGI application, with static files in front of it where Django would serve them."""
+        handler: Any = load_application()
+        serves_static = options["use_static_handler"] and apps.is_installed("django.contrib.staticfiles")
+        if serves_static and (settings.DEBUG or options["insecure_serving"]):
+            return ASGIStaticFilesHandler(handler)
+        return handler
+
+    def inner_run(self, *args: Any, **options: Any) -> None:
+        """Check the project and serve it; in the autoreloader's thread unless that is off."""
+        # What went wrong while the project was loading was kept for this process to report.
+        autoreload.raise_last_exception()
+        if not options["skip_checks"]:
+            self.stdout.write("Performing system checks...\n\n")
+            self.check(display_num_errors=True)
+        self.check_migrations()
+        for connection in connections.all(initialized_only=True):
+            connection.close()
+        try:
+            listener = listen(self.addr, int(self.port))
+        except CannotListen as error:
+            self.stderr.write(f"Error: {error}")
+            # An ordinary exit ends only this thread, and the autoreloader would wait for a change of the code.
+            os._exit(1)
+        run(
+            self.get_handler(*args, **options),
+            listener=listener,
+            limits=get_config().limits,
+            log_level="warning",
+            access_log=True,
+            loop="asyncio",
+            on_ready=lambda _url: self.on_bind(listener.getsockname()[1]),
+        )
