@@ -112,9 +112,9 @@ def sign_in(visitor: httpx.Client, printed: str) -> None:
 
 
 def printed_account(printed: str) -> tuple[str, str]:
-    match = re.search(r"demo account.*", printed, re.IGNORECASE)
+    match = re.search(r"^Demo accounts: (\S+) / \S+, password: (\S+)$", printed, re.MULTILINE)
     assert match, printed
-    return "", ""
+    return match[1], match[2]
 
 
 def assert_progress_was_shown(printed: str, base: str) -> None:

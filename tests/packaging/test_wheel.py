@@ -7,7 +7,6 @@ import shutil
 import subprocess
 import sys
 import zipfile
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,29 +48,25 @@ class Project:
     servers: dict[str, str]
     """Name of the management command → the block that starts it."""
 
-    def type(self, block: str) -> None:
-        terminal = Terminal(self.folder, self.environment)
-        try:
-            terminal.type(block)
-        finally:
-            terminal.close()
+    def type(self, block: str) -> str:
+        with Terminal(self.folder, self.environment) as terminal:
+            return terminal.type(block)
 
 
 @pytest.fixture(scope="module")
-def project(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
-    terminal = Terminal(tmp_path_factory.mktemp("tutorial"), clean_environment())
+def project(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Project:
     first_server = next(number for number, step in enumerate(STEPS) if step.stays)
-    for step in STEPS[:first_server]:
-        follow(step, terminal, wheel)
     later = STEPS[first_server:]
-    yield Project(
-        folder=terminal.where(),
-        environment=clean_environment(PATH=terminal.path()),
-        publish=next(step.text for step in later if step.language == "sh" and not step.stays),
-        python=next(step.text for step in later if step.language == "python"),
-        servers={step.text.split()[2]: step.text.strip() for step in later if step.stays},
-    )
-    terminal.close()
+    with Terminal(tmp_path_factory.mktemp("tutorial"), clean_environment()) as terminal:
+        for step in STEPS[:first_server]:
+            follow(step, terminal, wheel)
+        return Project(
+            folder=terminal.where(),
+            environment=clean_environment(PATH=terminal.path()),
+            publish=next(step.text for step in later if step.language == "sh" and not step.stays),
+            python=next(step.text for step in later if step.language == "python"),
+            servers={step.text.split()[2]: step.text.strip() for step in later if step.stays},
+        )
 
 
 def follow(step: Step, terminal: Terminal, wheel: Path) -> None:
@@ -107,15 +102,20 @@ def test_every_block_of_the_tutorial_is_followed() -> None:
     assert [step.text.split()[2] for step in STEPS if step.stays] == ["runserver", "serve"]
 
 
+def test_the_finished_project_gives_django_nothing_to_complain_about(project: Project) -> None:
+    assert "no issues" in project.type("python manage.py check --fail-level WARNING")
+
+
 async def test_a_publish_from_another_process_reaches_a_real_client(project: Project) -> None:
     port = free_port()
+    base = f"http://127.0.0.1:{port}"
     command = [*project.servers["serve"].split(), "--host", "127.0.0.1", "--port", str(port)]
     with running(command, project.folder, project.environment) as server:
-        server.wait_for_answer(f"http://127.0.0.1:{port}/admin/login/", seconds=30)
+        server.wait_for_answer(f"{base}/admin/login/", seconds=30)
         inbox = Inbox()
         client = Client(
             f"ws://127.0.0.1:{port}/connection/websocket",
-            headers={"Cookie": sign_in(f"http://127.0.0.1:{port}")},
+            headers={"Cookie": sign_in(base), "Origin": base},
             proxy=None,
         )
         subscription = client.new_subscription("chat:lobby", inbox)

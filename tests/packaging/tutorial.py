@@ -4,6 +4,7 @@ import re
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 _BLOCK = re.compile(
     r"(?:(?P<verb>Write|Add to the end of) `(?P<path>[^`]+)`:\n\n)?```(?P<language>\w+)\n(?P<text>.*?)```", re.DOTALL
@@ -76,6 +77,8 @@ class Terminal:
         """The shell's search path, with what the blocks have activated."""
         return self.type('echo "$PATH"').strip()
 
-    def close(self) -> None:
-        """End the shell."""
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
         self._shell.communicate()
