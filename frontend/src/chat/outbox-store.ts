@@ -1,0 +1,51 @@
+/** The outbox on disk, so that what was said survives a reload. IndexedDB; a browser that refuses it only loses that. */
+import type { OutboxItem } from "./outbox";
+
+export interface OutboxStore {
+  load(room: number, user: string): Promise<OutboxItem[]>;
+  save(item: OutboxItem): Promise<void>;
+  remove(id: string): Promise<void>;
+}
+
+const DATABASE = "clubhouse";
+const STORE = "outbox";
+const BY_ROOM = "room-user";
+
+export class IndexedDbStore implements OutboxStore {
+  #database: Promise<IDBDatabase> | undefined;
+
+  async load(room: number, user: string): Promise<OutboxItem[]> {
+    const store = await this.#store("readonly");
+    return (await settled(store.index(BY_ROOM).getAll([room, user]))) as OutboxItem[];
+  }
+
+  async save(item: OutboxItem): Promise<void> {
+    const store = await this.#store("readwrite");
+    await settled(store.put(item));
+  }
+
+  async remove(id: string): Promise<void> {
+    const store = await this.#store("readwrite");
+    await settled(store.delete(id));
+  }
+
+  async #store(mode: IDBTransactionMode): Promise<IDBObjectStore> {
+    this.#database ??= open();
+    return (await this.#database).transaction(STORE, mode).objectStore(STORE);
+  }
+}
+
+function open(): Promise<IDBDatabase> {
+  const request = indexedDB.open(DATABASE, 1);
+  request.onupgradeneeded = () => {
+    request.result.createObjectStore(STORE, { keyPath: "id" }).createIndex(BY_ROOM, ["room", "user"]);
+  };
+  return settled(request);
+}
+
+function settled<T>(request: IDBRequest<T>): Promise<T> {
+  return new Promise((resolve, reject) => {
+    request.onsuccess = () => resolve(request.result);
+    request.onerror = () => reject(request.error ?? new Error("IndexedDB request failed"));
+  });
+}

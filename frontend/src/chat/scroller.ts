@@ -1,0 +1,89 @@
+/**
+ * Keeps a list of messages where the reader left it while rows come and go above and below. The browser's own scroll
+ * anchoring is switched off (style sheet): it does not exist everywhere, and two anchors fight.
+ */
+export const NEAR_BOTTOM_PX = 80;
+const NEAR_EDGE_PX = 600;
+
+interface Anchor {
+  readonly key: string;
+  readonly top: number;
+}
+
+export class Scroller {
+  /** The reader is at the bottom and stays there when something arrives. */
+  stuck = true;
+  readonly #box: HTMLElement;
+  readonly #sizes: ResizeObserver;
+  #anchor: Anchor | null = null;
+
+  constructor(box: HTMLElement, content: Element) {
+    this.#box = box;
+    this.#sizes = new ResizeObserver(() => {
+      if (this.stuck) this.toBottom();
+    });
+    this.#sizes.observe(box);
+    this.#sizes.observe(content);
+  }
+
+  stop(): void {
+    this.#sizes.disconnect();
+  }
+
+  get fromBottom(): number {
+    return this.#box.scrollHeight - this.#box.clientHeight - this.#box.scrollTop;
+  }
+
+  get nearTop(): boolean {
+    return this.#box.scrollTop < NEAR_EDGE_PX;
+  }
+
+  get nearBottom(): boolean {
+    return this.fromBottom < NEAR_EDGE_PX;
+  }
+
+  /** The reader has moved. `atLatest`: the newest message is in the page. */
+  moved(atLatest: boolean): void {
+    this.stuck = atLatest && this.fromBottom <= NEAR_BOTTOM_PX;
+  }
+
+  /** Before the rows change: remembers the first row on screen. */
+  remember(): void {
+    this.#anchor = null;
+    if (this.stuck) return;
+    const top = this.#box.getBoundingClientRect().top;
+    for (const row of this.#box.querySelectorAll<HTMLElement>("[data-key]")) {
+      const box = row.getBoundingClientRect();
+      if (box.bottom <= top) continue;
+      this.#anchor = { key: row.dataset["key"] ?? "", top: box.top };
+      return;
+    }
+  }
+
+  /** After the rows have changed: puts the remembered row back, or stays at the bottom. */
+  restore(): void {
+    if (this.stuck) {
+      this.toBottom();
+      return;
+    }
+    if (!this.#anchor) return;
+    const row = this.#box.querySelector(`[data-key="${CSS.escape(this.#anchor.key)}"]`);
+    if (row) this.#box.scrollTop += row.getBoundingClientRect().top - this.#anchor.top;
+    this.#anchor = null;
+  }
+
+  toBottom(): void {
+    this.#box.scrollTop = this.#box.scrollHeight;
+  }
+
+  /** Shows `row` near the top of the box, when the rows from there on do not fit; true when it had to scroll up. */
+  holdAt(row: Element | null): boolean {
+    if (!row) return false;
+    const margin = 12;
+    const missing = this.#box.getBoundingClientRect().top + margin - row.getBoundingClientRect().top;
+    if (missing <= 0) return false;
+    this.#box.scrollTop -= missing;
+    this.stuck = false;
+    return true;
+  }
+}

@@ -1,0 +1,197 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import {
+  MAX_ATTEMPTS,
+  newItem,
+  nextToSend,
+  type OutboxItem,
+  reduceOutbox,
+  verdict,
+  waitFromMessage,
+} from "./outbox";
+import type { OutboxStore } from "./outbox-store";
+import { Sender } from "./sender";
+
+class MemoryStore implements OutboxStore {
+  readonly items = new Map<string, OutboxItem>();
+
+  load(): Promise<OutboxItem[]> {
+    return Promise.resolve([...this.items.values()]);
+  }
+
+  save(item: OutboxItem): Promise<void> {
+    this.items.set(item.id, item);
+    return Promise.resolve();
+  }
+
+  remove(id: string): Promise<void> {
+    this.items.delete(id);
+    return Promise.resolve();
+  }
+}
+
+function item(id: string): OutboxItem {
+  return newItem({ id, room: 1, user: "1", text: `text ${id}`, created: "2026-03-03T10:00:00Z" });
+}
+
+function setUp(answers: (unknown | "ok")[] = [], takeBack = false) {
+  const store = new MemoryStore();
+  const published: string[] = [];
+  const returned: string[] = [];
+  const sender = new Sender(store, {
+    publish: ({ id }) => {
+      published.push(id);
+      const answer = answers.shift() ?? "ok";
+      return answer === "ok" ? Promise.resolve({}) : Promise.reject(answer);
+    },
+    takeBack: ({ id }) => {
+      if (takeBack) returned.push(id);
+      return takeBack;
+    },
+    changed: () => undefined,
+  });
+  return { store, published, returned, sender };
+}
+
+const states = (sender: Sender) => sender.items.map(({ id, state }) => `${id} ${state}`);
+
+beforeEach(() => {
+  vi.useFakeTimers();
+});
+
+afterEach(() => {
+  vi.useRealTimers();
+});
+
+describe("the outbox", () => {
+  it("gives out the oldest queued item, and none while one is under way", () => {
+    let items = [item("1"), item("2")] as readonly OutboxItem[];
+    expect(nextToSend(items)?.id).toBe("1");
+    items = reduceOutbox(items, { type: "attempted", id: "1" });
+    expect(nextToSend(items)).toBeNull();
+    items = reduceOutbox(items, { type: "refused", id: "1", code: 103 });
+    expect(nextToSend(items)?.id).toBe("2");
+  });
+
+  it.each([
+    [1, "unanswered"],
+    [11, "unanswered"],
+    [100, "temporary"],
+    [111, "wait"],
+    [429, "wait"],
+    [400, "refused"],
+    [413, "refused"],
+    [103, "refused"],
+  ])("reads error %i as %s", (code, meaning) => {
+    expect(verdict(code)).toBe(meaning);
+  });
+
+  it("reads the seconds to wait out of the server's answer", () => {
+    expect(waitFromMessage("slow down: 8")).toBe(8000);
+    expect(waitFromMessage("too many requests")).toBeNull();
+  });
+});
+
+describe("sending", () => {
+  it("publishes in order, one at a time, only while online", async () => {
+    const { published, sender, store } = setUp();
+    sender.add(item("1"));
+    sender.add(item("2"));
+    await vi.runAllTimersAsync();
+    expect(published).toEqual([]);
+    expect([...store.items.keys()]).toEqual(["1", "2"]);
+    sender.setOnline(true);
+    await vi.runAllTimersAsync();
+    expect(published).toEqual(["1", "2"]);
+    expect(store.items.size).toBe(0);
+    expect(states(sender)).toEqual(["1 acknowledged", "2 acknowledged"]);
+    sender.echoed("1");
+    expect(states(sender)).toEqual(["2 acknowledged"]);
+  });
+
+  it("sends what was not answered again with the same id, and keeps the order", async () => {
+    const { published, sender } = setUp([{ code: 11, message: "connection closed" }]);
+    sender.setOnline(true);
+    sender.add(item("1"));
+    sender.add(item("2"));
+    await vi.advanceTimersByTimeAsync(0);
+    sender.setOnline(false);
+    expect(states(sender)).toEqual(["1 queued", "2 queued"]);
+    sender.setOnline(true);
+    await vi.runAllTimersAsync();
+    expect(published).toEqual(["1", "1", "2"]);
+  });
+
+  it("takes the echo for an answer", async () => {
+    const { sender, store } = setUp([{ code: 1, message: "timeout" }]);
+    sender.setOnline(true);
+    sender.add(item("1"));
+    await vi.advanceTimersByTimeAsync(0);
+    sender.echoed("1");
+    expect(sender.items).toEqual([]);
+    expect(store.items.size).toBe(0);
+  });
+
+  it("waits as long as the server says, then goes on by itself", async () => {
+    const { published, sender } = setUp([{ code: 429, message: "slow down: 8" }]);
+    sender.setOnline(true);
+    sender.add(item("1"));
+    await vi.advanceTimersByTimeAsync(7900);
+    expect(published).toEqual(["1"]);
+    expect(sender.holdUntil).not.toBeNull();
+    sender.setOnline(true);
+    await vi.advanceTimersByTimeAsync(50);
+    expect(published).toEqual(["1"]);
+    await vi.advanceTimersByTimeAsync(100);
+    expect(published).toEqual(["1", "1"]);
+    expect(sender.holdUntil).toBeNull();
+  });
+
+  it("keeps a refused item with its reason, over a reload too", async () => {
+    const first = setUp([{ code: 103, message: "permission denied" }]);
+    first.sender.setOnline(true);
+    first.sender.add(item("1"));
+    await vi.runAllTimersAsync();
+    expect(states(first.sender)).toEqual(["1 failed"]);
+    const second = setUp();
+    for (const stored of first.store.items.values()) await second.store.save(stored);
+    await second.sender.restore(1, "1", new Set());
+    second.sender.setOnline(true);
+    await vi.runAllTimersAsync();
+    expect(second.published).toEqual([]);
+    expect(second.sender.items[0]).toMatchObject({ state: "failed", code: 103 });
+    second.sender.retry("1");
+    await vi.runAllTimersAsync();
+    expect(second.published).toEqual(["1"]);
+  });
+
+  it("gives a text that will never be taken back to its author", async () => {
+    const { returned, sender, store } = setUp([{ code: 413, message: "message too long" }], true);
+    sender.setOnline(true);
+    sender.add(item("1"));
+    await vi.runAllTimersAsync();
+    expect(returned).toEqual(["1"]);
+    expect(sender.items).toEqual([]);
+    expect(store.items.size).toBe(0);
+  });
+
+  it("asks the user after repeated temporary errors, and not before", async () => {
+    const error = { code: 100, message: "internal server error" };
+    const { published, sender } = setUp(Array.from({ length: MAX_ATTEMPTS }, () => error));
+    sender.setOnline(true);
+    sender.add(item("1"));
+    await vi.runAllTimersAsync();
+    expect(published).toHaveLength(MAX_ATTEMPTS);
+    expect(states(sender)).toEqual(["1 failed"]);
+  });
+
+  it("brings back what a reload interrupted, but not what is already shown", async () => {
+    const { published, sender, store } = setUp();
+    await store.save({ ...item("1"), state: "sending" });
+    await store.save(item("2"));
+    await sender.restore(1, "1", new Set(["2"]));
+    sender.setOnline(true);
+    await vi.runAllTimersAsync();
+    expect(published).toEqual(["1"]);
+    expect(store.items.size).toBe(0);
+  });
+});

@@ -1,0 +1,26 @@
+/** Forms with `data-confirm="<question>"` ask in a dialog first. The browser's own box asks when the kit cannot be loaded. */
+
+export function watchConfirmations(root: Document): void {
+  root.addEventListener("submit", (event) => {
+    const form = event.target;
+    if (!(form instanceof HTMLFormElement && form.dataset["confirm"])) return;
+    event.preventDefault();
+    void askThenSubmit(form, form.dataset["confirm"], event.submitter);
+  });
+}
+
+async function askThenSubmit(
+  form: HTMLFormElement,
+  question: string,
+  submitter: HTMLElement | null,
+): Promise<void> {
+  const label = submitter?.textContent?.trim() ?? "";
+  let agreed: boolean;
+  try {
+    const { confirmDialog } = await import("../kit");
+    agreed = await confirmDialog({ title: label, text: question, action: label });
+  } catch {
+    agreed = window.confirm(question);
+  }
+  if (agreed) form.submit();
+}
