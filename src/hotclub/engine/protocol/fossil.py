@@ -14,7 +14,7 @@ _VALUES: Final = {digit: value for value, digit in enumerate(_DIGITS)}
 _BLOCK: Final = 16
 _CANDIDATES: Final = 4
 """Places of the base that are tried for one block: repetitive text has many equal ones."""
-_MOST_COPIES: Final = 1_024
+_MOST_COPIES: Final = 512
 """Bounds the time that a hostile pair of payloads can take; what follows is inserted."""
 _WORTHWHILE: Final = 12
 """A copy takes up to this many bytes in the patch of a large document; a shorter one is better inserted."""
@@ -97,13 +97,28 @@ def _moved_blocks(base: bytes, target: bytes, start: int, stop: int) -> Iterator
     places = _index(base)
     done = start
     for _ in range(_MOST_COPIES):
-        at = next((i for i in range(done, stop - _BLOCK + 1) if target[i : i + _BLOCK] in places), None)
+        at = _find_block(target, done, stop - _BLOCK + 1, places)
         if at is None:
             return
         candidates = places[target[at : at + _BLOCK]]
         copy = max((_extend(base, place, target, at, (done, stop)) for place in candidates), key=_length)
         yield copy
         done = copy.end
+
+
+def _find_block(target: bytes, start: int, stop: int, places: dict[bytes, list[int]]) -> int | None:
+    """The first place of the target where a block of the base stands.
+
+    The longer nothing is found, the wider the gaps that are left between the places looked at, so a document that has
+    nothing in common with its predecessor costs little. Sixteen places in a row hold one block of any equal stretch.
+    """
+    at = start
+    while at < stop:
+        for place in range(at, min(at + _BLOCK, stop)):
+            if target[place : place + _BLOCK] in places:
+                return place
+        at += _BLOCK + (at - start) // 64
+    return None
 
 
 def _index(base: bytes) -> dict[bytes, list[int]]:
@@ -167,7 +182,8 @@ def _whole_characters(copy: _Copy, target: bytes) -> _Copy:
 
 def _checksum(target: bytes) -> int:
     padded = target + bytes(-len(target) % 4)
-    return sum(struct.unpack(f">{len(padded) // 4}I", padded)) & 0xFFFFFFFF
+    words: tuple[int, ...] = struct.unpack(f">{len(padded) // 4}I", padded)
+    return sum(words) & 0xFFFFFFFF
 
 
 def _number(value: int) -> bytes:
