@@ -4,19 +4,25 @@ import asyncio
 import contextlib
 from typing import assert_never
 
+from django.utils.crypto import salted_hmac
+
 import hotclub
 from hotclub.conf import Config, get_config
+from hotclub.engine.application import Handshake
 from hotclub.engine.broker.base import PublicationHandler, Retention
 from hotclub.engine.bus import Target
 from hotclub.engine.errors import CommandError, Disconnect, Unsubscribed
 from hotclub.engine.node import Node
 from hotclub.engine.observe import logger
+from hotclub.engine.protocol.messages import Emulation
+from hotclub.engine.transports.emulation import emulate
+from hotclub.engine.transports.stream import HttpError
 from hotclub.face import Face
 from hotclub.pool import HookPool
 from hotclub.registry import Registry, get_registry
 from hotclub.revocation import SessionWatch
 from hotclub.runtime import current_node, set_current_node
-from hotclub.streams import DatabaseBroker, RelayDisconnect, RelayMessage, RelayPublish, RelayUnsubscribe
+from hotclub.streams import DatabaseBroker, RelayCommands, RelayDisconnect, RelayMessage, RelayPublish, RelayUnsubscribe
 
 
 class Service:
@@ -35,6 +41,7 @@ class Service:
             limits=self.config.limits,
             version=hotclub.__version__,
             make_durable=self._make_durable,
+            key=salted_hmac("hotclub.transports", "session secrets", algorithm="sha256").digest(),
         )
         self._running: asyncio.Task[None] | None = None
         self._relayed: set[asyncio.Task[None]] = set()
@@ -91,8 +98,16 @@ class Service:
                 node.disconnect(message.target, Disconnect(message.code, message.reason))
             case RelayUnsubscribe():
                 node.unsubscribe(message.target, message.channel, Unsubscribed(message.code, message.reason))
+            case RelayCommands():
+                self._take_commands(message)
             case _:
                 assert_never(message)
+
+    def _take_commands(self, message: RelayCommands) -> None:
+        if message.node == self.node.id:
+            handshake = Handshake(principal=message.principal)
+            with contextlib.suppress(HttpError):
+                emulate(self.node, Emulation(message.session, message.node, message.data), handshake)
 
     async def _publish(self, message: RelayPublish) -> None:
         try:

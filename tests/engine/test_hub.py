@@ -33,7 +33,7 @@ async def flushed(client: MemoryClient) -> None:
 
 async def test_a_publication_is_encoded_once_for_all(club: Club, monkeypatch: pytest.MonkeyPatch) -> None:
     clients = [await member(club, "log:a") for _ in range(3)]
-    codec = club.node.message_encoder.codec
+    codec = club.node.encoders.json_messages.codec
     encoded: list[int] = []
     original = codec.encode_publication
 

@@ -21,6 +21,7 @@ from hotclub.engine.application import (
     ConnectRequest,
     Handshake,
     PublishGrant,
+    RefreshGrant,
     SubscribeGrant,
     SubscribeRequest,
 )
@@ -101,7 +102,7 @@ class TinyApplication:
         info = encode_payload(data["info"]) if "info" in data else EMPTY
         greeting = encode_payload(data["greet"]) if "greet" in data else EMPTY
         return ConnectGrant(
-            user_id=data.get("user", ""), info=info, data=greeting, channels=tuple(data.get("channels", ()))
+            user_id=data.get("user", ""), info=info, data=greeting, channels={name: SubscribeGrant() for name in data.get("channels", ())}
         )
 
     async def subscribe(self, client: Client, channel: str, request: SubscribeRequest) -> SubscribeGrant:
@@ -115,6 +116,12 @@ class TinyApplication:
         if isinstance(value, dict) and "raise" in value:
             raise RuntimeError(value["raise"])
         return PublishGrant(data=data)
+
+    async def refresh(self, client: Client, token: str) -> RefreshGrant:
+        raise disconnect(3501)
+
+    async def refresh_subscription(self, client: Client, channel: str, token: str) -> RefreshGrant:
+        raise command_error(108)
 
     async def authorize_presence(self, client: Client, channel: str) -> None:
         self._refuse(channel)

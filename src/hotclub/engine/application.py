@@ -5,13 +5,16 @@ The Django face implements it (`hotclub.face`); tests implement it in a few line
 answered with error 100.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from msgspec import Raw, Struct
 
 from hotclub.engine.broker.base import Retention
 from hotclub.engine.model import EMPTY, Position
+
+Predicate = Callable[[Mapping[str, str]], bool]
+"""Decides by a publication's tags."""
 
 
 class ChannelSpec(Struct, frozen=True, kw_only=True):
@@ -24,11 +27,21 @@ class ChannelSpec(Struct, frozen=True, kw_only=True):
     """Who is here, with join and leave pushed to every member."""
     recoverable: bool = False
     """Positions are given out and recovery is attempted; needs a retention."""
+    cache: bool = False
+    """Recovery brings the latest publication alone, and brings it unasked (protocol §3.1, cache mode)."""
+    position: bool = False
+    """Subscribers are held to gapless offsets even when nothing can be recovered; needs a retention."""
+    delta: bool = False
+    """Subscribers that ask for it get differences between publications instead of the publications (§2.11)."""
+    filters: bool = False
+    """Subscribers may choose publications by their tags (§2.12)."""
+    compaction: bool = False
+    """Publications name the channel by a number, to subscribers that understand it (§2.10)."""
 
     @property
     def positioned(self) -> bool:
         """Whether subscribers are held to gapless offsets."""
-        return self.retention.size > 0 and self.recoverable
+        return self.retention.size > 0 and (self.recoverable or self.position)
 
 
 class Handshake(Struct, frozen=True, kw_only=True):
@@ -38,6 +51,8 @@ class Handshake(Struct, frozen=True, kw_only=True):
     headers: Mapping[str, str] = {}
     address: str = ""
     state: Mapping[str, object] = {}
+    principal: str = ""
+    """Who the request shows itself to be. Commands that come on another way must show the same."""
 
 
 class Client(Struct, kw_only=True, eq=False):
@@ -56,22 +71,32 @@ class Client(Struct, kw_only=True, eq=False):
 
 
 class ConnectRequest(Struct, frozen=True, kw_only=True):
-    """The client's connect command, without the positions."""
+    """The client's connect command, without the positions.
+
+    `headers` are the client's own claim, and no more to be trusted than `data`. `channels` are those it knows or, over
+    a unidirectional transport, wishes for.
+    """
 
     token: str = ""
     data: Raw = EMPTY
     name: str = ""
     version: str = ""
+    headers: Mapping[str, str] = {}
+    channels: tuple[str, ...] = ()
 
 
 class ConnectGrant(Struct, frozen=True, kw_only=True):
-    """The connection may live. `channels` are its server-side subscriptions, granted without asking again."""
+    """The connection may live. `channels` are its server-side subscriptions, granted without asking again.
+
+    `ttl` is in seconds, 0 for ever: the client has to refresh before it is over.
+    """
 
     user_id: str = ""
     session_id: str = ""
     info: Raw = EMPTY
     data: Raw = EMPTY
-    channels: tuple[str, ...] = ()
+    channels: Mapping[str, "SubscribeGrant"] = {}
+    ttl: int = 0
     state: object = None
 
 
@@ -83,10 +108,23 @@ class SubscribeRequest(Struct, frozen=True, kw_only=True):
 
 
 class SubscribeGrant(Struct, frozen=True, kw_only=True):
-    """The subscription may live. `info` is shown to the channel's members (`chan_info`), `data` to the subscriber."""
+    """The subscription may live.
+
+    `info` is shown to the channel's members (`chan_info`), `data` to the subscriber. `ttl` is in seconds, 0 for ever.
+    Publications whose tags `admits` refuses never reach this subscriber, whatever its own filter says.
+    """
 
     info: Raw = EMPTY
     data: Raw = EMPTY
+    ttl: int = 0
+    admits: Predicate | None = None
+
+
+class RefreshGrant(Struct, frozen=True, kw_only=True):
+    """The connection or subscription lives on, for `ttl` seconds, 0 for ever. `info` replaces the one shown."""
+
+    ttl: int = 0
+    info: Raw = EMPTY
 
 
 class PublishGrant(Struct, frozen=True, kw_only=True):
@@ -114,6 +152,15 @@ class Application(Protocol):
     async def subscribe(self, client: Client, channel: str, request: SubscribeRequest) -> SubscribeGrant: ...
 
     async def publish(self, client: Client, channel: str, data: Raw) -> PublishGrant: ...
+
+    async def refresh(self, client: Client, token: str) -> RefreshGrant:
+        """The connection's new token. Raises Disconnect 3500 for an invalid one, 3005 for one that has expired, and
+        3501 when connections are not refreshed by their clients."""
+        ...
+
+    async def refresh_subscription(self, client: Client, channel: str, token: str) -> RefreshGrant:
+        """A subscription's new token. Raises Disconnect 3500 for one that is not for this, 3006 for an expired one."""
+        ...
 
     async def authorize_presence(self, client: Client, channel: str) -> None:
         """Return when this subscriber may see who is in the channel; raise 103 otherwise."""

@@ -4,10 +4,20 @@ A handler gets the session and the command's request, and replies through the se
 answer with an error and `Disconnect` to end the connection; `dispatch` turns either into what the wire says.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from itertools import islice
 from typing import Any, Final
 
-from hotclub.engine.application import ChannelSpec, ConnectRequest, SubscribeRequest
+from msgspec import Raw
+
+from hotclub.engine.application import (
+    ChannelSpec,
+    ConnectGrant,
+    ConnectRequest,
+    Predicate,
+    SubscribeGrant,
+    SubscribeRequest,
+)
 from hotclub.engine.broker.base import HistoryQuery, Message
 from hotclub.engine.errors import CommandError, command_error, disconnect
 from hotclub.engine.model import EMPTY, Position
@@ -16,6 +26,7 @@ from hotclub.engine.protocol.connection import Event
 from hotclub.engine.protocol.payload import check_payload
 from hotclub.engine.session import Session
 from hotclub.engine.subscription import Opening, Terms, close_subscription, go_live, open_subscription
+from hotclub.engine.tags import compile_filter
 
 Handler = Callable[[Session, int, Any], Awaitable[None]]
 
@@ -31,7 +42,7 @@ async def connect(session: Session, command: int, request: wire.ConnectCommand) 
     """Let the application decide, then subscribe to what it grants (protocol §2.1, §3.5)."""
     session.advance(Event.CONNECT)
     try:
-        await _be_granted(session, request)
+        grant = await _be_granted(session, request)
     except CommandError:
         if not session.closed:
             session.advance(Event.DENIED)
@@ -40,39 +51,85 @@ async def connect(session: Session, command: int, request: wire.ConnectCommand) 
         return
     session.advance(Event.GRANTED)
     session.exchange.hub.add(session)
-    openings = [await _open_server_side(session, name, request) for name in session.granted_channels]
-    limits = session.exchange.limits
-    result = wire.ConnectResult(
-        client=session.id,
-        version=session.version,
-        ping=max(1, round(limits.ping_interval)),
-        pong=True,
-        data=session.connect_data,
-        subs={opening.subscriber.channel: opening.result for opening in openings},
-    )
-    session.reply(wire.Reply(command, connect=result))
+    channels = dict(grant.channels)
+    if session.kind.unidirectional:
+        channels |= await _wishes(session, request, channels)
+    openings = [await _open_server_side(session, name, channel, request) for name, channel in channels.items()]
+    session.expire_in(grant.ttl)
+    session.reply(wire.Reply(command, connect=_connected(session, grant, openings)))
     session.start_pulse()
     for opening in openings:
         await go_live(session, opening)
 
 
-async def _be_granted(session: Session, request: wire.ConnectCommand) -> None:
+async def _be_granted(session: Session, request: wire.ConnectCommand) -> ConnectGrant:
     data = check_payload(request.data, session.exchange.limits) if request.data else EMPTY
-    asked = ConnectRequest(token=request.token, data=data, name=request.name[:16], version=request.version[:64])
+    asked = ConnectRequest(
+        token=request.token,
+        data=data,
+        name=request.name[:16],
+        version=request.version[:64],
+        headers=request.headers,
+        channels=tuple(request.subs),
+    )
     grant = await session.exchange.application.connect(session.client, asked)
     client = session.client
     client.user_id, client.session_id, client.info = grant.user_id, grant.session_id, grant.info
     client.state = grant.state
     session.connected = True
-    session.connect_data = grant.data
-    session.granted_channels = grant.channels
+    return grant
 
 
-async def _open_server_side(session: Session, channel: str, request: wire.ConnectCommand) -> Opening:
+async def _wishes(
+    session: Session, request: wire.ConnectCommand, known: Mapping[str, SubscribeGrant]
+) -> dict[str, SubscribeGrant]:
+    """The channels a unidirectional client names, as far as a subscribe command for them would be allowed (§6.2)."""
+    granted = {}
+    for channel, wish in islice(request.subs.items(), session.exchange.limits.channels_per_connection):
+        if channel in known:
+            continue
+        asked = SubscribeRequest(token=wish.token, data=wish.data)
+        try:
+            session.exchange.spec(channel)
+            granted[channel] = await session.exchange.application.subscribe(session.client, channel, asked)
+        except CommandError:
+            continue
+    return granted
+
+
+def _connected(session: Session, grant: ConnectGrant, openings: Sequence[Opening]) -> wire.ConnectResult:
+    limits = session.exchange.limits
+    return wire.ConnectResult(
+        client=session.id,
+        version=session.kind.version,
+        expires=grant.ttl > 0,
+        ttl=grant.ttl,
+        ping=max(1, round(limits.ping_interval)),
+        pong=not session.kind.unidirectional,
+        session=session.kind.secret,
+        node=session.kind.node_id,
+        data=grant.data,
+        subs={opening.subscriber.channel: opening.result for opening in openings},
+    )
+
+
+async def _open_server_side(
+    session: Session, channel: str, grant: SubscribeGrant, request: wire.ConnectCommand
+) -> Opening:
     known = request.subs.get(channel)
-    asked = Position(known.epoch, known.offset) if known is not None and known.recover else None
     spec = session.exchange.spec(channel)
-    return await open_subscription(session, Terms(channel=channel, spec=spec, asked=asked, server_side=True))
+    terms = Terms(
+        channel=channel,
+        spec=spec,
+        chan_info=grant.info,
+        data=grant.data,
+        asked=Position(known.epoch, known.offset) if known is not None and known.recover else None,
+        server_side=True,
+        delta=spec.delta and known is not None and known.delta == "fossil" and grant.admits is None,
+        admits=grant.admits,
+        ttl=grant.ttl,
+    )
+    return await open_subscription(session, terms)
 
 
 async def subscribe(session: Session, command: int, request: wire.SubscribeCommand) -> None:
@@ -86,22 +143,44 @@ async def subscribe(session: Session, command: int, request: wire.SubscribeComma
         raise command_error(105)
     if len(session.subscribers) >= session.exchange.limits.channels_per_connection:
         raise command_error(106)
+    wanted = _filter(spec, request)
     data = check_payload(request.data, session.exchange.limits) if request.data else EMPTY
-    application = session.exchange.application
-    grant = await application.subscribe(
-        session.client, request.channel, SubscribeRequest(token=request.token, data=data)
-    )
-    terms = Terms(
+    asked = SubscribeRequest(token=request.token, data=data)
+    grant = await session.exchange.application.subscribe(session.client, request.channel, asked)
+    opening = await open_subscription(session, _terms(spec, request, grant, wanted))
+    session.reply(wire.Reply(command, subscribe=opening.result))
+    await go_live(session, opening)
+
+
+def _filter(spec: ChannelSpec, request: wire.SubscribeCommand) -> Predicate | None:
+    """The subscriber's own choice by tags, which not every channel offers (protocol §2.12)."""
+    if request.tf is None:
+        return None
+    if not spec.filters:
+        raise command_error(107)
+    return compile_filter(request.tf)
+
+
+def _terms(spec: ChannelSpec, request: wire.SubscribeCommand, grant: SubscribeGrant, wanted: Predicate | None) -> Terms:
+    admits = _both(grant.admits, wanted)
+    return Terms(
         channel=request.channel,
         spec=spec,
         chan_info=grant.info,
         data=grant.data,
-        asked=Position(request.epoch, request.offset) if request.recover and spec.recoverable else None,
+        asked=Position(request.epoch, request.offset) if request.recover else None,
         reject_unrecovered=bool(request.flag & wire.REJECT_UNRECOVERED),
+        delta=spec.delta and request.delta == "fossil" and admits is None,
+        compact=spec.compaction and bool(request.flag & wire.COMPACTION),
+        admits=admits,
+        ttl=grant.ttl,
     )
-    opening = await open_subscription(session, terms)
-    session.reply(wire.Reply(command, subscribe=opening.result))
-    await go_live(session, opening)
+
+
+def _both(first: Predicate | None, second: Predicate | None) -> Predicate | None:
+    if first is None or second is None:
+        return first or second
+    return lambda tags: first(tags) and second(tags)
 
 
 async def unsubscribe(session: Session, command: int, request: wire.UnsubscribeCommand) -> None:
@@ -117,15 +196,31 @@ async def publish(session: Session, command: int, request: wire.PublishCommand) 
     _channel(session, request.channel)
     if request.type != 0:
         raise command_error(108)
-    data = check_payload(request.data, session.exchange.limits)
+    data, binary = _payload(session, request.data)
     subscriber = session.subscribers.get(request.channel)
     if subscriber is None:
         raise command_error(103)
     grant = await session.exchange.application.publish(session.client, request.channel, data)
     if grant.position is None and grant.data:
-        message = Message(data=grant.data, info=subscriber.info, tags=grant.tags, idempotency_key=grant.idempotency_key)
+        message = Message(
+            data=grant.data,
+            info=subscriber.info,
+            tags=grant.tags,
+            idempotency_key=grant.idempotency_key,
+            binary=binary and grant.data == data,
+        )
         await session.exchange.publish(request.channel, message)
     session.reply(wire.Reply(command, publish=wire.EmptyResult()))
+
+
+def _payload(session: Session, data: Raw) -> tuple[Raw, bool]:
+    """The payload, and whether it is bytes that only the binary form of the protocol can carry (protocol §6b)."""
+    try:
+        return check_payload(data, session.exchange.limits), False
+    except CommandError:
+        if session.codec.binary and data:
+            return data, True
+        raise
 
 
 async def presence(session: Session, command: int, request: wire.PresenceCommand) -> None:
@@ -180,17 +275,26 @@ async def send(session: Session, _command: int, request: wire.SendCommand) -> No
     await session.exchange.application.send(session.client, data)
 
 
-async def refresh(_session: Session, _command: int, _request: wire.RefreshCommand) -> None:
-    """No connection of this server is refreshed by its client (protocol §2.8)."""
-    raise disconnect(3501)
+async def refresh(session: Session, command: int, request: wire.RefreshCommand) -> None:
+    """A new token for the connection (protocol §2.8)."""
+    grant = await session.exchange.application.refresh(session.client, request.token)
+    if grant.info:
+        session.client.info = grant.info
+    session.expire_in(grant.ttl)
+    session.reply(wire.Reply(command, refresh=wire.RefreshResult(expires=grant.ttl > 0, ttl=grant.ttl)))
 
 
-async def sub_refresh(session: Session, _command: int, request: wire.SubRefreshCommand) -> None:
-    """No subscription of this server expires, so there is none to refresh (protocol §2.8)."""
+async def sub_refresh(session: Session, command: int, request: wire.SubRefreshCommand) -> None:
+    """A new token for a subscription (protocol §2.8)."""
     _channel(session, request.channel)
-    if request.channel not in session.subscribers:
+    subscriber = session.subscribers.get(request.channel)
+    if subscriber is None:
         raise command_error(103)
-    raise command_error(108)
+    if not request.token:
+        raise command_error(107)
+    grant = await session.exchange.application.refresh_subscription(session.client, request.channel, request.token)
+    session.expire_subscription_in(subscriber, grant.ttl)
+    session.reply(wire.Reply(command, sub_refresh=wire.SubRefreshResult(expires=grant.ttl > 0, ttl=grant.ttl)))
 
 
 HANDLERS: Final[dict[type, Handler]] = {

@@ -24,6 +24,8 @@ class Limits:
     pending_commands: int = 1_000
     connect_timeout: float = 10.0
     """Time to a finished connect command, after which the connection is closed as stale (3502)."""
+    expiry_grace: float = 25.0
+    """How long a token may be over: a client begins to refresh exactly then (protocol §2.8)."""
     close_timeout: float = 5.0
     """How long a peer may take to answer a close frame before the socket is reset."""
     unauthenticated_connections: int = 2_000

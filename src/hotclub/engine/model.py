@@ -52,6 +52,8 @@ class Publication(msgspec.Struct, frozen=True, omit_defaults=True):
     score: int = 0
     epoch: str = ""
     version: int = 0
+    binary: bool = False
+    """Known to this side only: the data is not JSON, and only the protobuf form of the protocol can carry it."""
 
 
 class HistoryPage(msgspec.Struct, frozen=True):

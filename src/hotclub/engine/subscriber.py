@@ -1,10 +1,12 @@
-"""One subscription as the fan-out sees it: a position and an outbox."""
+"""One subscription as the fan-out sees it: a position, a form and an outbox."""
 
-from hotclub.engine.application import ChannelSpec
+from asyncio import TimerHandle
+
+from hotclub.engine.application import ChannelSpec, Predicate
 from hotclub.engine.model import ClientInfo, Position, Publication
 from hotclub.engine.outbox import Outbox
-from hotclub.engine.protocol.base import Encoder
 from hotclub.engine.recovery import Verdict, check_position
+from hotclub.engine.shape import Form
 
 
 class Subscriber:
@@ -15,14 +17,18 @@ class Subscriber:
     """
 
     __slots__ = (
+        "admits",
+        "bases",
         "buffer",
         "channel",
-        "encoder",
         "epoch",
         "expelled",
+        "expiry",
+        "form",
         "info",
         "offset",
         "outbox",
+        "plain",
         "positioned",
         "present",
         "server_side",
@@ -31,7 +37,14 @@ class Subscriber:
     )
 
     def __init__(
-        self, info: ClientInfo, channel: str, spec: ChannelSpec, outbox: Outbox, encoder: Encoder, *, server_side: bool
+        self,
+        info: ClientInfo,
+        channel: str,
+        spec: ChannelSpec,
+        outbox: Outbox,
+        form: Form,
+        *,
+        server_side: bool = False,
     ) -> None:
         self.info = info
         self.session_id = info.client
@@ -39,15 +52,26 @@ class Subscriber:
         self.spec = spec
         self.positioned = spec.positioned
         self.outbox = outbox
-        self.encoder = encoder
+        self.form = form
         self.server_side = server_side
+        self.admits: Predicate | None = None
+        self.bases: dict[str, Publication] = {}
+        """By key, what the next difference is made against; "" is the key of channels that have none."""
+        self.plain = not form.delta
+        """Every publication goes out as it is: neither filtered nor as a difference."""
         self.epoch = ""
         self.offset = 0
         self.buffer: list[tuple[str, Publication]] | None = []
+        self.expiry: TimerHandle | None = None
         self.present = False
         """Whether presence knows of it."""
         self.expelled = False
         """The server has ended it before its reply was out."""
+
+    def filter(self, admits: Predicate | None) -> None:
+        """Let only publications through whose tags the predicate admits."""
+        self.admits = admits
+        self.plain = admits is None and not self.form.delta
 
     def check(self, epoch: str, publication: Publication, ephemeral_bytes: int) -> Verdict:
         """What becomes of a publication here; a positioned subscriber moves on when it is to be sent."""

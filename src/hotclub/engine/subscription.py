@@ -4,20 +4,25 @@ authorise → enter the hub, buffering → link the broker → read the log → 
 release the buffer → appear. Whatever fails on the way, `_withdraw` undoes what was done.
 """
 
-from msgspec import Raw, Struct
+from msgspec import Raw, Struct, structs
 
-from hotclub.engine.application import ChannelSpec
+from hotclub.engine.application import ChannelSpec, Predicate
 from hotclub.engine.broker.base import HistoryQuery
 from hotclub.engine.errors import command_error, disconnect
 from hotclub.engine.model import EMPTY, Position, Publication
-from hotclub.engine.protocol.messages import SubscribeResult
-from hotclub.engine.recovery import Recovery, merge, recover
+from hotclub.engine.protocol.messages import Push, SubscribePush, SubscribeResult
+from hotclub.engine.recovery import Recovery, merge, recover, recover_cache
 from hotclub.engine.session import Session
+from hotclub.engine.shape import chain, remember
 from hotclub.engine.subscriber import Subscriber
 
 
 class Terms(Struct, frozen=True, kw_only=True):
-    """What an authorised subscription asks for: `asked` is the position to recover from."""
+    """What an authorised subscription asks for.
+
+    `asked` is the position to recover from, `ttl` its life in seconds (0 for ever), `admits` what it lets through by
+    tags; `delta` and `compact` are what was agreed on.
+    """
 
     channel: str
     spec: ChannelSpec
@@ -26,6 +31,10 @@ class Terms(Struct, frozen=True, kw_only=True):
     asked: Position | None = None
     reject_unrecovered: bool = False
     server_side: bool = False
+    delta: bool = False
+    compact: bool = False
+    admits: Predicate | None = None
+    ttl: int = 0
 
 
 class Opening(Struct, frozen=True, kw_only=True):
@@ -45,15 +54,50 @@ async def open_subscription(session: Session, terms: Terms) -> Opening:
 
     On any exception, cancellation included, nothing of the subscription is left.
     """
-    subscriber = session.enter(terms.channel, terms.spec, terms.chan_info, server_side=terms.server_side)
+    subscriber = session.enter(
+        terms.channel,
+        terms.spec,
+        terms.chan_info,
+        server_side=terms.server_side,
+        delta=terms.delta,
+        compact=terms.compact,
+    )
+    subscriber.filter(terms.admits)
     try:
         await session.exchange.link(terms.channel, terms.spec)
-        result = await _position(session, subscriber, terms)
+        result = _agreed(subscriber, terms, await _position(session, subscriber, terms))
         _still_wanted(session, subscriber)
     except BaseException:
         await _withdraw(session, subscriber)
         raise
     return Opening(subscriber=subscriber, result=result)
+
+
+def _agreed(subscriber: Subscriber, terms: Terms, result: SubscribeResult) -> SubscribeResult:
+    """What goes into every reply, whatever the log said."""
+    codec = subscriber.form.encoder.codec
+    if any(publication.binary for publication in result.publications) and not codec.binary:
+        raise disconnect(3506)
+    return structs.replace(
+        result,
+        data=terms.data,
+        expires=terms.ttl > 0,
+        ttl=terms.ttl,
+        delta=terms.delta,
+        id=subscriber.form.number,
+        publications=_visible(subscriber, result.publications),
+    )
+
+
+def _visible(subscriber: Subscriber, publications: tuple[Publication, ...]) -> tuple[Publication, ...]:
+    """What of a replay this subscriber gets. Filtered ones counted in the gap check all the same."""
+    if subscriber.admits is not None:
+        publications = tuple(item for item in publications if subscriber.admits(item.tags))
+    if not subscriber.form.delta:
+        return publications
+    for publication in publications:
+        remember(subscriber.bases, publication)
+    return chain(subscriber.form.encoder.codec, publications)
 
 
 async def _withdraw(session: Session, subscriber: Subscriber) -> None:
@@ -75,16 +119,17 @@ async def _position(session: Session, subscriber: Subscriber, terms: Terms) -> S
     `go_live` is appended to it and sent from there.
     """
     if not terms.spec.positioned:
-        return SubscribeResult(data=terms.data)
-    asked = terms.asked
-    limit = session.exchange.limits.recovery_publications if asked is not None else 0
-    since = None if asked is None else Position("", max(asked.offset, 0))
-    page = await session.exchange.history(terms.channel, HistoryQuery(limit=limit, since=since))
-    outcome = _recover(session, asked, page.top, page.publications)
+        return SubscribeResult()
+    asked = terms.asked if terms.spec.recoverable else None
+    page = await session.exchange.history(terms.channel, _query(session, terms.spec, asked))
+    if terms.spec.cache:
+        outcome, asked = recover_cache(asked, page.top, page.publications), asked or page.top
+    else:
+        outcome = _recover(session, asked, page.top, page.publications)
     if asked is not None and not outcome.recovered and terms.reject_unrecovered:
         raise command_error(112)
     buffered = _take_buffer(subscriber, page.top.epoch)
-    start = asked.offset if asked is not None and outcome.recovered else page.top.offset
+    start = outcome.start(asked, page.top)
     newer = merge(outcome.publications, buffered, start)
     top = max(page.top.offset, newer[-1].offset if newer else 0)
     subscriber.epoch, subscriber.offset = page.top.epoch, top
@@ -97,8 +142,15 @@ async def _position(session: Session, subscriber: Subscriber, terms: Terms) -> S
         publications=newer if outcome.recovered else (),
         recovered=outcome.recovered,
         was_recovering=asked is not None,
-        data=terms.data,
     )
+
+
+def _query(session: Session, spec: ChannelSpec, asked: Position | None) -> HistoryQuery:
+    if spec.cache:
+        return HistoryQuery(limit=1, reverse=True)
+    if asked is None:
+        return HistoryQuery()
+    return HistoryQuery(limit=session.exchange.limits.recovery_publications, since=Position("", max(asked.offset, 0)))
 
 
 def _recover(
@@ -141,6 +193,20 @@ async def go_live(session: Session, opening: Opening) -> None:
 
 def _is_current(session: Session, subscriber: Subscriber) -> bool:
     return not session.closed and session.subscribers.get(subscriber.channel) is subscriber
+
+
+async def subscribe_from_server(session: Session, terms: Terms) -> None:
+    """Subscribe a live connection by the server's will, and tell its client (protocol §3.5).
+
+    One that is subscribed already is left as it is. Raises as `open_subscription` does.
+    """
+    if session.closed or terms.channel in session.subscribers:
+        return
+    opening = await open_subscription(session, terms)
+    result = opening.result
+    told = SubscribePush(result.recoverable, result.positioned, result.epoch, result.offset, result.data)
+    session.push(Push(terms.channel, subscribe=told))
+    await go_live(session, opening)
 
 
 async def close_subscription(session: Session, channel: str) -> None:
