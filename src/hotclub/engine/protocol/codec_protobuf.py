@@ -178,7 +178,7 @@ def _extent(frame: bytes, at: int) -> tuple[int, int]:
 
 
 def _delimited(message: Any) -> bytes:
-    encoded: bytes = message.SerializeToString()
+    encoded: bytes = message.SerializeToString(deterministic=True)
     length = len(encoded)
     prefix = bytearray()
     while length > 0x7F:
