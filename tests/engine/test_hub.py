@@ -37,9 +37,9 @@ async def test_a_publication_is_encoded_once_for_all(club: Club, monkeypatch: py
     encoded: list[int] = []
     original = codec.encode_publication
 
-    def counting(channel: str, publication: Publication) -> bytes:
+    def counting(channel: str, publication: Publication, number: int = 0) -> bytes:
         encoded.append(publication.offset)
-        return original(channel, publication)
+        return original(channel, publication, number)
 
     monkeypatch.setattr(codec, "encode_publication", counting)
     await club.publish("log:a")

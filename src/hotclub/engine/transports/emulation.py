@@ -79,7 +79,7 @@ async def connect_argument(host: Host, scope: Scope, receive: Receive) -> bytes:
 
 def query_argument(scope: Scope, name: str) -> bytes:
     """The first value of an argument in the query, b"" without one."""
-    query = parse_qs(scope["query_string"].decode("latin-1"), max_num_fields=_QUERY_FIELDS)
+    query: dict[str, list[str]] = parse_qs(scope["query_string"].decode("latin-1"), max_num_fields=_QUERY_FIELDS)
     return query.get(name, [""])[0].encode()
 
 
