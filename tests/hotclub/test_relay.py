@@ -92,9 +92,9 @@ def test_a_log_whose_missing_part_is_pruned_entirely_goes_on_after_it() -> None:
 def test_a_signal_before_the_opening_is_looked_up_in_the_table() -> None:
     tail = Tail()
     assert tail.offer(EPOCH, publication(6)) == []
-    assert not tail.behind, "there is nothing to compare with yet"
+    before = tail.behind
     tail.open(Position(EPOCH, 5))
-    assert tail.behind
+    assert (before, tail.behind) == (False, True)
     assert fill(tail, top=6) == [6]
     assert not tail.behind
 

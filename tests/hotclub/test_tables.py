@@ -261,7 +261,9 @@ def test_a_clock_that_was_set_back_tears_no_hole() -> None:
     for _ in range(4):
         append()
     age(60, offset=3)
-    assert history(retention=Retention(size=100, ttl=30)) == [4], "2 is younger than 3, but nothing may stand before a hole"
+    assert history(retention=Retention(size=100, ttl=30)) == [4], (
+        "2 is younger than 3, but nothing may stand before a hole"
+    )
 
 
 def test_rows_after_an_offset_are_read_in_order_up_to_the_limit() -> None:
