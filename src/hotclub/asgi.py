@@ -14,7 +14,8 @@ from hotclub.service import Service
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-ASGIApplication = Callable[[Scope, Receive, Send], Awaitable[None]]
+ASGIApplication = Callable[..., Awaitable[None]]
+"""Loose, because every framework types the three arguments in its own way."""
 
 
 def application(

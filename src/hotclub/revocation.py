@@ -115,8 +115,9 @@ def _logged_out(sender: Any, request: HttpRequest | None, **kwargs: Any) -> None
 
 
 def _session_deleted(sender: Any, instance: AbstractBaseSession, **kwargs: Any) -> None:
-    # `clearsessions` deletes expired ones by the thousand; their connections have ended at the expiry.
-    if instance.expire_date > timezone.now():
+    # Logging in deletes the anonymous session, and `clearsessions` expired ones by the thousand: neither has
+    # connections.
+    if instance.expire_date > timezone.now() and SESSION_KEY in instance.get_decoded():
         _reconnect(session=session_id(instance.session_key))
 
 
