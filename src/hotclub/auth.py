@@ -57,7 +57,7 @@ def check_handshake(scope: Scope, config: Config) -> Handshake:
     Raises:
         RefusedHandshake: 400 for a host that is not ours, 403 for an origin that is not ours.
     """
-    request = ASGIRequest({**scope, "type": "http", "method": "GET", "scheme": _http_scheme(scope)}, BytesIO())
+    request = _request(scope)
     try:
         host = request.get_host()
     except DisallowedHost as error:
@@ -76,8 +76,12 @@ def check_handshake(scope: Scope, config: Config) -> Handshake:
     )
 
 
-def _http_scheme(scope: Scope) -> str:
-    return "https" if scope.get("scheme") in ("wss", "https") else "http"
+def _request(scope: Scope) -> ASGIRequest:
+    """The handshake as Django's request, without what a hostile peer could make its constructor stumble over."""
+    headers = [(name, value) for name, value in scope["headers"] if not name.startswith(b"content-")]
+    scheme = "https" if scope.get("scheme") in ("wss", "https") else "http"
+    plain = {"type": "http", "method": "GET", "scheme": scheme, "query_string": b"", "headers": headers}
+    return ASGIRequest({**scope, **plain}, BytesIO())
 
 
 def _check_origin(origin: str, own: str, config: Config) -> None:

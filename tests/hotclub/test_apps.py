@@ -31,7 +31,7 @@ def ping(client):
 PROGRAM = """
 import django
 from django.conf import settings
-import hotclub  # before the apps are ready
+import hotclub, hotclub.asgi  # before the apps are ready
 settings.configure(
     INSTALLED_APPS=[
         *(f"django.contrib.{name}" for name in ("auth", "contenttypes", "sessions")), "band", "quiet", "hotclub"

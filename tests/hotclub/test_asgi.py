@@ -133,6 +133,15 @@ async def test_the_path_is_below_the_script_prefix() -> None:
     assert sent[0]["status"] == 400  # by our handshake, and not 404
 
 
+async def test_a_forced_script_name_is_taken_off_as_well(settings: Any) -> None:
+    settings.FORCE_SCRIPT_NAME = "/app"
+    scope = {"type": "websocket", "path": "/app/connection/websocket", "headers": [(b"host", b"a b")]}
+
+    sent = await converse({**scope, "extensions": {"websocket.http.response": {}}}, {"type": "websocket.connect"})
+
+    assert sent[0]["status"] == 400
+
+
 async def test_the_lifespan_starts_and_stops_the_node() -> None:
     app = application(pages)
     seen: list[Any] = []

@@ -110,6 +110,15 @@ def test_forwarded_headers_count_only_where_django_trusts_them(settings: Any) ->
     assert status(origin="https://good.com", **forwarded) == 200
 
 
+def test_what_a_hostile_handshake_holds_beside_makes_nothing_stumble() -> None:
+    hostile = {
+        **scope(host="good.com", origin="http://good.com", cookie="\xff=;;=", content_type="a/b; charset=\0"),
+        "query_string": b"\xff\xfe",
+    }
+
+    assert check_handshake(hostile, Config()).headers["host"] == "good.com"
+
+
 def test_the_handshake_carries_headers_and_address() -> None:
     handshake = check_handshake(scope(host="good.com", user_agent="x"), Config())
 
