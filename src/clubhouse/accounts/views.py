@@ -29,7 +29,7 @@ class SignUpView(RedirectURLMixin, CreateView):  # type: ignore[type-arg]  # gen
     template_name = "accounts/signup.html"
     next_page = "chat:rooms"
 
-    def form_valid(self, form: BaseModelForm[User]) -> HttpResponse:
+    def form_valid(self, form: "BaseModelForm[User]") -> HttpResponse:
         """Save the account and log in."""
         self.object = form.save()
         login(self.request, self.object)
