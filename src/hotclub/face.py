@@ -144,7 +144,7 @@ class Face:
         self._watch.remove(mine)
         if self._on_disconnect is not None:
             with _logged("the disconnect hook"):
-                await self._call(self._on_disconnect, mine, code, reason)
+                await self._call(self._on_disconnect, mine)
 
     async def presence_changed(self, channel: str, client: EngineClient, joined: bool) -> None:
         await self._notify("on_presence_change", channel, client, joined)
