@@ -68,7 +68,7 @@ class SettingsView(LoginRequiredMixin, SuccessMessageMixin, UpdateView):  # type
         assert isinstance(self.request.user, User)
         return User.objects.get(pk=self.request.user.pk)
 
-    def form_valid(self, form: BaseModelForm[User]) -> HttpResponse:
+    def form_valid(self, form: "BaseModelForm[User]") -> HttpResponse:
         """Save, and say so in the language that was just chosen."""
         with translation.override(form.cleaned_data["language"] or translation.get_language()):
             return super().form_valid(form)
