@@ -2,8 +2,6 @@
 .DEFAULT_GOAL := help
 .PHONY: help run test check format frontend bench soak wheel clean
 
-export PORT HOST PYTHON SOAK_KILLS FAULT_SEED
-
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1|/p' Makefile | while IFS='|' read -r name what; do printf '  make %-9s %s\n' "$$name" "$$what"; done
 
