@@ -1,5 +1,6 @@
 """The databases that durable channels support, each real: SQLite in a file, and a PostgreSQL server."""
 
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -19,9 +20,10 @@ VENDORS: Final = ("sqlite", "postgresql")
 
 
 @pytest.fixture(scope="session")
-def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def postgres_url() -> Iterator[str]:
     """A database in a PostgreSQL server that runs until the last test."""
-    with postgres(tmp_path_factory.mktemp("postgres")) as cluster:
+    # Not below pytest's own directory: every pytest that starts closes that to all users but its own.
+    with tempfile.TemporaryDirectory(prefix="hotclub-postgres-") as directory, postgres(Path(directory)) as cluster:
         yield cluster.create()
 
 
