@@ -59,6 +59,7 @@ def test_the_secret_key_is_made_once_and_for_its_owner_only(tmp_path: Path) -> N
 
 def test_workers_that_start_together_agree_on_the_key(tmp_path: Path) -> None:
     keys: list[str] = []
+    (tmp_path / "data").mkdir()
     together = threading.Barrier(8)
 
     def start() -> None:
