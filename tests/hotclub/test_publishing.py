@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from asgiref.sync import sync_to_async
 from django.core.exceptions import SynchronousOnlyOperation
-from django.db import transaction
+from django.db import connections, transaction
 
 import hotclub
 from hotclub.models import Entry
@@ -55,6 +55,14 @@ async def received(client: Watched, count: int) -> list[Any]:
         return [(await client.publications.get())[1] for _ in range(count)]
 
 
+def closing(function: Callable[..., Any], *args: Any) -> Any:
+    """Call it in a thread of its own, and leave no database connection behind."""
+    try:
+        return function(*args)
+    finally:
+        connections.close_all()
+
+
 @pytest.mark.parametrize("channel", ["room:1", "ticker:a"])
 async def test_a_publication_reaches_the_subscriber_and_has_a_position(serve: Serve, channel: str) -> None:
     client = await listener(serve, channel)
@@ -80,7 +88,7 @@ async def test_a_transaction_s_publications_leave_with_its_commit_and_in_order(s
             assert commit.wait(5)
             return positions
 
-    working = asyncio.create_task(asyncio.to_thread(work))
+    working = asyncio.create_task(asyncio.to_thread(closing, work))
     await asyncio.to_thread(entered.wait, 5)
     # A round trip through the server: had anything been sent, it would be here now.
     await client.sdk.history("ticker:a", limit=0)
@@ -217,7 +225,7 @@ def test_nobody_cannot_be_addressed() -> None:
 async def test_one_publication_in_many_threads_keeps_the_log_gapless(serve: Serve) -> None:
     client = await listener(serve, "room:1")
 
-    await asyncio.gather(*(asyncio.to_thread(hotclub.publish, "room:1", number) for number in range(40)))
+    await asyncio.gather(*(asyncio.to_thread(closing, hotclub.publish, "room:1", number) for number in range(40)))
 
     assert sorted(await received(client, 40)) == list(range(40))
     entries = Entry.objects.filter(stream__channel="room:1").order_by("offset")

@@ -13,7 +13,7 @@ from django.contrib.auth.models import update_last_login
 from django.contrib.auth.signals import user_logged_out
 from django.contrib.sessions.models import Session
 from django.core.management import call_command
-from django.db import connection, transaction
+from django.db import DatabaseError, connection, transaction
 from django.http import HttpRequest
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
@@ -171,6 +171,24 @@ async def test_other_changes_of_a_user_end_nothing_and_a_login_costs_no_query_mo
 
     assert await sync_to_async(change)() == 1
     assert await is_alive(tab)
+
+
+async def test_a_database_that_cannot_tell_the_others_ends_nothing_but_that(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    site = await serve()
+    person = await amake_person()
+    tab = await site.open(person)
+
+    def fail(message: Any) -> None:
+        raise DatabaseError("no such table")
+
+    monkeypatch.setattr("hotclub.streams.send_relay", fail)
+    await sync_to_async(log_out_like_the_view)(person)
+
+    assert await outcome(tab) == SIGNED_OUT
+    assert not await Session.objects.filter(pk=person.session_key).aexists()
+    assert "no such table" in caplog.text
 
 
 async def test_another_process_can_end_a_connection(serve: Serve) -> None:
