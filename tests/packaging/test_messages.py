@@ -65,4 +65,5 @@ def test_every_text_is_translated() -> None:
 
 def translated(entry: Message) -> bool:
     """Whether every form of the text has a translation."""
-    return bool(entry.string) and all([entry.string] if isinstance(entry.string, str) else entry.string)
+    forms = [entry.string] if isinstance(entry.string, str) else list(entry.string or ())
+    return bool(forms) and all(forms)
