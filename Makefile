@@ -2,8 +2,6 @@
 .DEFAULT_GOAL := help
 .PHONY: help run test check format frontend bench soak wheel clean
 
-export PORT HOST PYTHON
-
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1|/p' Makefile | while IFS='|' read -r name what; do printf '  make %-9s %s\n' "$$name" "$$what"; done
 
@@ -25,12 +23,12 @@ format: ## rewrite Python and TypeScript in the house style
 frontend: ## build the pages' JavaScript and CSS, and compile the translations
 	@scripts/setup dev
 
-bench: ## measure, beside peers in the same run
+bench: ## measure, beside peers in the same run (ARGS=)
 	@scripts/setup dev
-	@exec .venv/bin/python -m benchmarks
+	@exec .venv/bin/python -m benchmarks $(ARGS)
 
-soak: ## the fault tests, for as long as SECONDS= says
-	@exec scripts/test soak
+soak: ## the long fault tests (SOAK_KILLS=, FAULT_SEED=)
+	@exec scripts/test soak $(ARGS)
 
 wheel: ## the distribution, in dist/
 	@scripts/setup dev

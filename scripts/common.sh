@@ -75,7 +75,7 @@ install_node_modules() {
     now=$(fingerprint package.json package-lock.json .npmrc </dev/null)
     [ "$(cat node_modules/.installed 2>/dev/null)" = "$now" ] && return
     say "JavaScript packages (package-lock.json)"
-    npm ci --silent
+    npm ci --loglevel=error >/dev/null
     printf '%s\n' "$now" >node_modules/.installed
 }
 

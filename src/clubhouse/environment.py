@@ -1,6 +1,7 @@
 """Reading the site's settings from environment variables, and the secret key that it makes for itself."""
 
 import os
+import tempfile
 from contextlib import suppress
 from pathlib import Path
 
@@ -63,12 +64,13 @@ def secret_key(name: str, directory: Path) -> str:
 
 
 def _write_once(path: Path, text: str) -> None:
-    # Several workers start at once: each writes a file of its own, and the first link to the real name wins, whole.
+    # Several workers start at once: each writes a file of its own (which mkstemp makes readable by its owner only), and
+    # the first link to the real name wins, whole.
     if path.exists():
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f"{path.name}.{os.getpid()}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    descriptor, name = tempfile.mkstemp(prefix=f"{path.name}.", dir=path.parent)
+    draft = Path(name)
     try:
         with os.fdopen(descriptor, "w", encoding="ascii") as file:
             file.write(text)

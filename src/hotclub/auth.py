@@ -77,22 +77,25 @@ def check_http_request(scope: Scope, config: Config) -> Handshake:
     """
     request, own = _request(scope)
     origin, site = request.headers.get("Origin"), request.headers.get("Sec-Fetch-Site", "")
+    unsafe = scope["method"] != "GET" and _session_key(request)
     if origin is not None:
         _check_origin(origin, own, config)
-    elif site not in ("", "same-origin", "none") or (not site and request.method != "GET" and _session_key(request)):
+    elif site not in ("", "same-origin", "none") or (not site and unsafe):
         raise RefusedHandshake(HTTPStatus.FORBIDDEN, "a request of another site without an origin")
     return _handshake(scope, request)
 
 
 def _request(scope: Scope) -> tuple[ASGIRequest, str]:
-    """The request and the origin that its own site has."""
-    made = {"method": "GET", **scope, "type": "http", "scheme": _http_scheme(scope)}
-    request = ASGIRequest(made, BytesIO())
+    """The handshake as Django's request, without what a hostile peer could make its constructor stumble over, and the
+    origin that its own site has."""
+    headers = [(name, value) for name, value in scope["headers"] if not name.startswith(b"content-")]
+    scheme = "https" if scope.get("scheme") in ("wss", "https") else "http"
+    plain = {"type": "http", "method": "GET", "scheme": scheme, "query_string": b"", "headers": headers}
+    request = ASGIRequest({**scope, **plain}, BytesIO())
     try:
-        host = request.get_host()
+        return request, f"{request.scheme}://{request.get_host()}"
     except DisallowedHost as error:
         raise RefusedHandshake(HTTPStatus.BAD_REQUEST, str(error)) from None
-    return request, f"{request.scheme}://{host}"
 
 
 def _session_key(request: ASGIRequest) -> str:
@@ -108,10 +111,6 @@ def _handshake(scope: Scope, request: ASGIRequest) -> Handshake:
         state={SESSION_STATE: session_key},
         principal=session_id(session_key),
     )
-
-
-def _http_scheme(scope: Scope) -> str:
-    return "https" if scope.get("scheme") in ("wss", "https") else "http"
 
 
 def _check_origin(origin: str, own: str, config: Config) -> None:

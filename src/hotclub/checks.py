@@ -7,6 +7,7 @@ warnings are about how the project is run.
 # ruff: noqa: ARG001 - Django calls every check with the same arguments
 
 import inspect
+import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
@@ -36,6 +37,8 @@ HOOKS: Final = (
 )
 _RESERVED: Final = frozenset({"self", "client", "data", "joined"})
 _DATABASES: Final = ("sqlite", "postgresql")
+_CAPTURED: Final = re.compile(r"<[^<>]+>")
+_LITERAL: Final = re.compile(r"[A-Za-z0-9_.:#-]*")
 
 Apps = Sequence[AppConfig] | None
 
@@ -45,7 +48,7 @@ def register_checks() -> None:
     for check in (check_settings, check_hooks, check_channels, check_procedures, check_apps, check_middleware):
         register(check, "hotclub")
     register(check_asgi, "hotclub")
-    register(check_database, "hotclub", Tags.database)
+    register(check_database, "hotclub")
     register(check_connections, "hotclub")
     register(check_cookies, "hotclub", Tags.security, deploy=True)
 
@@ -120,15 +123,9 @@ def _pattern_problem(pattern: Any) -> str:
         return str(error)
     if reserved := _RESERVED & set(compiled.converters):
         return f"{', '.join(sorted(reserved))} cannot be the name of a captured value."
-    literal = compiled_literal(pattern)
-    if not literal.isascii() or not all(char.isalnum() or char in "_.:#-" for char in literal):
+    if _LITERAL.fullmatch(_CAPTURED.sub("", pattern)) is None:
         return "no channel can have such a name."
     return "" if pattern else "it is empty."
-
-
-def compiled_literal(pattern: str) -> str:
-    """What stands outside the angle brackets."""
-    return "".join(part.rpartition(">")[2] for part in pattern.split("<"))
 
 
 def _history_problems(cls: type[Channel]) -> Iterator[CheckMessage]:

@@ -2,13 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from msgspec import Raw
-
-if TYPE_CHECKING:
-    from django.contrib.auth.base_user import AbstractBaseUser
-    from django.contrib.auth.models import AnonymousUser
 
 
 @dataclass(slots=True, weakref_slot=True, kw_only=True, eq=False)
@@ -21,7 +17,8 @@ class Client:
 
     id: str
     """The connection's public name, as members of its channels see it."""
-    user: "AbstractBaseUser | AnonymousUser"
+    user: Any
+    """The project's user, or an `AnonymousUser`."""
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     """The lower-cased headers of the request that opened the connection."""
     address: str = ""
@@ -36,7 +33,7 @@ class Client:
     @property
     def is_anonymous(self) -> bool:
         """Whether nobody is signed in on this connection."""
-        return self.user.is_anonymous
+        return bool(self.user.is_anonymous)
 
     @property
     def user_id(self) -> str:

@@ -5,20 +5,25 @@ The questions are answered by the node of this process.
 """
 
 from collections.abc import Callable, Mapping
-from functools import partial
 from typing import TYPE_CHECKING
 
-from django.db import transaction
-
 from hotclub.client import Client
-from hotclub.conf import get_config
 from hotclub.engine.broker.base import HistoryQuery
 from hotclub.engine.bus import Target
 from hotclub.engine.errors import Disconnect, Unsubscribed
 from hotclub.engine.model import ClientInfo, HistoryPage, Position, PresenceStats
 from hotclub.publishing import user_id_of
 from hotclub.registry import get_registry
-from hotclub.runtime import aask_node, ask_node, current_node, in_thread, refuse_event_loop, require_node, tell_node
+from hotclub.runtime import (
+    aask_node,
+    after_commit,
+    ask_node,
+    current_node,
+    in_thread,
+    refuse_event_loop,
+    require_node,
+    tell_node,
+)
 
 if TYPE_CHECKING:
     from django.contrib.auth.base_user import AbstractBaseUser
@@ -199,6 +204,7 @@ def _everywhere(message: "Callable[[str], RelayMessage]", act: "Callable[[Node],
     from hotclub.streams import send_relay  # noqa: PLC0415
 
     node = current_node()
-    send_relay(message("" if node is None else node.id))
     if node is not None:
-        transaction.on_commit(partial(tell_node, node, act, node), using=get_config().database, robust=True)
+        # First, so that a failing database ends this process's connections all the same.
+        after_commit(lambda: tell_node(node, act, node))
+    send_relay(message("" if node is None else node.id))

@@ -17,7 +17,7 @@ def encode(value: object) -> Raw:
 
     Raises:
         TypeError: the value holds something that JSON cannot, such as a model instance: send a dictionary.
-        ValueError: NaN, an infinity, an integer beyond 64 bits, or a lone surrogate.
+        ValueError: NaN, an infinity, or a lone surrogate.
     """
     return encode_payload(value, default=_plain)
 

@@ -46,10 +46,14 @@ VALIDATION_ERROR = 400
 class Face:
     """What one node asks of the project."""
 
-    def __init__(self, registry: Registry, config: Config, pool: HookPool, watch: SessionWatch) -> None:
+    def __init__(
+        self, registry: Registry, config: Config, *, hooks: HookPool, inner: HookPool, watch: SessionWatch
+    ) -> None:
+        """`hooks` is the pool for the project's own code, `inner` the one for signing in."""
         self._registry = registry
         self._config = config
-        self._pool = pool
+        self._hooks = hooks
+        self._inner = inner
         self._watch = watch
         self._on_connect = import_string(config.on_connect) if config.on_connect else None
         self._on_disconnect = import_string(config.on_disconnect) if config.on_disconnect else None
@@ -100,7 +104,7 @@ class Face:
                     chan_info=mine.channel_infos.get(channel, EMPTY),
                 )
                 call = _DurablePublish(route, channel, mine, info, self._config.database)
-                return await self._pool.run(call, decode(data))
+                return await self._hooks.run(call, decode(data))
             if not await self._call(route.channel.can_publish, mine, **route.kwargs):
                 raise command_error(103)
             if not _overridden(route.channel, "on_publish"):
@@ -147,7 +151,7 @@ class Face:
         self._watch.remove(mine)
         if self._on_disconnect is not None:
             with _logged("the disconnect hook"):
-                await self._call(self._on_disconnect, mine, code, reason)
+                await self._call(self._on_disconnect, mine)
 
     async def presence_changed(self, channel: str, client: EngineClient, joined: bool) -> None:
         await self._notify("on_presence_change", channel, client, joined)
@@ -156,7 +160,7 @@ class Face:
         handshake = client.handshake
         session_key = handshake.state.get(SESSION_STATE)
         login = (
-            await self._pool.run(authenticate, session_key) if isinstance(session_key, str) and session_key else None
+            await self._inner.run(authenticate, session_key) if isinstance(session_key, str) and session_key else None
         )
         return Client(
             id=client.id,
@@ -193,7 +197,7 @@ class Face:
         client.forget_permissions()
         if iscoroutinefunction(function):
             return await function(client, *args, **kwargs)
-        result = await self._pool.run(function, client, *args, **kwargs)
+        result = await self._hooks.run(function, client, *args, **kwargs)
         # A function that returns a coroutine, such as a functools.partial of one, is as good as an async one.
         return await result if inspect.isawaitable(result) else result
 

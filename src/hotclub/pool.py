@@ -50,7 +50,10 @@ class HookPool:
 
     async def close(self) -> None:
         """Wait for the calls under way, drop those that have not begun, and close the threads' connections."""
-        await asyncio.to_thread(self._executor.shutdown, cancel_futures=True)
+        await asyncio.to_thread(self._shutdown)
+
+    def _shutdown(self) -> None:
+        self._executor.shutdown(cancel_futures=True)
         for connection in list(self._opened):
             # The thread that owned it has ended.
             connection.inc_thread_sharing()

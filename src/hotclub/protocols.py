@@ -10,7 +10,10 @@ The classes follow uvicorn's internals; `tests/hotclub/test_server.py` holds the
 """
 
 import asyncio
+import contextlib
 import logging
+import socket
+import struct
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
@@ -236,7 +239,15 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
     def _reset_later(self) -> None:
         if self.close_timer is not None:
             self.close_timer.cancel()
-        self.close_timer = self.loop.call_later(self.close_timeout, self.transport.abort)
+        self.close_timer = self.loop.call_later(self.close_timeout, self._reset)
+
+    def _reset(self) -> None:
+        # Without lingering the kernel forgets the connection at once, instead of waiting for a peer that is not there.
+        connection = self.transport.get_extra_info("socket")
+        if connection is not None:
+            with contextlib.suppress(OSError):
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.transport.abort()
 
 
 class HttpProtocol(HttpToolsProtocol):

@@ -7,7 +7,6 @@ transaction's publications keep their order.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from django.db import transaction
@@ -17,7 +16,7 @@ from hotclub.encoding import encode
 from hotclub.engine.broker.base import Message
 from hotclub.engine.model import Position, Publication
 from hotclub.registry import Route, get_registry
-from hotclub.runtime import aask_node, ask_node, current_node, in_thread, refuse_event_loop, tell_node
+from hotclub.runtime import aask_node, after_commit, ask_node, current_node, in_thread, refuse_event_loop, tell_node
 
 if TYPE_CHECKING:
     from django.contrib.auth.base_user import AbstractBaseUser
@@ -135,7 +134,7 @@ def append_durably(route: Route, channel: str, message: Message) -> Position:
     with transaction.atomic(using=alias):
         position, publication, duplicate = append(channel, message, route.spec.retention)
         if not duplicate:
-            transaction.on_commit(partial(_signal, channel, position.epoch, publication), using=alias, robust=True)
+            after_commit(lambda: _signal(channel, position.epoch, publication))
     return position
 
 
@@ -192,7 +191,7 @@ def _send_passing(batch: Sequence[_Outgoing], alias: str) -> Sequence[Position |
         _relay(batch)
         return nowhere
     if transaction.get_connection(alias).in_atomic_block:
-        transaction.on_commit(partial(_start_publishing, node, batch), using=alias, robust=True)
+        after_commit(lambda: ask_node(node, _publish_in_order(node, batch)))
         return nowhere
     return ask_node(node, _publish_in_order(node, batch))
 
@@ -211,10 +210,6 @@ def _relay(batch: Sequence[_Outgoing]) -> None:
                 origin="",
             )
         )
-
-
-def _start_publishing(node: "Node", batch: Sequence[_Outgoing]) -> None:
-    ask_node(node, _publish_in_order(node, batch))
 
 
 async def _publish_in_order(node: "Node", batch: Sequence[_Outgoing]) -> list[Position]:

@@ -11,7 +11,6 @@ Who is ended how:
 # ruff: noqa: ARG001, SLF001 - receivers get what the signal sends; the underscored names are documented Django API
 
 from collections.abc import Iterable, Sequence
-from functools import partial
 from typing import Any, Final
 from weakref import WeakSet
 
@@ -19,17 +18,16 @@ from django.contrib.auth import SESSION_KEY, get_user_model
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.signals import user_logged_out
 from django.contrib.sessions.base_session import AbstractBaseSession
-from django.db import transaction
 from django.db.models.signals import post_delete, post_save, pre_save
 from django.http import HttpRequest
 from django.utils import timezone
 
 from hotclub.auth import is_current, session_id, session_store
 from hotclub.client import Client
-from hotclub.conf import get_config
 from hotclub.control import disconnect
 from hotclub.engine.errors import Disconnect
 from hotclub.engine.errors import disconnect as table_disconnect
+from hotclub.runtime import after_commit
 
 SIGNED_OUT: Final = "signed out"
 
@@ -115,8 +113,9 @@ def _logged_out(sender: Any, request: HttpRequest | None, **kwargs: Any) -> None
 
 
 def _session_deleted(sender: Any, instance: AbstractBaseSession, **kwargs: Any) -> None:
-    # `clearsessions` deletes expired ones by the thousand; their connections have ended at the expiry.
-    if instance.expire_date > timezone.now():
+    # Logging in deletes the anonymous session, and `clearsessions` expired ones by the thousand: neither has
+    # connections.
+    if instance.expire_date > timezone.now() and SESSION_KEY in instance.get_decoded():
         _reconnect(session=session_id(instance.session_key))
 
 
@@ -154,4 +153,4 @@ def _reconnect(**target: str) -> None:
 def _after_commit(**order: Any) -> None:
     """The order is no part of the caller's transaction, and its failure no failure of the logout: the regular look
     finds what it missed."""
-    transaction.on_commit(partial(disconnect, **order), using=get_config().database, robust=True)
+    after_commit(lambda: disconnect(**order))

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
 
 from asgiref.sync import sync_to_async
 from django.core.exceptions import SynchronousOnlyOperation
+from django.db import transaction
 
+from hotclub.conf import get_config
 from hotclub.engine.errors import HotclubError
 
 if TYPE_CHECKING:
@@ -53,6 +55,14 @@ def require_node() -> "Node":
     if _Running.node is None:
         raise NoNode
     return _Running.node
+
+
+def after_commit(callback: Callable[[], object]) -> None:
+    """Call back when the current transaction has committed, or now when there is none; an error is only logged.
+
+    The callback is a function of its own and no `functools.partial`, whose name Django could not log.
+    """
+    transaction.on_commit(callback, using=get_config().database, robust=True)
 
 
 def refuse_event_loop(name: str) -> None:

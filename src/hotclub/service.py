@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from typing import assert_never
+from typing import Final, assert_never
 
 from django.utils.crypto import salted_hmac
 
@@ -24,6 +24,9 @@ from hotclub.revocation import SessionWatch
 from hotclub.runtime import current_node, set_current_node
 from hotclub.streams import DatabaseBroker, RelayCommands, RelayDisconnect, RelayMessage, RelayPublish, RelayUnsubscribe
 
+_INNER_THREADS: Final = 3
+"""For signing in, reading durable channels and watching sessions."""
+
 
 class Service:
     """A node with its thread pool, its durable broker and its watch over sessions. Lives in one event loop."""
@@ -32,10 +35,11 @@ class Service:
         """Nothing runs before `start`. Both arguments default to the project's own."""
         self.config = config or get_config()
         registry = registry or get_registry()
-        self._registry = registry
         self._pool = HookPool(self.config.threads, self.config.db_conn_max_age)
         self._watch = SessionWatch()
-        self._face = Face(registry, self.config, self._pool, self._watch)
+        # What keeps the site going must not queue behind slow hooks.
+        self._inner_pool = HookPool(_INNER_THREADS, self.config.db_conn_max_age)
+        self._face = Face(registry, self.config, hooks=self._pool, inner=self._inner_pool, watch=self._watch)
         self.node = Node(
             self._face,
             limits=self.config.limits,
@@ -67,11 +71,12 @@ class Service:
         if current_node() is self.node:
             set_current_node(None)
         await self._pool.close()
+        await self._inner_pool.close()
 
     def _make_durable(self, handler: PublicationHandler) -> DatabaseBroker:
         self._durable = DatabaseBroker(
             handler,
-            run=self._pool.run,
+            run=self._inner_pool.run,
             on_message=self._receive,
             node_id="",
             retention_of=self._retention_of,
@@ -127,5 +132,5 @@ class Service:
 
     async def check_sessions(self) -> None:
         """End the connections whose login is over."""
-        for client, reason in await self._pool.run(self._watch.check, self._watch.clients()):
+        for client, reason in await self._inner_pool.run(self._watch.check, self._watch.clients()):
             self.node.disconnect(Target(client_id=client.id), reason)

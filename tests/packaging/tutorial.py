@@ -62,7 +62,7 @@ class Terminal:
         assert self._shell.stdout
         self._shell.stdin.write(f'{text}\necho "=end of block="\n')
         self._shell.stdin.flush()
-        printed = []
+        printed: list[str] = []
         for line in self._shell.stdout:
             if line == "=end of block=\n":
                 return "".join(printed)

@@ -7,7 +7,8 @@ import asyncio
 import contextlib
 import itertools
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
+from functools import partial
 from types import TracebackType
 from typing import Any, Self, TypeAlias
 
@@ -170,6 +171,21 @@ class WireClient:
     def received(self, channel: str) -> list[Object]:
         """The channel's publications pushed so far."""
         return [pub for item in self.inbox if (pub := push_of(item, "pub", channel)) is not None]
+
+    async def objects(self) -> AsyncIterator[Object]:
+        """Everything received, from the first object on, until the connection ends."""
+        done = 0
+        while True:
+            async with self._news:
+                await self._news.wait_for(partial(self._more_than, done))
+            for item in self.inbox[done:]:
+                done += 1
+                yield item
+            if self.closed is not None and done == len(self.inbox):
+                return
+
+    def _more_than(self, count: int) -> bool:
+        return len(self.inbox) > count or self.closed is not None
 
     async def settled(self) -> None:
         """Everything the server had sent before it read this command is in the inbox.

@@ -47,16 +47,20 @@ export class Scroller {
     this.stuck = atLatest && this.fromBottom <= NEAR_BOTTOM_PX;
   }
 
-  /** Before the rows change: remembers the first row on screen. */
+  /**
+   * Before the rows change: remembers a message on screen, if possible one that begins there, because one that only ends
+   * there may lose its author line. A heading would not do at all: it moves up with its day.
+   */
   remember(): void {
     this.#anchor = null;
     if (this.stuck) return;
-    const top = this.#box.getBoundingClientRect().top;
-    for (const row of this.#box.querySelectorAll<HTMLElement>("[data-key]")) {
+    const { top, bottom } = this.#box.getBoundingClientRect();
+    for (const row of this.#box.querySelectorAll<HTMLElement>(".msg[data-key]")) {
       const box = row.getBoundingClientRect();
       if (box.bottom <= top) continue;
+      if (box.top >= bottom) return;
       this.#anchor = { key: row.dataset["key"] ?? "", top: box.top };
-      return;
+      if (box.top >= top) return;
     }
   }
 

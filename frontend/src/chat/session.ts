@@ -93,7 +93,9 @@ export class RoomSession {
     const { room, me } = this.#data;
     const created = new Date().toISOString();
     this.sender.add(newItem({ id: uuid7(), room: room.id, user: me.id, text, created }));
-    this.timeline = timeline.showLatest(timeline.dropNewLine(this.timeline));
+    // Who answers has read; who writes without a connection has not seen what arrives meanwhile.
+    const answered = this.#inTouch ? timeline.dropNewLine(this.timeline) : this.timeline;
+    this.timeline = timeline.showLatest(answered);
     this.people.said();
     this.#view.changed();
   }

@@ -23,7 +23,8 @@ export class ThemeSwitch extends HTMLElement {
   };
 
   #show(theme: string): void {
-    applyTheme(theme);
+    // The script of the page's head follows this attribute and tells the kit.
+    document.documentElement.dataset["theme"] = theme;
     for (const button of this.querySelectorAll<HTMLButtonElement>("button[name=theme]")) {
       button.setAttribute("aria-pressed", String(button.value === theme));
     }
@@ -31,19 +32,11 @@ export class ThemeSwitch extends HTMLElement {
 
   async #store(form: HTMLFormElement, submitter: HTMLButtonElement): Promise<void> {
     try {
-      const response = await fetch(form.action, { method: "POST", body: new FormData(form, submitter) });
-      if (!response.ok) throw new Error(`status ${response.status}`);
+      const body = new FormData(form, submitter);
+      const response = await fetch(form.action, { method: "POST", body, redirect: "manual" });
+      if (!response.ok && response.type !== "opaqueredirect") throw new Error(`status ${response.status}`);
     } catch {
       toast("warning", _("The theme could not be saved."));
     }
   }
-}
-
-/** The kit reads a class, our own style sheets read the attribute. */
-function applyTheme(theme: string): void {
-  const root = document.documentElement;
-  root.dataset["theme"] = theme;
-  const dark = theme === "dark" || (theme === "auto" && matchMedia("(prefers-color-scheme: dark)").matches);
-  root.classList.toggle("wa-dark", dark);
-  root.classList.toggle("wa-light", !dark);
 }

@@ -1,8 +1,8 @@
 """What every page's template knows of the reader's preferences."""
 
+from django.conf import settings
 from django.http import HttpRequest
 
-from clubhouse.accounts.forms import LANGUAGE_NAMES
 from clubhouse.accounts.models import Theme, User
 
 THEME_COOKIE = "clubhouse_theme"
@@ -15,5 +15,5 @@ def preferences(request: HttpRequest) -> dict[str, object]:
     return {
         "theme": theme if theme in Theme.values else Theme.AUTO.value,
         "theme_choices": Theme.choices,
-        "language_choices": LANGUAGE_NAMES.items(),
+        "language_choices": settings.LANGUAGES,
     }

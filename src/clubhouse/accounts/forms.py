@@ -10,9 +10,6 @@ from django.utils.translation import gettext_lazy as _
 from clubhouse.accounts.models import User
 from clubhouse.accounts.text import clean_line
 
-# Endonyms: a person who cannot read the page must find their language.
-LANGUAGE_NAMES = {"en": "English", "zh-hans": "简体中文"}
-
 
 class DisplayNameField(forms.CharField):
     """One visible line of at most 50 characters."""
@@ -55,5 +52,6 @@ class ProfileForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in the 
         assert isinstance(language, forms.ChoiceField)
         language.choices = [
             ("", _("Like the browser")),
-            *((code, LANGUAGE_NAMES[code]) for code, _name in settings.LANGUAGES),
+            # Each in its own language: a person who cannot read the page must find theirs.
+            *settings.LANGUAGES,
         ]

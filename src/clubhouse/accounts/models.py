@@ -8,7 +8,7 @@ from django.utils.translation import gettext_lazy as _
 class Theme(models.TextChoices):
     """How the pages are coloured."""
 
-    AUTO = "auto", _("Like the device")
+    AUTO = "auto", _("Automatic")
     LIGHT = "light", _("Light")
     DARK = "dark", _("Dark")
 

@@ -12,6 +12,7 @@ from django.db import models
 from django.forms import BaseModelForm
 from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest, HttpResponseRedirect
 from django.urls import reverse, reverse_lazy
+from django.utils import translation
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext_lazy as _
 from django.views.generic import CreateView, UpdateView, View
@@ -29,11 +30,15 @@ class SignUpView(RedirectURLMixin, CreateView):  # type: ignore[type-arg]  # gen
     template_name = "accounts/signup.html"
     next_page = "chat:rooms"
 
-    def form_valid(self, form: BaseModelForm[User]) -> HttpResponse:
+    def form_valid(self, form: "BaseModelForm[User]") -> HttpResponse:
         """Save the account and log in."""
         self.object = form.save()
         login(self.request, self.object)
         return HttpResponseRedirect(self.get_success_url())
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        """With the page that one came for, if it is one of this site's."""
+        return super().get_context_data(**{"next": self.get_redirect_url(), **kwargs})
 
 
 class LogInView(LoginView):
@@ -54,6 +59,7 @@ class SettingsView(LoginRequiredMixin, SuccessMessageMixin, UpdateView):  # type
 
     form_class = ProfileForm
     template_name = "accounts/settings.html"
+    context_object_name = "account"  # "user" is who is signed in, as in every page's header
     success_url = reverse_lazy("accounts:settings")
     success_message = _("Your settings are saved.")
 
@@ -61,6 +67,11 @@ class SettingsView(LoginRequiredMixin, SuccessMessageMixin, UpdateView):  # type
         """One's own account, as a copy: a form that is refused must not change the page's header."""
         assert isinstance(self.request.user, User)
         return User.objects.get(pk=self.request.user.pk)
+
+    def form_valid(self, form: "BaseModelForm[User]") -> HttpResponse:
+        """Save, and say so in the language that was just chosen."""
+        with translation.override(form.cleaned_data["language"] or translation.get_language()):
+            return super().form_valid(form)
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         """With the password form, which goes to its own address."""

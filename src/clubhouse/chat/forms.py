@@ -20,7 +20,9 @@ class LineField(forms.CharField):
 class RoomForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in the stubs only
     """A new room."""
 
-    name = LineField(label=_("Name"), max_length=60)
+    name = LineField(
+        label=_("Name"), max_length=60, error_messages={"unique": _("There is a room of this name already.")}
+    )
     topic = LineField(
         label=_("Topic"), max_length=200, required=False, help_text=_("What the room is about, in a sentence.")
     )

@@ -15,7 +15,7 @@ from markdown_it.token import Token
 
 _TAGS: Final = {"a", "blockquote", "br", "code", "em", "li", "ol", "p", "pre", "s", "strong", "ul"}
 _ATTRIBUTES: Final[dict[str, set[str]]] = {"a": {"href", "title", "target"}, "ol": {"start"}}
-_SCHEMES: Final = {"http", "https", "mailto"}
+_SCHEMES: Final = ("http:", "https:", "mailto:")
 _NOT_FOR_CHAT: Final = ["heading", "hr", "html_block", "html_inline", "image", "lheading", "reference"]
 
 _NESTING: Final = 12
@@ -37,7 +37,7 @@ def render(text: str) -> str:
         parser.renderer.render(tokens, parser.options, {}),
         tags=_TAGS,
         attributes=_ATTRIBUTES,
-        url_schemes=_SCHEMES,
+        url_schemes={scheme.removesuffix(":") for scheme in _SCHEMES},
         link_rel="nofollow noopener ugc",
         set_tag_attribute_values={"a": {"target": "_blank"}},
     ).strip()
@@ -47,6 +47,8 @@ def render(text: str) -> str:
 def _parser(links: bool) -> MarkdownIt:
     parser = MarkdownIt("commonmark", {"html": False, "breaks": True, "maxNesting": _NESTING})
     parser.enable("strikethrough").disable(_NOT_FOR_CHAT)
+    # Also refuses what has no scheme: nothing in a message may lead to this site's own addresses by disguise.
+    parser.validateLink = lambda url: url.lower().startswith(_SCHEMES)  # type: ignore[method-assign]
     if not links:
         parser.disable("link")
     parser.core.ruler.push("addresses", _link_addresses)

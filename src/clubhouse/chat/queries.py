@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from django.db.models import BigIntegerField, Count, F, OuterRef, QuerySet, Subquery, Value
+from django.db.models import BigIntegerField, Count, OuterRef, QuerySet, Subquery, Value
 from django.db.models.functions import Coalesce
 
 import hotclub
@@ -91,10 +91,18 @@ def joined_rooms(user: User) -> list[JoinedRoom]:
     return [JoinedRoom(membership.room, membership.unread) for membership in memberships]
 
 
-def other_rooms(user: User) -> "QuerySet[Room]":
-    """Rooms that the user could join, the liveliest first, with their number of members; the first 200."""
+@dataclass(frozen=True, slots=True)
+class OpenRoom:
+    """A room that the user could join."""
+
+    room: Room
+    num_members: int
+
+
+def other_rooms(user: User) -> list[OpenRoom]:
+    """Rooms that the user could join, those with the most members first; the first 200."""
     rooms = Room.objects.exclude(memberships__user=user).annotate(num_members=Count("memberships"))
-    return rooms.order_by(F("num_members").desc(), "name")[:ROOMS_SHOWN]
+    return [OpenRoom(room, room.num_members) for room in rooms.order_by("-num_members", "name")[:ROOMS_SHOWN]]
 
 
 def _newest(messages: "QuerySet[Message]") -> tuple[list[Message], bool]:

@@ -6,6 +6,7 @@ from uuid import UUID
 from django.contrib import messages as notices
 from django.contrib.auth.decorators import login_required
 from django.contrib.auth.mixins import LoginRequiredMixin
+from django.db import IntegrityError
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext as _
@@ -58,7 +59,9 @@ def messages(request: HttpRequest, room_id: int) -> HttpResponse:
         before = int(request.GET.get("before", _LAST_OFFSET))
     except ValueError:
         return JsonResponse({"error": "before must be a number"}, status=400)
-    room = get_object_or_404(Room, pk=room_id)
+    room = Room.objects.filter(pk=room_id).first()
+    if room is None:
+        return JsonResponse({"error": "no such room"}, status=404)
     try:
         page = queries.page_before(room, request.user, max(0, min(before, _LAST_OFFSET)))
     except NotAMember as error:
@@ -74,7 +77,12 @@ class CreateRoomView(LoginRequiredMixin, FormView):  # type: ignore[type-arg]  #
 
     def form_valid(self, form: RoomForm) -> HttpResponse:
         """Make the room and go in."""
-        room = services.create_room(_user(self.request), **form.cleaned_data)
+        try:
+            room = services.create_room(_user(self.request), **form.cleaned_data)
+        except IntegrityError:
+            # Somebody made a room of that name after the form was checked.
+            form.add_error("name", form.fields["name"].error_messages["unique"])
+            return self.form_invalid(form)
         return redirect("chat:room", room.pk)
 
 

@@ -80,7 +80,7 @@ class Migration(migrations.Migration):
                 (
                     "theme",
                     models.CharField(
-                        choices=[("auto", "Like the device"), ("light", "Light"), ("dark", "Dark")],
+                        choices=[("auto", "Automatic"), ("light", "Light"), ("dark", "Dark")],
                         default="auto",
                         max_length=5,
                         verbose_name="theme",

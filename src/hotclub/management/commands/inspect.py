@@ -7,12 +7,11 @@ from django.core.management.base import BaseCommand, CommandParser
 from django.db.models import BigIntegerField, Count, Func, Max, Min, QuerySet, Sum
 from django.db.models.functions import Coalesce
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
 
 from hotclub.models import Stream
 from hotclub.tables import database
 
-_COLUMNS = ("channel", "epoch", "top", "entries", "bytes", "oldest", "newest")
+_COLUMNS = ("channel", "epoch", "top", "kept", "bytes", "oldest", "newest")
 
 
 class OctetLength(Func):
@@ -29,7 +28,7 @@ class OctetLength(Func):
 class Command(BaseCommand):
     """Prints one line per stream."""
 
-    help = gettext_lazy("Shows the durable channels: positions, kept entries and their size.")  # type: ignore[assignment]
+    help = "Shows the durable channels: positions, kept entries and their size."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("prefix", nargs="?", default="", help=_("only channels whose names begin like this"))
@@ -58,7 +57,7 @@ def _summaries(prefix: str) -> "QuerySet[Any, Any]":
         .order_by("channel")
         .values("channel", "epoch", "top")
         .annotate(
-            entries=Count("entries__pk"),
+            kept=Count("entries__pk"),
             bytes=Coalesce(Sum(OctetLength("entries__data")), 0),
             oldest=Min("entries__created"),
             newest=Max("entries__created"),

@@ -5,7 +5,6 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
 
 import hotclub
 from hotclub.conf import get_config
@@ -15,7 +14,7 @@ from hotclub.engine.protocol.payload import check_payload
 class Command(BaseCommand):
     """Publishes one message and prints where it stands."""
 
-    help = gettext_lazy("Publishes a message to a channel of the running site.")  # type: ignore[assignment]
+    help = "Publishes a message to a channel of the running site."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("channel", help=_("name of the channel, such as chat:42"))

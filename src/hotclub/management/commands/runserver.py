@@ -13,7 +13,6 @@ from django.contrib.staticfiles.handlers import ASGIStaticFilesHandler
 from django.contrib.staticfiles.management.commands import runserver
 from django.db import connections
 from django.utils import autoreload
-from django.utils.translation import gettext_lazy
 
 from hotclub.conf import get_config
 from hotclub.management.serving import load_application
@@ -23,7 +22,7 @@ from hotclub.server import CannotListen, listen, run
 class Command(runserver.Command):
     """Runs the project's ASGI application with autoreload and static files."""
 
-    help = gettext_lazy("Starts a development server for pages, live connections and static files.")  # type: ignore[assignment]
+    help = "Starts a development server for pages, live connections and static files."
 
     addr: str
     port: str

@@ -4,7 +4,6 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
 
 from hotclub.conf import get_config
 from hotclub.management.serving import load_application
@@ -14,7 +13,7 @@ from hotclub.server import CannotListen, listen, run
 class Command(BaseCommand):
     """Serves pages and sockets until it is told to stop."""
 
-    help = gettext_lazy("Serves the site, pages and live connections alike, with uvicorn.")  # type: ignore[assignment]
+    help = "Serves the site, pages and live connections alike, with uvicorn."
     requires_migrations_checks = True
 
     def add_arguments(self, parser: CommandParser) -> None:

@@ -46,4 +46,6 @@ class Command(BaseCommand):
         start = timezone.now() - timedelta(hours=3 * number + 2)
         for index, (name, text) in enumerate(demo.conversation):
             client_id = uuid5(NAMESPACE_URL, f"hotclub-demo/{number}/{index}")
-            services.record_message(memberships[name], client_id, text, start + timedelta(minutes=2 * index))
+            message = services.record_message(memberships[name], client_id, text, start + timedelta(minutes=2 * index))
+            # The room's maker has read everything; the others find something new.
+            services.mark_read(room.pk, users[0], message.offset)

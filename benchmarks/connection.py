@@ -1,0 +1,190 @@
+"""One connection of the load generator: as little work per read as a loss check can do.
+
+A fan-out sends the same bytes to everybody. So the first connection that reads a chunk parses it, and the others
+compare theirs with it: equal bytes hold the same publications. Anything else is parsed.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from itertools import pairwise
+from time import perf_counter
+from typing import Final, Protocol, cast
+
+from benchmarks.dialects import Dialect
+from benchmarks.frames import CLOSE, PING, PONG, TEXT, client_frame, split
+from benchmarks.ledger import Ledger
+from benchmarks.payload import SEQUENCE
+
+_REMEMBERED: Final = 256
+_HEAD: Final = 96
+"""As far into a chunk as to its first sequence number."""
+
+
+class Refused(Exception):
+    """The server did not take the connection, or answered a command with an error."""
+
+
+class Chunk:
+    """Bytes that hold whole frames with nothing but consecutive publications."""
+
+    __slots__ = ("count", "data", "first")
+
+    def __init__(self, data: bytes, first: int, count: int) -> None:
+        self.data = data
+        self.first = first
+        self.count = count
+
+
+class Memory:
+    """The chunks seen last, by length and beginning."""
+
+    def __init__(self) -> None:
+        self._chunks: dict[tuple[int, bytes], Chunk] = {}
+
+    def find(self, data: bytes) -> Chunk | None:
+        chunk = self._chunks.get((len(data), data[:_HEAD]))
+        return chunk if chunk is not None and chunk.data == data else None
+
+    def add(self, chunk: Chunk) -> None:
+        if len(self._chunks) >= _REMEMBERED:
+            self._chunks.clear()
+        self._chunks[len(chunk.data), chunk.data[:_HEAD]] = chunk
+
+
+class Audience(Protocol):
+    """What a connection reports to."""
+
+    dialect: Dialect
+    memory: Memory
+
+    def delivered(self, count: int, now: float) -> None: ...
+
+    def lost(self, connection: "Connection") -> None: ...
+
+    def refused(self, answer: bytes) -> None: ...
+
+
+class Connection(asyncio.Protocol):
+    """Connects, subscribes, answers pings and keeps a ledger of the publications."""
+
+    __slots__ = ("_audience", "_ready", "_request", "_rest", "_upgraded", "close_code", "ledger", "transport")
+
+    def __init__(self, audience: Audience, request: bytes, first: int) -> None:
+        """`first` is the number of the next publication."""
+        self._audience = audience
+        self._request = request
+        self._rest = b""
+        self._upgraded = False
+        self._ready: asyncio.Future[None] | None = asyncio.get_running_loop().create_future()
+        self.ledger = Ledger(first)
+        self.close_code = 1006
+        self.transport: asyncio.Transport | None = None
+
+    async def ready(self) -> None:
+        """Wait until the connection is subscribed.
+
+        Raises:
+            Refused: it will not be.
+        """
+        if self._ready is not None:
+            await self._ready
+
+    def write(self, data: bytes) -> None:
+        assert self.transport is not None
+        self.transport.write(data)
+
+    def abort(self) -> None:
+        """End the connection without a word, and without calling that a loss."""
+        if self.transport is not None:
+            transport, self.transport = self.transport, None
+            transport.abort()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast("asyncio.Transport", transport)
+        self.transport.write(self._request)
+
+    def connection_lost(self, _error: Exception | None) -> None:
+        if self.transport is None:
+            return
+        self.transport = None
+        if self._ready is None:
+            self._audience.lost(self)
+        elif not self._ready.done():
+            self._ready.set_exception(Refused(f"the connection ended with {self.close_code}: {self._rest[:200]!r}"))
+
+    def data_received(self, data: bytes) -> None:
+        now = perf_counter()
+        if not self._rest:
+            chunk = self._audience.memory.find(data)
+            if chunk is not None:
+                self.ledger.take(chunk.first, chunk.count)
+                self._audience.delivered(chunk.count, now)
+                return
+        self._read(self._rest + data, now)
+
+    def _read(self, data: bytes, now: float) -> None:
+        if not self._upgraded:
+            head, end, data = data.partition(b"\r\n\r\n")
+            if not end or not self._upgrade(head):
+                self._rest = head
+                return
+        frames, self._rest = split(data)
+        texts = [payload for opcode, payload in frames if opcode == TEXT]
+        publications = [int(number) for text in texts for number in SEQUENCE.findall(text)]
+        plain = self._answer(frames, texts)
+        if publications:
+            for sequence in publications:
+                self.ledger.take(sequence, 1)
+            self._audience.delivered(len(publications), now)
+            if plain and not self._rest and _consecutive(publications):
+                self._audience.memory.add(Chunk(data, publications[0], len(publications)))
+
+    def _upgrade(self, head: bytes) -> bool:
+        if not head.startswith(b"HTTP/1.1 101"):
+            if self.transport is not None:
+                self.transport.abort()
+            return False
+        self._upgraded = True
+        dialect = self._audience.dialect
+        self.write(dialect.hello)
+        if dialect.ready is None:
+            self._become_ready()
+        return True
+
+    def _become_ready(self) -> None:
+        if self._ready is not None and not self._ready.done():
+            self._ready.set_result(None)
+        self._ready = None
+
+    def _refuse(self, answer: bytes) -> None:
+        if self._ready is not None and not self._ready.done():
+            self._ready.set_exception(Refused(f"the server answered {answer[:200]!r}"))
+        else:
+            self._audience.refused(answer)
+
+    def _answer(self, frames: Sequence[tuple[int, bytes]], texts: Sequence[bytes]) -> bool:
+        """Deal with what is no publication. Returns whether there was nothing but publications."""
+        dialect, plain = self._audience.dialect, len(texts) == len(frames)
+        for opcode, payload in frames:
+            if opcode == PING:
+                self.write(client_frame(payload, PONG))
+            elif opcode == CLOSE:
+                self.close_code = int.from_bytes(payload[:2], "big") if payload else 1005
+                self.write(client_frame(payload, CLOSE))
+        for text in texts:
+            if dialect.ping is not None and dialect.ping in text.split(b"\n"):
+                self.write(dialect.pong)
+                plain = False
+            if dialect.error is not None and dialect.error in text:
+                self._refuse(text)
+                plain = False
+            if self._ready is not None and dialect.ready is not None and dialect.ready in text:
+                self._become_ready()
+                plain = False
+        return plain
+
+
+def _consecutive(numbers: Sequence[int]) -> bool:
+    return numbers[-1] - numbers[0] == len(numbers) - 1 and all(
+        following == number + 1 for number, following in pairwise(numbers)
+    )

@@ -1,0 +1,137 @@
+"""Many connections to one server, opened together and counted together."""
+
+import asyncio
+from array import array
+from base64 import b64encode
+from collections import Counter
+from collections.abc import Sequence
+from time import perf_counter
+from typing import Final
+
+from benchmarks.connection import Connection, Memory, Refused
+from benchmarks.dialects import Dialect
+
+_OPENING: Final = 128
+"""Handshakes under way at one time."""
+_KEY: Final = b64encode(b"one key for all!").decode()
+
+
+class Crowd:
+    """Subscribers of one channel. `published` and `deliveries` count from the crowd's beginning."""
+
+    def __init__(self, dialect: Dialect, port: int) -> None:
+        self.dialect = dialect
+        self.memory = Memory()
+        self.connections: list[Connection] = []
+        self.published = 0
+        self.deliveries = 0
+        self.closed: Counter[int] = Counter()
+        """Connections that the server ended, by close code."""
+        self.refusals: list[bytes] = []
+        """Answers that refused a command."""
+        self.latencies: array[float] | None = None
+        """Seconds from `sent_at` to each read, while it is an array."""
+        self.sent_at = 0.0
+        self._port = port
+        self._goal = 0
+        self._reached: asyncio.Future[bool] | None = None
+
+    async def open(self, count: int, session_keys: Sequence[str] = ()) -> float:
+        """Open and subscribe `count` connections, each with a session's cookie if there are any. Returns seconds.
+
+        Raises:
+            Refused: the server does not take one.
+        """
+        slots = asyncio.Semaphore(_OPENING)
+        started = perf_counter()
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                for index in range(count):
+                    tasks.create_task(self._open_one(slots, session_keys[index] if session_keys else ""))
+        except* (OSError, Refused) as group:
+            failures = group.exceptions
+        else:
+            return perf_counter() - started
+        raise Refused(f"{len(failures)} of {count} connections failed, the first with {failures[0]!r}")
+
+    async def _open_one(self, slots: asyncio.Semaphore, session_key: str) -> None:
+        async with slots:
+            request, first = self._request(session_key), self.published
+            _, connection = await asyncio.get_running_loop().create_connection(
+                lambda: Connection(self, request, first), "127.0.0.1", self._port
+            )
+            self.connections.append(connection)
+            async with asyncio.timeout(60):
+                await connection.ready()
+
+    def _request(self, session_key: str) -> bytes:
+        host = f"127.0.0.1:{self._port}"
+        lines = [
+            f"GET {self.dialect.path} HTTP/1.1",
+            f"Host: {host}",
+            f"Origin: http://{host}",
+            "Upgrade: websocket",
+            "Connection: Upgrade",
+            f"Sec-WebSocket-Key: {_KEY}",
+            "Sec-WebSocket-Version: 13",
+            *([f"Cookie: sessionid={session_key}"] if session_key else []),
+        ]
+        return "\r\n".join([*lines, "", ""]).encode()
+
+    def delivered(self, count: int, now: float) -> None:
+        self.deliveries += count
+        if self.latencies is not None:
+            self.latencies.append(now - self.sent_at)
+        if self.deliveries >= self._goal:
+            self._wake(True)
+
+    def lost(self, connection: Connection) -> None:
+        self.closed[connection.close_code] += 1
+        self._wake(False)
+
+    def refused(self, answer: bytes) -> None:
+        self.refusals.append(answer)
+        self._wake(False)
+
+    def _wake(self, reached: bool) -> None:
+        if self._reached is not None and not self._reached.done():
+            self._reached.set_result(reached)
+
+    async def reach(self, deliveries: int, patience: float) -> bool:
+        """Wait until there are so many deliveries. Returns False when a connection is lost or refused something before,
+        or after `patience` seconds."""
+        if self.deliveries >= deliveries:
+            return True
+        if self.broken:
+            return False
+        self._goal = deliveries
+        self._reached = asyncio.get_running_loop().create_future()
+        try:
+            async with asyncio.timeout(patience):
+                return await self._reached
+        except TimeoutError:
+            return False
+        finally:
+            self._reached, self._goal = None, 0
+
+    @property
+    def broken(self) -> bool:
+        """Whether a connection was lost or a command refused."""
+        return bool(self.closed or self.refusals)
+
+    @property
+    def lost_deliveries(self) -> int:
+        return sum(connection.ledger.lost(self.published) for connection in self.connections)
+
+    @property
+    def duplicates(self) -> int:
+        return sum(connection.ledger.duplicates for connection in self.connections)
+
+    @property
+    def reordered(self) -> int:
+        return sum(connection.ledger.reordered for connection in self.connections)
+
+    def close(self) -> None:
+        """End every connection at once."""
+        for connection in self.connections:
+            connection.abort()

@@ -1,0 +1,25 @@
+"""Publishing from the server's side."""
+
+import os
+
+from channels.layers import get_channel_layer
+from django.http import HttpRequest, HttpResponse
+from django.urls import path
+
+from benchmarks.payload import payload
+
+
+async def publish(_request: HttpRequest, first: int, count: int) -> HttpResponse:
+    """Publish `count` messages, numbered from `first` on."""
+    layer = get_channel_layer()
+    for sequence in range(first, first + count):
+        await layer.group_send("benchmark", {"type": "benchmark.message", "data": payload(sequence)})
+    return HttpResponse("published")
+
+
+async def pid(_request: HttpRequest) -> HttpResponse:
+    """The process to be measured."""
+    return HttpResponse(str(os.getpid()))
+
+
+urlpatterns = [path("publish/<int:first>/<int:count>/", publish), path("pid/", pid)]

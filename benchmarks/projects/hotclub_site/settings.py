@@ -1,0 +1,14 @@
+"""An ordinary project on Hotclub. What differs from the defaults: anonymous clients may connect, and one publishing
+client may send as fast as it can."""
+
+from benchmarks.projects.common import *  # noqa: F403
+from benchmarks.projects.common import DJANGO_APPS
+
+INSTALLED_APPS = [*DJANGO_APPS, "hotclub", "benchmarks.projects.hotclub_site"]
+ROOT_URLCONF = "benchmarks.projects.hotclub_site.urls"
+ASGI_APPLICATION = "benchmarks.projects.hotclub_site.asgi.application"
+HOTCLUB = {
+    "ENGINE": "memory://",
+    "ALLOW_ANONYMOUS": True,
+    "LIMITS": {"commands_rate": 1_000_000.0, "commands_burst": 1_000_000},
+}

@@ -1,0 +1,88 @@
+"""The two ways in: a client that publishes over its own socket, and a view that publishes inside the server."""
+
+import asyncio
+from time import monotonic
+from typing import Final, Protocol
+
+from benchmarks.crowd import Crowd
+
+_KEPT: Final = 2.0
+"""Seconds for which a connection is idle and still used; servers end idle ones after five."""
+
+
+class Publisher(Protocol):
+    """Publishes the crowd's next messages."""
+
+    name: str
+
+    async def publish(self, count: int) -> None: ...
+
+
+class ClientPublisher:
+    """The crowd's first connection."""
+
+    name = "client"
+
+    def __init__(self, crowd: Crowd) -> None:
+        self._crowd = crowd
+
+    async def publish(self, count: int) -> None:
+        first, self._crowd.published = self._crowd.published, self._crowd.published + count
+        self._crowd.connections[0].write(self._crowd.dialect.publish(first, count))
+
+
+class ViewPublisher:
+    """A view of the site, asked over one HTTP connection that is kept open."""
+
+    name = "view"
+
+    def __init__(self, crowd: Crowd, http: "HttpClient") -> None:
+        self._crowd = crowd
+        self._http = http
+
+    async def publish(self, count: int) -> None:
+        first, self._crowd.published = self._crowd.published, self._crowd.published + count
+        await self._http.get(f"/publish/{first}/{count}/")
+
+
+class HttpClient:
+    """GET requests, over one connection as long as the server keeps it."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+        self._used = 0.0
+
+    async def get(self, path: str) -> str:
+        """The body of the answer.
+
+        Raises:
+            OSError: nobody listens, the answer is no 200, or the connection ended.
+        """
+        reader, writer = await self._open()
+        writer.write(f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{self._port}\r\n\r\n".encode())
+        try:
+            head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+            fields = dict(line.lower().split(": ", 1) for line in head.split("\r\n")[1:] if line)
+            body = await reader.readexactly(int(fields.get("content-length", "0")))
+        except asyncio.IncompleteReadError as error:
+            self.close()
+            raise ConnectionError(f"the server ended the connection instead of answering GET {path}") from error
+        status = head.split(" ", 2)[1]
+        if status != "200":
+            raise ConnectionError(f"GET {path} was answered with {status}: {body[:500]!r}")
+        self._used = monotonic()
+        return body.decode()
+
+    async def _open(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        if monotonic() - self._used > _KEPT:
+            self.close()
+        if self._streams is None:
+            self._streams = await asyncio.open_connection("127.0.0.1", self._port)
+        return self._streams
+
+    def close(self) -> None:
+        """End the connection; the next request opens another."""
+        if self._streams is not None:
+            self._streams[1].close()
+            self._streams = None

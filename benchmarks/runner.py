@@ -1,0 +1,103 @@
+"""The whole run: every scenario on every peer, several times, so that what disturbs the machine disturbs all alike."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from time import monotonic
+from typing import Final
+
+from benchmarks.peers import HOTCLUB_SERVE, Peer
+from benchmarks.scenarios import FanOut, Idle, Plan, measure_fan_out, measure_idle
+from benchmarks.server import ROOT, Server, running
+
+IDLE: Final = "idle"
+IDLE_SIGNED_IN: Final = "idle, signed in"
+ONE_CLIENT: Final = "one in flight, client publishes"
+ONE_VIEW: Final = "one in flight, view publishes"
+MANY_CLIENT: Final = "many in flight, client publishes"
+MANY_VIEW: Final = "many in flight, view publishes"
+IDLE_SCENARIOS: Final = (IDLE, IDLE_SIGNED_IN)
+FAN_OUT_SCENARIOS: Final = (ONE_CLIENT, ONE_VIEW, MANY_CLIENT, MANY_VIEW)
+
+
+@dataclass(slots=True)
+class Results:
+    """What was measured: for each scenario and peer, one entry per repetition."""
+
+    repetitions: int = 0
+    entries: dict[tuple[str, str], list[Idle | FanOut]] = field(default_factory=dict)
+
+    def add(self, scenario: str, peer: Peer, entry: Idle | FanOut) -> None:
+        self.entries.setdefault((scenario, peer.name), []).append(entry)
+
+    def failures(self, peers: Sequence[Peer]) -> list[str]:
+        """What peers that must deliver everything have not delivered."""
+        names = {peer.name for peer in peers if peer.must_deliver}
+        return [
+            f"{peer}, {scenario}: {entry.losses}"
+            for (scenario, peer), entries in self.entries.items()
+            for entry in entries
+            if peer in names and entry.losses
+        ]
+
+
+class Run:
+    """One run of the benchmark in a scratch folder of its own."""
+
+    def __init__(self, peers: Sequence[Peer], plan: Plan, data: Path, say: Callable[[str], None]) -> None:
+        self.results = Results()
+        self._peers = peers
+        self._plan = plan
+        self._data = data
+        self._say = say
+        self._session_keys: list[str] = []
+
+    async def repeat(self, repetitions: int, budget: float) -> Results:
+        """Measure memory once, which hardly varies, and the fan-out up to so many times.
+
+        No repetition but the first is begun that would end later than `budget` seconds from now.
+
+        Raises:
+            PeerFailed: a peer does not start.
+            Refused: a peer does not take a connection.
+        """
+        started, longest = monotonic(), 0.0
+        self._session_keys = make_database(self._data, self._plan.signed_in)
+        await self._measure_all(IDLE_SCENARIOS if self._session_keys else (IDLE,), "memory", started)
+        for repetition in range(1, repetitions + 1):
+            begun = monotonic()
+            if repetition > 1 and begun - started + longest > budget:
+                self._say(f"repetition {repetition} would take the run beyond {budget:.0f} s and is left out")
+                break
+            await self._measure_all(FAN_OUT_SCENARIOS, f"{repetition}/{repetitions}", started)
+            longest = max(longest, monotonic() - begun)
+            self.results.repetitions = repetition
+        return self.results
+
+    async def _measure_all(self, scenarios: Sequence[str], label: str, started: float) -> None:
+        for scenario in scenarios:
+            for peer in self._peers:
+                async with running(peer, self._data) as server:
+                    entry = await self._measure(scenario, server, peer)
+                self.results.add(scenario, peer, entry)
+                self._say(f"[{monotonic() - started:3.0f} s] {label}, {scenario}: {peer.title}")
+
+    async def _measure(self, scenario: str, server: Server, peer: Peer) -> Idle | FanOut:
+        plan = self._plan
+        if scenario == IDLE:
+            return await measure_idle(server, peer, plan)
+        if scenario == IDLE_SIGNED_IN:
+            return await measure_idle(server, peer, plan, self._session_keys)
+        kind = "client" if scenario in (ONE_CLIENT, MANY_CLIENT) else "view"
+        in_flight = 1 if scenario in (ONE_CLIENT, ONE_VIEW) else plan.window
+        return await measure_fan_out(server, peer, plan, kind, in_flight)
+
+
+def make_database(data: Path, sessions: int) -> list[str]:
+    """The database that all peers share. Returns the keys of so many sessions in it, each of a user of its own."""
+    environment = {**os.environ, "BENCHMARK_DATA": str(data), "DJANGO_SETTINGS_MODULE": HOTCLUB_SERVE.settings}
+    command = [sys.executable, "-m", "benchmarks.projects.accounts", str(sessions)]
+    return subprocess.run(command, env=environment, cwd=ROOT, check=True, capture_output=True, text=True).stdout.split()

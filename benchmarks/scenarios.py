@@ -1,0 +1,192 @@
+"""What is measured. Each function measures one running peer once."""
+
+from array import array
+from collections.abc import Sequence
+from dataclasses import dataclass
+from time import perf_counter
+
+from benchmarks.crowd import Crowd
+from benchmarks.peers import Peer
+from benchmarks.publishers import ClientPublisher, HttpClient, Publisher, ViewPublisher
+from benchmarks.server import Server
+
+_WARM_CONNECTIONS = 20
+_WARM_MESSAGES = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """How much is measured. Times are seconds."""
+
+    connections: int = 5_000
+    signed_in: int = 2_000
+    subscribers: int = 1_000
+    window: int = 50
+    """Messages in flight, where more than one is."""
+    seconds: float = 1.5
+    """How long messages are published in one measurement, unless `messages` are published earlier."""
+    messages: int = 1_000_000
+    patience: float = 10.0
+    """How long to wait for deliveries that are due before they count as lost."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Losses:
+    """What did not go as it should."""
+
+    lost: int
+    duplicates: int
+    reordered: int
+    closed: dict[int, int]
+    """Connections that the server ended, by close code."""
+    refused: list[str]
+    """Answers that refused a command."""
+
+    def __bool__(self) -> bool:
+        return bool(self.lost or self.duplicates or self.reordered or self.closed or self.refused)
+
+    @classmethod
+    def of(cls, crowd: Crowd) -> "Losses":
+        """What happened to the crowd so far."""
+        return cls(
+            lost=crowd.lost_deliveries,
+            duplicates=crowd.duplicates,
+            reordered=crowd.reordered,
+            closed=dict(crowd.closed),
+            refused=[answer.decode(errors="replace")[:300] for answer in crowd.refusals[:10]],
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Idle:
+    """Connections that only stay open. Memory is KiB of the server per connection, processor time is per connect."""
+
+    connections: int
+    rss: float
+    pss: float
+    connects_per_second: float
+    connect_cpu_us: float
+    checked: bool
+    """Whether a message was sent to everybody."""
+    losses: Losses
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FanOut:
+    """Messages to many subscribers. `cpu_us` is microseconds of the server per delivery; latencies are milliseconds."""
+
+    publisher: str
+    subscribers: int
+    in_flight: int
+    messages: int
+    deliveries: int
+    deliveries_per_second: float
+    cpu_us: float
+    p50_ms: float | None
+    p99_ms: float | None
+    losses: Losses
+
+
+async def measure_idle(server: Server, peer: Peer, plan: Plan, session_keys: Sequence[str] = ()) -> Idle:
+    """Open all connections and hold them. One message to everybody shows that they live, where it must arrive; the
+    in-memory layer of Channels would need most of a minute for it."""
+    await _warm_up(server, peer, plan, session_keys)
+    before, cpu = server.memory(), server.cpu()
+    crowd = Crowd(peer.dialect, server.port)
+    try:
+        count = len(session_keys) or plan.connections
+        seconds = await crowd.open(count, session_keys)
+        after, cpu = server.memory(), server.cpu() - cpu
+        if peer.must_deliver:
+            await ClientPublisher(crowd).publish(1)
+            await crowd.reach(count, plan.patience)
+        return Idle(
+            connections=count,
+            rss=(after.rss - before.rss) / count,
+            pss=(after.pss - before.pss) / count,
+            connects_per_second=count / seconds,
+            connect_cpu_us=cpu / count * 1e6,
+            checked=peer.must_deliver,
+            losses=Losses.of(crowd),
+        )
+    finally:
+        crowd.close()
+
+
+async def _warm_up(server: Server, peer: Peer, plan: Plan, session_keys: Sequence[str]) -> None:
+    """Have everything imported and cached that is not a connection's."""
+    crowd = Crowd(peer.dialect, server.port)
+    try:
+        await crowd.open(_WARM_CONNECTIONS, session_keys[-_WARM_CONNECTIONS:])
+        await ClientPublisher(crowd).publish(_WARM_MESSAGES)
+        await crowd.reach(_WARM_CONNECTIONS * _WARM_MESSAGES, plan.patience)
+    finally:
+        crowd.close()
+
+
+async def measure_fan_out(server: Server, peer: Peer, plan: Plan, kind: str, in_flight: int) -> FanOut:
+    """Publish to all subscribers, as a `client` or through a `view`, with so many messages in flight."""
+    http, crowd = HttpClient(server.port), Crowd(peer.dialect, server.port)
+    publisher = ClientPublisher(crowd) if kind == "client" else ViewPublisher(crowd, http)
+    try:
+        await crowd.open(plan.subscribers)
+        return await _measure(server, crowd, publisher, in_flight, plan)
+    finally:
+        crowd.close()
+        http.close()
+
+
+async def _measure(server: Server, crowd: Crowd, publisher: Publisher, in_flight: int, plan: Plan) -> FanOut:
+    await publisher.publish(1)
+    await crowd.reach(plan.subscribers, plan.patience)
+    skipped, first = crowd.deliveries, crowd.published
+    crowd.latencies = array("d") if in_flight == 1 else None
+    cpu, started = server.cpu(), perf_counter()
+    if in_flight == 1:
+        await _one_by_one(crowd, publisher, plan)
+    else:
+        await _windowed(crowd, publisher, in_flight, plan)
+    seconds, cpu = perf_counter() - started, server.cpu() - cpu
+    deliveries = crowd.deliveries - skipped
+    p50, p99 = _percentiles(crowd.latencies)
+    return FanOut(
+        publisher=publisher.name,
+        subscribers=plan.subscribers,
+        in_flight=in_flight,
+        messages=crowd.published - first,
+        deliveries=deliveries,
+        deliveries_per_second=deliveries / seconds,
+        cpu_us=cpu / max(1, deliveries) * 1e6,
+        p50_ms=p50,
+        p99_ms=p99,
+        losses=Losses.of(crowd),
+    )
+
+
+async def _one_by_one(crowd: Crowd, publisher: Publisher, plan: Plan) -> None:
+    """The next message when everybody has the one before."""
+    end, last = perf_counter() + plan.seconds, crowd.published + plan.messages
+    while perf_counter() < end and crowd.published < last:
+        crowd.sent_at = perf_counter()
+        await publisher.publish(1)
+        if not await crowd.reach(crowd.published * plan.subscribers, plan.patience):
+            return
+
+
+async def _windowed(crowd: Crowd, publisher: Publisher, window: int, plan: Plan) -> None:
+    """Half a window whenever no more than half a window is on its way, and at the end all of it."""
+    end, last = perf_counter() + plan.seconds, crowd.published + plan.messages
+    half = window // 2
+    await publisher.publish(half)
+    while perf_counter() < end and crowd.published < last:
+        await publisher.publish(half)
+        if not await crowd.reach((crowd.published - half) * plan.subscribers, plan.patience):
+            return
+    await crowd.reach(crowd.published * plan.subscribers, plan.patience)
+
+
+def _percentiles(latencies: "array[float] | None") -> tuple[float | None, float | None]:
+    if not latencies:
+        return None, None
+    ordered = sorted(latencies)
+    return ordered[len(ordered) // 2] * 1e3, ordered[min(len(ordered) - 1, len(ordered) * 99 // 100)] * 1e3

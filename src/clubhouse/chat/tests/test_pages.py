@@ -1,0 +1,248 @@
+"""The chat's pages and its JSON."""
+
+import json
+import re
+from collections.abc import Callable
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from django.test import Client
+
+from clubhouse.accounts.models import User
+from clubhouse.chat import services
+from clubhouse.chat.forms import RoomForm
+from clubhouse.chat.models import Membership, Message, Room
+from clubhouse.chat.tests.test_markup import HOSTILE
+
+SignIn = Callable[[User], Client]
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def alice(make_user: Callable[..., User]) -> User:
+    return make_user("alice", display_name="Alice")
+
+
+@pytest.fixture
+def bob(make_user: Callable[..., User]) -> User:
+    return make_user("bob")
+
+
+@pytest.fixture
+def room(alice: User) -> Room:
+    return services.create_room(alice, "Swing", "Django Reinhardt")
+
+
+def _room_data(html: str) -> dict[str, Any]:
+    found = re.search(r'<script id="room-data" type="application/json">(.*?)</script>', html, re.DOTALL)
+    assert found
+    data: dict[str, Any] = json.loads(found[1])
+    return data
+
+
+@pytest.mark.parametrize("path", ["/chat/", "/chat/new/", "/chat/{room}/", "/chat/{room}/join/", "/chat/{room}/send/"])
+def test_pages_ask_strangers_to_log_in(room: Room, path: str) -> None:
+    address = path.format(room=room.pk)
+    response = Client().get(address)
+    assert (response.status_code, response["Location"]) == (302, f"/accounts/login/?next={address}")
+
+
+def test_the_list_shows_ones_rooms_and_the_others(room: Room, bob: User, sign_in: SignIn) -> None:
+    services.create_room(bob, "周末爬山")
+    html = sign_in(bob).get("/chat/").content.decode()
+    joined, _, others = html.partition('class="rooms"')
+    assert "周末爬山" in joined
+    assert "周末爬山" not in others
+    assert "Swing" in others
+    assert "1 member" in others
+
+
+@pytest.mark.parametrize(
+    ("unread", "shown"), [(1, "1 unread message"), (3, "3 unread messages"), (120, "100 unread messages")]
+)
+def test_the_list_says_how_much_is_unread(
+    room: Room, alice: User, bob: User, sign_in: SignIn, unread: int, shown: str
+) -> None:
+    services.join_room(bob, room)
+    Message.objects.bulk_create(
+        Message(room=room, author=alice, client_id=uuid4(), text="x", html="x", offset=10 + number)
+        for number in range(unread)
+    )
+    html = sign_in(bob).get("/chat/").content.decode()
+    assert shown in html
+    assert (">99+<" in html) is (unread > 99)
+
+
+def test_empty_lists_lead_on(alice: User, sign_in: SignIn) -> None:
+    html = sign_in(alice).get("/chat/").content.decode()
+    assert "You are in no room yet." in html
+    assert "There is no room yet." in html
+    assert html.count('href="/chat/new/"') >= 2
+
+
+def test_a_room_is_made_and_entered(alice: User, sign_in: SignIn) -> None:
+    response = sign_in(alice).post("/chat/new/", {"name": "  New\u202e \t room ", "topic": ""})
+    room = Room.objects.get()
+    assert room.name == "New room"
+    assert response["Location"] == f"/chat/{room.pk}/"
+    assert services.is_member(room.pk, alice)
+
+
+@pytest.mark.parametrize(
+    ("name", "error"),
+    [
+        ("", "This field is required."),
+        ("\u200b", "This field is required."),
+        ("Swing", "There is a room of this name already."),
+        ("x" * 61, "at most 60 characters"),
+    ],
+)
+def test_a_room_needs_a_name_of_its_own(room: Room, alice: User, sign_in: SignIn, name: str, error: str) -> None:
+    response = sign_in(alice).post("/chat/new/", {"name": name})
+    assert response.status_code == 200
+    assert error in response.content.decode()
+    assert Room.objects.count() == 1
+
+
+def test_a_name_that_was_taken_meanwhile_is_said(
+    room: Room, alice: User, sign_in: SignIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(RoomForm, "validate_unique", lambda _form: None)
+    assert "There is a room of this name already." in sign_in(alice).post("/chat/new/", {"name": "Swing"}).text
+
+
+@pytest.mark.usefixtures("node")
+def test_the_room_page_holds_what_the_island_needs(room: Room, alice: User, bob: User, sign_in: SignIn) -> None:
+    services.join_room(bob, room)
+    message = services.post_message(room.pk, bob, uuid4(), "**hi**")
+    html = sign_in(alice).get(f"/chat/{room.pk}/").content.decode()
+    data = _room_data(html)
+    assert data["room"] == {"id": room.pk, "name": "Swing", "topic": "Django Reinhardt"}
+    assert data["me"] == {"id": str(alice.pk), "name": "Alice"}
+    assert data["members"] == [data["me"], {"id": str(bob.pk), "name": "bob"}]
+    assert data["more"] is False
+    assert data["epoch"]
+    assert data["offset"] == message.offset
+    assert data["last_read"] == 0
+    (shown,) = data["messages"]
+    assert shown["offset"] == message.offset
+    assert shown["client_id"] == str(message.client_id)
+    assert shown["html"] == "<p><strong>hi</strong></p>"
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", shown["created"])
+    assert "<p><strong>hi</strong></p>" in html.partition("room-data")[0], "readable without scripts"
+
+
+def test_others_see_the_way_in_and_nothing_that_was_said(room: Room, alice: User, bob: User, sign_in: SignIn) -> None:
+    services.post_message(room.pk, alice, uuid4(), "between us")
+    browser = sign_in(bob)
+    html = browser.get(f"/chat/{room.pk}/").content.decode()
+    assert "Join the room" in html
+    assert "between us" not in html
+    assert "room-data" not in html
+    browser.post(f"/chat/{room.pk}/join/")
+    assert services.is_member(room.pk, bob)
+    browser.post(f"/chat/{room.pk}/leave/")
+    assert not services.is_member(room.pk, bob)
+    assert "You have left Swing." in browser.get("/chat/").content.decode()
+
+
+@pytest.mark.parametrize("action", ["join", "leave", "send"])
+def test_links_change_nothing(room: Room, alice: User, sign_in: SignIn, action: str) -> None:
+    assert sign_in(alice).get(f"/chat/{room.pk}/{action}/").status_code == 405
+    strict = Client(enforce_csrf_checks=True)
+    strict.force_login(alice)
+    assert strict.post(f"/chat/{room.pk}/{action}/").status_code == 403
+    assert Membership.objects.count() == 1
+
+
+@pytest.mark.parametrize("number", [10**6, 2**63, 10**30])
+@pytest.mark.parametrize("path", ["", "messages", "join/", "leave/"])
+def test_unknown_rooms_are_not_found(alice: User, sign_in: SignIn, number: int, path: str) -> None:
+    browser = sign_in(alice)
+    send = browser.post if path in {"join/", "leave/"} else browser.get
+    response = send(f"/chat/{number}/{path}")
+    assert response.status_code == 404
+    assert response.json() == {"error": "no such room"} if path == "messages" else "Page not found" in response.text
+
+
+def test_older_messages_are_for_members_only(room: Room, bob: User, sign_in: SignIn) -> None:
+    assert Client().get(f"/chat/{room.pk}/messages").status_code == 401
+    assert sign_in(bob).get(f"/chat/{room.pk}/messages").status_code == 403
+
+
+@pytest.mark.parametrize(("before", "expected"), [("", 50), ("11", 10), ("1", 0), ("-5", 0), (str(10**30), 50)])
+def test_older_messages_come_as_json(room: Room, alice: User, sign_in: SignIn, before: str, expected: int) -> None:
+    Message.objects.bulk_create(
+        Message(room=room, author=alice, client_id=uuid4(), text="x", html="x", offset=number)
+        for number in range(1, 61)
+    )
+    query = f"?before={before}" if before else ""
+    page = sign_in(alice).get(f"/chat/{room.pk}/messages{query}").json()
+    assert len(page["messages"]) == expected
+    assert page["more"] is (expected == 50)
+    assert [message["offset"] for message in page["messages"]] == sorted(m["offset"] for m in page["messages"])
+
+
+def test_a_page_that_is_no_number_is_a_mistake(room: Room, alice: User, sign_in: SignIn) -> None:
+    assert sign_in(alice).get(f"/chat/{room.pk}/messages?before=x").status_code == 400
+
+
+def test_a_message_is_sent_without_scripts_once(room: Room, alice: User, sign_in: SignIn) -> None:
+    browser = sign_in(alice)
+    form = {"id": str(uuid4()), "text": "two\r\nlines"}
+    for _ in range(2):
+        assert browser.post(f"/chat/{room.pk}/send/", form)["Location"] == f"/chat/{room.pk}/"
+    assert Message.objects.get().text == "two\nlines"
+
+
+@pytest.mark.parametrize(
+    ("form", "words"),
+    [
+        ({"id": str(uuid4()), "text": " "}, "There is nothing to send."),
+        ({"id": str(uuid4()), "text": "x" * 10_001}, "This is too long"),
+        ({"id": "x", "text": "hello"}, "The message was not accepted."),
+        ({}, "The message was not accepted."),
+    ],
+)
+def test_a_refusal_is_said_in_words(room: Room, alice: User, sign_in: SignIn, form: dict[str, str], words: str) -> None:
+    browser = sign_in(alice)
+    browser.post(f"/chat/{room.pk}/send/", form)
+    assert words in browser.get("/chat/").content.decode()
+    assert not Message.objects.exists()
+
+
+def test_who_is_too_fast_reads_how_long_to_wait(room: Room, alice: User, sign_in: SignIn, settings: Any) -> None:
+    settings.CHAT_RATE = (1, 30.0)
+    alice.language = "zh-hans"
+    alice.save()
+    browser = sign_in(alice)
+    for _ in range(2):
+        browser.post(f"/chat/{room.pk}/send/", {"id": str(uuid4()), "text": "x"})
+    assert "操作过快，请等待 30 秒" in browser.get("/chat/").content.decode()
+
+
+@pytest.mark.usefixtures("node")
+def test_hostile_names_and_messages_are_text_on_every_page(alice: User, sign_in: SignIn, settings: Any) -> None:
+    settings.CHAT_RATE = None
+    payload = "<script>alert(1)</script>"
+    alice.display_name = payload
+    alice.save()
+    room = services.create_room(alice, f"1{payload}", payload)
+    services.create_room(
+        User.objects.create(username="other"), f"2{payload}", f'"><img src=x onerror=alert(1)>{payload}'
+    )
+    for text in HOSTILE:
+        services.post_message(room.pk, alice, uuid4(), text.replace("\x00", ""))
+    browser = sign_in(alice)
+    browser.post(f"/chat/{room.pk}/leave/")
+    browser.post(f"/chat/{room.pk}/join/")
+    for path in ("/", "/chat/", "/chat/new/", f"/chat/{room.pk}/", "/accounts/settings/"):
+        html = browser.get(path).content.decode()
+        scripts = re.findall(r"<script\b[^>]*>", html)
+        assert all("nonce=" in script or 'type="application/json"' in script for script in scripts), scripts
+        assert "<img src=x" not in html
+        assert "<svg" not in html
+        assert "<iframe" not in html
+        assert not re.search(r"<[^>]*\son\w+=", html)

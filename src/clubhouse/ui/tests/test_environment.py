@@ -1,0 +1,82 @@
+"""Settings from the environment."""
+
+import stat
+import threading
+from pathlib import Path
+
+import pytest
+from django.core.exceptions import ImproperlyConfigured
+
+from clubhouse import environment
+
+NAME = "CLUBHOUSE_TEST_VALUE"
+
+
+@pytest.mark.parametrize(("value", "expected"), [("1", True), ("Yes", True), ("0", False), ("off", False), ("", False)])
+def test_flags_are_read(monkeypatch: pytest.MonkeyPatch, value: str, expected: bool) -> None:
+    monkeypatch.setenv(NAME, value)
+    assert environment.flag(NAME, default=not expected) is expected
+
+
+@pytest.mark.parametrize("default", [True, False])
+def test_a_flag_that_is_not_set_has_its_default(default: bool) -> None:
+    assert environment.flag(NAME, default=default) is default
+
+
+def test_a_flag_that_is_neither_is_a_mistake(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(NAME, "maybe")
+    with pytest.raises(ImproperlyConfigured, match=NAME):
+        environment.flag(NAME, default=True)
+
+
+def test_lists_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert environment.words(NAME, ["a"]) == ["a"]
+    monkeypatch.setenv(NAME, " a.example, b.example ,")
+    assert environment.words(NAME, ["c"]) == ["a.example", "b.example"]
+
+
+@pytest.mark.parametrize(("value", "expected"), [("10/5", (10, 5.0)), ("1/0.5", (1, 0.5)), ("off", None), ("0", None)])
+def test_rates_are_read(monkeypatch: pytest.MonkeyPatch, value: str, expected: tuple[int, float] | None) -> None:
+    monkeypatch.setenv(NAME, value)
+    assert environment.message_rate(NAME, "3/3") == expected
+
+
+@pytest.mark.parametrize("value", ["10", "a/b", "0/5", "5/0", "-1/5", "5/nan", "5/inf", "1/2/3"])
+def test_a_rate_that_is_none_is_a_mistake(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setenv(NAME, value)
+    with pytest.raises(ImproperlyConfigured, match=NAME):
+        environment.message_rate(NAME, "3/3")
+
+
+def test_the_secret_key_is_made_once_and_for_its_owner_only(tmp_path: Path) -> None:
+    directory = tmp_path / "data"
+    key = environment.secret_key(NAME, directory)
+    assert len(key) >= 50
+    assert environment.secret_key(NAME, directory) == key
+    (path,) = directory.iterdir()
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_workers_that_start_together_agree_on_the_key(tmp_path: Path) -> None:
+    keys: list[str] = []
+    (tmp_path / "data").mkdir()
+    together = threading.Barrier(8)
+
+    def start() -> None:
+        together.wait(10)
+        keys.append(environment.secret_key(NAME, tmp_path / "data"))
+
+    threads = [threading.Thread(target=start) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(keys) == 8
+    assert len(set(keys)) == 1
+    assert [path.name for path in (tmp_path / "data").iterdir()] == ["secret_key"]
+
+
+def test_a_given_secret_key_is_used_and_not_written(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv(NAME, "given")
+    assert environment.secret_key(NAME, tmp_path / "data") == "given"
+    assert not (tmp_path / "data").exists()

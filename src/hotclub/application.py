@@ -1,0 +1,115 @@
+"""A project as an ASGI application: our transports, Channels' consumers beside them, Django for everything else."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, MutableMapping
+from http import HTTPStatus
+from typing import Any
+
+from django.core.handlers.asgi import get_script_prefix
+
+from hotclub.asgi import ASGIApplication
+from hotclub.auth import RefusedHandshake, check_handshake, log_refusal
+from hotclub.conf import get_config
+from hotclub.engine.node import Node
+from hotclub.engine.observe import logger
+from hotclub.engine.transports.unidirectional import serve_uni_websocket
+from hotclub.engine.transports.websocket import serve_websocket
+from hotclub.http import endpoints, serve_http
+from hotclub.service import Service
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+
+class HotclubApplication:
+    """See `hotclub.asgi.application`."""
+
+    serves_hotclub = True
+    """For the system check, which cannot tell an instance behind a wrapper from a foreign application."""
+
+    def __init__(self, django_app: ASGIApplication, consumers: ASGIApplication | None) -> None:
+        self._django_app = django_app
+        self._consumers = consumers
+        self._service: Service | None = None
+        self._starting = asyncio.Lock()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            endpoint = endpoints(get_config()).get(_path(scope))
+            if endpoint is None:
+                await self._django_app(scope, receive, send)
+            else:
+                await serve_http(self._node, endpoint, scope, receive, send)
+        elif scope["type"] == "websocket":
+            await self._websocket(scope, receive, send)
+        elif scope["type"] == "lifespan":
+            await self._lifespan(receive, send)
+        else:
+            raise ValueError(f"Hotclub serves http, websocket and lifespan, not {scope['type']!r}")
+
+    async def _node(self) -> Node:
+        return (await self._started()).node
+
+    async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        config = get_config()
+        serve = {
+            config.websocket_path: serve_websocket,
+            config.transport_path("uni_websocket"): serve_uni_websocket,
+        }.get(_path(scope))
+        if serve is not None:
+            try:
+                handshake = check_handshake(scope, config)
+            except RefusedHandshake as refused:
+                log_refusal(refused)
+                await _refuse(refused.status, scope, receive, send)
+                return
+            await serve(await self._node(), scope, receive, send, handshake)
+        elif self._consumers is not None:
+            await self._consumers(scope, receive, send)
+        else:
+            await _refuse(HTTPStatus.NOT_FOUND, scope, receive, send)
+
+    async def _started(self) -> Service:
+        async with self._starting:
+            if self._service is None:
+                service = Service()
+                await service.start()
+                self._service = service
+            return self._service
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        while True:
+            message = await receive()
+            if message["type"] == "lifespan.startup":
+                try:
+                    await self._started()
+                except Exception as error:  # noqa: BLE001 - the server is told, whatever it was
+                    logger.exception("Hotclub could not start")
+                    await send({"type": "lifespan.startup.failed", "message": str(error)})
+                    return
+                await send({"type": "lifespan.startup.complete"})
+            else:
+                service, self._service = self._service, None
+                if service is not None:
+                    await service.stop()
+                await send({"type": "lifespan.shutdown.complete"})
+                return
+
+
+def _path(scope: Scope) -> str:
+    """The path below the script prefix, as Django sees it."""
+    path: str = scope["path"]
+    return path.removeprefix(get_script_prefix(scope))
+
+
+async def _refuse(status: HTTPStatus, scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer the handshake with an HTTP status, or with the server's own 403 where it can say no other."""
+    await receive()
+    if "websocket.http.response" not in scope.get("extensions", {}):
+        await send({"type": "websocket.close", "code": 1008})
+        return
+    body = status.phrase.encode()
+    headers = [(b"content-type", b"text/plain"), (b"content-length", str(len(body)).encode())]
+    await send({"type": "websocket.http.response.start", "status": status.value, "headers": headers})
+    await send({"type": "websocket.http.response.body", "body": body})

@@ -1,0 +1,103 @@
+"""The HOTCLUB dictionary."""
+
+import dataclasses
+from typing import Any
+
+import pytest
+from django.core.exceptions import ImproperlyConfigured
+from django.test import override_settings
+
+from hotclub.conf import SETTINGS, Config, get_config, problems
+
+
+def test_without_the_setting_everything_has_its_default() -> None:
+    with override_settings(HOTCLUB={}):
+        assert get_config() == Config()
+
+
+def test_every_setting_has_a_field_and_every_field_a_setting() -> None:
+    assert {name.lower() for name in SETTINGS} == {field.name for field in dataclasses.fields(Config)}
+
+
+def test_the_defaults_are_no_mistakes() -> None:
+    values = {name: getattr(Config(), name.lower()) for name in SETTINGS}
+    values["LIMITS"] = dataclasses.asdict(Config().limits)
+
+    assert list(problems(values)) == []
+
+
+def test_the_configuration_is_read_once_and_anew_when_settings_change() -> None:
+    with override_settings(HOTCLUB={"THREADS": 3, "LIMITS": {"depth": 4}, "ALLOWED_ORIGINS": ["https://a.example"]}):
+        config = get_config()
+        assert config is get_config()
+        assert (config.threads, config.limits.depth, config.allowed_origins) == (3, 4, ("https://a.example",))
+    assert get_config().threads == 8
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("connection/", "/connection/websocket"),
+        ("/live", "/live/websocket"),
+        ("a/b/", "/a/b/websocket"),
+        ("", "/websocket"),
+    ],
+)
+def test_the_path_of_the_endpoint(path: str, expected: str) -> None:
+    assert Config(path=path).websocket_path == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "check"),
+    [
+        ([], "E001"),
+        ({"ENGNE": "memory://"}, "E002"),
+        ({"ENGINE": "memory"}, "E003"),
+        ({"ENGINE": 3}, "E003"),
+        ({"ENGINE": "memory://host"}, "E003"),
+        ({"ENGINE": "carrier-pigeon://"}, "E004"),
+        ({"ALLOWED_ORIGINS": "https://a.example"}, "E007"),
+        ({"ALLOWED_ORIGINS": ["a.example"]}, "E005"),
+        ({"ALLOWED_ORIGINS": ["https://a.example/"]}, "E005"),
+        ({"ALLOWED_ORIGINS": ["https://a.example/path"]}, "E005"),
+        ({"ALLOWED_ORIGINS": ["*"]}, "E005"),
+        ({"ALLOWED_ORIGINS": ["https://*.example"]}, "E005"),
+        ({"ALLOWED_ORIGINS": ["null"]}, "E005"),
+        ({"ALLOWED_ORIGINS": [3]}, "E005"),
+        ({"LIMITS": []}, "E006"),
+        ({"LIMITS": {"message_bites": 1}}, "E006"),
+        ({"LIMITS": {"message_bytes": 0}}, "E006"),
+        ({"LIMITS": {"message_bytes": 1.5}}, "E006"),
+        ({"LIMITS": {"ping_interval": float("nan")}}, "E006"),
+        ({"LIMITS": {"ping_interval": True}}, "E006"),
+        ({"LIMITS": {"pong_timeout": 30}}, "E006"),
+        ({"LIMITS": {"presence_refresh": 90}}, "E006"),
+        ({"LIMITS": {"message_bytes": 2_000_000}}, "E006"),
+        ({"PATH": 3}, "E007"),
+        ({"ON_CONNECT": "hook"}, "E007"),
+        ({"ON_DISCONNECT": 3}, "E007"),
+        ({"ALLOW_ANONYMOUS": "yes"}, "E007"),
+        ({"THREADS": 0}, "E007"),
+        ({"THREADS": 2.5}, "E007"),
+        ({"PERSONAL_CHANNEL": 1}, "E007"),
+        ({"PERSONAL_HISTORY": 100}, "E007"),
+        ({"PERSONAL_HISTORY": (0, 600)}, "E007"),
+        ({"PERSONAL_HISTORY": (100, 0)}, "E007"),
+        ({"RELAY_INTERVAL": 0}, "E007"),
+        ({"PRUNE_INTERVAL": "60"}, "E007"),
+        ({"SESSION_CHECK": -1}, "E007"),
+        ({"DATABASE": "elsewhere"}, "E007"),
+        ({"DB_CONN_MAX_AGE": None}, "E007"),
+    ],
+)
+def test_a_mistake_is_found_says_what_to_do_and_stops_the_start(value: Any, check: str) -> None:
+    [problem] = problems(value)
+
+    assert problem.check == check
+    assert problem.hint
+    with override_settings(HOTCLUB=value), pytest.raises(ImproperlyConfigured, match="HOTCLUB"):
+        get_config()
+
+
+def test_all_mistakes_are_found_at_once() -> None:
+    assert [problem.check for problem in problems({"A": 1, "THREADS": 0, "ENGINE": ""})] == ["E002", "E007", "E003"]

@@ -1,0 +1,213 @@
+"""Clients that live through faults and write down what they saw, for `checker`.
+
+A publisher repeats a message with the same id until it knows the outcome. A subscriber comes back with its position.
+Both are written on `wire`, so that they share no bug with an SDK.
+"""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Callable, Iterable
+from typing import Any
+from uuid import uuid4
+
+from tests.support.checker import Delivered, Ended, Event, Invoked, Logged, Outcome, Resumed, Settled
+from tests.support.rawws import HandshakeRefused
+from tests.support.wire import Closed, ErrorReply, Object, WireClient, push_of
+
+Recorder = list[Event]
+
+_LOST = (Closed, ConnectionError, asyncio.IncompleteReadError, HandshakeRefused, TimeoutError)
+_PAUSE = 0.02
+
+
+class Talk:
+    """How a channel's messages look: what a client sends for an id, and what it gets."""
+
+    def __init__(
+        self, channel: str, wrap: Callable[[str], Any], unwrap: Callable[[Any], tuple[str, str] | None]
+    ) -> None:
+        self.channel = channel
+        self.wrap = wrap
+        self.unwrap = unwrap
+
+
+def chat_talk(channel: str) -> Talk:
+    """Messages of a chat room."""
+
+    def unwrap(data: Any) -> tuple[str, str] | None:
+        if data["type"] != "message":
+            return None
+        return data["message"]["client_id"], data["message"]["text"]
+
+    return Talk(channel, lambda message: {"id": message, "text": f"text of {message}"}, unwrap)
+
+
+def plain_talk(channel: str) -> Talk:
+    """Messages of the tests' own project."""
+    return Talk(channel, lambda message: {"id": message}, lambda data: (data["id"], ""))
+
+
+async def open_client(port: int, headers: Iterable[tuple[str, str]], channel: str) -> tuple[WireClient, Object]:
+    """A connection that is subscribed, tried until it succeeds."""
+    while True:
+        with contextlib.suppress(*_LOST):
+            async with asyncio.timeout(5):
+                client = await WireClient.connected(port, headers=headers)
+            try:
+                return client, await client.subscribe(channel)
+            except BaseException:
+                client.abort()
+                raise
+        await asyncio.sleep(_PAUSE)
+
+
+class Publisher:
+    """Says one thing after the other. `acknowledged` counts; each is retried with its own id until it is settled."""
+
+    def __init__(self, port: int, headers: Iterable[tuple[str, str]], talk: Talk, record: Recorder) -> None:
+        self.acknowledged = 0
+        self.retries = 0
+        self.progress = asyncio.Event()
+        self._port = port
+        self._headers = tuple(headers)
+        self._talk = talk
+        self._record = record
+        self._client: WireClient | None = None
+
+    async def run(self, stop: asyncio.Event) -> None:
+        try:
+            while not stop.is_set():
+                await self.say(str(uuid4()))
+        finally:
+            if self._client is not None:
+                self._client.abort()
+
+    async def say(self, message: str) -> None:
+        data = self._talk.wrap(message)
+        self._record.append(Invoked(time.monotonic(), self._talk.channel, message, data.get("text", "")))
+        while not await self._attempt(data):
+            self.retries += 1
+            await asyncio.sleep(_PAUSE)
+        self._record.append(Settled(time.monotonic(), self._talk.channel, message, Outcome.OK))
+        self.acknowledged += 1
+        self.progress.set()
+
+    async def _attempt(self, data: Any) -> bool:
+        try:
+            if self._client is None:
+                self._client, _ = await open_client(self._port, self._headers, self._talk.channel)
+            await self._client.publish(self._talk.channel, data)
+        except _LOST:
+            self._drop()
+            return False
+        except ErrorReply as error:
+            if not error.temporary:
+                raise
+            return False
+        return True
+
+    def _drop(self) -> None:
+        if self._client is not None:
+            self._client.abort()
+            self._client = None
+
+
+class Subscriber:
+    """Keeps a subscription alive over every end of its connection."""
+
+    def __init__(self, name: str, port: int, headers: Iterable[tuple[str, str]], talk: Talk, record: Recorder) -> None:
+        self.name = name
+        self.live = asyncio.Event()
+        self.ended = asyncio.Event()
+        self.last_id = ""
+        self.end_marker = ""
+        self._port = port
+        self._headers = tuple(headers)
+        self._talk = talk
+        self._record = record
+        self._epoch = ""
+        self._offset: int | None = None
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        while True:
+            with contextlib.suppress(*_LOST):
+                async with asyncio.timeout(5):
+                    client = await WireClient.connected(self._port, headers=self._headers)
+                async with client:
+                    await self._follow(client)
+            self.live.clear()
+            await asyncio.sleep(_PAUSE)
+
+    async def until_end(self, marker: str, timeout: float) -> None:
+        """Wait for the marker, which may have come already."""
+        self.end_marker = marker
+        self._look_for_end()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self.ended.wait(), timeout)
+
+    async def _follow(self, client: WireClient) -> None:
+        position: dict[str, Any] = {}
+        if self._offset is not None:
+            position = {"recover": True, "epoch": self._epoch, "offset": self._offset}
+        result = await client.subscribe(self._talk.channel, **position)
+        self._resume(result)
+        for publication in result.get("publications", ()):
+            self._deliver(publication)
+        self.live.set()
+        async for publication in _live(client, self._talk.channel):
+            self._deliver(publication)
+
+    def _resume(self, result: Object) -> None:
+        recovered = self._offset is None or result.get("recovered", False)
+        self._epoch, self._offset = result["epoch"], result.get("offset", 0)
+        self._record.append(
+            Resumed(
+                time.monotonic(), self.name, self._talk.channel, self._epoch, self._offset or 0, reset=not recovered
+            )
+        )
+
+    def _deliver(self, publication: Object) -> None:
+        self._offset = publication["offset"]
+        content = self._talk.unwrap(publication["data"])
+        if content is None:
+            raise AssertionError(f"an event nobody caused: {publication}")
+        self._record.append(
+            Delivered(
+                time.monotonic(), self.name, self._talk.channel, content[0], self._epoch, self._offset or 0, content[1]
+            )
+        )
+        self.last_id = content[0]
+        self._look_for_end()
+
+    def _look_for_end(self) -> None:
+        if self.end_marker and self.last_id == self.end_marker and not self.ended.is_set():
+            self._record.append(Ended(self.name, self._talk.channel))
+            self.ended.set()
+
+
+async def _live(client: WireClient, channel: str) -> AsyncIterator[Object]:
+    """Publications as they come; ends with the connection or the subscription."""
+    async for item in client.objects():
+        if push_of(item, "unsubscribe", channel) is not None:
+            return
+        publication = push_of(item, "pub", channel)
+        if publication is not None:
+            yield publication
+
+
+async def read_log(client: WireClient, talk: Talk) -> list[Logged]:
+    """The whole log of a channel, page by page, through the history command."""
+    log: list[Logged] = []
+    offset, epoch = 0, ""
+    while True:
+        page = await client.call("history", channel=talk.channel, limit=100, since={"offset": offset, "epoch": epoch})
+        epoch = page["epoch"]
+        for publication in page["publications"]:
+            offset = publication["offset"]
+            content = talk.unwrap(publication["data"])
+            if content is not None:
+                log.append(Logged(talk.channel, content[0], epoch, offset, content[1]))
+        if not page["publications"]:
+            return log
