@@ -32,6 +32,9 @@ from hotclub.engine.limits import Limits
 from hotclub.engine.model import EMPTY, Publication
 from hotclub.engine.node import Node
 from hotclub.engine.protocol.payload import decode_payload, encode_payload
+from hotclub.engine.transports.emulation import emulate, read_emulation, serve_http_stream, serve_sse
+from hotclub.engine.transports.stream import HttpError, respond
+from hotclub.engine.transports.unidirectional import serve_uni_http_stream, serve_uni_sse, serve_uni_websocket
 from hotclub.engine.transports.websocket import serve_websocket
 from hotclub.protocols import HttpProtocol, WebSocketProtocol
 
@@ -42,6 +45,8 @@ CHANNELS: Final = {
     "short": ChannelSpec(retention=Retention(size=2, ttl=300), recoverable=True),
     "kept": ChannelSpec(retention=Retention(size=10, ttl=300)),
     "here": ChannelSpec(presence=True),
+    "delta": ChannelSpec(retention=Retention(size=100, ttl=300), recoverable=True, delta=True),
+    "tagged": ChannelSpec(retention=Retention(size=100, ttl=300), recoverable=True, filters=True),
     "deny": ChannelSpec(retention=Retention(size=10, ttl=300), recoverable=True, presence=True),
 }
 
@@ -194,15 +199,40 @@ Scope = MutableMapping[str, Any]
 
 
 def asgi(node: Node) -> Callable[..., Awaitable[None]]:
-    """The node as an ASGI application: its WebSocket endpoint, and nothing else."""
+    """The node as an ASGI application: its transports, and nothing else."""
 
     async def app(scope: Scope, receive: Callable[..., Any], send: Callable[..., Any]) -> None:
-        assert scope["type"] == "websocket"
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-        handshake = Handshake(headers=headers, address=scope["client"][0])
-        await serve_websocket(node, scope, receive, send, handshake)
+        handshake = Handshake(headers=headers, address=scope["client"][0], principal=headers.get("x-principal", ""))
+        if scope["path"] == "/emulation":
+            await _take_commands(node, scope, receive, send, handshake)
+            return
+        serve = TRANSPORTS[scope["path"].rpartition("/")[2]]
+        try:
+            await serve(node, scope, receive, send, handshake)
+        except HttpError as error:
+            await respond(send, error.status)
 
     return app
+
+
+TRANSPORTS: Final[dict[str, Callable[..., Awaitable[None]]]] = {
+    "websocket": serve_websocket,
+    "http_stream": serve_http_stream,
+    "sse": serve_sse,
+    "uni_websocket": serve_uni_websocket,
+    "uni_http_stream": serve_uni_http_stream,
+    "uni_sse": serve_uni_sse,
+}
+
+
+async def _take_commands(node: Node, scope: Scope, receive: Any, send: Any, handshake: Handshake) -> None:
+    try:
+        emulate(node, await read_emulation(node, scope, receive), handshake)
+    except HttpError as error:
+        await respond(send, error.status)
+    else:
+        await respond(send, 204)
 
 
 def _protocols(write_path: str, limits: Limits) -> dict[str, Any]:
