@@ -14,7 +14,10 @@ let encode = (data) => data;
 /** The protobuf form hands payloads over as bytes; the tests compare values. */
 function readable(_key, value) {
   const bytes = value?.type === "Buffer" ? Uint8Array.from(value.data) : value;
-  return bytes instanceof Uint8Array ? JSON.parse(new TextDecoder().decode(bytes)) : value;
+  if (!(bytes instanceof Uint8Array)) {
+    return value;
+  }
+  return bytes.length === 0 ? undefined : JSON.parse(new TextDecoder().decode(bytes));
 }
 
 function emit(event, fields) {
