@@ -143,7 +143,7 @@ def _pool() -> Any:
     compiled = files(__package__).joinpath("client.binpb").read_bytes()
     pool = descriptor_pool.DescriptorPool()
     for file in descriptor_pb2.FileDescriptorSet.FromString(compiled).file:
-        pool.Add(file)
+        pool.AddSerializedFile(file.SerializeToString())
     return pool
 
 
