@@ -213,6 +213,19 @@ def test_static_files_are_served_in_one_piece() -> None:
     assert Client().head("/static/clubhouse/theme.js").content == b""
 
 
+def test_files_that_come_and_go_under_a_running_server_are_noticed(tmp_path: Path, settings: Any) -> None:
+    settings.STATICFILES_DIRS = [tmp_path / "files"]
+    (tmp_path / "files").mkdir()
+    browser = Client()
+    assert browser.get("/static/new.txt").status_code == 404
+    (tmp_path / "files" / "new.txt").write_text("here")
+    assert browser.get("/static/new.txt").content == b"here"
+    (tmp_path / "files" / "new.txt").unlink()
+    assert browser.get("/static/new.txt").status_code == 404
+    assert browser.get("/static/../settings.py").status_code == 404
+    assert browser.get("/static/%2e%2e/%2e%2e/settings.py").status_code == 404
+
+
 @pytest.mark.parametrize(
     ("name", "kept"),
     [
