@@ -208,9 +208,11 @@ async def test_hostile_frames_close_their_own_connection(serve: Serve, frames: l
         assert served.app.received == 0
 
 
-async def test_the_reason_arrives_although_the_peer_never_stops_sending(serve: Serve) -> None:
+async def test_a_peer_that_goes_on_sending_is_told_why_and_not_reset(serve: Serve) -> None:
     async with serve() as served, served.connected() as connection:
-        connection.writer.write(encode_frame(TEXT, b"a" * 200_000))
+        await connection.send_frame(TEXT, length=10_000_000)
+        for _ in range(100):
+            await connection.send_bytes(b"a" * 100_000)
         assert (await asyncio.wait_for(connection.read_close(), 5)).close_code == 1009
 
 
