@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tests.abuse.conftest import Room
+from tests.support.clubhouse import draft
 from tests.support.wire import ErrorReply, WireClient
 
 
@@ -38,10 +39,10 @@ async def test_c1_the_time_tells_nothing_either(room: Room) -> None:
 
 @pytest.mark.parametrize("method", ["presence", "presence_stats", "history", "publish"])
 async def test_c1_nothing_else_works_without_the_right(room: Room, method: str) -> None:
-    fields: dict[str, Any] = {"publish": {"data": {"id": "x", "text": "x"}}, "history": {"limit": 10}}.get(method, {})
+    arguments: dict[str, dict[str, Any]] = {"publish": {"data": draft("x")}, "history": {"limit": 10}}
     async with await room.client("Mallory") as client:
         with pytest.raises(ErrorReply) as refused:
-            await client.call(method, channel=room.channel, **fields)
+            await client.call(method, channel=room.channel, **arguments.get(method, {}))
         assert refused.value.code == 103
 
 

@@ -13,6 +13,15 @@ THEMES: Final[tuple[Literal["light", "dark"], ...]] = ("light", "dark")
 LANGUAGES = {"en": "en", "zh-hans": "zh-Hans-CN"}
 WIDTHS = (1280, 360)
 
+_STILL: Final = """
+async () => {
+  await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
+  const ending = document.getAnimations().filter((one) => one.effect.getComputedTiming().endTime !== Infinity);
+  await Promise.allSettled(ending.map((one) => one.finished));
+}
+"""
+"""Colours on their way from one theme to the other are neither."""
+
 VISITOR_PAGES = {"home": "/", "login": "/accounts/login/", "signup": "/accounts/signup/", "404": "/no/such/page/"}
 MEMBER_PAGES = {
     "home-in": "/",
@@ -57,6 +66,7 @@ async def looked_at(page: Page, axe: str, name: str, language: str) -> list[str]
         await page.set_viewport_size({"width": width, "height": 800})
         for theme in THEMES:
             await page.emulate_media(color_scheme=theme)
+            await page.evaluate(_STILL)
             where = f"{name} {theme} {language} {width}"
             found += [f"{where}: {problem}" for problem in await accessibility(page, axe)]
             beyond = await page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
