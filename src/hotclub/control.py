@@ -1,7 +1,7 @@
 """Acting on live connections and asking about channels, from anywhere; sync names plain, async twins with `a`.
 
 `disconnect` and `unsubscribe` reach every process of the site. Inside a transaction they act when it commits.
-The questions are answered by the node of this process.
+Questions are answered by the node of this process, and those about durable history by the database.
 """
 
 from collections.abc import Callable, Mapping
@@ -13,7 +13,7 @@ from hotclub.engine.bus import Target
 from hotclub.engine.errors import Disconnect, Unsubscribed
 from hotclub.engine.model import ClientInfo, HistoryPage, Position, PresenceStats
 from hotclub.publishing import user_id_of
-from hotclub.registry import get_registry
+from hotclub.registry import Route, get_registry
 from hotclub.runtime import (
     aask_node,
     after_commit,
@@ -140,6 +140,8 @@ async def apresence_stats(channel: str) -> PresenceStats:
 def history(channel: str, *, limit: int = 100, since: Position | None = None, reverse: bool = False) -> HistoryPage:
     """What is kept of a channel, oldest first, and the top of its log.
 
+    A durable channel is read in the caller's transaction, in any process; another one in its server's process only.
+
     Args:
         channel: the channel's name.
         limit: most publications; 0 reads the top alone, -1 everything kept.
@@ -149,20 +151,35 @@ def history(channel: str, *, limit: int = 100, since: Position | None = None, re
     Raises:
         CommandError: 102, no such channel; 108, the channel has no history.
         UnrecoverablePosition: `since` names another epoch.
-        NoNode: no node runs in this process, or it gave no answer in time.
+        NoNode: the channel is not durable, and no node runs in this process or it gave no answer in time.
         SynchronousOnlyOperation: called where an event loop runs; await `ahistory`.
     """
     refuse_event_loop("history")
+    query = HistoryQuery(limit=limit, since=since, reverse=reverse)
+    route = get_registry().route(channel)
+    if route.spec.durable:
+        return _durable_history(route, channel, query)
     node = require_node()
-    return ask_node(node, node.history(channel, HistoryQuery(limit=limit, since=since, reverse=reverse)))
+    return ask_node(node, node.history(channel, query))
 
 
 async def ahistory(
     channel: str, *, limit: int = 100, since: Position | None = None, reverse: bool = False
 ) -> HistoryPage:
     """`history` for async code."""
+    query = HistoryQuery(limit=limit, since=since, reverse=reverse)
+    route = get_registry().route(channel)
+    if route.spec.durable:
+        return await in_thread(_durable_history, route, channel, query)
     node = require_node()
-    return await aask_node(node, node.history(channel, HistoryQuery(limit=limit, since=since, reverse=reverse)))
+    return await aask_node(node, node.history(channel, query))
+
+
+def _durable_history(route: Route, channel: str, query: HistoryQuery) -> HistoryPage:
+    # Models can be imported only after this module.
+    from hotclub.tables import read_history  # noqa: PLC0415
+
+    return read_history(channel, query, route.spec.retention)
 
 
 def _somebody(user: "AbstractBaseUser | int | str | None", session: str | None, client: Client | str | None) -> Target:

@@ -101,9 +101,22 @@ def run(
         server_header=False,
         timeout_graceful_shutdown=_DRAIN_SECONDS,
     )
+    raise_file_limit()
     server = _Server(config, on_ready)
     with contextlib.closing(listener), _quiet_termination(), contextlib.suppress(KeyboardInterrupt):
         server.run([listener])
+
+
+def raise_file_limit() -> None:
+    """Allow this process as many open files as it may have: each connection is one, and the usual 1,024 are few."""
+    try:
+        import resource  # noqa: PLC0415 - not on Windows
+    except ImportError:
+        return
+    _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    # Some systems call their limit infinite and refuse to set it so; then the old one stays.
+    with contextlib.suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 @contextlib.contextmanager

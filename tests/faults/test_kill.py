@@ -65,22 +65,24 @@ async def run_kills(directory: Path, *, kills: int, seed: int, database: dict[st
     async with server, AsyncExitStack() as stack:
         readers = [
             await stack.enter_async_context(
-                reading(Subscriber(name, server.port, site.people[name].headers, talk, record))
+                reading(Subscriber(name, server.port, site.people[name].headers(server.port), talk, record))
             )
             for name in READERS
         ]
         npm = await stack.enter_async_context(npm_reader(site, talk))
         pypi = await stack.enter_async_context(pypi_reader(site, talk))
-        writers = [Publisher(server.port, site.people[name].headers, talk, record) for name in WRITERS]
+        writers = [Publisher(server.port, site.people[name].headers(server.port), talk, record) for name in WRITERS]
         await under_load(writers, server, kills, random.Random(seed), record)
         marker = str(uuid4())
-        await Publisher(server.port, site.people["Ann"].headers, talk, record).say(marker)
+        last = Publisher(server.port, site.people["Ann"].headers(server.port), talk, record)
+        await last.say(marker)
+        last.close()
         await asyncio.gather(*(reader.until_end(marker, timeout=30) for reader in readers))
         await npm.until(lambda: marker in npm_ids(npm, talk), timeout=30)
         await pypi.until(lambda: marker in pypi_ids(pypi, talk), timeout=30)
         record += [*npm_history(npm, talk), *pypi_history(pypi, talk)]
         record += [Ended(name, talk.channel) for name in ("npm", "pypi")]
-        client, _ = await open_client(server.port, site.people["Ann"].headers, talk.channel)
+        client, _ = await open_client(server.port, site.people["Ann"].headers(server.port), talk.channel)
         async with client:
             log = await read_log(client, talk)
     report = check([*record, *log], Needs(acknowledged=5 * kills, resumes=kills))
@@ -146,7 +148,7 @@ async def npm_reader(site: Site, talk: Talk) -> AsyncIterator[NpmClient]:
     async with NpmClient.start() as client:
         url = f"ws://127.0.0.1:{site.server.port}/connection/websocket"
         options = {"minReconnectDelay": 20, "maxReconnectDelay": 200}
-        await client.call("connect", url=url, headers=dict(site.people["Eve"].headers), options=options)
+        await client.call("connect", url=url, headers=site.people["Eve"].headers(site.server.port), options=options)
         await client.call("subscribe", channel=talk.channel)
         await client.event("subscribed")
         yield client
@@ -178,7 +180,8 @@ def npm_history(client: NpmClient, talk: Talk) -> Recorder:
 
 @asynccontextmanager
 async def pypi_reader(site: Site, talk: Talk) -> AsyncIterator[PypiClient]:
-    options = {"headers": dict(site.people["Fay"].headers), "min_reconnect_delay": 0.02, "max_reconnect_delay": 0.2}
+    headers = site.people["Fay"].headers(site.server.port)
+    options = {"headers": headers, "min_reconnect_delay": 0.02, "max_reconnect_delay": 0.2}
     async with PypiClient.connected(site.server.port, **options) as client:
         await client.subscribe(talk.channel)
         yield client

@@ -7,7 +7,7 @@ from typing import Any
 
 import centrifuge
 import pytest
-from asgiref.sync import sync_to_async
+from asgiref.sync import async_to_sync, sync_to_async
 from django.db import transaction
 
 import hotclub
@@ -180,7 +180,26 @@ async def test_what_a_channel_does_not_have_is_refused(serve: Serve) -> None:
     assert await code_of(hotclub.aunsubscribe("nowhere")) == 102
 
 
-async def test_questions_need_a_node() -> None:
-    for question in (hotclub.apresence("room:1"), hotclub.apresence_stats("room:1"), hotclub.ahistory("room:1")):
+class Kept(hotclub.Channel):
+    pattern = "kept"
+    history = hotclub.History(size=100, ttl=timedelta(hours=1))
+
+    async def can_subscribe(self, client: hotclub.Client) -> bool:
+        return True
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_durable_channel_is_read_in_any_process_and_in_the_callers_transaction() -> None:
+    with transaction.atomic():
+        position = hotclub.publish("room:1", {"text": "hello"})
+        page = hotclub.history("room:1")
+    assert page.top == position
+    assert [bytes(publication.data) for publication in page.publications] == [b'{"text":"hello"}']
+    assert async_to_sync(hotclub.ahistory)("room:1").top == position
+
+
+async def test_other_questions_need_a_node(declare: Declare) -> None:
+    declare(Room, Kept)
+    for question in (hotclub.apresence("room:1"), hotclub.apresence_stats("room:1"), hotclub.ahistory("kept")):
         with pytest.raises(hotclub.NoNode):
             await question

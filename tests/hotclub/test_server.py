@@ -3,8 +3,11 @@
 import asyncio
 import contextlib
 import functools
+import os
 import socket
 import struct
+import subprocess
+import sys
 import tracemalloc
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
@@ -17,7 +20,7 @@ from hotclub.engine.limits import Limits
 from hotclub.engine.transports.framing import text_frame
 from hotclub.protocols import HttpProtocol, WebSocketProtocol
 from hotclub.server import CannotListen, listen
-from tests.support.processes import poll_until
+from tests.support.processes import REPOSITORY, poll_until
 from tests.support.rawws import (
     BINARY,
     CLOSE,
@@ -208,9 +211,11 @@ async def test_hostile_frames_close_their_own_connection(serve: Serve, frames: l
         assert served.app.received == 0
 
 
-async def test_the_reason_arrives_although_the_peer_never_stops_sending(serve: Serve) -> None:
+async def test_a_peer_that_goes_on_sending_is_told_why_and_not_reset(serve: Serve) -> None:
     async with serve() as served, served.connected() as connection:
-        connection.writer.write(encode_frame(TEXT, b"a" * 200_000))
+        await connection.send_frame(TEXT, length=10_000_000)
+        for _ in range(100):
+            await connection.send_bytes(b"a" * 100_000)
         assert (await asyncio.wait_for(connection.read_close(), 5)).close_code == 1009
 
 
@@ -445,6 +450,17 @@ async def test_a_request_after_a_request_has_a_deadline_of_its_own(serve: Serve)
 
 
 # Listening
+
+
+def test_the_process_may_open_as_many_files_as_the_system_allows() -> None:
+    code = (
+        "import resource as r; hard = r.getrlimit(r.RLIMIT_NOFILE)[1]; r.setrlimit(r.RLIMIT_NOFILE, (99, hard));"
+        "from hotclub.server import raise_file_limit; raise_file_limit();"
+        "print(r.getrlimit(r.RLIMIT_NOFILE)[0] == hard)"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY / "src")}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "True"
 
 
 def test_a_taken_port_is_told_in_one_line() -> None:

@@ -128,12 +128,16 @@ async def test_a_repeated_key_is_answered_and_not_delivered_again(site: Running)
         assert running.delivered.qsize() == 1
 
 
-async def test_signals_in_the_wrong_order_are_delivered_in_the_right_one(site: Running) -> None:
+async def test_signals_in_the_wrong_order_are_delivered_in_the_right_one(
+    site: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(streams, "_GRACE", NEVER)
     async with site(relay_interval=NEVER) as running:
         await running.broker.subscribe("room")
         committed = await running.commit(count=3)
         for epoch, publication in reversed(committed):
             running.broker.signal("room", epoch, publication)
+            await asyncio.sleep(0)
         assert await running.offsets(3) == [1, 2, 3]
         assert ("read_after", "room") not in running.queries, "the gap had closed by itself"
 

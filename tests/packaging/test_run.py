@@ -84,9 +84,9 @@ def test_from_a_fresh_clone_to_the_site_and_back_again_with_its_data(clone: Path
             assert server.wait_for_answer(base, seconds=500).status_code == 200
             sign_in(visitor, server.printed)
             assert visitor.get("/chat/").status_code == 200
-            assert_progress_was_shown(server.printed)
-            assert f"{base}/" in server.printed
             assert server.interrupt() in ENDED
+        assert_progress_was_shown(server.printed)
+        assert f"{base}/" in server.printed
         assert_clean_end(server.printed, port)
         rooms = visitor_sees_rooms_again(visitor, command, clone, environment)
     assert rooms

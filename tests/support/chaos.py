@@ -7,7 +7,7 @@ Both are written on `wire`, so that they share no bug with an SDK.
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 from uuid import uuid4
 
@@ -48,7 +48,7 @@ def plain_talk(channel: str) -> Talk:
     return Talk(channel, lambda message: {"id": message}, lambda data: (data["id"], ""))
 
 
-async def open_client(port: int, headers: Iterable[tuple[str, str]], channel: str) -> tuple[WireClient, Object]:
+async def open_client(port: int, headers: Mapping[str, str], channel: str) -> tuple[WireClient, Object]:
     """A connection that is subscribed, tried until it succeeds."""
     while True:
         with contextlib.suppress(*_LOST):
@@ -65,12 +65,12 @@ async def open_client(port: int, headers: Iterable[tuple[str, str]], channel: st
 class Publisher:
     """Says one thing after the other. `acknowledged` counts; each is retried with its own id until it is settled."""
 
-    def __init__(self, port: int, headers: Iterable[tuple[str, str]], talk: Talk, record: Recorder) -> None:
+    def __init__(self, port: int, headers: Mapping[str, str], talk: Talk, record: Recorder) -> None:
         self.acknowledged = 0
         self.retries = 0
         self.progress = asyncio.Event()
         self._port = port
-        self._headers = tuple(headers)
+        self._headers = headers
         self._talk = talk
         self._record = record
         self._client: WireClient | None = None
@@ -80,8 +80,13 @@ class Publisher:
             while not stop.is_set():
                 await self.say(str(uuid4()))
         finally:
-            if self._client is not None:
-                self._client.abort()
+            self.close()
+
+    def close(self) -> None:
+        """End the connection, if there is one."""
+        if self._client is not None:
+            self._client.abort()
+            self._client = None
 
     async def say(self, message: str) -> None:
         data = self._talk.wrap(message)
@@ -99,7 +104,7 @@ class Publisher:
                 self._client, _ = await open_client(self._port, self._headers, self._talk.channel)
             await self._client.publish(self._talk.channel, data)
         except _LOST:
-            self._drop()
+            self.close()
             return False
         except ErrorReply as error:
             if not error.temporary:
@@ -107,23 +112,18 @@ class Publisher:
             return False
         return True
 
-    def _drop(self) -> None:
-        if self._client is not None:
-            self._client.abort()
-            self._client = None
-
 
 class Subscriber:
     """Keeps a subscription alive over every end of its connection."""
 
-    def __init__(self, name: str, port: int, headers: Iterable[tuple[str, str]], talk: Talk, record: Recorder) -> None:
+    def __init__(self, name: str, port: int, headers: Mapping[str, str], talk: Talk, record: Recorder) -> None:
         self.name = name
         self.live = asyncio.Event()
         self.ended = asyncio.Event()
         self.last_id = ""
         self.end_marker = ""
         self._port = port
-        self._headers = tuple(headers)
+        self._headers = headers
         self._talk = talk
         self._record = record
         self._epoch = ""

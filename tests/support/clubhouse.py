@@ -50,10 +50,9 @@ class Person:
     name: str
     session: str
 
-    @property
-    def headers(self) -> list[tuple[str, str]]:
-        """What the handshake needs to be this person's."""
-        return [("Cookie", f"sessionid={self.session}")]
+    def headers(self, port: int) -> dict[str, str]:
+        """What makes a handshake with that port this person's."""
+        return {"Cookie": f"sessionid={self.session}", "Origin": f"http://127.0.0.1:{port}"}
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import random
+import re
 import signal
 import socket
 import subprocess
@@ -109,6 +110,22 @@ class Server:
         self.launch()
         await poll_until(self._answers, f"{self.module} answers on port {self.port}", timeout=30)
         return self
+
+    def start_blocking(self) -> Self:
+        """`start` for fixtures that have no event loop."""
+        self.launch()
+        deadline = time.monotonic() + 30
+        while not self._answers():
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{self.module} does not answer on port {self.port}:\n{self.tail()}")
+            time.sleep(0.02)
+        return self
+
+    @property
+    def memory(self) -> int:
+        """Resident bytes of the process."""
+        status = Path(f"/proc/{self.pid}/status").read_text()
+        return int(re.search(r"^VmRSS:\s+(\d+) kB$", status, re.MULTILINE)[1]) * 1024  # type: ignore[index]
 
     def launch(self) -> None:
         """Start it without waiting."""

@@ -9,9 +9,9 @@ import hashlib
 import os
 import socket
 import struct
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Final, Self
 
 CONTINUATION: Final = 0x0
@@ -87,8 +87,9 @@ class RawWebSocket:
         port: int,
         path: str = "/connection/websocket",
         *,
-        headers: Iterable[tuple[str, str]] = (),
+        headers: Mapping[str, str] = MappingProxyType({}),
         host: str = "127.0.0.1",
+        host_header: str = "",
         receive_buffer: int | None = None,
     ) -> Self:
         """Open a connection and finish the handshake.
@@ -111,13 +112,13 @@ class RawWebSocket:
         reader, writer = await asyncio.open_connection(sock=sock, limit=limit)
         connection = cls(reader, writer)
         try:
-            await connection._handshake(f"{host}:{port}", path, headers)
+            await connection._handshake(host_header or f"{host}:{port}", path, headers)
         except BaseException:
             connection.abort()
             raise
         return connection
 
-    async def _handshake(self, host: str, path: str, headers: Iterable[tuple[str, str]]) -> None:
+    async def _handshake(self, host: str, path: str, headers: Mapping[str, str]) -> None:
         key = base64.b64encode(os.urandom(16))
         lines = [
             f"GET {path} HTTP/1.1",
@@ -126,7 +127,7 @@ class RawWebSocket:
             "Connection: Upgrade",
             f"Sec-WebSocket-Key: {key.decode()}",
             "Sec-WebSocket-Version: 13",
-            *(f"{name}: {value}" for name, value in headers),
+            *(f"{name}: {value}" for name, value in headers.items()),
         ]
         await self.send_bytes("\r\n".join([*lines, "", ""]).encode())
         status, answer = _parse_head(await self.reader.readuntil(b"\r\n\r\n"))

@@ -7,9 +7,9 @@ import asyncio
 import contextlib
 import itertools
 import json
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Mapping
 from functools import partial
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Any, Self, TypeAlias
 
 from tests.support.rawws import CLOSE, PING, PONG, TEXT, Frame, RawWebSocket
@@ -65,7 +65,7 @@ class WireClient:
         cls,
         port: int,
         *,
-        headers: Iterable[tuple[str, str]] = (),
+        headers: Mapping[str, str] = MappingProxyType({}),
         path: str = "/connection/websocket",
         answer_pings: bool = True,
     ) -> Self:
@@ -74,7 +74,7 @@ class WireClient:
 
     @classmethod
     async def connected(
-        cls, port: int, *, headers: Iterable[tuple[str, str]] = (), data: Any = None, **options: Any
+        cls, port: int, *, headers: Mapping[str, str] = MappingProxyType({}), data: Any = None, **options: Any
     ) -> Self:
         """A connection whose connect command was accepted."""
         client = await cls.open(port, headers=headers, **options)
@@ -116,8 +116,13 @@ class WireClient:
         """
         return await self.result(await self.start(method, **fields), method)
 
+    async def answer(self, command_id: int) -> Object:
+        """The reply to a command, whatever it says."""
+        return await self.expect(lambda item: item.get("id") == command_id)
+
     async def result(self, command_id: int, method: str) -> Object:
-        reply = await self.expect(lambda item: item.get("id") == command_id)
+        """The result of a command. Raises as `call` does."""
+        reply = await self.answer(command_id)
         if "error" in reply:
             raise ErrorReply(reply["error"])
         result: Object = reply[method]
@@ -261,6 +266,7 @@ class WireClient:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.abort()
+        await asyncio.wait({self._reader})
 
 
 def _not_json(text: str) -> None:

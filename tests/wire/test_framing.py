@@ -23,7 +23,7 @@ async def test_a_client_that_offers_no_subprotocol_is_answered_without_one(serve
 
 
 async def test_a_protobuf_client_is_refused_before_the_upgrade(served: Served) -> None:
-    offer = [("Sec-WebSocket-Protocol", "centrifuge-protobuf")]
+    offer = {"Sec-WebSocket-Protocol": "centrifuge-protobuf"}
     with pytest.raises(HandshakeRefused) as refused:
         async with await RawWebSocket.connect(served.port, headers=offer):
             pass

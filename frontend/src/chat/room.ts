@@ -43,6 +43,9 @@ export class Room extends LitElement {
   #peopleOpen = false;
   #pill: HTMLElement | null = null;
   readonly #onAttention = () => this.#attentionChanged();
+  readonly #onKey = (event: KeyboardEvent) => {
+    if (event.key === "Escape") this.#closePeople();
+  };
 
   protected override createRenderRoot(): this {
     return this;
@@ -59,6 +62,7 @@ export class Room extends LitElement {
     document.addEventListener("visibilitychange", this.#onAttention);
     window.addEventListener("focus", this.#onAttention);
     window.addEventListener("blur", this.#onAttention);
+    document.addEventListener("keydown", this.#onKey);
   }
 
   override disconnectedCallback(): void {
@@ -66,6 +70,7 @@ export class Room extends LitElement {
     document.removeEventListener("visibilitychange", this.#onAttention);
     window.removeEventListener("focus", this.#onAttention);
     window.removeEventListener("blur", this.#onAttention);
+    document.removeEventListener("keydown", this.#onKey);
     this.#live?.session.stop();
     this.#live?.marker.stop();
     this.#live?.stopReading();
@@ -111,7 +116,7 @@ export class Room extends LitElement {
     if (session.link === "lost" || session.link === "gone") return closedView(session.link);
     const shown = this.#eyes !== null && !this.#eyes.scroller.stuck;
     return html`
-      <div class="room__stage">
+      <div class="room__stage" @pointerdown=${this.#closePeople}>
         ${this.#list(this.#live)} ${jumpView(session.timeline.unseenBelow, shown, () => this.#toLatest())}
         <p class="room__status" role="status">${statusText(session)}</p>
         <hc-composer .ports=${composer} .holdUntil=${session.sender.holdUntil}></hc-composer>
@@ -229,6 +234,13 @@ export class Room extends LitElement {
     if (attentive()) this.#live?.title.clear();
     this.#live?.marker.reconsider();
   }
+
+  /** On narrow screens the people lie over the messages. */
+  readonly #closePeople = () => {
+    if (!this.#peopleOpen) return;
+    this.#peopleOpen = false;
+    this.requestUpdate();
+  };
 
   readonly #onScroll = () => {
     if (!(this.#eyes && this.#live)) return;

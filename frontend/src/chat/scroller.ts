@@ -16,6 +16,7 @@ export class Scroller {
   readonly #box: HTMLElement;
   readonly #sizes: ResizeObserver;
   #anchor: Anchor | null = null;
+  #top = 0;
 
   constructor(box: HTMLElement, content: Element) {
     this.#box = box;
@@ -42,9 +43,15 @@ export class Scroller {
     return this.fromBottom < NEAR_EDGE_PX;
   }
 
-  /** The reader has moved. `atLatest`: the newest message is in the page. */
+  /**
+   * The box has scrolled. `atLatest`: the newest message is in the page. Only a move upwards leaves the bottom: a box that
+   * became smaller also has its end further away, and is put right by the observer.
+   */
   moved(atLatest: boolean): void {
-    this.stuck = atLatest && this.fromBottom <= NEAR_BOTTOM_PX;
+    const upwards = this.#box.scrollTop < this.#top;
+    this.#top = this.#box.scrollTop;
+    const near = atLatest && this.fromBottom <= NEAR_BOTTOM_PX;
+    this.stuck = near || (this.stuck && atLatest && !upwards);
   }
 
   /**
@@ -78,6 +85,7 @@ export class Scroller {
 
   toBottom(): void {
     this.#box.scrollTop = this.#box.scrollHeight;
+    this.#top = this.#box.scrollTop;
   }
 
   /** Shows `row` near the top of the box, when the rows from there on do not fit; true when it had to scroll up. */

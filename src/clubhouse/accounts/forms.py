@@ -4,7 +4,7 @@ from typing import Any
 
 from django import forms
 from django.conf import settings
-from django.contrib.auth.forms import UserCreationForm
+from django.contrib.auth.forms import PasswordChangeForm, UserCreationForm
 from django.utils.translation import gettext_lazy as _
 
 from clubhouse.accounts.models import User
@@ -32,6 +32,14 @@ class SignUpForm(UserCreationForm):  # type: ignore[type-arg]  # generic in the 
 
         model = User
         fields = ("username", "display_name")
+
+
+class PasswordForm(PasswordChangeForm):
+    """A new password. Stands below another form, so it does not draw the focus to itself."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["old_password"].widget.attrs.pop("autofocus", None)
 
 
 class ProfileForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in the stubs only

@@ -4,7 +4,6 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib.auth import login
-from django.contrib.auth.forms import PasswordChangeForm
 from django.contrib.auth.mixins import LoginRequiredMixin
 from django.contrib.auth.views import LoginView, LogoutView, PasswordChangeView, RedirectURLMixin
 from django.contrib.messages.views import SuccessMessageMixin
@@ -19,7 +18,7 @@ from django.views.generic import CreateView, UpdateView, View
 
 from clubhouse.accounts import services
 from clubhouse.accounts.context import THEME_COOKIE
-from clubhouse.accounts.forms import ProfileForm, SignUpForm
+from clubhouse.accounts.forms import PasswordForm, ProfileForm, SignUpForm
 from clubhouse.accounts.models import Theme, User
 
 
@@ -76,12 +75,13 @@ class SettingsView(LoginRequiredMixin, SuccessMessageMixin, UpdateView):  # type
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         """With the password form, which goes to its own address."""
         assert isinstance(self.request.user, User)
-        return super().get_context_data(**{"password_form": PasswordChangeForm(self.request.user), **kwargs})
+        return super().get_context_data(**{"password_form": PasswordForm(self.request.user), **kwargs})
 
 
 class PasswordView(SuccessMessageMixin, PasswordChangeView):  # type: ignore[type-arg]  # generic in the stubs only
     """A new password; sessions elsewhere end with the old one."""
 
+    form_class = PasswordForm
     template_name = "accounts/settings.html"
     success_url = reverse_lazy("accounts:settings")
     success_message = _("Your password is changed. Other devices are logged out.")

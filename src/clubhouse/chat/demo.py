@@ -26,7 +26,7 @@ ROOMS: Final = (
         ("alice", "bob"),
         (
             ("alice", "Hello and welcome! This room is for everybody."),
-            ("bob", "Hi Alice 👋 Does it really keep what I write when my train goes into a tunnel?"),
+            ("bob", "Hi Alice! Does it really keep what I write when my train goes into a tunnel?"),
             ("alice", "Try it: switch your network off, send something, and switch it on again."),
             (
                 "alice",

@@ -11,7 +11,7 @@ DIRECTORY = Path(__file__).parent / "static/clubhouse/dist"
 
 
 class FrontEndNotBuilt(Exception):
-    """The bundles are missing. Carries the manifest's path and the reason; build with `make frontend`."""
+    """The bundles are missing. Carries the manifest's path and the reason; `make run` builds them."""
 
     def __init__(self, path: Path, reason: str) -> None:
         super().__init__(path, reason)

@@ -17,7 +17,26 @@ class StaticFilesMiddleware(WhiteNoiseMiddleware):  # type: ignore[misc]  # it h
 
     Its own responses stream from a synchronous iterator, which Django under ASGI reads to the end first and warns
     about. These files are small: they are read in the request's own thread, where nothing else waits.
+
+    WhiteNoise lists the files once, at the start. Here a front end that is built anew under a running server is found.
     """
+
+    get_response: Callable[[HttpRequest], HttpResponseBase]
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        """The file of that address; otherwise whatever the rest of the site answers."""
+        url = request.path_info
+        known = self.files.get(url)
+        if known is None and self.use_finders and url.startswith(self.static_prefix):
+            known = self.find_file(url)
+        if known is None:
+            return self.get_response(request)
+        self.files[url] = known
+        try:
+            return self.serve(known, request)
+        except FileNotFoundError:
+            del self.files[url]
+            return self.get_response(request)
 
     @staticmethod
     def serve(static_file: StaticFile, request: HttpRequest) -> HttpResponse:

@@ -8,7 +8,7 @@ from typing import Any
 
 from asgiref.sync import sync_to_async
 from django.db import transaction
-from django.http import HttpRequest, JsonResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.urls import path
 
 from hotclub import publish
@@ -61,7 +61,13 @@ def _told(position: Any) -> dict[str, Any]:
     return {"epoch": position.epoch, "offset": position.offset} if position else {}
 
 
+async def blank(request: HttpRequest) -> HttpResponse:
+    """A page for scripts that a test brings along."""
+    return HttpResponse('<!doctype html><html lang="en"><link rel="icon" href="data:,"><title>blank</title>')
+
+
 urlpatterns = [
+    path("blank/", blank),
     path("publish/", in_a_thread(publish_now)),
     path("hold/", in_a_thread(hold)),
     path("savepoints/", in_a_thread(savepoints)),

@@ -124,6 +124,10 @@ def test_changing_the_password_keeps_this_session_and_ends_the_others(alice: Use
     assert alice.check_password("nuages-1940")
 
 
+def test_the_settings_page_leaves_the_focus_where_it_is(alice: User, sign_in: SignIn) -> None:
+    assert "autofocus" not in sign_in(alice).get("/accounts/settings/").text
+
+
 def test_a_password_needs_the_old_one(alice: User, sign_in: SignIn) -> None:
     form = {"old_password": "wrong", "new_password1": "nuages-1940", "new_password2": "nuages-1940"}
     response = sign_in(alice).post("/accounts/settings/password/", form)

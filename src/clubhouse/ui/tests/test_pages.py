@@ -8,12 +8,14 @@ from typing import Any
 
 import pytest
 from django.core.exceptions import PermissionDenied
+from django.core.management import call_command
 from django.http import HttpRequest, HttpResponse
 from django.test import Client
 from django.urls import include, path
 
 from clubhouse.accounts.models import User
 from clubhouse.ui.errors import csrf_failure, forbidden, not_found, server_error
+from clubhouse.ui.storage import CollectedStaticFilesStorage
 
 pytestmark = pytest.mark.django_db
 
@@ -142,7 +144,7 @@ def test_a_front_end_that_is_not_built_is_said_clearly(build: Path, content: str
     response = Client().get("/")
     assert response.status_code == 503
     assert reason in response.text
-    assert "make build" in response.text
+    assert "make run" in response.text
 
 
 def test_a_new_build_is_noticed(build: Path) -> None:
@@ -211,6 +213,32 @@ def test_static_files_are_served_in_one_piece() -> None:
     )
     assert (again.status_code, again.content) == (304, b"")
     assert Client().head("/static/clubhouse/theme.js").content == b""
+
+
+def test_collected_files_get_a_hash_and_others_keep_their_name(tmp_path: Path, settings: Any) -> None:
+    settings.STATIC_ROOT = tmp_path / "collected"
+    settings.STATICFILES_DIRS = [tmp_path / "files"]
+    settings.INSTALLED_APPS = [name for name in settings.INSTALLED_APPS if name != "django.contrib.admin"]
+    (tmp_path / "files").mkdir()
+    (tmp_path / "files" / "new.txt").write_text("here")
+    assert CollectedStaticFilesStorage().url("new.txt") == "/static/new.txt"
+    call_command("collectstatic", interactive=False, verbosity=0)
+    url = CollectedStaticFilesStorage().url("new.txt")
+    assert re.fullmatch(r"/static/new\.[0-9a-f]{12}\.txt", url)
+    assert (tmp_path / "collected" / url.removeprefix("/static/")).read_text() == "here"
+
+
+def test_files_that_come_and_go_under_a_running_server_are_noticed(tmp_path: Path, settings: Any) -> None:
+    settings.STATICFILES_DIRS = [tmp_path / "files"]
+    (tmp_path / "files").mkdir()
+    browser = Client()
+    assert browser.get("/static/new.txt").status_code == 404
+    (tmp_path / "files" / "new.txt").write_text("here")
+    assert browser.get("/static/new.txt").content == b"here"
+    (tmp_path / "files" / "new.txt").unlink()
+    assert browser.get("/static/new.txt").status_code == 404
+    assert browser.get("/static/../settings.py").status_code == 404
+    assert browser.get("/static/%2e%2e/%2e%2e/settings.py").status_code == 404
 
 
 @pytest.mark.parametrize(

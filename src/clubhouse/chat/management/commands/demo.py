@@ -40,12 +40,11 @@ class Command(BaseCommand):
     def _room(self, number: int, demo: DemoRoom, people: dict[str, User]) -> None:
         if Room.objects.filter(name=demo.name).exists():
             return
-        users = [people[name] for name in demo.members]
-        room = services.create_room(users[0], demo.name, demo.topic)
+        room = services.create_room(people[demo.members[0]], demo.name, demo.topic)
         memberships = {name: services.join_room(people[name], room) for name in demo.members}
         start = timezone.now() - timedelta(hours=3 * number + 2)
         for index, (name, text) in enumerate(demo.conversation):
             client_id = uuid5(NAMESPACE_URL, f"hotclub-demo/{number}/{index}")
             message = services.record_message(memberships[name], client_id, text, start + timedelta(minutes=2 * index))
-            # The room's maker has read everything; the others find something new.
-            services.mark_read(room.pk, users[0], message.offset)
+            # Whoever speaks has read; the others find something new.
+            services.mark_read(room.pk, people[name], message.offset)

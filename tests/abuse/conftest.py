@@ -1,0 +1,103 @@
+"""One real server for all hostile input. After every test it must be alive, small, and quick to serve others."""
+
+import json
+import time
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from tests.support.clubhouse import Site, draft, populate, prepare
+from tests.support.processes import PROJECT, Server
+from tests.support.wire import WireClient
+
+LIMITS = {
+    "connect_timeout": 1.0,
+    "close_timeout": 1.0,
+    "unauthenticated_connections": 20,
+    "ping_interval": 2.0,
+    "pong_timeout": 1.0,
+}
+"""Time-outs that a test can wait for. The bounds on sizes and numbers are the defaults."""
+
+
+@pytest.fixture(scope="session")
+def _server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    environment = {"PROJECT_HOTCLUB": json.dumps({"LIMITS": LIMITS})}
+    server = Server(tmp_path_factory.mktemp("abuse"), PROJECT, environment)
+    server.manage("migrate", "-v", "0")
+    server.start_blocking()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+async def server(_server: Server) -> AsyncIterator[Server]:
+    """The victim, watched by somebody with a connection of their own, before, during and after."""
+    pid, memory = _server.pid, _server.memory
+    async with await WireClient.connected(_server.port) as witness:
+        await witness.subscribe("memory:witness")
+        yield _server
+        assert _server.alive, _server.tail()
+        assert _server.pid == pid
+        started = time.monotonic()
+        sent = f"{started}"
+        await witness.publish("memory:witness", sent)
+        await witness.expect(lambda item: item.get("push", {}).get("pub", {}).get("data") == sent)
+        assert time.monotonic() - started < 1
+    async with await WireClient.connected(_server.port) as newcomer:
+        await newcomer.subscribe("memory:witness")
+    assert _server.memory - memory < 16 * 2**20
+
+
+@dataclass
+class Room:
+    """The real site with a room that Alice and Bob are in and Mallory is not, and how they connect to it."""
+
+    site: Site
+    name: str = "Lobby"
+
+    @property
+    def server(self) -> Server:
+        return self.site.server
+
+    @property
+    def port(self) -> int:
+        return self.site.server.port
+
+    @property
+    def channel(self) -> str:
+        return self.site.channel(self.name)
+
+    async def client(self, person: str, port: int | None = None) -> WireClient:
+        port = port or self.port
+        return await WireClient.connected(port, headers=self.site.people[person].headers(port))
+
+
+@pytest.fixture(scope="session")
+def _site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    directory = prepare(tmp_path_factory.mktemp("abused") / "site")
+    server = Server(directory, environment={"CLUBHOUSE_CHAT_RATE": "off"})
+    site = populate(server, people=("Alice", "Bob", "Mallory"), members=("Alice", "Bob"))
+    server.start_blocking()
+    yield site
+    server.stop()
+
+
+@pytest.fixture
+async def room(_site: Site) -> AsyncIterator[Room]:
+    """The room, watched by Bob, who is still served when the test is over."""
+    room = Room(_site)
+    pid = room.server.pid
+    async with await room.client("Bob") as witness:
+        await witness.subscribe(room.channel)
+        yield room
+        assert room.server.alive, room.server.tail()
+        assert room.server.pid == pid
+        message = draft("still here")
+        await witness.publish(room.channel, message)
+        await witness.expect(
+            lambda item: (
+                item.get("push", {}).get("pub", {}).get("data", {}).get("message", {}).get("client_id") == message["id"]
+            )
+        )
