@@ -17,7 +17,7 @@ SOURCE = Path(__file__).parents[1] / "src"
 
 ENGINE = (
     {"model", "errors", "limits", "observe"},
-    {"protocol", "recovery", "outbox", "leases", "pulse"},
+    {"protocol", "recovery", "outbox", "leases", "pulse", "shape", "tags"},
     {"broker", "presence"},
     {"application"},
     {"hub", "bus", "subscriber"},

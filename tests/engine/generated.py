@@ -17,6 +17,7 @@ payloads = st.recursive(
     max_leaves=5,
 ).map(lambda value: Raw(msgspec.json.encode(value)))
 _OPEN_INTEGERS = st.integers(0, 2**31 - 1)
+# What both forms can carry: an offset is unsigned in protobuf, though a negative one is taken in JSON.
 _INTEGERS = {"score": st.integers(-(2**53), 2**53), "offset": st.integers(0, MAX_SAFE_INTEGER)}
 _SIMPLE: dict[type, st.SearchStrategy[Any]] = {
     kinds.BoolType: st.booleans(),
@@ -78,6 +79,8 @@ def _values(name: str, kind: kinds.Type, depth: int) -> st.SearchStrategy[Any]:
         case kinds.DictType():
             return st.dictionaries(texts, _values(name, kind.value_type, depth), max_size=2)
         case kinds.IntType():
+            if name in _INTEGERS:
+                return _INTEGERS[name]
             unbounded = kind.ge is None or kind.le is None
-            return _INTEGERS.get(name, _OPEN_INTEGERS) if unbounded else st.integers(kind.ge, kind.le)
+            return _OPEN_INTEGERS if unbounded else st.integers(kind.ge, kind.le)
     return _SIMPLE[type(kind)]

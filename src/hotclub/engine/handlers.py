@@ -255,6 +255,8 @@ async def history(session: Session, command: int, request: wire.HistoryCommand) 
     page = await session.exchange.history(
         request.channel, HistoryQuery(limit=limit, since=since, reverse=request.reverse)
     )
+    if any(publication.binary for publication in page.publications) and not session.codec.binary:
+        raise disconnect(3506)
     result = wire.HistoryResult(page.publications, page.top.epoch, page.top.offset)
     session.reply(wire.Reply(command, history=result))
 

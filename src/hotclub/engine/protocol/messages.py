@@ -14,7 +14,8 @@ MAX_SAFE_INTEGER: Final = 2**53
 """Beyond it a number is not the same in every client (protocol §1.4)."""
 
 CommandId = Annotated[int, Meta(ge=0, le=2**32 - 1)]
-Offset = Annotated[int, Meta(ge=0, le=MAX_SAFE_INTEGER)]
+Offset = Annotated[int, Meta(ge=-MAX_SAFE_INTEGER, le=MAX_SAFE_INTEGER)]
+"""A negative one is no position of any log; it is taken, so that its client is told to load afresh."""
 Int32 = Annotated[int, Meta(ge=-(2**31), le=2**31 - 1)]
 Flags = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 MAX_ITEMS: Final = 1_000
