@@ -35,10 +35,10 @@ class Service:
         """Nothing runs before `start`. Both arguments default to the project's own."""
         self.config = config or get_config()
         registry = registry or get_registry()
-        self._pool = HookPool(self.config.threads, self.config.db_conn_max_age)
+        self._pool = self._make_pool(self.config.threads)
         self._watch = SessionWatch()
         # What keeps the site going must not queue behind slow hooks.
-        self._inner_pool = HookPool(_INNER_THREADS, self.config.db_conn_max_age)
+        self._inner_pool = self._make_pool(_INNER_THREADS)
         self._face = Face(registry, self.config, hooks=self._pool, inner=self._inner_pool, watch=self._watch)
         self.node = Node(
             self._face,
@@ -72,6 +72,9 @@ class Service:
             set_current_node(None)
         await self._pool.close()
         await self._inner_pool.close()
+
+    def _make_pool(self, threads: int) -> HookPool:
+        return HookPool(threads, self.config.db_conn_max_age)
 
     def _make_durable(self, handler: PublicationHandler) -> DatabaseBroker:
         self._durable = DatabaseBroker(
