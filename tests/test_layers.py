@@ -21,7 +21,10 @@ ENGINE = (
     {"broker", "presence"},
     {"application"},
     {"hub", "bus", "subscriber"},
-    {"session", "handlers", "subscription", "exchange", "dispatch"},
+    {
+        *("exchange", "maps", "shared_poll", "session"),
+        *("handlers", "subscription", "map_subscription", "tracking", "dispatch"),
+    },
     {"transports"},
     {"node"},
 )

@@ -7,7 +7,7 @@ A channel's options are told by the beginning of its name, see `CHANNELS`. A tes
 import asyncio
 import contextlib
 import functools
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, MutableMapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -20,12 +20,19 @@ from hotclub.engine.application import (
     ConnectGrant,
     ConnectRequest,
     Handshake,
+    KeyChange,
+    MapSpec,
+    PollAnswer,
+    PolledItem,
+    PollItem,
+    PollSpec,
     PublishGrant,
     RefreshGrant,
     SubscribeGrant,
     SubscribeRequest,
 )
 from hotclub.engine.broker.base import Broker, PublicationHandler, Retention
+from hotclub.engine.broker.maps import MapMessage
 from hotclub.engine.broker.memory import MemoryBroker
 from hotclub.engine.errors import command_error, disconnect
 from hotclub.engine.limits import Limits
@@ -47,6 +54,17 @@ CHANNELS: Final = {
     "here": ChannelSpec(presence=True),
     "delta": ChannelSpec(retention=Retention(size=100, ttl=300), recoverable=True, delta=True),
     "tagged": ChannelSpec(retention=Retention(size=100, ttl=300), recoverable=True, filters=True),
+    "map": ChannelSpec(map=MapSpec(key_ttl=60), filters=True),
+    "kept-map": ChannelSpec(
+        map=MapSpec(), retention=Retention(size=2_000, ttl=300), recoverable=True, filters=True, delta=True
+    ),
+    "short-map": ChannelSpec(map=MapSpec(), retention=Retention(size=2, ttl=300), recoverable=True),
+    "ranked": ChannelSpec(map=MapSpec(ordered=True), debounce=50),
+    "crowd": ChannelSpec(map=MapSpec(key_ttl=60), clients_map="clients:crowd", users_map="users:crowd"),
+    "clients": ChannelSpec(map=MapSpec(type=2, key_ttl=60)),
+    "users": ChannelSpec(map=MapSpec(type=3, key_ttl=60)),
+    "poll": ChannelSpec(poll=PollSpec(interval=3600, batch=2, keys=3), delta=True),
+    "poll-plain": ChannelSpec(poll=PollSpec(interval=3600, versioned=False)),
     "deny": ChannelSpec(retention=Retention(size=10, ttl=300), recoverable=True, presence=True),
 }
 
@@ -77,6 +95,10 @@ class TinyApplication:
     procedures: bool = True
     ended: list[tuple[str, int, str]] = field(default_factory=list)
     left: list[tuple[str, str]] = field(default_factory=list)
+    values: dict[str, PolledItem] = field(default_factory=dict)
+    """What shared polls are answered."""
+    epoch: str = ""
+    polls: list[tuple[PollItem, ...]] = field(default_factory=list)
     _gates: dict[tuple[str, str], Gate] = field(default_factory=dict)
     _news: asyncio.Condition = field(default_factory=asyncio.Condition)
 
@@ -121,6 +143,29 @@ class TinyApplication:
         if isinstance(value, dict) and "raise" in value:
             raise RuntimeError(value["raise"])
         return PublishGrant(data=data)
+
+    async def change_key(self, client: Client, channel: str, change: KeyChange) -> MapMessage | None:
+        await self._gate("change", channel)
+        if change.key == "forbidden":
+            raise command_error(103)
+        if change.key == "ignored":
+            return None
+        key = client.id if change.key == "mine" else change.key
+        return MapMessage(key=key, data=change.data, removed=change.removed)
+
+    async def track(self, client: Client, channel: str, batch: Sequence[str], signature: str) -> int:
+        await self._gate("track", channel)
+        if not signature.isdigit():
+            raise command_error(103)
+        return int(signature)
+
+    async def poll(self, channel: str, items: Sequence[PollItem]) -> PollAnswer:
+        async with self._news:
+            self.polls.append(tuple(items))
+            self._news.notify_all()
+        await self._gate("poll", channel)
+        found = tuple(self.values[item.key] for item in items if item.key in self.values)
+        return PollAnswer(items=found, epoch=self.epoch)
 
     async def refresh(self, client: Client, token: str) -> RefreshGrant:
         raise disconnect(3501)

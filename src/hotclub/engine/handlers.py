@@ -8,25 +8,30 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from itertools import islice
 from typing import Any, Final
 
-from msgspec import Raw
+from msgspec import Raw, structs
 
 from hotclub.engine.application import (
     ChannelSpec,
     ConnectGrant,
     ConnectRequest,
+    KeyChange,
     Predicate,
     SubscribeGrant,
     SubscribeRequest,
 )
 from hotclub.engine.broker.base import HistoryQuery, Message
 from hotclub.engine.errors import CommandError, command_error, disconnect
+from hotclub.engine.map_subscription import check_first, goes_on, next_page, open_map
+from hotclub.engine.maps import check_key
 from hotclub.engine.model import EMPTY, Position
 from hotclub.engine.protocol import messages as wire
 from hotclub.engine.protocol.connection import Event
 from hotclub.engine.protocol.payload import check_payload
 from hotclub.engine.session import Session
-from hotclub.engine.subscription import Opening, Terms, close_subscription, go_live, open_subscription
+from hotclub.engine.subscriber import Subscriber
+from hotclub.engine.subscription import Opening, Terms, close_subscription, go_live, open_subscription, withdraw
 from hotclub.engine.tags import compile_filter
+from hotclub.engine.tracking import open_poll, track, untrack
 
 Handler = Callable[[Session, int, Any], Awaitable[None]]
 
@@ -90,7 +95,9 @@ async def _wishes(
             continue
         asked = SubscribeRequest(token=wish.token, data=wish.data)
         try:
-            session.exchange.spec(channel)
+            spec = session.exchange.spec(channel)
+            if spec.map is not None or spec.poll is not None:
+                continue
             granted[channel] = await session.exchange.application.subscribe(session.client, channel, asked)
         except CommandError:
             continue
@@ -137,19 +144,45 @@ async def subscribe(session: Session, command: int, request: wire.SubscribeComma
     spec = _channel(session, request.channel)
     if request.delta not in ("", "fossil"):
         raise disconnect(3501)
-    if request.type != 0:
-        raise command_error(108)
-    if request.channel in session.subscribers:
+    _check_type(spec, request)
+    subscriber = session.subscribers.get(request.channel)
+    if subscriber is not None and goes_on(subscriber, request):
+        opening = await next_page(session, subscriber, request)
+    else:
+        if subscriber is not None:
+            await _begin_anew(session, subscriber)
+        opening = await _open(session, spec, request)
+    session.reply(wire.Reply(command, subscribe=opening.result))
+    if opening.result.phase == wire.LIVE_PHASE:
+        await go_live(session, opening)
+
+
+def _check_type(spec: ChannelSpec, request: wire.SubscribeCommand) -> None:
+    """A client says what kind of channel it takes this one for; a wrong guess would not understand the reply."""
+    if request.type != spec.type:
+        raise command_error(108 if spec.type == wire.STREAM_TYPE else 107, "this channel is of another type")
+
+
+async def _begin_anew(session: Session, subscriber: Subscriber) -> None:
+    if subscriber.catch_up is None:
         raise command_error(105)
+    await withdraw(session, subscriber)
+
+
+async def _open(session: Session, spec: ChannelSpec, request: wire.SubscribeCommand) -> Opening:
+    if spec.map is not None:
+        check_first(spec, request)
     if len(session.subscribers) >= session.exchange.limits.channels_per_connection:
         raise command_error(106)
     wanted = _filter(spec, request)
     data = check_payload(request.data, session.exchange.limits) if request.data else EMPTY
     asked = SubscribeRequest(token=request.token, data=data)
-    grant = await session.exchange.application.subscribe(session.client, request.channel, asked)
-    opening = await open_subscription(session, _terms(spec, request, grant, wanted))
-    session.reply(wire.Reply(command, subscribe=opening.result))
-    await go_live(session, opening)
+    terms = _terms(
+        spec, request, await session.exchange.application.subscribe(session.client, request.channel, asked), wanted
+    )
+    if spec.poll is not None:
+        return open_poll(session, terms)
+    return await (open_subscription(session, terms) if spec.map is None else open_map(session, terms, request))
 
 
 def _filter(spec: ChannelSpec, request: wire.SubscribeCommand) -> Predicate | None:
@@ -193,13 +226,23 @@ async def unsubscribe(session: Session, command: int, request: wire.UnsubscribeC
 
 async def publish(session: Session, command: int, request: wire.PublishCommand) -> None:
     """Publish to a channel that the session is subscribed to (protocol §2.4)."""
-    _channel(session, request.channel)
-    if request.type != 0:
-        raise command_error(108)
-    data, binary = _payload(session, request.data)
+    spec = _channel(session, request.channel)
+    if request.type not in (0, wire.MAP_PUBLISH):
+        raise command_error(107)
+    if spec.poll is not None or (request.type == wire.MAP_PUBLISH) is not (spec.map is not None):
+        raise command_error(108, "this channel is of another type")
     subscriber = session.subscribers.get(request.channel)
-    if subscriber is None:
+    if subscriber is None or subscriber.buffer is not None:
         raise command_error(103)
+    if spec.map is not None:
+        await _change_key(session, subscriber, request)
+    else:
+        await _publish(session, subscriber, request)
+    session.reply(wire.Reply(command, publish=wire.EmptyResult()))
+
+
+async def _publish(session: Session, subscriber: Subscriber, request: wire.PublishCommand) -> None:
+    data, binary = _payload(session, request.data)
     grant = await session.exchange.application.publish(session.client, request.channel, data)
     if grant.position is None and grant.data:
         message = Message(
@@ -210,7 +253,18 @@ async def publish(session: Session, command: int, request: wire.PublishCommand) 
             binary=binary and grant.data == data,
         )
         await session.exchange.publish(request.channel, message)
-    session.reply(wire.Reply(command, publish=wire.EmptyResult()))
+
+
+async def _change_key(session: Session, subscriber: Subscriber, request: wire.PublishCommand) -> None:
+    """Set or remove a key of a map. That something else stood in the way is no error (protocol §2.13)."""
+    check_key(request.key, session.exchange.limits)
+    data, binary = (EMPTY, False) if request.removed else _payload(session, request.data)
+    change = KeyChange(key=request.key, data=data, removed=request.removed)
+    message = await session.exchange.application.change_key(session.client, request.channel, change)
+    if message is not None:
+        binary = binary and message.data == data
+        message = structs.replace(message, info=subscriber.info, binary=binary)
+        await session.exchange.maps.change(request.channel, message)
 
 
 def _payload(session: Session, data: Raw) -> tuple[Raw, bool]:
@@ -287,16 +341,28 @@ async def refresh(session: Session, command: int, request: wire.RefreshCommand) 
 
 
 async def sub_refresh(session: Session, command: int, request: wire.SubRefreshCommand) -> None:
-    """A new token for a subscription (protocol §2.8)."""
+    """A new token for a subscription (protocol §2.8), or keys of a shared poll to follow (§2.14)."""
     _channel(session, request.channel)
     subscriber = session.subscribers.get(request.channel)
     if subscriber is None:
         raise command_error(103)
+    if request.type != 0:
+        await _follow(session, subscriber, command, request)
+        return
     if not request.token:
         raise command_error(107)
     grant = await session.exchange.application.refresh_subscription(session.client, request.channel, request.token)
     session.expire_subscription_in(subscriber, grant.ttl)
     session.reply(wire.Reply(command, sub_refresh=wire.SubRefreshResult(expires=grant.ttl > 0, ttl=grant.ttl)))
+
+
+async def _follow(session: Session, subscriber: Subscriber, command: int, request: wire.SubRefreshCommand) -> None:
+    if subscriber.tracked is None or request.type not in (wire.TRACK, wire.UNTRACK):
+        raise command_error(107)
+    if request.type == wire.TRACK:
+        await track(session, subscriber, command, request)
+    else:
+        untrack(session, subscriber, command, request)
 
 
 HANDLERS: Final[dict[type, Handler]] = {

@@ -52,6 +52,9 @@ class Hub:
         self._channels: dict[str, dict[str, Subscriber]] = {}
         self._forms: dict[str, dict[tuple[Encoder, bool, bool], Form]] = {}
         self._numbers = count(1)
+        self._holding: set[Subscriber] = set()
+        self._overdue: list[Subscriber] = []
+        """Who is held more for than a reader may leave unread."""
 
     @property
     def num_clients(self) -> int:
@@ -102,6 +105,7 @@ class Hub:
 
     def leave(self, subscriber: Subscriber) -> None:
         """Undo `join`. Idempotent; another subscription of the same session to the channel is left alone."""
+        self._holding.discard(subscriber)
         members = self._channels.get(subscriber.channel)
         if members is None or members.get(subscriber.session_id) is not subscriber:
             return
@@ -152,7 +156,12 @@ class Hub:
             # The common cases, in line: a live reader whose next offset this is, or who has room for what has none.
             if subscriber.buffer is None and subscriber.epoch == epoch and subscriber.offset + 1 == offset:
                 subscriber.offset = offset
-            elif not offset and subscriber.buffer is None and subscriber.outbox.has_room(self._ephemeral_bytes):
+            elif (
+                not offset
+                and subscriber.buffer is None
+                and not subscriber.held
+                and subscriber.outbox.has_room(self._ephemeral_bytes)
+            ):
                 pass
             elif not self._admits(subscriber, publication, epoch, behind):
                 continue
@@ -168,21 +177,54 @@ class Hub:
 
     def deliver_to(self, subscriber: Subscriber, publication: Publication, epoch: str) -> None:
         """Send one subscriber what waited for it."""
+        self.deliver_among(subscriber.channel, (subscriber,), publication, epoch)
+
+    def deliver_among(
+        self, channel: str, subscribers: Iterable[Subscriber], publication: Publication, epoch: str = ""
+    ) -> None:
+        """Fan a publication out to some subscribers of a channel."""
         behind: list[Subscriber] = []
-        delivery = _Delivery(subscriber.channel, publication)
-        if self._admits(subscriber, publication, epoch, behind):
-            frame = delivery.frame(subscriber)
-            if frame is not None:
-                subscriber.outbox.push(frame)
-                self._counters.deliveries += 1
+        delivery = _Delivery(channel, publication)
+        for subscriber in subscribers:
+            if self._admits(subscriber, publication, epoch, behind):
+                self._send(subscriber, delivery)
         self._settle(behind, delivery.misfits)
 
+    def _send(self, subscriber: Subscriber, delivery: "_Delivery") -> None:
+        frame = delivery.frame(subscriber)
+        if frame is not None:
+            subscriber.outbox.push(frame)
+            self._counters.deliveries += 1
+
+    def release(self, subscriber: Subscriber) -> None:
+        """Send a live subscriber what is held for it, as far as its reader has room."""
+        misfits: list[Subscriber] = []
+        while subscriber.held and subscriber.outbox.has_room(self._ephemeral_bytes):
+            delivery = _Delivery(subscriber.channel, subscriber.next_held())
+            self._send(subscriber, delivery)
+            misfits += delivery.misfits
+        if not subscriber.held:
+            self._holding.discard(subscriber)
+        self._settle([], misfits)
+
+    def release_held(self) -> None:
+        """Look whether slow readers have room again; to be called several times a second."""
+        for subscriber in [*self._holding]:
+            if subscriber.buffer is None:
+                self.release(subscriber)
+
     def _settle(self, behind: list[Subscriber], misfits: list[Subscriber]) -> None:
-        self._report_gaps(behind)
-        for subscriber in misfits:
+        self.report_gaps(behind)
+        self._close(misfits, 3506)
+        if self._overdue:
+            overdue, self._overdue = self._overdue, []
+            self._close(overdue, 3008)
+
+    def _close(self, subscribers: Iterable[Subscriber], code: int) -> None:
+        for subscriber in subscribers:
             peer = self._peers.get(subscriber.session_id)
             if peer is not None:
-                peer.close(disconnect(3506))
+                peer.close(disconnect(code))
 
     def _admits(self, subscriber: Subscriber, publication: Publication, epoch: str, behind: list[Subscriber]) -> bool:
         verdict = subscriber.check(epoch, publication, self._ephemeral_bytes)
@@ -190,7 +232,15 @@ class Hub:
             self._counters.dropped += 1
         elif verdict is Verdict.GAP:
             behind.append(subscriber)
+        elif verdict is Verdict.HOLD and (subscriber.admits is None or subscriber.admits(publication.tags)):
+            self._hold(subscriber, publication)
         return verdict is Verdict.SEND
+
+    def _hold(self, subscriber: Subscriber, publication: Publication) -> None:
+        subscriber.hold(publication)
+        self._holding.add(subscriber)
+        if subscriber.held_bytes > self._ephemeral_bytes:
+            self._overdue.append(subscriber)
 
     def announce(self, push: Push) -> None:
         """Fan a join or a leave out to the channel's subscribers."""
@@ -208,9 +258,9 @@ class Hub:
 
         The caller has read `top` before; so a subscriber may be ahead, but never behind without a loss.
         """
-        self._report_gaps([member for member in self._channels.get(channel, {}).values() if member.is_behind(top)])
+        self.report_gaps([member for member in self._channels.get(channel, {}).values() if member.is_behind(top)])
 
-    def _report_gaps(self, behind: Iterable[Subscriber]) -> None:
+    def report_gaps(self, behind: Iterable[Subscriber]) -> None:
         """Tell subscribers that have missed something to recover (protocol §3.3)."""
         from_server, by_client = Disconnect(3010, "insufficient state"), Unsubscribed(2500, "insufficient state")
         for subscriber in behind:

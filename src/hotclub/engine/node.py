@@ -5,12 +5,15 @@ import contextlib
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from time import monotonic
+from typing import Final
 
 from msgspec import Raw, Struct
 
 from hotclub.engine.application import Application, SubscribeGrant
 from hotclub.engine.broker.base import Broker, HistoryQuery, Message, PublicationHandler
+from hotclub.engine.broker.maps import MapBroker
 from hotclub.engine.broker.memory import MemoryBroker
+from hotclub.engine.broker.memory_map import MemoryMapBroker
 from hotclub.engine.bus import Target
 from hotclub.engine.dispatch import Dispatcher
 from hotclub.engine.errors import Disconnect, Unsubscribed, disconnect
@@ -30,7 +33,11 @@ from hotclub.engine.subscription import Terms, subscribe_from_server
 from hotclub.engine.transports.base import Encoders
 from hotclub.engine.transports.framing import Framed, bare, binary_frame, event, line, text_frame
 
-SWEEP_INTERVAL = 60.0
+SWEEP_INTERVAL: Final = 60.0
+EXPIRY_INTERVAL: Final = 0.5
+"""How late the keys of maps may be removed."""
+RELEASE_INTERVAL: Final = 0.1
+"""How long a reader that has room again may wait for what is held for it."""
 
 
 class NodeInfo(Struct, frozen=True):
@@ -65,6 +72,7 @@ class Node:
         version: str = "hotclub",
         make_broker: Callable[[PublicationHandler], Broker] = MemoryBroker,
         make_durable: Callable[[PublicationHandler], Broker] | None = None,
+        make_maps: Callable[[PublicationHandler], MapBroker] = MemoryMapBroker,
         presence: Presence | None = None,
         key: bytes = b"",
     ) -> None:
@@ -89,6 +97,7 @@ class Node:
             self.counters,
             broker=self.broker,
             durable=self.durable,
+            maps=make_maps(self.hub.deliver),
             presence=self.presence,
         )
         self.encoders = _encoders()
@@ -128,6 +137,8 @@ class Node:
             loop.create_task(_every(limits.presence_refresh, self._refresh_presence)),
             loop.create_task(_every(limits.position_check, self.exchange.check_positions)),
             loop.create_task(_every(SWEEP_INTERVAL, self._sweep)),
+            loop.create_task(_every(EXPIRY_INTERVAL, self._expire_keys)),
+            loop.create_task(_every(RELEASE_INTERVAL, self._release_held)),
         ]
 
     async def stop(self) -> None:
@@ -140,6 +151,7 @@ class Node:
         self._timers = []
         self.disconnect(Target(), disconnect(3001))
         await self.exchange.settle()
+        await self.exchange.polls.stop()
         self._loop = None
 
     async def _beat(self) -> None:
@@ -153,11 +165,20 @@ class Node:
         for channel in self.hub.channels():
             for subscriber in self.hub.members(channel):
                 if subscriber.present:
-                    await self.presence.touch(channel, subscriber.info)
+                    await self.exchange.remain(channel, subscriber.spec, subscriber.info)
 
     async def _sweep(self) -> None:
         if isinstance(self.broker, MemoryBroker):
             self.broker.sweep()
+        self.exchange.polls.sweep()
+
+    async def _expire_keys(self) -> None:
+        maps = self.exchange.maps.broker
+        if isinstance(maps, MemoryMapBroker):
+            maps.sweep()
+
+    async def _release_held(self) -> None:
+        self.hub.release_held()
 
     async def publish(
         self,

@@ -76,6 +76,8 @@ class Verdict(Enum):
     """The subscriber has it already."""
     DROP = auto()
     """Its reader is slow and the channel keeps no history."""
+    HOLD = auto()
+    """Not now, and only if nothing newer of the same key comes before it can be sent."""
     GAP = auto()
     """Something before it is missing, or the log is another one."""
 

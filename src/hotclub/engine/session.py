@@ -156,6 +156,7 @@ class Session:
     def leave(self, subscriber: Subscriber) -> None:
         """Undo `enter`: nothing more is delivered. `retire` is to follow. Idempotent."""
         self.exchange.hub.leave(subscriber)
+        self.exchange.polls.leave(subscriber)
         self.expire_subscription_in(subscriber, 0)
         if self.subscribers.get(subscriber.channel) is subscriber:
             del self.subscribers[subscriber.channel]
@@ -163,10 +164,12 @@ class Session:
     async def retire(self, subscriber: Subscriber) -> None:
         """Undo what a place leaves behind after `leave`: the broker's subscription and its presence."""
         await self.exchange.link(subscriber.channel, subscriber.spec)
+        self.exchange.polls.leave(subscriber)
         if subscriber.present:
             subscriber.present = False
-            await self.exchange.disappear(subscriber.channel, subscriber.info)
-            await self.exchange.application.presence_changed(subscriber.channel, self.client, joined=False)
+            await self.exchange.disappear(subscriber.channel, subscriber.spec, subscriber.info)
+            if subscriber.spec.presence:
+                await self.exchange.application.presence_changed(subscriber.channel, self.client, joined=False)
         await self.exchange.application.unsubscribed(self.client, subscriber.channel)
 
     async def end(self) -> None:

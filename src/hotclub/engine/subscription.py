@@ -1,7 +1,7 @@
 """The story of subscribing, as named steps, each with its undo (protocol §3.2).
 
 authorise → enter the hub, buffering → link the broker → read the log → recover, or say that it cannot → reply →
-release the buffer → appear. Whatever fails on the way, `_withdraw` undoes what was done.
+release the buffer → appear. Whatever fails on the way, `withdraw` undoes what was done.
 """
 
 from msgspec import Raw, Struct, structs
@@ -49,11 +49,26 @@ async def open_subscription(session: Session, terms: Terms) -> Opening:
 
     Raises:
         CommandError: 112 when `terms.reject_unrecovered` and the position cannot be recovered; 103 when the server
-            ended the subscription meanwhile.
+            ended the subscription meanwhile; 108 for a map or a shared poll.
         Disconnect: 3010 when the log and what arrived meanwhile do not join; 3000 when the connection has ended.
 
     On any exception, cancellation included, nothing of the subscription is left.
     """
+    if terms.spec.map is not None or terms.spec.poll is not None:
+        raise command_error(108, "a map or a shared poll has no subscribers by the server's will")
+    subscriber = enter(session, terms)
+    try:
+        await session.exchange.link(terms.channel, terms.spec)
+        result = agreed(subscriber, await _position(session, subscriber, terms), data=terms.data, ttl=terms.ttl)
+        still_wanted(session, subscriber)
+    except BaseException:
+        await withdraw(session, subscriber)
+        raise
+    return Opening(subscriber=subscriber, result=result)
+
+
+def enter(session: Session, terms: Terms) -> Subscriber:
+    """Take the place that the terms describe. `withdraw` undoes it."""
     subscriber = session.enter(
         terms.channel,
         terms.spec,
@@ -63,29 +78,23 @@ async def open_subscription(session: Session, terms: Terms) -> Opening:
         compact=terms.compact,
     )
     subscriber.filter(terms.admits)
-    try:
-        await session.exchange.link(terms.channel, terms.spec)
-        result = _agreed(subscriber, terms, await _position(session, subscriber, terms))
-        _still_wanted(session, subscriber)
-    except BaseException:
-        await _withdraw(session, subscriber)
-        raise
-    return Opening(subscriber=subscriber, result=result)
+    return subscriber
 
 
-def _agreed(subscriber: Subscriber, terms: Terms, result: SubscribeResult) -> SubscribeResult:
+def agreed(subscriber: Subscriber, result: SubscribeResult, *, data: Raw, ttl: int) -> SubscribeResult:
     """What goes into every reply, whatever the log said."""
     codec = subscriber.form.encoder.codec
-    if any(publication.binary for publication in result.publications) and not codec.binary:
+    if not codec.binary and any(publication.binary for publication in (*result.publications, *result.state)):
         raise disconnect(3506)
     return structs.replace(
         result,
-        data=terms.data,
-        expires=terms.ttl > 0,
-        ttl=terms.ttl,
-        delta=terms.delta,
+        data=data,
+        expires=ttl > 0,
+        ttl=ttl,
+        delta=subscriber.form.delta,
         id=subscriber.form.number,
         publications=_visible(subscriber, result.publications),
+        publish_debounce=subscriber.spec.debounce,
     )
 
 
@@ -100,12 +109,14 @@ def _visible(subscriber: Subscriber, publications: tuple[Publication, ...]) -> t
     return chain(subscriber.form.encoder.codec, publications)
 
 
-async def _withdraw(session: Session, subscriber: Subscriber) -> None:
+async def withdraw(session: Session, subscriber: Subscriber) -> None:
+    """Undo every step, as far as they were taken."""
     session.leave(subscriber)
     await session.retire(subscriber)
 
 
-def _still_wanted(session: Session, subscriber: Subscriber) -> None:
+def still_wanted(session: Session, subscriber: Subscriber) -> None:
+    """Raise when the connection has ended or the server has ended the subscription meanwhile."""
     if session.closed:
         raise disconnect(3000)
     if subscriber.expelled:
@@ -128,7 +139,7 @@ async def _position(session: Session, subscriber: Subscriber, terms: Terms) -> S
         outcome = _recover(session, asked, page.top, page.publications)
     if asked is not None and not outcome.recovered and terms.reject_unrecovered:
         raise command_error(112)
-    buffered = _take_buffer(subscriber, page.top.epoch)
+    buffered = take_buffer(subscriber, page.top.epoch)
     start = outcome.start(asked, page.top)
     newer = merge(outcome.publications, buffered, start)
     top = max(page.top.offset, newer[-1].offset if newer else 0)
@@ -164,7 +175,7 @@ def _recover(
     return recover(asked, top, publications)
 
 
-def _take_buffer(subscriber: Subscriber, epoch: str) -> list[Publication]:
+def take_buffer(subscriber: Subscriber, epoch: str) -> list[Publication]:
     """What arrived since `enter`. A publication of another log than the one just read ends the connection."""
     buffered, subscriber.buffer = subscriber.buffer or [], []
     if any(seen != epoch for seen, _ in buffered):
@@ -179,16 +190,21 @@ async def go_live(session: Session, opening: Opening) -> None:
     """
     subscriber = opening.subscriber
     waiting, subscriber.buffer = subscriber.buffer or [], None
+    session.expire_subscription_in(subscriber, opening.result.ttl)
     for epoch, publication in waiting:
         session.exchange.hub.deliver_to(subscriber, publication, epoch)
-    if not subscriber.spec.presence or not _is_current(session, subscriber):
+    if subscriber.held:
+        session.exchange.hub.release(subscriber)
+    spec = subscriber.spec
+    if not spec.visible or not _is_current(session, subscriber):
         return
     subscriber.present = True
-    await session.exchange.appear(subscriber.channel, subscriber.info)
-    await session.exchange.application.presence_changed(subscriber.channel, session.client, joined=True)
+    await session.exchange.appear(subscriber.channel, spec, subscriber.info)
+    if spec.presence:
+        await session.exchange.application.presence_changed(subscriber.channel, session.client, joined=True)
     if not _is_current(session, subscriber):
         # The server ended it while it appeared: its undo may have come first, and dropping twice is harmless.
-        await session.exchange.presence.drop(subscriber.channel, subscriber.info.client)
+        await session.exchange.vanish(subscriber.channel, spec, subscriber.info)
 
 
 def _is_current(session: Session, subscriber: Subscriber) -> bool:
@@ -213,4 +229,4 @@ async def close_subscription(session: Session, channel: str) -> None:
     """Undo a live subscription at its client's wish. Idempotent."""
     subscriber = session.subscribers.get(channel)
     if subscriber is not None:
-        await _withdraw(session, subscriber)
+        await withdraw(session, subscriber)
