@@ -9,8 +9,6 @@ import pytest
 if TYPE_CHECKING:
     from hotclub.testing import HotclubClient
 
-pytest.register_assert_rewrite("hotclub.testing.contracts")
-
 
 @pytest.fixture
 def hotclub_client(request: pytest.FixtureRequest) -> "Iterator[HotclubClient]":
