@@ -1,17 +1,19 @@
 """Hotclub: Django, live. Channels with history, recovery and presence, from the same Django process."""
 
 from hotclub.channels import Channel, History, rpc
-from hotclub.client import Client
+from hotclub.client import Client, TokenUser
 from hotclub.control import (
     adisconnect,
     ahistory,
     apresence,
     apresence_stats,
+    asubscribe,
     aunsubscribe,
     disconnect,
     history,
     presence,
     presence_stats,
+    subscribe,
     unsubscribe,
 )
 from hotclub.engine.errors import (
@@ -24,7 +26,11 @@ from hotclub.engine.errors import (
 )
 from hotclub.engine.model import ClientInfo, HistoryPage, Position, PresenceStats, Publication
 from hotclub.publishing import abroadcast, apublish, apublish_to_user, broadcast, publish, publish_to_user
+from hotclub.rates import Rate
 from hotclub.runtime import NoNode
+from hotclub.tickets import aticket, ticket
+from hotclub.tokens import connection_token, subscription_token
+from hotclub.welcome import Welcome
 
 __version__ = "0.1.0"
 
@@ -42,8 +48,11 @@ __all__ = [
     "Position",
     "PresenceStats",
     "Publication",
+    "Rate",
+    "TokenUser",
     "UnrecoverablePosition",
     "Unsubscribed",
+    "Welcome",
     "__version__",
     "abroadcast",
     "adisconnect",
@@ -52,8 +61,11 @@ __all__ = [
     "apresence_stats",
     "apublish",
     "apublish_to_user",
+    "asubscribe",
+    "aticket",
     "aunsubscribe",
     "broadcast",
+    "connection_token",
     "disconnect",
     "history",
     "presence",
@@ -61,5 +73,8 @@ __all__ = [
     "publish",
     "publish_to_user",
     "rpc",
+    "subscribe",
+    "subscription_token",
+    "ticket",
     "unsubscribe",
 ]

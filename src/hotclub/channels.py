@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Any, ClassVar, Final, Literal, TypeVar
 
 from hotclub.client import Client
+from hotclub.rates import Rate
 
 RPC_ATTRIBUTE: Final = "hotclub_rpc"
 
@@ -54,6 +55,11 @@ class Channel:
     """Clients may choose publications by their tags; those then come without differences."""
     compaction: ClassVar[bool] = False
     """Publications name the channel by a number, which is shorter, to clients that understand it."""
+    token: ClassVar[bool] = False
+    """Nobody subscribes without a subscription token (`hotclub.subscription_token`). It is permission enough, unless
+    `can_subscribe` is written as well: then both have to agree."""
+    rate: ClassVar[Rate | None] = None
+    """How often one user may publish here, such as `Rate(20, per=2)`; beyond it a publish is error 111."""
     abstract: ClassVar[bool] = False
 
     def __init_subclass__(cls, *, abstract: bool = False, **kwargs: Any) -> None:
