@@ -60,6 +60,11 @@ class Channel:
     `can_subscribe` is written as well: then both have to agree."""
     rate: ClassVar[Rate | None] = None
     """How often one user may publish here, such as `Rate(20, per=2)`; beyond it a publish is error 111."""
+    publication: ClassVar[Any] = None
+    """The type of what subscribers get, such as a `TypedDict`, for clients in other languages (`manage.py
+    hotclub_types`). None: what `on_publish` is annotated to return."""
+    message: ClassVar[Any] = None
+    """The type of what clients publish. None: as `on_publish` annotates its `data`."""
     abstract: ClassVar[bool] = False
 
     def __init_subclass__(cls, *, abstract: bool = False, **kwargs: Any) -> None:
