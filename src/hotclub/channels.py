@@ -60,6 +60,11 @@ class Channel:
     `can_subscribe` is written as well: then both have to agree."""
     rate: ClassVar[Rate | None] = None
     """How often one user may publish here, such as `Rate(20, per=2)`; beyond it a publish is error 111."""
+    presence_clients: ClassVar[str] = ""
+    """The name of a map in which every subscriber stands under the connection's id, such as `"online:{channel}"`;
+    `{channel}` is this channel's name, and the captured values are known by theirs."""
+    presence_users: ClassVar[str] = ""
+    """The same for a map in which every subscriber stands under the user's id."""
     publication: ClassVar[Any] = None
     """The type of what subscribers get, such as a `TypedDict`, for clients in other languages (`manage.py
     hotclub_types`). None: what `on_publish` is annotated to return."""

@@ -43,6 +43,7 @@ class Config:
     api_keys: tuple[str | Mapping[str, Any], ...] = ()
     api_key_in_query: bool = False
     api_rpc: str | None = None
+    poll_secrets: tuple[str, ...] = ()
     threads: int = 8
     limits: Limits = field(default_factory=Limits)
     personal_channel: bool = True
@@ -93,7 +94,7 @@ def _read() -> Config:
     for problem in problems(raw):
         raise ImproperlyConfigured(f"{problem.message} {problem.hint}")
     values: dict[str, Any] = {name.lower(): value for name, value in raw.items()}
-    for name in ("allowed_origins", "personal_history", "trusted_proxies", "api_keys"):
+    for name in ("allowed_origins", "personal_history", "trusted_proxies", "api_keys", "poll_secrets"):
         if name in values:
             values[name] = tuple(values[name])
     values["tokens"] = token_settings(raw["TOKENS"]) if raw.get("TOKENS") else None
@@ -144,6 +145,13 @@ def _text(name: str, value: Any) -> Iterator[Problem]:
 def _dotted_path(name: str, value: Any) -> Iterator[Problem]:
     if value is not None and (not isinstance(value, str) or "." not in value):
         yield _wrong(name, value, 'Use the dotted path of a function, such as "shop.live.on_connect", or None.')
+
+
+def _secrets(name: str, value: Any) -> Iterator[Problem]:
+    if not isinstance(value, list | tuple) or not all(isinstance(secret, str) and secret for secret in value):
+        # The value is a secret, so it is not shown.
+        hint = "List the newest secret first, or leave the setting out."
+        yield Problem("E007", f"HOTCLUB[{name!r}] is no list of strings.", hint)
 
 
 def _database(name: str, value: Any) -> Iterator[Problem]:
@@ -251,6 +259,7 @@ SETTINGS: Final[dict[str, Callable[[str, Any], Iterator[Problem]]]] = {
     "API_KEYS": _explained("E009", key_problems),
     "API_KEY_IN_QUERY": _boolean,
     "API_RPC": _dotted_path,
+    "POLL_SECRETS": _secrets,
     "THREADS": _threads,
     "LIMITS": _limits,
     "PERSONAL_CHANNEL": _boolean,

@@ -4,7 +4,7 @@
 
 import contextlib
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +23,9 @@ from hotclub.engine.application import (
     ChannelSpec,
     ConnectGrant,
     ConnectRequest,
+    KeyChange,
+    PollAnswer,
+    PollItem,
     PublishGrant,
     RefreshGrant,
     SubscribeGrant,
@@ -30,9 +33,11 @@ from hotclub.engine.application import (
 )
 from hotclub.engine.application import Client as EngineClient
 from hotclub.engine.broker.base import Message
+from hotclub.engine.broker.maps import MapMessage
 from hotclub.engine.errors import CommandError, HotclubError, command_error, disconnect
 from hotclub.engine.model import EMPTY, ClientInfo, Position
 from hotclub.engine.observe import logger
+from hotclub.keyed_hooks import KeyedHooks
 from hotclub.pool import HookPool
 from hotclub.publishing import append_durably
 from hotclub.rates import Traffic, site
@@ -63,6 +68,7 @@ class Face:
         self._hooks = hooks
         self._inner = inner
         self._watch = watch
+        self._keyed = KeyedHooks(config, hooks, self._call)
         self._admission = Admission(config, inner)
         self._traffic = traffic or Traffic(config.rates)
         self._on_connect = import_string(config.on_connect) if config.on_connect else None
@@ -168,6 +174,19 @@ class Face:
             return (
                 PublishGrant(position=result) if isinstance(result, Position) else PublishGrant(data=_payload(result))
             )
+
+    async def change_key(self, client: EngineClient, channel: str, change: KeyChange) -> MapMessage | None:
+        route = self._registry.route(channel)
+        mine = _client(client)
+        self._traffic.publish(_bucket(mine), route.pattern, route.channel.rate)
+        with _answers(route.pattern):
+            return await self._keyed.change(mine, route, change)
+
+    async def track(self, client: EngineClient, channel: str, batch: Sequence[str], signature: str) -> int:
+        return self._keyed.allowed(_client(client), channel, batch, signature)
+
+    async def poll(self, channel: str, items: Sequence[PollItem]) -> PollAnswer:
+        return await self._keyed.poll(self._registry.route(channel), items)
 
     async def refresh(self, client: EngineClient, token: str) -> RefreshGrant:
         return await self._admission.refresh(_client(client), token)

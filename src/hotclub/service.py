@@ -2,7 +2,8 @@
 
 import asyncio
 import contextlib
-from typing import Final, assert_never
+from collections.abc import Coroutine
+from typing import Any, Final, assert_never
 
 from django.utils.crypto import salted_hmac
 
@@ -12,7 +13,7 @@ from hotclub.conf import Config, get_config
 from hotclub.engine.application import Handshake, SubscribeGrant
 from hotclub.engine.broker.base import Message, PublicationHandler, Retention
 from hotclub.engine.bus import Target
-from hotclub.engine.errors import CommandError, Disconnect, Unsubscribed
+from hotclub.engine.errors import CommandError, Disconnect, HotclubError, Unsubscribed
 from hotclub.engine.node import Node
 from hotclub.engine.observe import logger
 from hotclub.engine.protocol.messages import Emulation
@@ -28,6 +29,7 @@ from hotclub.streams import (
     DatabaseBroker,
     RelayCommands,
     RelayDisconnect,
+    RelayMap,
     RelayMessage,
     RelayPublish,
     RelayRefresh,
@@ -118,9 +120,9 @@ class Service:
             return
         match message:
             case RelayPublish():
-                task = asyncio.create_task(self._publish(message))
-                self._relayed.add(task)
-                task.add_done_callback(self._relayed.discard)
+                self._soon(self._publish(message))
+            case RelayMap():
+                self._soon(self._change_map(message))
             case RelayDisconnect():
                 local.end(node, message.target, Disconnect(message.code, message.reason), message.spare)
             case RelayUnsubscribe():
@@ -134,6 +136,21 @@ class Service:
                 self._take_commands(message)
             case _:
                 assert_never(message)
+
+    def _soon(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._relayed.add(task)
+        task.add_done_callback(self._relayed.discard)
+
+    async def _change_map(self, message: RelayMap) -> None:
+        maps = self.node.exchange.maps
+        try:
+            if message.message is None:
+                await maps.clear(message.channel)
+            else:
+                await maps.change(message.channel, message.message)
+        except HotclubError as error:
+            logger.warning("A change of another process in the map %r was dropped: %s", message.channel, error)
 
     def _take_commands(self, message: RelayCommands) -> None:
         if message.node == self.node.id:

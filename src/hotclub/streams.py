@@ -18,6 +18,7 @@ from msgspec import Raw, Struct
 
 from hotclub import tables
 from hotclub.engine.broker.base import HistoryQuery, Message, PublicationHandler, Retention
+from hotclub.engine.broker.maps import MapMessage
 from hotclub.engine.bus import Target
 from hotclub.engine.model import EMPTY, HistoryPage, Position, Publication
 from hotclub.relay import Tail
@@ -28,6 +29,7 @@ __all__ = [
     "DatabaseBroker",
     "RelayCommands",
     "RelayDisconnect",
+    "RelayMap",
     "RelayMessage",
     "RelayPublish",
     "RelayRefresh",
@@ -116,7 +118,17 @@ class RelayCommands(Struct, frozen=True, omit_defaults=True, tag="commands"):
     origin: str = ""
 
 
-RelayMessage = RelayPublish | RelayDisconnect | RelayUnsubscribe | RelaySubscribe | RelayRefresh | RelayCommands
+class RelayMap(Struct, frozen=True, omit_defaults=True, tag="map"):
+    """Change a key of a map that another process keeps, or with no message clear the map."""
+
+    channel: str
+    message: MapMessage | None = None
+    origin: str = ""
+
+
+RelayMessage = (
+    RelayPublish | RelayDisconnect | RelayUnsubscribe | RelaySubscribe | RelayRefresh | RelayMap | RelayCommands
+)
 
 _RELAY_DECODER: Final[msgspec.json.Decoder[RelayMessage]] = msgspec.json.Decoder(RelayMessage)
 
