@@ -2,7 +2,7 @@
 
 # ruff: noqa: ARG002 - the hooks below are there to be overridden; their arguments are the contract
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, ClassVar, Final, Literal, TypeVar
@@ -100,6 +100,17 @@ class Channel:
 
     def on_presence_change(self, client: Client, joined: bool, *args: Any, **kwargs: Any) -> Any:
         """The client has joined the channel, or left it. Only with `presence`."""
+
+    def get_state(self, client: Client, *args: Any, **kwargs: Any) -> Any:
+        """What the channel is about, as it stands now: for a client that comes for the first time or was away for too
+        long. Clients call the procedure `hotclub.state` with `{"channel": …}`; the reply is `{"state": …}`, with the
+        `epoch` and `offset` to subscribe from when there is history. What is published meanwhile may be in both.
+        """
+
+    def tags_filter(self, client: Client, *args: Any, **kwargs: Any) -> Callable[[Mapping[str, str]], bool] | None:
+        """A function of a publication's tags that says whether this client may have it; None for all of them. Asked
+        for once, at the subscribe. Publications then come without differences."""
+        return None
 
     def channel_info(self, client: Client, *args: Any, **kwargs: Any) -> Any:
         """JSON that members see of this client in this channel (`chan_info`)."""

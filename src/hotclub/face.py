@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 from asgiref.sync import iscoroutinefunction
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import transaction
@@ -43,6 +44,8 @@ from hotclub.publishing import append_durably
 from hotclub.rates import Traffic, site
 from hotclub.registry import Registry, Route
 from hotclub.revocation import SessionWatch
+from hotclub.state import METHOD as STATE_METHOD
+from hotclub.state import answer, channel_of, position_of
 from hotclub.welcome import Welcome
 
 VALIDATION_ERROR = 400
@@ -132,7 +135,9 @@ class Face:
             await self._authorize(mine, route)
             info = await self._optional("channel_info", route, mine)
             data = await self._optional("on_subscribe", route, mine)
+            admits = await self._optional("tags_filter", route, mine)
             grant = SubscribeGrant(
+                admits=admits,
                 info=signed.info if info is None else encode(info),
                 data=signed.data if data is None else encode(data),
                 ttl=signed.ttl,
@@ -163,14 +168,14 @@ class Face:
                     chan_info=mine.channel_infos.get(channel, EMPTY),
                 )
                 call = _DurablePublish(route, channel, mine, info, self._config)
-                return await self._hooks.run(call, decode(data))
+                return await self._hooks.run(call, _decoded(data))
             if not _is_open(self._config, route.channel, "can_publish") and not await self._call(
                 route.channel.can_publish, mine, **route.kwargs
             ):
                 raise command_error(103)
             if not _overridden(route.channel, "on_publish"):
                 return PublishGrant(data=data)
-            result = await self._call(route.channel.on_publish, mine, decode(data), **route.kwargs)
+            result = await self._call(route.channel.on_publish, mine, _decoded(data), **route.kwargs)
             return (
                 PublishGrant(position=result) if isinstance(result, Position) else PublishGrant(data=_payload(result))
             )
@@ -201,6 +206,8 @@ class Face:
         await self._reauthorize(client, channel)
 
     async def rpc(self, client: EngineClient, method: str, data: Raw) -> Raw:
+        if method == STATE_METHOD:
+            return await self._state(_client(client), channel_of(_decoded(data)))
         if not self._registry.procedures:
             raise command_error(108)
         procedure = self._registry.procedures.get(method)
@@ -209,6 +216,15 @@ class Face:
         with _answers(f"rpc {procedure.name}"):
             arguments = procedure.convert(decode(data))
             return encode(await self._call(procedure.function, _client(client), **arguments))
+
+    async def _state(self, client: Client, channel: str) -> Raw:
+        route = self._registry.route(channel)
+        with _answers(route.pattern):
+            await self._authorize(client, route)
+            if not _overridden(route.channel, "get_state"):
+                raise command_error(108)
+            position = await position_of(route, channel)
+            return encode(answer(await self._call(route.channel.get_state, client, **route.kwargs), position))
 
     async def send(self, client: EngineClient, data: Raw) -> None:
         raise disconnect(3508)
@@ -299,6 +315,14 @@ def _finished(result: Any) -> Any:
             result.close()
         raise TypeError("can_publish() and on_publish() of a durable channel must be plain functions")
     return result
+
+
+def _decoded(data: Raw) -> Any:
+    """What a hook gets to see. Over the protobuf form a client can send bytes that are no JSON, which none can take."""
+    try:
+        return decode(data)
+    except (msgspec.MsgspecError, ValueError):
+        raise command_error(107, "data is not JSON") from None
 
 
 def _client(client: EngineClient) -> Client:
