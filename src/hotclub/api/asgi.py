@@ -18,7 +18,7 @@ def api_name(path: str, config: Config) -> str:
 async def serve_api(name: str, scope: Scope, receive: Receive, send: Send) -> None:
     """Answer one request."""
     try:
-        body = await read_body(receive, BODY_BYTES)
+        body = await read_body(receive, BODY_BYTES, get_config().limits.connect_timeout)
     except HttpError as error:
         await respond(send, error.status)
         return
