@@ -2,12 +2,14 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
 from datetime import datetime
 from io import StringIO
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Generic, Literal, NotRequired, TypedDict, TypeVar
 
 import jsonschema
@@ -205,11 +207,35 @@ def test_the_typescript_is_accepted_by_its_compiler_and_refuses_what_is_wrong(tm
         'channels.Board({ board_id: "1", layer: "top" });\n'
         'export const asked: Procedures["board.find"]["arguments"] = { limit: 1 };\n'
     )
-    compiler = REPOSITORY / "node_modules/typescript/bin/tsc"
-    command = ["node", str(compiler), "--noEmit", "--strict", "--target", "es2022", "--ignoreConfig"]
-    done = subprocess.run([*command, "right.ts", "wrong.ts"], cwd=tmp_path, capture_output=True, text=True, check=False)
-    faults = [line.partition(":")[0] for line in done.stdout.splitlines() if "error TS" in line]
-    assert faults == ["wrong.ts(2,18)", "wrong.ts(3,14)"], done.stdout
+    assert faults(tmp_path, "right.ts", "wrong.ts") == ["wrong.ts(2,18)", "wrong.ts(3,14)"]
+
+
+@pytest.mark.slow
+def test_the_reference_shows_what_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = (REPOSITORY / "docs/reference/types.md").read_text()
+    (python,), (usage,) = (re.findall(rf"```{language}\n(.*?)```", page, re.DOTALL) for language in ("python", "ts"))
+    shown = ModuleType("shown")
+    monkeypatch.setitem(sys.modules, "shown", shown)
+    exec(python, vars(shown))
+    (tmp_path / "channels.ts").write_text(typescript(describe(Declarations.collect([shown]))))
+    around = (
+        "interface Sub { on(event: 'publication', take: (context: { data: unknown }) => void): void }\n"
+        "declare const client: { newSubscription(name: Channels['Room']['name']): Sub };\n"
+        "declare function show(data: Channels['Room']['publication']): void;\nvoid values;\n"
+    )
+    (tmp_path / "usage.ts").write_text(f"{usage}{around}")
+    assert faults(tmp_path, "usage.ts") == []
+    document = asyncapi(describe(Declarations.collect([shown])), title="Shop", version="2.1.0")
+    assert {"Room.publication", "Room.message", "rpc.chat.mark_read"} <= set(document["operations"])
+
+
+def faults(folder: Path, *files: str) -> list[str]:
+    """Where the TypeScript compiler finds something wrong."""
+    compiler = str(REPOSITORY / "node_modules/typescript/bin/tsc")
+    command = ["node", compiler, "--noEmit", "--strict", "--target", "es2022", "--ignoreConfig", *files]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode in (0, 1, 2), done.stderr
+    return [line.partition(":")[0] for line in done.stdout.splitlines() if "error TS" in line]
 
 
 @pytest.fixture(scope="module")
