@@ -243,3 +243,14 @@ async def test_a_slow_reader_of_a_persistent_map_is_closed_and_loses_nothing(nar
     again = await narrow.connect()
     result = await page(again, "kept-map:a", phase=1, recover=True, epoch=live["epoch"])
     assert [item["data"] for item in result["publications"]] == list(range(10))
+
+
+async def test_removals_that_wait_count_as_well(narrow: MapClub) -> None:
+    client = await narrow.connect()
+    for number in range(30):
+        await narrow.set("map:a", f"k{number}")
+    await page(client, "map:a", phase=STATE)
+    slow(client)
+    for number in range(30):
+        await narrow.remove("map:a", f"k{number}")
+    assert (await client.ended()).code == 3008

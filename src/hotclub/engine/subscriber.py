@@ -1,6 +1,7 @@
 """One subscription as the fan-out sees it: a position, a form and an outbox."""
 
 from asyncio import TimerHandle
+from typing import Final
 
 from msgspec import Raw, Struct
 
@@ -9,6 +10,8 @@ from hotclub.engine.model import EMPTY, ClientInfo, Position, Publication
 from hotclub.engine.outbox import Outbox
 from hotclub.engine.recovery import Verdict, check_position
 from hotclub.engine.shape import Form
+
+_OVERHEAD: Final = 100
 
 
 class CatchUp(Struct):
@@ -137,20 +140,20 @@ class Subscriber:
         assert self.held is not None
         former = self.held.pop(publication.key, None)
         if former is not None:
-            self.held_bytes -= len(bytes(former.data))
+            self.held_bytes -= _weight(former)
         self.held[publication.key] = publication
-        self.held_bytes += len(bytes(publication.data))
+        self.held_bytes += _weight(publication)
 
     def drop_held(self, key: str) -> None:
         """Forget what is held of this key."""
         assert self.held
-        self.held_bytes -= len(bytes(self.held.pop(key).data))
+        self.held_bytes -= _weight(self.held.pop(key))
 
     def next_held(self) -> Publication:
         """Take out what has been held longest."""
         assert self.held
         publication = self.held.pop(next(iter(self.held)))
-        self.held_bytes -= len(bytes(publication.data))
+        self.held_bytes -= _weight(publication)
         return publication
 
     def is_behind(self, top: Position) -> bool:
@@ -158,3 +161,8 @@ class Subscriber:
         if self.buffer is not None or not self.positioned or not self.epoch:
             return False
         return self.epoch != top.epoch or self.offset < top.offset
+
+
+def _weight(publication: Publication) -> int:
+    """About the bytes that it takes; a removal has no data, but is not for nothing either."""
+    return len(bytes(publication.data)) + len(publication.key) + _OVERHEAD

@@ -1,6 +1,7 @@
 """Subscribing to a shared poll, and following keys in it (protocol §2.14)."""
 
 from collections.abc import Sequence
+from typing import Final
 
 from hotclub.engine.application import PollSpec
 from hotclub.engine.errors import command_error
@@ -12,7 +13,7 @@ from hotclub.engine.shape import remember
 from hotclub.engine.subscriber import Subscriber, Tracked
 from hotclub.engine.subscription import Opening, Terms, agreed, enter, still_wanted
 
-GRACE = 5.0
+GRACE: Final = 5.0
 """Seconds that a signature may be over: a client begins to renew it exactly then."""
 
 
