@@ -1,6 +1,9 @@
 """The test client under pytest, with pytest-django's database and without."""
 
 import asyncio
+import subprocess
+import sys
+import tomllib
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,9 +13,11 @@ from django.contrib.auth import get_user_model
 
 import hotclub
 from hotclub.pytest_plugin import hotclub_client
-from hotclub.runtime import current_node
+from hotclub.runtime import current_node, set_current_node
+from hotclub.service import Service
 from hotclub.testing import HotclubClient
 from tests.hotclub.testing.club import declared, make_user
+from tests.support.processes import REPOSITORY
 
 __all__ = ["hotclub_client"]
 
@@ -96,3 +101,26 @@ async def test_a_hook_that_hangs_fails_the_test_and_not_the_run(
             await c.publish("log:a", 1)
         with pytest.raises(AssertionError, match="come to rest"):
             await c.flush()
+
+
+async def test_a_node_that_is_no_tests_is_left_alone(hotclub_client: HotclubClient) -> None:
+    service = Service()
+    await service.node.start()
+    set_current_node(service.node)
+    try:
+        with pytest.raises(RuntimeError, match="runs in this process already"):
+            await hotclub_client.connect().__aenter__()
+    finally:
+        await service.stop()
+
+
+def test_the_package_announces_its_fixture() -> None:
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
+    assert project["entry-points"]["pytest11"] == {"hotclub": "hotclub.pytest_plugin"}
+
+
+def test_the_plugin_is_loaded_before_there_are_settings() -> None:
+    code = "import hotclub.pytest_plugin; from django.conf import settings; assert not settings.configured"
+    environment = {"PYTHONPATH": str(REPOSITORY / "src"), "PATH": ""}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
