@@ -1,6 +1,6 @@
 # Every target works in a fresh clone: it brings in what it needs.
 .DEFAULT_GOAL := help
-.PHONY: help run conformance test check format frontend bench soak wheel clean
+.PHONY: help run conformance autobahn test check format frontend bench soak fuzz wheel clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1|/p' Makefile | while IFS='|' read -r name what; do printf '  make %-11s %s\n' "$$name" "$$what"; done
@@ -26,12 +26,18 @@ format: ## rewrite Python and TypeScript in the house style
 frontend: ## build the pages' JavaScript and CSS, and compile the translations
 	@scripts/setup dev
 
+autobahn: ## the public WebSocket suite; needs Python 2.7 (PYTHON2=, PORT=, CASES=)
+	@exec scripts/autobahn
+
 bench: ## measure, beside peers in the same run (ARGS=)
 	@scripts/setup dev
 	@exec .venv/bin/python -m benchmarks $(ARGS)
 
 soak: ## the long fault tests (SOAK_KILLS=, FAULT_SEED=)
 	@exec scripts/test soak $(ARGS)
+
+fuzz: ## ten minutes of hostile bytes for everything that reads them (FUZZ_SECONDS=, FUZZ_SEED=)
+	@exec scripts/test fuzz $(ARGS)
 
 wheel: ## the distribution, in dist/
 	@scripts/setup dev

@@ -53,7 +53,7 @@ class TooManyFragments(PayloadTooBig):
 
 
 class FrameParser(ServerProtocol):
-    """The frame parser, with a bound on how many frames one message is cut into."""
+    """The frame parser, with a bound on how many frames one message is cut into, and open to a close between them."""
 
     def __init__(self, limits: Limits) -> None:
         super().__init__(max_size=limits.message_bytes, logger=logging.getLogger("uvicorn.error"))
@@ -67,6 +67,9 @@ class FrameParser(ServerProtocol):
             self._fragments += 1
             if self._fragments > self._most_fragments:
                 raise TooManyFragments(self._most_fragments)
+        elif frame.opcode is Opcode.CLOSE:
+            # A close may come in the middle of a message, which is then discarded; the base class calls it an error.
+            self.current_size = None
         super().recv_frame(frame)
 
 

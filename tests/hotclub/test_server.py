@@ -242,6 +242,18 @@ async def test_a_ping_is_answered_within_a_fragmented_message(serve: Serve) -> N
         assert (await connection.read_frame()).payload == b"got"
 
 
+async def test_a_close_within_a_fragmented_message_is_answered_with_its_code(serve: Serve) -> None:
+    async with serve() as served, served.connected() as connection:
+        await connection.send_bytes(
+            encode_frame(TEXT, b"a", fin=False)
+            + encode_frame(CLOSE, struct.pack(">H", 1000))
+            + encode_frame(CONTINUATION, b"b")
+        )
+        close = await connection.read_close()
+        assert close.close_code == 1000
+        assert served.app.received == 0
+
+
 async def test_tiny_fragments_cost_no_memory_of_note(serve: Serve) -> None:
     async with serve() as served, served.connected() as connection:
         flood = encode_frame(TEXT, b"a", fin=False) + encode_frame(CONTINUATION, b"a", fin=False) * 131_000

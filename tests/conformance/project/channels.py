@@ -1,12 +1,15 @@
-"""The channels that the suites use. Nobody writes a `can_subscribe` or `can_publish`: `INSECURE` allows everything."""
+"""The channels that the suites use. Nobody writes a `can_subscribe` or `can_publish`: `INSECURE` allows everything.
+
+`PRESENCE=off` leaves presence out; the `POLL_BACKEND` variables say where the shared polls get their values.
+"""
 
 import json
+import os
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import Any, ClassVar
 from urllib.request import Request, urlopen
 
-from django.conf import settings
 from django.urls import register_converter
 from django.urls.converters import StringConverter
 
@@ -19,6 +22,9 @@ class Colonless(StringConverter):
 
 register_converter(Colonless, "colonless")
 
+PRESENCE = os.environ.get("PRESENCE") != "off"
+BACKEND = os.environ.get("POLL_BACKEND", "http://127.0.0.1:3010/refresh")
+BACKEND_OF_PROTOBUF_TESTS = os.environ.get("POLL_BACKEND_PROTOBUF", "http://127.0.0.1:3011/refresh")
 FIVE_MINUTES = timedelta(minutes=5)
 MINUTE = timedelta(minutes=1)
 
@@ -48,14 +54,14 @@ class Plain(Channel):
     pattern = "<colonless:name>"
     history = Recovery.history
     delta = True
-    presence = settings.PRESENCE
+    presence = PRESENCE
 
 
 class Personal(Channel):
     pattern = "#<str:user_id>"
     history = Recovery.history
     delta = True
-    presence = settings.PRESENCE
+    presence = PRESENCE
 
     async def can_subscribe(self, client: Client, user_id: str) -> bool:
         return user_id in (str(client.user.pk), "*")
@@ -132,7 +138,7 @@ class Poll(SharedPollChannel):
     batch_size = 100
     max_keys = 100
     timeout = timedelta(seconds=5)
-    url: ClassVar[str] = settings.POLL_BACKEND
+    url: ClassVar[str] = BACKEND
 
     def poll(self, keys: Mapping[str, int], name: str) -> Iterable[Polled]:
         items = [{"key": key, "version": version} for key, version in keys.items()]
@@ -153,4 +159,4 @@ class PollWithoutVersions(Poll):
 
 class PollForProtobuf(Poll):
     pattern = "pollpb:<str:name>"
-    url = settings.POLL_BACKEND_PROTOBUF
+    url = BACKEND_OF_PROTOBUF_TESTS

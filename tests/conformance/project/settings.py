@@ -1,4 +1,4 @@
-"""`PRESENCE=off` leaves presence out; `CONFORMANCE_DATA_DIR` is where the database goes."""
+"""The database goes to `CONFORMANCE_DATA_DIR`."""
 
 import os
 import tempfile
@@ -35,6 +35,3 @@ DATABASES = {
         "OPTIONS": {"init_command": "PRAGMA journal_mode=WAL", "timeout": 20, "transaction_mode": "IMMEDIATE"},
     }
 }
-PRESENCE = os.environ.get("PRESENCE") != "off"
-POLL_BACKEND = os.environ.get("POLL_BACKEND", "http://127.0.0.1:3010/refresh")
-POLL_BACKEND_PROTOBUF = os.environ.get("POLL_BACKEND_PROTOBUF", "http://127.0.0.1:3011/refresh")
