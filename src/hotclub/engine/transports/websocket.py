@@ -23,6 +23,8 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 WRITER: Final = "hotclub.writer"
+_PROTOBUF: Final = "centrifuge-protobuf"
+"""What a client offers that would understand nothing of our JSON; it must learn that before the upgrade."""
 _TOO_BIG: Final = Disconnect(1009, "message too big")
 
 
@@ -131,8 +133,11 @@ async def serve_websocket(host: Host, scope: Scope, receive: Receive, send: Send
     raises.
     """
     await receive()
+    if _PROTOBUF in (scope.get("subprotocols") or ()):
+        await _refuse(scope, send, 400, b"this server speaks JSON only\n")
+        return
     if host.connections - host.exchange.hub.num_clients >= host.exchange.limits.unauthenticated_connections:
-        await _refuse(scope, send)
+        await _refuse(scope, send, 503, b"too many connections are waiting\n", (b"retry-after", b"10"))
         return
     await send({"type": "websocket.accept"})
     host.connections += 1
@@ -147,14 +152,14 @@ async def serve_websocket(host: Host, scope: Scope, receive: Receive, send: Send
         host.connections -= 1
 
 
-async def _refuse(scope: Scope, send: Send) -> None:
-    """503 while too many connections wait to be authenticated; a plain refusal where the server cannot say so."""
+async def _refuse(scope: Scope, send: Send, status: int, why: bytes, *headers: tuple[bytes, bytes]) -> None:
+    """Refuse the handshake with an HTTP status; a plain refusal where the server cannot say so."""
     if "websocket.http.response" not in (scope.get("extensions") or {}):
         await send({"type": "websocket.close", "code": 1013})
         return
-    headers = [(b"retry-after", b"10"), (b"content-type", b"text/plain")]
-    await send({"type": "websocket.http.response.start", "status": 503, "headers": headers})
-    await send({"type": "websocket.http.response.body", "body": b"too many connections are waiting\n"})
+    fields = [*headers, (b"content-type", b"text/plain")]
+    await send({"type": "websocket.http.response.start", "status": status, "headers": fields})
+    await send({"type": "websocket.http.response.body", "body": why})
 
 
 async def _serve_writer(host: Host, writer: FrameWriter, receive: Receive, handshake: Handshake) -> None:
