@@ -37,6 +37,24 @@ class Session:
     application is told by `end`, which the transport awaits at its own end.
     """
 
+    __slots__ = (
+        "_encoder",
+        "_line",
+        "client",
+        "clock",
+        "connect_data",
+        "connected",
+        "ended_with",
+        "exchange",
+        "granted_channels",
+        "id",
+        "outbox",
+        "pulse",
+        "state",
+        "subscribers",
+        "version",
+    )
+
     def __init__(
         self,
         exchange: Exchange,
