@@ -17,11 +17,14 @@ SOURCE = Path(__file__).parents[1] / "src"
 
 ENGINE = (
     {"model", "errors", "limits", "observe"},
-    {"protocol", "recovery", "outbox", "leases", "pulse"},
+    {"protocol", "recovery", "outbox", "leases", "pulse", "shape", "tags"},
     {"broker", "presence"},
     {"application"},
     {"hub", "bus", "subscriber"},
-    {"session", "handlers", "subscription", "exchange", "dispatch"},
+    {
+        *("exchange", "maps", "shared_poll", "session"),
+        *("handlers", "subscription", "map_subscription", "tracking", "dispatch"),
+    },
     {"transports"},
     {"node"},
 )

@@ -10,8 +10,11 @@ from django.core.handlers.asgi import get_script_prefix
 from hotclub.asgi import ASGIApplication
 from hotclub.auth import RefusedHandshake, check_handshake, log_refusal
 from hotclub.conf import get_config
+from hotclub.engine.node import Node
 from hotclub.engine.observe import logger
+from hotclub.engine.transports.unidirectional import serve_uni_websocket
 from hotclub.engine.transports.websocket import serve_websocket
+from hotclub.http import endpoints, serve_http
 from hotclub.service import Service
 
 Scope = MutableMapping[str, Any]
@@ -33,7 +36,11 @@ class HotclubApplication:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
-            await self._django_app(scope, receive, send)
+            endpoint = endpoints(get_config()).get(_path(scope))
+            if endpoint is None:
+                await self._django_app(scope, receive, send)
+            else:
+                await serve_http(self._node, endpoint, scope, receive, send)
         elif scope["type"] == "websocket":
             await self._websocket(scope, receive, send)
         elif scope["type"] == "lifespan":
@@ -41,17 +48,23 @@ class HotclubApplication:
         else:
             raise ValueError(f"Hotclub serves http, websocket and lifespan, not {scope['type']!r}")
 
+    async def _node(self) -> Node:
+        return (await self._started()).node
+
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         config = get_config()
-        if _path(scope) == config.websocket_path:
+        serve = {
+            config.websocket_path: serve_websocket,
+            config.transport_path("uni_websocket"): serve_uni_websocket,
+        }.get(_path(scope))
+        if serve is not None:
             try:
                 handshake = check_handshake(scope, config)
             except RefusedHandshake as refused:
                 log_refusal(refused)
                 await _refuse(refused.status, scope, receive, send)
                 return
-            service = await self._started()
-            await serve_websocket(service.node, scope, receive, send, handshake)
+            await serve(await self._node(), scope, receive, send, handshake)
         elif self._consumers is not None:
             await self._consumers(scope, receive, send)
         else:

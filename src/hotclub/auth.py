@@ -57,31 +57,60 @@ def check_handshake(scope: Scope, config: Config) -> Handshake:
     Raises:
         RefusedHandshake: 400 for a host that is not ours, 403 for an origin that is not ours.
     """
-    request = _request(scope)
-    try:
-        host = request.get_host()
-    except DisallowedHost as error:
-        raise RefusedHandshake(HTTPStatus.BAD_REQUEST, str(error)) from None
-    session_key = request.COOKIES.get(settings.SESSION_COOKIE_NAME, "")
+    request, own = _request(scope)
     origin = request.headers.get("Origin")
-    if origin is None and session_key:
+    if origin is None and _session_key(request):
         raise RefusedHandshake(HTTPStatus.FORBIDDEN, "a session cookie without an origin")
     if origin is not None:
-        _check_origin(origin, f"{request.scheme}://{host}", config)
-    client = scope.get("client")
+        _check_origin(origin, own, config)
+    return _handshake(scope, request)
+
+
+def check_http_request(scope: Scope, config: Config) -> Handshake:
+    """Judge a request to one of the HTTP transports in the same way.
+
+    Browsers leave the origin out of a GET to the page's own site, and say so in `Sec-Fetch-Site`; one that says
+    nothing at all may read with a cookie, since no other site gets to see the answer, but may not send.
+
+    Raises:
+        RefusedHandshake: 400 for a host that is not ours, 403 for an origin that is not ours.
+    """
+    request, own = _request(scope)
+    origin, site = request.headers.get("Origin"), request.headers.get("Sec-Fetch-Site", "")
+    unsafe = scope["method"] != "GET" and _session_key(request)
+    if origin is not None:
+        _check_origin(origin, own, config)
+    elif site not in ("", "same-origin", "none") or (not site and unsafe):
+        raise RefusedHandshake(HTTPStatus.FORBIDDEN, "a request of another site without an origin")
+    return _handshake(scope, request)
+
+
+def _request(scope: Scope) -> tuple[ASGIRequest, str]:
+    """The handshake as Django's request, without what a hostile peer could make its constructor stumble over, and the
+    origin that its own site has."""
+    headers = [(name, value) for name, value in scope["headers"] if not name.startswith(b"content-")]
+    scheme = "https" if scope.get("scheme") in ("wss", "https") else "http"
+    plain = {"type": "http", "method": "GET", "scheme": scheme, "query_string": b"", "headers": headers}
+    request = ASGIRequest({**scope, **plain}, BytesIO())
+    try:
+        return request, f"{request.scheme}://{request.get_host()}"
+    except DisallowedHost as error:
+        raise RefusedHandshake(HTTPStatus.BAD_REQUEST, str(error)) from None
+
+
+def _session_key(request: ASGIRequest) -> str:
+    key: str = request.COOKIES.get(settings.SESSION_COOKIE_NAME, "")
+    return key
+
+
+def _handshake(scope: Scope, request: ASGIRequest) -> Handshake:
+    client, session_key = scope.get("client"), _session_key(request)
     return Handshake(
         headers={name.lower(): value for name, value in request.headers.items()},
         address=str(client[0]) if client else "",
         state={SESSION_STATE: session_key},
+        principal=session_id(session_key),
     )
-
-
-def _request(scope: Scope) -> ASGIRequest:
-    """The handshake as Django's request, without what a hostile peer could make its constructor stumble over."""
-    headers = [(name, value) for name, value in scope["headers"] if not name.startswith(b"content-")]
-    scheme = "https" if scope.get("scheme") in ("wss", "https") else "http"
-    plain = {"type": "http", "method": "GET", "scheme": scheme, "query_string": b"", "headers": headers}
-    return ASGIRequest({**scope, **plain}, BytesIO())
 
 
 def _check_origin(origin: str, own: str, config: Config) -> None:

@@ -5,7 +5,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, ClassVar, Final, TypeVar
+from typing import Any, ClassVar, Final, Literal, TypeVar
 
 from hotclub.client import Client
 
@@ -43,8 +43,17 @@ class Channel:
     history: ClassVar[History | None] = None
     presence: ClassVar[bool] = False
     """Members can ask who is here, and are told who joins and leaves."""
-    recovery: ClassVar[bool] = True
-    """Whether a client that was away gets what it missed. Needs `history`."""
+    recovery: ClassVar[bool | Literal["cache"]] = True
+    """Whether a client that was away gets what it missed. `"cache"`: only the newest publication, and new subscribers
+    get that one as well. Needs `history`."""
+    position: ClassVar[bool] = False
+    """Without `recovery`: a client that misses a publication is told so, and subscribes anew. Needs `history`."""
+    delta: ClassVar[bool] = False
+    """Clients may get the differences between publications instead of the publications."""
+    filters: ClassVar[bool] = False
+    """Clients may choose publications by their tags; those then come without differences."""
+    compaction: ClassVar[bool] = False
+    """Publications name the channel by a number, which is shorter, to clients that understand it."""
     abstract: ClassVar[bool] = False
 
     def __init_subclass__(cls, *, abstract: bool = False, **kwargs: Any) -> None:

@@ -27,6 +27,7 @@ class Config:
     engine: str = "memory://"
     allowed_origins: tuple[str, ...] = ()
     path: str = "connection/"
+    emulation_path: str = "/emulation"
     on_connect: str | None = None
     on_disconnect: str | None = None
     allow_anonymous: bool = False
@@ -43,7 +44,12 @@ class Config:
     @property
     def websocket_path(self) -> str:
         """Where browsers connect, below the script prefix."""
-        return f"/{self.path.strip('/')}/websocket" if self.path.strip("/") else "/websocket"
+        return self.transport_path("websocket")
+
+    def transport_path(self, transport: str) -> str:
+        """The path of a transport, below the script prefix."""
+        folder = self.path.strip("/")
+        return f"/{folder}/{transport}" if folder else f"/{transport}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,6 +218,7 @@ SETTINGS: Final[dict[str, Callable[[str, Any], Iterator[Problem]]]] = {
     "ENGINE": _engine,
     "ALLOWED_ORIGINS": _origins,
     "PATH": _text,
+    "EMULATION_PATH": _text,
     "ON_CONNECT": _dotted_path,
     "ON_DISCONNECT": _dotted_path,
     "ALLOW_ANONYMOUS": _boolean,

@@ -25,6 +25,7 @@ from hotclub.engine.application import (
     ConnectGrant,
     ConnectRequest,
     PublishGrant,
+    RefreshGrant,
     SubscribeGrant,
     SubscribeRequest,
 )
@@ -73,7 +74,7 @@ class Face:
                 session_id=mine.session_id,
                 info=_payload(mine.info),
                 data=_payload(data),
-                channels=tuple(name for name in personal if self._registry.resolve(name) is not None),
+                channels={name: SubscribeGrant() for name in personal if self._registry.resolve(name) is not None},
                 state=mine,
             )
         if not mine.is_anonymous:
@@ -112,6 +113,12 @@ class Face:
             return (
                 PublishGrant(position=result) if isinstance(result, Position) else PublishGrant(data=_payload(result))
             )
+
+    async def refresh(self, client: EngineClient, token: str) -> RefreshGrant:
+        raise disconnect(3501)
+
+    async def refresh_subscription(self, client: EngineClient, channel: str, token: str) -> RefreshGrant:
+        raise command_error(108)
 
     async def authorize_presence(self, client: EngineClient, channel: str) -> None:
         await self._reauthorize(client, channel)

@@ -13,6 +13,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.http import HttpResponse
 from django.urls import URLPattern, path
 from django.urls.resolvers import RoutePattern
+from msgspec import structs
 
 from hotclub.channels import RPC_ATTRIBUTE, Channel, History
 from hotclub.client import Client
@@ -111,13 +112,18 @@ def compile_pattern(pattern: str) -> RoutePattern:
 def channel_spec(channel: type[Channel] | Channel) -> ChannelSpec:
     """The engine's options of a channel class."""
     history = channel.history
+    spec = ChannelSpec(
+        presence=channel.presence, delta=channel.delta, filters=channel.filters, compaction=channel.compaction
+    )
     if history is None:
-        return ChannelSpec(presence=channel.presence)
-    return ChannelSpec(
+        return spec
+    return structs.replace(
+        spec,
         retention=Retention(size=history.size, ttl=history.ttl.total_seconds()),
         durable=history.durable,
-        presence=channel.presence,
-        recoverable=channel.recovery,
+        recoverable=bool(channel.recovery),
+        cache=channel.recovery == "cache",
+        position=channel.position,
     )
 
 

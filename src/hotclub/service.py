@@ -4,19 +4,25 @@ import asyncio
 import contextlib
 from typing import Final, assert_never
 
+from django.utils.crypto import salted_hmac
+
 import hotclub
 from hotclub.conf import Config, get_config
+from hotclub.engine.application import Handshake
 from hotclub.engine.broker.base import PublicationHandler, Retention
 from hotclub.engine.bus import Target
 from hotclub.engine.errors import CommandError, Disconnect, Unsubscribed
 from hotclub.engine.node import Node
 from hotclub.engine.observe import logger
+from hotclub.engine.protocol.messages import Emulation
+from hotclub.engine.transports.emulation import emulate
+from hotclub.engine.transports.stream import HttpError
 from hotclub.face import Face
 from hotclub.pool import HookPool
 from hotclub.registry import Registry, get_registry
 from hotclub.revocation import SessionWatch
 from hotclub.runtime import current_node, set_current_node
-from hotclub.streams import DatabaseBroker, RelayDisconnect, RelayMessage, RelayPublish, RelayUnsubscribe
+from hotclub.streams import DatabaseBroker, RelayCommands, RelayDisconnect, RelayMessage, RelayPublish, RelayUnsubscribe
 
 _INNER_THREADS: Final = 3
 """For signing in, reading durable channels and watching sessions."""
@@ -29,16 +35,17 @@ class Service:
         """Nothing runs before `start`. Both arguments default to the project's own."""
         self.config = config or get_config()
         registry = registry or get_registry()
-        self._pool = HookPool(self.config.threads, self.config.db_conn_max_age)
+        self._pool = self._make_pool(self.config.threads)
         self._watch = SessionWatch()
         # What keeps the site going must not queue behind slow hooks.
-        self._inner_pool = HookPool(_INNER_THREADS, self.config.db_conn_max_age)
+        self._inner_pool = self._make_pool(_INNER_THREADS)
         self._face = Face(registry, self.config, hooks=self._pool, inner=self._inner_pool, watch=self._watch)
         self.node = Node(
             self._face,
             limits=self.config.limits,
             version=hotclub.__version__,
             make_durable=self._make_durable,
+            key=salted_hmac("hotclub.transports", "session secrets", algorithm="sha256").digest(),
         )
         self._running: asyncio.Task[None] | None = None
         self._relayed: set[asyncio.Task[None]] = set()
@@ -65,6 +72,9 @@ class Service:
             set_current_node(None)
         await self._pool.close()
         await self._inner_pool.close()
+
+    def _make_pool(self, threads: int) -> HookPool:
+        return HookPool(threads, self.config.db_conn_max_age)
 
     def _make_durable(self, handler: PublicationHandler) -> DatabaseBroker:
         self._durable = DatabaseBroker(
@@ -96,8 +106,16 @@ class Service:
                 node.disconnect(message.target, Disconnect(message.code, message.reason))
             case RelayUnsubscribe():
                 node.unsubscribe(message.target, message.channel, Unsubscribed(message.code, message.reason))
+            case RelayCommands():
+                self._take_commands(message)
             case _:
                 assert_never(message)
+
+    def _take_commands(self, message: RelayCommands) -> None:
+        if message.node == self.node.id:
+            handshake = Handshake(principal=message.principal)
+            with contextlib.suppress(HttpError):
+                emulate(self.node, Emulation(message.session, message.node, message.data), handshake)
 
     async def _publish(self, message: RelayPublish) -> None:
         try:

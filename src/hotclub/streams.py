@@ -26,6 +26,7 @@ from hotclub.tables import append
 __all__ = [
     "RELAY",
     "DatabaseBroker",
+    "RelayCommands",
     "RelayDisconnect",
     "RelayMessage",
     "RelayPublish",
@@ -79,7 +80,17 @@ class RelayUnsubscribe(Struct, frozen=True, omit_defaults=True, tag="unsubscribe
     origin: str = ""
 
 
-RelayMessage = RelayPublish | RelayDisconnect | RelayUnsubscribe
+class RelayCommands(Struct, frozen=True, omit_defaults=True, tag="commands"):
+    """Commands for an HTTP connection of the node `node`, which arrived at another one."""
+
+    node: str
+    session: str
+    principal: str
+    data: bytes
+    origin: str = ""
+
+
+RelayMessage = RelayPublish | RelayDisconnect | RelayUnsubscribe | RelayCommands
 
 _RELAY_DECODER: Final[msgspec.json.Decoder[RelayMessage]] = msgspec.json.Decoder(RelayMessage)
 

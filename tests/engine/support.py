@@ -15,7 +15,7 @@ from hotclub.engine.errors import Disconnect
 from hotclub.engine.limits import Limits
 from hotclub.engine.model import HistoryPage
 from hotclub.engine.node import Node
-from hotclub.engine.session import Session
+from hotclub.engine.session import Kind, Session
 from tests.support.app import TinyApplication
 
 
@@ -50,7 +50,7 @@ class MemoryLine:
     """Keeps what a session writes. `unread` is what its reader has not taken."""
 
     def __init__(self, node: Node) -> None:
-        self.encoder = node.message_encoder
+        self.encoder = node.encoders.json_messages
         self.received: list[dict[str, Any]] = []
         self.arrived = asyncio.Event()
         self.unread = 0
@@ -73,7 +73,7 @@ class MemoryClient:
 
     def __init__(self, node: Node) -> None:
         self.line = MemoryLine(node)
-        self.session = Session(node.exchange, node.flusher, node.pulse, self.line, Handshake(), version="1")
+        self.session = Session(node.exchange, node.flusher, node.pulse, self.line, Handshake(), kind=Kind(version="1"))
         self.dispatcher = Dispatcher(self.session)
         self._ids = 0
 

@@ -12,7 +12,7 @@ from hotclub.engine.errors import Disconnect
 from hotclub.engine.limits import Limits
 from hotclub.engine.model import ClientInfo, Publication
 from hotclub.engine.protocol import messages as wire
-from hotclub.engine.protocol.codec_json import JsonCodec
+from hotclub.engine.protocol.codec_json import JsonCodec, UniJsonCodec
 
 CODEC = JsonCodec()
 LIMITS = Limits()
@@ -114,3 +114,67 @@ def test_an_unsubscribe_push_has_code_and_reason() -> None:
     assert json.loads(CODEC.encode_push(push)) == {
         "push": {"channel": "ch", "unsubscribe": {"code": 2500, "reason": "insufficient state"}}
     }
+
+
+def test_a_number_stands_for_the_channel() -> None:
+    publication = Publication(data=Raw(b"1"), offset=6)
+    assert CODEC.encode_publication("ch", publication, 3) == b'{"push":{"id":3,"pub":{"data":1,"offset":6}}}'
+
+
+def test_a_push_without_a_channel_names_none() -> None:
+    pushes = {
+        b'{"push":{"message":{"data":1}}}': wire.Push(message=wire.MessagePush(Raw(b"1"))),
+        b'{"push":{"disconnect":{"code":3001,"reason":"shutdown"}}}': wire.Push(
+            disconnect=wire.DisconnectPush(3001, "shutdown")
+        ),
+        b'{"push":{"refresh":{"expires":true,"ttl":60}}}': wire.Push(refresh=wire.RefreshPush(expires=True, ttl=60)),
+        b'{"push":{"channel":"ch","subscribe":{}}}': wire.Push("ch", subscribe=wire.SubscribePush()),
+    }
+    assert [CODEC.encode_push(push) for push in pushes.values()] == list(pushes)
+
+
+def test_whole_data_and_patches_are_sent_as_text() -> None:
+    whole = Publication(data=Raw('{"a":"é\\n"}'.encode()), offset=6)
+    sent = CODEC.delta_publication(whole, None)
+    assert (sent.delta, json.loads(bytes(sent.data))) == (False, '{"a":"é\\n"}')
+    patched = CODEC.delta_publication(whole, '3\n3:"é'.encode())
+    assert (patched.delta, json.loads(bytes(patched.data)), patched.offset) == (True, '3\n3:"é', 6)
+
+
+def test_a_patch_that_is_no_text_is_replaced_by_the_whole() -> None:
+    whole = Publication(data=Raw(b"[1]"))
+    assert CODEC.delta_publication(whole, b"\xc3") == Publication(data=Raw(b'"[1]"'))
+
+
+def test_an_emulation_request_carries_a_frame() -> None:
+    body = json.dumps({"session": "s", "node": "n", "data": '{"id":1}\n{}', "later": 1}).encode()
+    assert CODEC.decode_emulation(body) == wire.Emulation("s", "n", b'{"id":1}\n{}')
+    for broken in (b"", b"[]", b'{"session":1}', b'{"data":{}}', b'{"data":"\\ud800"}'):
+        with pytest.raises(Disconnect) as end:
+            CODEC.decode_emulation(broken)
+        assert end.value.code == 3501
+
+
+def test_lists_and_maps_are_bounded() -> None:
+    vals = ["v"] * wire.MAX_ITEMS
+    command = {"id": 1, "subscribe": {"channel": "c", "tf": {"key": "k", "cmp": "in", "vals": vals}}}
+    assert len(decode(json.dumps(command).encode())) == 1
+    vals.append("v")
+    with pytest.raises(Disconnect):
+        decode(json.dumps(command).encode())
+
+
+def test_unidirectional_clients_ask_and_are_told_without_envelopes() -> None:
+    codec = UniJsonCodec()
+    request = codec.decode_connect(b'{"name":"sse","subs":{"ch":{"recover":true,"offset":4,"epoch":"e"}}}')
+    assert request.subs == {"ch": wire.SubscribeCommand(recover=True, offset=4, epoch="e")}
+    with pytest.raises(Disconnect):
+        codec.decode_connect(b"[]")
+    result = wire.ConnectResult("c1", "1", session="s")
+    assert codec.encode_reply(wire.Reply(0, connect=result)) == (
+        b'{"connect":{"client":"c1","version":"1","session":"s"}}'
+    )
+    assert codec.encode_push(wire.Push("ch", unsubscribe=wire.UnsubscribePush(2000, "server unsubscribe"))) == (
+        b'{"channel":"ch","unsubscribe":{"code":2000,"reason":"server unsubscribe"}}'
+    )
+    assert codec.encode_publication("ch", Publication(data=Raw(b"1"))) == b'{"channel":"ch","pub":{"data":1}}'

@@ -33,13 +33,13 @@ async def flushed(client: MemoryClient) -> None:
 
 async def test_a_publication_is_encoded_once_for_all(club: Club, monkeypatch: pytest.MonkeyPatch) -> None:
     clients = [await member(club, "log:a") for _ in range(3)]
-    codec = club.node.message_encoder.codec
+    codec = club.node.encoders.json_messages.codec
     encoded: list[int] = []
     original = codec.encode_publication
 
-    def counting(channel: str, publication: Publication) -> bytes:
+    def counting(channel: str, publication: Publication, number: int = 0) -> bytes:
         encoded.append(publication.offset)
-        return original(channel, publication)
+        return original(channel, publication, number)
 
     monkeypatch.setattr(codec, "encode_publication", counting)
     await club.publish("log:a")

@@ -27,6 +27,13 @@ class Lobby(hotclub.Channel):
     recovery = False
 
 
+class Board(hotclub.Channel):
+    pattern = "board"
+    history = hotclub.History(size=5, ttl=timedelta(minutes=1))
+    recovery = "cache"
+    position = delta = filters = compaction = True
+
+
 class Base(hotclub.Channel, abstract=True):
     presence = True
 
@@ -72,6 +79,14 @@ def test_a_name_is_resolved_to_class_values_and_options() -> None:
     assert route.spec.presence
     assert route.spec.positioned
     assert (route.spec.retention.size, route.spec.retention.ttl) == (5, 60.0)
+
+
+def test_what_subscribers_may_ask_for_reaches_the_engine() -> None:
+    spec = registry(Board).route("board").spec
+    assert (spec.recoverable, spec.cache, spec.position) == (True, True, True)
+    assert (spec.delta, spec.filters, spec.compaction) == (True, True, True)
+    spec = registry(Lobby).route("lobby").spec
+    assert not any((spec.recoverable, spec.cache, spec.position, spec.delta, spec.filters, spec.compaction))
 
 
 def test_a_channel_without_recovery_keeps_history_without_positions() -> None:

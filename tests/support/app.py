@@ -7,7 +7,7 @@ A channel's options are told by the beginning of its name, see `CHANNELS`. A tes
 import asyncio
 import contextlib
 import functools
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, MutableMapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -20,17 +20,28 @@ from hotclub.engine.application import (
     ConnectGrant,
     ConnectRequest,
     Handshake,
+    KeyChange,
+    MapSpec,
+    PollAnswer,
+    PolledItem,
+    PollItem,
+    PollSpec,
     PublishGrant,
+    RefreshGrant,
     SubscribeGrant,
     SubscribeRequest,
 )
 from hotclub.engine.broker.base import Broker, PublicationHandler, Retention
+from hotclub.engine.broker.maps import MapMessage
 from hotclub.engine.broker.memory import MemoryBroker
 from hotclub.engine.errors import command_error, disconnect
 from hotclub.engine.limits import Limits
 from hotclub.engine.model import EMPTY, Publication
 from hotclub.engine.node import Node
 from hotclub.engine.protocol.payload import decode_payload, encode_payload
+from hotclub.engine.transports.emulation import emulate, read_emulation, serve_http_stream, serve_sse
+from hotclub.engine.transports.stream import HttpError, respond
+from hotclub.engine.transports.unidirectional import serve_uni_http_stream, serve_uni_sse, serve_uni_websocket
 from hotclub.engine.transports.websocket import serve_websocket
 from hotclub.protocols import HttpProtocol, WebSocketProtocol
 
@@ -41,6 +52,19 @@ CHANNELS: Final = {
     "short": ChannelSpec(retention=Retention(size=2, ttl=300), recoverable=True),
     "kept": ChannelSpec(retention=Retention(size=10, ttl=300)),
     "here": ChannelSpec(presence=True),
+    "delta": ChannelSpec(retention=Retention(size=100, ttl=300), recoverable=True, delta=True),
+    "tagged": ChannelSpec(retention=Retention(size=100, ttl=300), recoverable=True, filters=True),
+    "map": ChannelSpec(map=MapSpec(key_ttl=60), filters=True),
+    "kept-map": ChannelSpec(
+        map=MapSpec(), retention=Retention(size=2_000, ttl=300), recoverable=True, filters=True, delta=True
+    ),
+    "short-map": ChannelSpec(map=MapSpec(), retention=Retention(size=2, ttl=300), recoverable=True),
+    "ranked": ChannelSpec(map=MapSpec(ordered=True), debounce=50),
+    "crowd": ChannelSpec(map=MapSpec(key_ttl=60), clients_map="clients:crowd", users_map="users:crowd"),
+    "clients": ChannelSpec(map=MapSpec(type=2, key_ttl=60)),
+    "users": ChannelSpec(map=MapSpec(type=3, key_ttl=60)),
+    "poll": ChannelSpec(poll=PollSpec(interval=3600, batch=2, keys=3), delta=True),
+    "poll-plain": ChannelSpec(poll=PollSpec(interval=3600, versioned=False)),
     "deny": ChannelSpec(retention=Retention(size=10, ttl=300), recoverable=True, presence=True),
 }
 
@@ -71,6 +95,10 @@ class TinyApplication:
     procedures: bool = True
     ended: list[tuple[str, int, str]] = field(default_factory=list)
     left: list[tuple[str, str]] = field(default_factory=list)
+    values: dict[str, PolledItem] = field(default_factory=dict)
+    """What shared polls are answered."""
+    epoch: str = ""
+    polls: list[tuple[PollItem, ...]] = field(default_factory=list)
     _gates: dict[tuple[str, str], Gate] = field(default_factory=dict)
     _news: asyncio.Condition = field(default_factory=asyncio.Condition)
 
@@ -101,7 +129,7 @@ class TinyApplication:
         info = encode_payload(data["info"]) if "info" in data else EMPTY
         greeting = encode_payload(data["greet"]) if "greet" in data else EMPTY
         return ConnectGrant(
-            user_id=data.get("user", ""), info=info, data=greeting, channels=tuple(data.get("channels", ()))
+            user_id=data.get("user", ""), info=info, data=greeting, channels={name: SubscribeGrant() for name in data.get("channels", ())}
         )
 
     async def subscribe(self, client: Client, channel: str, request: SubscribeRequest) -> SubscribeGrant:
@@ -115,6 +143,35 @@ class TinyApplication:
         if isinstance(value, dict) and "raise" in value:
             raise RuntimeError(value["raise"])
         return PublishGrant(data=data)
+
+    async def change_key(self, client: Client, channel: str, change: KeyChange) -> MapMessage | None:
+        await self._gate("change", channel)
+        if change.key == "forbidden":
+            raise command_error(103)
+        if change.key == "ignored":
+            return None
+        key = client.id if change.key == "mine" else change.key
+        return MapMessage(key=key, data=change.data, removed=change.removed)
+
+    async def track(self, client: Client, channel: str, batch: Sequence[str], signature: str) -> int:
+        await self._gate("track", channel)
+        if not signature.isdigit():
+            raise command_error(103)
+        return int(signature)
+
+    async def poll(self, channel: str, items: Sequence[PollItem]) -> PollAnswer:
+        async with self._news:
+            self.polls.append(tuple(items))
+            self._news.notify_all()
+        await self._gate("poll", channel)
+        found = tuple(self.values[item.key] for item in items if item.key in self.values)
+        return PollAnswer(items=found, epoch=self.epoch)
+
+    async def refresh(self, client: Client, token: str) -> RefreshGrant:
+        raise disconnect(3501)
+
+    async def refresh_subscription(self, client: Client, channel: str, token: str) -> RefreshGrant:
+        raise command_error(108)
 
     async def authorize_presence(self, client: Client, channel: str) -> None:
         self._refuse(channel)
@@ -187,15 +244,40 @@ Scope = MutableMapping[str, Any]
 
 
 def asgi(node: Node) -> Callable[..., Awaitable[None]]:
-    """The node as an ASGI application: its WebSocket endpoint, and nothing else."""
+    """The node as an ASGI application: its transports, and nothing else."""
 
     async def app(scope: Scope, receive: Callable[..., Any], send: Callable[..., Any]) -> None:
-        assert scope["type"] == "websocket"
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-        handshake = Handshake(headers=headers, address=scope["client"][0])
-        await serve_websocket(node, scope, receive, send, handshake)
+        handshake = Handshake(headers=headers, address=scope["client"][0], principal=headers.get("x-principal", ""))
+        if scope["path"] == "/emulation":
+            await _take_commands(node, scope, receive, send, handshake)
+            return
+        serve = TRANSPORTS[scope["path"].rpartition("/")[2]]
+        try:
+            await serve(node, scope, receive, send, handshake)
+        except HttpError as error:
+            await respond(send, error.status)
 
     return app
+
+
+TRANSPORTS: Final[dict[str, Callable[..., Awaitable[None]]]] = {
+    "websocket": serve_websocket,
+    "http_stream": serve_http_stream,
+    "sse": serve_sse,
+    "uni_websocket": serve_uni_websocket,
+    "uni_http_stream": serve_uni_http_stream,
+    "uni_sse": serve_uni_sse,
+}
+
+
+async def _take_commands(node: Node, scope: Scope, receive: Any, send: Any, handshake: Handshake) -> None:
+    try:
+        emulate(node, await read_emulation(node, scope, receive), handshake)
+    except HttpError as error:
+        await respond(send, error.status)
+    else:
+        await respond(send, 204)
 
 
 def _protocols(write_path: str, limits: Limits) -> dict[str, Any]:

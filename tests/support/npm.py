@@ -48,6 +48,18 @@ class NpmClient:
             await process.wait()
             await client._reader
 
+    async def connect_over(self, port: int, transport: str, form: str, **options: Any) -> None:
+        """Connect over one transport ("websocket", "http_stream" or "sse"), in one form ("json" or "protobuf")."""
+        scheme = "ws" if transport == "websocket" else "http"
+        endpoint = f"{scheme}://127.0.0.1:{port}/connection/{transport}"
+        options |= {
+            "minReconnectDelay": 50,
+            "maxReconnectDelay": 200,
+            "emulationEndpoint": f"http://127.0.0.1:{port}/emulation",
+        }
+        transports = [{"transport": transport, "endpoint": endpoint}]
+        await self.call("connect", url=transports, options=options, form=form)
+
     async def call(self, command: str, **arguments: Any) -> Any:
         """Do one command and return what its promise gave.
 

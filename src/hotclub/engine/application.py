@@ -5,13 +5,47 @@ The Django face implements it (`hotclub.face`); tests implement it in a few line
 answered with error 100.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from msgspec import Raw, Struct
 
 from hotclub.engine.broker.base import Retention
+from hotclub.engine.broker.maps import MapMessage, MapRetention
 from hotclub.engine.model import EMPTY, Position
+from hotclub.engine.protocol.messages import MAP_TYPE, SHARED_POLL_TYPE, STREAM_TYPE
+
+Predicate = Callable[[Mapping[str, str]], bool]
+"""Decides by a publication's tags."""
+
+
+class MapSpec(Struct, frozen=True, kw_only=True):
+    """What makes a channel a map: the newest value per key (protocol §2.13).
+
+    With a retention it is persistent: it has positions, and its changes can be recovered.
+    """
+
+    type: int = MAP_TYPE
+    """What the keys are: names, connections or users; clients have to ask for the same."""
+    key_ttl: float = 0.0
+    """Seconds that a key lives after it was last set; 0 is until it is removed."""
+    ordered: bool = False
+    """Its state is read by score, highest first."""
+
+
+class PollSpec(Struct, frozen=True, kw_only=True):
+    """What makes a channel a shared poll: the application is asked for the values of the keys that somebody follows,
+    once for all of them (protocol §2.14). Times are seconds."""
+
+    interval: float = 10.0
+    batch: int = 1000
+    """Most keys asked for at one time."""
+    keys: int = 5000
+    """Most keys that one subscription may follow."""
+    timeout: float = 30.0
+    """How long the application may take to answer."""
+    versioned: bool = True
+    """The application's values have versions of their own; otherwise they are told apart by their data."""
 
 
 class ChannelSpec(Struct, frozen=True, kw_only=True):
@@ -24,11 +58,51 @@ class ChannelSpec(Struct, frozen=True, kw_only=True):
     """Who is here, with join and leave pushed to every member."""
     recoverable: bool = False
     """Positions are given out and recovery is attempted; needs a retention."""
+    cache: bool = False
+    """Recovery brings the latest publication alone, and brings it unasked (protocol §3.1, cache mode)."""
+    position: bool = False
+    """Subscribers are held to gapless offsets even when nothing can be recovered; needs a retention."""
+    delta: bool = False
+    """Subscribers that ask for it get differences between publications instead of the publications (§2.11)."""
+    filters: bool = False
+    """Subscribers may choose publications by their tags (§2.12)."""
+    compaction: bool = False
+    """Publications name the channel by a number, to subscribers that understand it (§2.10)."""
+    debounce: int = 0
+    """Milliseconds in which clients send only the newest of what they publish (§2.10)."""
+    map: MapSpec | None = None
+    poll: PollSpec | None = None
+    clients_map: str = ""
+    """The map in which every subscriber stands under its connection's id, and the one under its user's."""
+    users_map: str = ""
 
     @property
     def positioned(self) -> bool:
         """Whether subscribers are held to gapless offsets."""
-        return self.retention.size > 0 and self.recoverable
+        return self.retention.size > 0 and (self.recoverable or self.position)
+
+    @property
+    def type(self) -> int:
+        """What clients call this kind of channel."""
+        if self.map is not None:
+            return self.map.type
+        return STREAM_TYPE if self.poll is None else SHARED_POLL_TYPE
+
+    @property
+    def visible(self) -> bool:
+        """Whether anybody can see who is subscribed."""
+        return self.presence or bool(self.clients_map or self.users_map)
+
+    @property
+    def latest(self) -> bool:
+        """Whether only the newest publication of a key matters, and those before it may be left out."""
+        return self.poll is not None or (self.map is not None and self.retention.size <= 0)
+
+    @property
+    def map_retention(self) -> MapRetention:
+        """What the map broker keeps of it; for maps only."""
+        assert self.map is not None
+        return MapRetention(stream=self.retention, key_ttl=self.map.key_ttl)
 
 
 class Handshake(Struct, frozen=True, kw_only=True):
@@ -38,6 +112,8 @@ class Handshake(Struct, frozen=True, kw_only=True):
     headers: Mapping[str, str] = {}
     address: str = ""
     state: Mapping[str, object] = {}
+    principal: str = ""
+    """Who the request shows itself to be. Commands that come on another way must show the same."""
 
 
 class Client(Struct, kw_only=True, eq=False):
@@ -56,22 +132,32 @@ class Client(Struct, kw_only=True, eq=False):
 
 
 class ConnectRequest(Struct, frozen=True, kw_only=True):
-    """The client's connect command, without the positions."""
+    """The client's connect command, without the positions.
+
+    `headers` are the client's own claim, and no more to be trusted than `data`. `channels` are those it knows or, over
+    a unidirectional transport, wishes for.
+    """
 
     token: str = ""
     data: Raw = EMPTY
     name: str = ""
     version: str = ""
+    headers: Mapping[str, str] = {}
+    channels: tuple[str, ...] = ()
 
 
 class ConnectGrant(Struct, frozen=True, kw_only=True):
-    """The connection may live. `channels` are its server-side subscriptions, granted without asking again."""
+    """The connection may live. `channels` are its server-side subscriptions, granted without asking again.
+
+    `ttl` is in seconds, 0 for ever: the client has to refresh before it is over.
+    """
 
     user_id: str = ""
     session_id: str = ""
     info: Raw = EMPTY
     data: Raw = EMPTY
-    channels: tuple[str, ...] = ()
+    channels: Mapping[str, "SubscribeGrant"] = {}
+    ttl: int = 0
     state: object = None
 
 
@@ -83,10 +169,23 @@ class SubscribeRequest(Struct, frozen=True, kw_only=True):
 
 
 class SubscribeGrant(Struct, frozen=True, kw_only=True):
-    """The subscription may live. `info` is shown to the channel's members (`chan_info`), `data` to the subscriber."""
+    """The subscription may live.
+
+    `info` is shown to the channel's members (`chan_info`), `data` to the subscriber. `ttl` is in seconds, 0 for ever.
+    Publications whose tags `admits` refuses never reach this subscriber, whatever its own filter says.
+    """
 
     info: Raw = EMPTY
     data: Raw = EMPTY
+    ttl: int = 0
+    admits: Predicate | None = None
+
+
+class RefreshGrant(Struct, frozen=True, kw_only=True):
+    """The connection or subscription lives on, for `ttl` seconds, 0 for ever. `info` replaces the one shown."""
+
+    ttl: int = 0
+    info: Raw = EMPTY
 
 
 class PublishGrant(Struct, frozen=True, kw_only=True):
@@ -99,6 +198,40 @@ class PublishGrant(Struct, frozen=True, kw_only=True):
     position: Position | None = None
     tags: dict[str, str] = {}
     idempotency_key: str = ""
+
+
+class KeyChange(Struct, frozen=True, kw_only=True):
+    """What a client wants of a map: to set `key`, or to remove it."""
+
+    key: str
+    data: Raw = EMPTY
+    removed: bool = False
+
+
+class PollItem(Struct, frozen=True):
+    """A key that is asked for, and the version that is known of it, 0 for none."""
+
+    key: str
+    version: int = 0
+
+
+class PolledItem(Struct, frozen=True, kw_only=True):
+    """A key's value. A key that is `removed` is not followed any more."""
+
+    key: str
+    data: Raw = EMPTY
+    version: int = 0
+    removed: bool = False
+
+
+class PollAnswer(Struct, frozen=True, kw_only=True):
+    """What the application knows of the keys it was asked for; those left out are as they were.
+
+    Versions of different epochs cannot be compared: another one than before makes every follower begin anew.
+    """
+
+    items: tuple[PolledItem, ...] = ()
+    epoch: str = ""
 
 
 class Application(Protocol):
@@ -114,6 +247,28 @@ class Application(Protocol):
     async def subscribe(self, client: Client, channel: str, request: SubscribeRequest) -> SubscribeGrant: ...
 
     async def publish(self, client: Client, channel: str, data: Raw) -> PublishGrant: ...
+
+    async def change_key(self, client: Client, channel: str, change: KeyChange) -> MapMessage | None:
+        """A subscriber of a map sets or removes a key. What is returned is done instead; None: nothing."""
+        ...
+
+    async def track(self, client: Client, channel: str, batch: Sequence[str], signature: str) -> int:
+        """A subscriber of a shared poll asks for these keys, in this order. Returns for how many seconds it may follow
+        them, 0 for ever. Raises 103 for a signature that does not allow them, 109 for one that has expired."""
+        ...
+
+    async def poll(self, channel: str, items: Sequence[PollItem]) -> PollAnswer:
+        """The values of these keys of a shared poll."""
+        ...
+
+    async def refresh(self, client: Client, token: str) -> RefreshGrant:
+        """The connection's new token. Raises Disconnect 3500 for an invalid one, 3005 for one that has expired, and
+        3501 when connections are not refreshed by their clients."""
+        ...
+
+    async def refresh_subscription(self, client: Client, channel: str, token: str) -> RefreshGrant:
+        """A subscription's new token. Raises Disconnect 3500 for one that is not for this, 3006 for an expired one."""
+        ...
 
     async def authorize_presence(self, client: Client, channel: str) -> None:
         """Return when this subscriber may see who is in the channel; raise 103 otherwise."""

@@ -5,6 +5,7 @@ connection run in order, in a task that lives only while there are any; a slow o
 """
 
 import asyncio
+from typing import Final
 
 from hotclub.engine.errors import (
     CommandError,
@@ -29,14 +30,17 @@ from hotclub.engine.protocol.messages import (
 )
 from hotclub.engine.session import Session
 
+_ENDS: Final = {103: 3507, 109: 3005, 110: 3005, 111: 3013}
+"""How a connection ends that cannot be told of an error (protocol §6.2)."""
+
 
 class Dispatcher:
     """Feeds one session with the frames of its transport."""
 
-    __slots__ = ("_bucket", "_codec", "_limits", "_queue", "_rejected", "_session", "_worker")
+    __slots__ = ("_bucket", "_codec", "_limits", "_queue", "_rejected", "_worker", "session")
 
     def __init__(self, session: Session) -> None:
-        self._session = session
+        self.session = session
         self._codec = session.codec
         self._limits = session.exchange.limits
         # A list, though it is a queue: short, and an empty deque weighs 760 bytes on every idle connection.
@@ -49,27 +53,26 @@ class Dispatcher:
         """Take a frame as it came; what is wrong with it ends the connection."""
         try:
             for command in self._codec.decode(frame, self._limits):
-                if self._session.closed:
+                if self.session.closed:
                     return
                 self._accept(command)
         except Disconnect as reason:
-            self._session.close(reason)
+            self.session.close(reason)
             return
-        if self._queue and self._worker is None:
-            self._worker = asyncio.get_running_loop().create_task(self._work())
+        self._start()
 
     def _accept(self, command: Command) -> None:
         request = request_of(command)
         if request is None:
             if command.id:
                 raise disconnect(3501)
-            self._session.pulse.pong(self._session)
+            self.session.pulse.pong(self.session)
             return
         if not command.id and not isinstance(request, SendCommand):
             raise disconnect(3501)
-        if self._session.state is State.NEW and not self._queue and not isinstance(request, ConnectCommand):
+        if self.session.state is State.NEW and not self._queue and not isinstance(request, ConnectCommand):
             raise disconnect(3501)
-        if not self._bucket.take(self._session.clock()):
+        if not self._bucket.take(self.session.clock()):
             self._reject(command.id)
             return
         self._rejected = 0
@@ -79,19 +82,28 @@ class Dispatcher:
 
     def _reject(self, command: int) -> None:
         self._rejected += 1
-        if self._rejected > self._limits.rejected_commands or self._session.state is not State.CONNECTED:
+        if self._rejected > self._limits.rejected_commands or self.session.state is not State.CONNECTED:
             raise disconnect(3013)
         self._fail(command, command_error(111))
 
+    def submit(self, command: int, request: Request) -> None:
+        """Take a request that came in another shape than a command."""
+        self._queue.append((command, request))
+        self._start()
+
+    def _start(self) -> None:
+        if self._queue and self._worker is None:
+            self._worker = asyncio.get_running_loop().create_task(self._work())
+
     async def _work(self) -> None:
         try:
-            while self._queue and not self._session.closed:
+            while self._queue and not self.session.closed:
                 await self._handle(*self._queue.pop(0))
         finally:
             self._worker = None
 
     async def _handle(self, command: int, request: Request) -> None:
-        session = self._session
+        session = self.session
         session.exchange.counters.commands += 1
         try:
             if not isinstance(request, ConnectCommand):
@@ -113,9 +125,12 @@ class Dispatcher:
                 self._fail(command, command_error(100))
 
     def _fail(self, command: int, error: CommandError) -> None:
-        self._session.exchange.counters.refused[error.code] += 1
-        if command and not self._session.closed:
-            self._session.reply(Reply(command, error=ErrorResult(error.code, error.message, error.temporary)))
+        self.session.exchange.counters.refused[error.code] += 1
+        if self.session.kind.unidirectional:
+            self.session.close(disconnect(_ENDS.get(error.code, 3004)))
+            return
+        if command and not self.session.closed:
+            self.session.reply(Reply(command, error=ErrorResult(error.code, error.message, error.temporary)))
 
     async def stop(self) -> None:
         """End the work on this connection: a handler under way is cancelled and has undone its part on return."""

@@ -10,13 +10,16 @@ from typing import Any, Final
 
 from hotclub.engine.application import Application, ChannelSpec
 from hotclub.engine.broker.base import Broker, HistoryQuery, Message
+from hotclub.engine.broker.maps import MapBroker
 from hotclub.engine.errors import command_error
 from hotclub.engine.hub import Hub
 from hotclub.engine.limits import Limits
+from hotclub.engine.maps import Maps
 from hotclub.engine.model import ClientInfo, HistoryPage, Position, PresenceStats
 from hotclub.engine.observe import Counters, logger
 from hotclub.engine.presence.base import Presence
 from hotclub.engine.protocol.messages import Membership, Push
+from hotclub.engine.shared_poll import SharedPolls
 
 _NAME: Final = re.compile(r"[A-Za-z0-9_.:#-]+", re.ASCII)
 
@@ -24,7 +27,7 @@ _NAME: Final = re.compile(r"[A-Za-z0-9_.:#-]+", re.ASCII)
 class Exchange:
     """What a node can do with a channel."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - a node's stores, one by one
         self,
         application: Application,
         hub: Hub,
@@ -33,6 +36,7 @@ class Exchange:
         *,
         broker: Broker,
         durable: Broker | None,
+        maps: MapBroker,
         presence: Presence,
     ) -> None:
         self.application = application
@@ -42,6 +46,8 @@ class Exchange:
         self.broker = broker
         self.durable = durable
         self.presence = presence
+        self.maps = Maps(maps, hub, limits, self.spec)
+        self.polls = SharedPolls(application, hub)
         self._linked: set[str] = set()
         self._linking: dict[str, asyncio.Task[None]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -67,14 +73,19 @@ class Exchange:
             raise command_error(108, "this node has no durable broker")
         return self.durable
 
+    def _log(self, spec: ChannelSpec) -> Broker | MapBroker:
+        return self._broker(spec) if spec.map is None else self.maps.broker
+
     async def publish(self, channel: str, message: Message) -> Position:
         """Append to the channel's log and fan out; offset 0 for a channel without history.
 
         Raises:
-            CommandError: 102 or 107, see `spec`.
+            CommandError: 102 or 107, see `spec`; 108 for maps and shared polls.
             IdempotencyConflict: the key was used for another payload.
         """
         spec = self.spec(channel)
+        if spec.map is not None or spec.poll is not None:
+            raise command_error(108, "this channel takes keys and values")
         return await self._broker(spec).publish(channel, message, spec.retention)
 
     async def history(self, channel: str, query: HistoryQuery) -> HistoryPage:
@@ -87,7 +98,7 @@ class Exchange:
         spec = self.spec(channel)
         if spec.retention.size <= 0:
             raise command_error(108)
-        return await self._broker(spec).history(channel, query, spec.retention)
+        return await self._log(spec).history(channel, query, spec.retention)
 
     async def members(self, channel: str) -> Mapping[str, ClientInfo]:
         """Who is in the channel, by client id. Raises CommandError 102, 107, or 108 without presence."""
@@ -103,33 +114,50 @@ class Exchange:
         if not self.spec(channel).presence:
             raise command_error(108)
 
-    async def appear(self, channel: str, info: ClientInfo) -> None:
+    async def appear(self, channel: str, spec: ChannelSpec, info: ClientInfo) -> None:
         """Enter a channel with presence, and tell its members."""
-        await self.presence.touch(channel, info)
-        self.hub.announce(Push(channel, join=Membership(info)))
+        if spec.presence:
+            await self.presence.touch(channel, info)
+            self.hub.announce(Push(channel, join=Membership(info)))
+        await self.maps.appear(spec, info)
 
-    async def disappear(self, channel: str, info: ClientInfo) -> None:
+    async def remain(self, channel: str, spec: ChannelSpec, info: ClientInfo) -> None:
+        """Renew what `appear` did, before its lease is over."""
+        if spec.presence:
+            await self.presence.touch(channel, info)
+        await self.maps.appear(spec, info)
+
+    async def disappear(self, channel: str, spec: ChannelSpec, info: ClientInfo) -> None:
         """Undo `appear`."""
-        await self.presence.drop(channel, info.client)
-        self.hub.announce(Push(channel, leave=Membership(info)))
+        if spec.presence:
+            self.hub.announce(Push(channel, leave=Membership(info)))
+        await self.vanish(channel, spec, info)
+
+    async def vanish(self, channel: str, spec: ChannelSpec, info: ClientInfo) -> None:
+        """Undo what `appear` stored, without a word to the members. Idempotent."""
+        if spec.presence:
+            await self.presence.drop(channel, info.client)
+        await self.maps.disappear(channel, spec, info)
 
     async def link(self, channel: str, spec: ChannelSpec) -> None:
         """Make the broker's subscription follow the hub: there while the channel has a subscriber here.
 
         To be awaited after every `hub.join` and `hub.leave`. A cancelled caller leaves the work to go on.
         """
+        if spec.poll is not None:
+            return
         if channel not in self._linking and self._is_linked(channel):
             return
         task = self._linking.get(channel)
         if task is None:
-            work = self._follow(channel, self._broker(spec))
+            work = self._follow(channel, self._log(spec))
             task = self._linking[channel] = asyncio.get_running_loop().create_task(work)
         await asyncio.shield(task)
 
     def _is_linked(self, channel: str) -> bool:
         return (channel in self._linked) is (self.hub.num_subscribers(channel) > 0)
 
-    async def _follow(self, channel: str, broker: Broker) -> None:
+    async def _follow(self, channel: str, broker: Broker | MapBroker) -> None:
         """One at a time per channel. The hub may change while the broker answers, so it is looked at again."""
         try:
             while not self._is_linked(channel):
@@ -165,8 +193,7 @@ class Exchange:
             try:
                 spec = self.spec(channel)
                 if spec.positioned:
-                    broker = self._broker(spec)
-                    page = await broker.history(channel, HistoryQuery(), spec.retention)
+                    page = await self._log(spec).history(channel, HistoryQuery(), spec.retention)
                     self.hub.check_top(channel, page.top)
             except Exception:  # noqa: BLE001 - one channel's store being down must not end the check of the others
                 logger.warning("Position check failed for a channel; it is tried again", exc_info=True)

@@ -4,18 +4,34 @@ A handler gets the session and the command's request, and replies through the se
 answer with an error and `Disconnect` to end the connection; `dispatch` turns either into what the wire says.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from itertools import islice
 from typing import Any, Final
 
-from hotclub.engine.application import ChannelSpec, ConnectRequest, SubscribeRequest
+from msgspec import Raw, structs
+
+from hotclub.engine.application import (
+    ChannelSpec,
+    ConnectGrant,
+    ConnectRequest,
+    KeyChange,
+    Predicate,
+    SubscribeGrant,
+    SubscribeRequest,
+)
 from hotclub.engine.broker.base import HistoryQuery, Message
 from hotclub.engine.errors import CommandError, command_error, disconnect
+from hotclub.engine.map_subscription import check_first, goes_on, next_page, open_map
+from hotclub.engine.maps import check_key
 from hotclub.engine.model import EMPTY, Position
 from hotclub.engine.protocol import messages as wire
 from hotclub.engine.protocol.connection import Event
 from hotclub.engine.protocol.payload import check_payload
 from hotclub.engine.session import Session
-from hotclub.engine.subscription import Opening, Terms, close_subscription, go_live, open_subscription
+from hotclub.engine.subscriber import Subscriber
+from hotclub.engine.subscription import Opening, Terms, close_subscription, go_live, open_subscription, withdraw
+from hotclub.engine.tags import compile_filter
+from hotclub.engine.tracking import open_poll, track, untrack
 
 Handler = Callable[[Session, int, Any], Awaitable[None]]
 
@@ -31,7 +47,7 @@ async def connect(session: Session, command: int, request: wire.ConnectCommand) 
     """Let the application decide, then subscribe to what it grants (protocol §2.1, §3.5)."""
     session.advance(Event.CONNECT)
     try:
-        await _be_granted(session, request)
+        grant = await _be_granted(session, request)
     except CommandError:
         if not session.closed:
             session.advance(Event.DENIED)
@@ -40,39 +56,87 @@ async def connect(session: Session, command: int, request: wire.ConnectCommand) 
         return
     session.advance(Event.GRANTED)
     session.exchange.hub.add(session)
-    openings = [await _open_server_side(session, name, request) for name in session.granted_channels]
-    limits = session.exchange.limits
-    result = wire.ConnectResult(
-        client=session.id,
-        version=session.version,
-        ping=max(1, round(limits.ping_interval)),
-        pong=True,
-        data=session.connect_data,
-        subs={opening.subscriber.channel: opening.result for opening in openings},
-    )
-    session.reply(wire.Reply(command, connect=result))
+    channels = dict(grant.channels)
+    if session.kind.unidirectional:
+        channels |= await _wishes(session, request, channels)
+    openings = [await _open_server_side(session, name, channel, request) for name, channel in channels.items()]
+    session.expire_in(grant.ttl)
+    session.reply(wire.Reply(command, connect=_connected(session, grant, openings)))
     session.start_pulse()
     for opening in openings:
         await go_live(session, opening)
 
 
-async def _be_granted(session: Session, request: wire.ConnectCommand) -> None:
+async def _be_granted(session: Session, request: wire.ConnectCommand) -> ConnectGrant:
     data = check_payload(request.data, session.exchange.limits) if request.data else EMPTY
-    asked = ConnectRequest(token=request.token, data=data, name=request.name[:16], version=request.version[:64])
+    asked = ConnectRequest(
+        token=request.token,
+        data=data,
+        name=request.name[:16],
+        version=request.version[:64],
+        headers=request.headers,
+        channels=tuple(request.subs),
+    )
     grant = await session.exchange.application.connect(session.client, asked)
     client = session.client
     client.user_id, client.session_id, client.info = grant.user_id, grant.session_id, grant.info
     client.state = grant.state
     session.connected = True
-    session.connect_data = grant.data
-    session.granted_channels = grant.channels
+    return grant
 
 
-async def _open_server_side(session: Session, channel: str, request: wire.ConnectCommand) -> Opening:
+async def _wishes(
+    session: Session, request: wire.ConnectCommand, known: Mapping[str, SubscribeGrant]
+) -> dict[str, SubscribeGrant]:
+    """The channels a unidirectional client names, as far as a subscribe command for them would be allowed (§6.2)."""
+    granted = {}
+    for channel, wish in islice(request.subs.items(), session.exchange.limits.channels_per_connection):
+        if channel in known:
+            continue
+        asked = SubscribeRequest(token=wish.token, data=wish.data)
+        try:
+            spec = session.exchange.spec(channel)
+            if spec.map is not None or spec.poll is not None:
+                continue
+            granted[channel] = await session.exchange.application.subscribe(session.client, channel, asked)
+        except CommandError:
+            continue
+    return granted
+
+
+def _connected(session: Session, grant: ConnectGrant, openings: Sequence[Opening]) -> wire.ConnectResult:
+    limits = session.exchange.limits
+    return wire.ConnectResult(
+        client=session.id,
+        version=session.kind.version,
+        expires=grant.ttl > 0,
+        ttl=grant.ttl,
+        ping=max(1, round(limits.ping_interval)),
+        pong=not session.kind.unidirectional,
+        session=session.kind.secret,
+        node=session.kind.node_id,
+        data=grant.data,
+        subs={opening.subscriber.channel: opening.result for opening in openings},
+    )
+
+
+async def _open_server_side(
+    session: Session, channel: str, grant: SubscribeGrant, request: wire.ConnectCommand
+) -> Opening:
     known = request.subs.get(channel)
-    asked = Position(known.epoch, known.offset) if known is not None and known.recover else None
     spec = session.exchange.spec(channel)
-    return await open_subscription(session, Terms(channel=channel, spec=spec, asked=asked, server_side=True))
+    terms = Terms(
+        channel=channel,
+        spec=spec,
+        chan_info=grant.info,
+        data=grant.data,
+        asked=Position(known.epoch, known.offset) if known is not None and known.recover else None,
+        server_side=True,
+        delta=spec.delta and known is not None and known.delta == "fossil" and grant.admits is None,
+        admits=grant.admits,
+        ttl=grant.ttl,
+    )
+    return await open_subscription(session, terms)
 
 
 async def subscribe(session: Session, command: int, request: wire.SubscribeCommand) -> None:
@@ -80,28 +144,76 @@ async def subscribe(session: Session, command: int, request: wire.SubscribeComma
     spec = _channel(session, request.channel)
     if request.delta not in ("", "fossil"):
         raise disconnect(3501)
-    if request.type != 0:
-        raise command_error(108)
-    if request.channel in session.subscribers:
+    _check_type(spec, request)
+    subscriber = session.subscribers.get(request.channel)
+    if subscriber is not None and goes_on(subscriber, request):
+        opening = await next_page(session, subscriber, request)
+    else:
+        if subscriber is not None:
+            await _begin_anew(session, subscriber)
+        opening = await _open(session, spec, request)
+    session.reply(wire.Reply(command, subscribe=opening.result))
+    if opening.result.phase == wire.LIVE_PHASE:
+        await go_live(session, opening)
+
+
+def _check_type(spec: ChannelSpec, request: wire.SubscribeCommand) -> None:
+    """A client says what kind of channel it takes this one for; a wrong guess would not understand the reply."""
+    if request.type != spec.type:
+        raise command_error(108 if spec.type == wire.STREAM_TYPE else 107, "this channel is of another type")
+
+
+async def _begin_anew(session: Session, subscriber: Subscriber) -> None:
+    if subscriber.catch_up is None:
         raise command_error(105)
+    await withdraw(session, subscriber)
+
+
+async def _open(session: Session, spec: ChannelSpec, request: wire.SubscribeCommand) -> Opening:
+    if spec.map is not None:
+        check_first(spec, request)
     if len(session.subscribers) >= session.exchange.limits.channels_per_connection:
         raise command_error(106)
+    wanted = _filter(spec, request)
     data = check_payload(request.data, session.exchange.limits) if request.data else EMPTY
-    application = session.exchange.application
-    grant = await application.subscribe(
-        session.client, request.channel, SubscribeRequest(token=request.token, data=data)
+    asked = SubscribeRequest(token=request.token, data=data)
+    terms = _terms(
+        spec, request, await session.exchange.application.subscribe(session.client, request.channel, asked), wanted
     )
-    terms = Terms(
+    if spec.poll is not None:
+        return open_poll(session, terms)
+    return await (open_subscription(session, terms) if spec.map is None else open_map(session, terms, request))
+
+
+def _filter(spec: ChannelSpec, request: wire.SubscribeCommand) -> Predicate | None:
+    """The subscriber's own choice by tags, which not every channel offers (protocol §2.12)."""
+    if request.tf is None:
+        return None
+    if not spec.filters:
+        raise command_error(107)
+    return compile_filter(request.tf)
+
+
+def _terms(spec: ChannelSpec, request: wire.SubscribeCommand, grant: SubscribeGrant, wanted: Predicate | None) -> Terms:
+    admits = _both(grant.admits, wanted)
+    return Terms(
         channel=request.channel,
         spec=spec,
         chan_info=grant.info,
         data=grant.data,
-        asked=Position(request.epoch, request.offset) if request.recover and spec.recoverable else None,
+        asked=Position(request.epoch, request.offset) if request.recover else None,
         reject_unrecovered=bool(request.flag & wire.REJECT_UNRECOVERED),
+        delta=spec.delta and request.delta == "fossil" and admits is None,
+        compact=spec.compaction and bool(request.flag & wire.COMPACTION),
+        admits=admits,
+        ttl=grant.ttl,
     )
-    opening = await open_subscription(session, terms)
-    session.reply(wire.Reply(command, subscribe=opening.result))
-    await go_live(session, opening)
+
+
+def _both(first: Predicate | None, second: Predicate | None) -> Predicate | None:
+    if first is None or second is None:
+        return first or second
+    return lambda tags: first(tags) and second(tags)
 
 
 async def unsubscribe(session: Session, command: int, request: wire.UnsubscribeCommand) -> None:
@@ -114,18 +226,55 @@ async def unsubscribe(session: Session, command: int, request: wire.UnsubscribeC
 
 async def publish(session: Session, command: int, request: wire.PublishCommand) -> None:
     """Publish to a channel that the session is subscribed to (protocol §2.4)."""
-    _channel(session, request.channel)
-    if request.type != 0:
-        raise command_error(108)
-    data = check_payload(request.data, session.exchange.limits)
+    spec = _channel(session, request.channel)
+    if request.type not in (0, wire.MAP_PUBLISH):
+        raise command_error(107)
+    if spec.poll is not None or (request.type == wire.MAP_PUBLISH) is not (spec.map is not None):
+        raise command_error(108, "this channel is of another type")
     subscriber = session.subscribers.get(request.channel)
-    if subscriber is None:
+    if subscriber is None or subscriber.buffer is not None:
         raise command_error(103)
+    if spec.map is not None:
+        await _change_key(session, subscriber, request)
+    else:
+        await _publish(session, subscriber, request)
+    session.reply(wire.Reply(command, publish=wire.EmptyResult()))
+
+
+async def _publish(session: Session, subscriber: Subscriber, request: wire.PublishCommand) -> None:
+    data, binary = _payload(session, request.data)
     grant = await session.exchange.application.publish(session.client, request.channel, data)
     if grant.position is None and grant.data:
-        message = Message(data=grant.data, info=subscriber.info, tags=grant.tags, idempotency_key=grant.idempotency_key)
+        message = Message(
+            data=grant.data,
+            info=subscriber.info,
+            tags=grant.tags,
+            idempotency_key=grant.idempotency_key,
+            binary=binary and grant.data == data,
+        )
         await session.exchange.publish(request.channel, message)
-    session.reply(wire.Reply(command, publish=wire.EmptyResult()))
+
+
+async def _change_key(session: Session, subscriber: Subscriber, request: wire.PublishCommand) -> None:
+    """Set or remove a key of a map. That something else stood in the way is no error (protocol §2.13)."""
+    check_key(request.key, session.exchange.limits)
+    data, binary = (EMPTY, False) if request.removed else _payload(session, request.data)
+    change = KeyChange(key=request.key, data=data, removed=request.removed)
+    message = await session.exchange.application.change_key(session.client, request.channel, change)
+    if message is not None:
+        binary = binary and message.data == data
+        message = structs.replace(message, info=subscriber.info, binary=binary)
+        await session.exchange.maps.change(request.channel, message)
+
+
+def _payload(session: Session, data: Raw) -> tuple[Raw, bool]:
+    """The payload, and whether it is bytes that only the binary form of the protocol can carry (protocol §6b)."""
+    try:
+        return check_payload(data, session.exchange.limits), False
+    except CommandError:
+        if session.codec.binary and data:
+            return data, True
+        raise
 
 
 async def presence(session: Session, command: int, request: wire.PresenceCommand) -> None:
@@ -160,6 +309,8 @@ async def history(session: Session, command: int, request: wire.HistoryCommand) 
     page = await session.exchange.history(
         request.channel, HistoryQuery(limit=limit, since=since, reverse=request.reverse)
     )
+    if any(publication.binary for publication in page.publications) and not session.codec.binary:
+        raise disconnect(3506)
     result = wire.HistoryResult(page.publications, page.top.epoch, page.top.offset)
     session.reply(wire.Reply(command, history=result))
 
@@ -180,17 +331,38 @@ async def send(session: Session, _command: int, request: wire.SendCommand) -> No
     await session.exchange.application.send(session.client, data)
 
 
-async def refresh(_session: Session, _command: int, _request: wire.RefreshCommand) -> None:
-    """No connection of this server is refreshed by its client (protocol §2.8)."""
-    raise disconnect(3501)
+async def refresh(session: Session, command: int, request: wire.RefreshCommand) -> None:
+    """A new token for the connection (protocol §2.8)."""
+    grant = await session.exchange.application.refresh(session.client, request.token)
+    if grant.info:
+        session.client.info = grant.info
+    session.expire_in(grant.ttl)
+    session.reply(wire.Reply(command, refresh=wire.RefreshResult(expires=grant.ttl > 0, ttl=grant.ttl)))
 
 
-async def sub_refresh(session: Session, _command: int, request: wire.SubRefreshCommand) -> None:
-    """No subscription of this server expires, so there is none to refresh (protocol §2.8)."""
+async def sub_refresh(session: Session, command: int, request: wire.SubRefreshCommand) -> None:
+    """A new token for a subscription (protocol §2.8), or keys of a shared poll to follow (§2.14)."""
     _channel(session, request.channel)
-    if request.channel not in session.subscribers:
+    subscriber = session.subscribers.get(request.channel)
+    if subscriber is None:
         raise command_error(103)
-    raise command_error(108)
+    if request.type != 0:
+        await _follow(session, subscriber, command, request)
+        return
+    if not request.token:
+        raise command_error(107)
+    grant = await session.exchange.application.refresh_subscription(session.client, request.channel, request.token)
+    session.expire_subscription_in(subscriber, grant.ttl)
+    session.reply(wire.Reply(command, sub_refresh=wire.SubRefreshResult(expires=grant.ttl > 0, ttl=grant.ttl)))
+
+
+async def _follow(session: Session, subscriber: Subscriber, command: int, request: wire.SubRefreshCommand) -> None:
+    if subscriber.tracked is None or request.type not in (wire.TRACK, wire.UNTRACK):
+        raise command_error(107)
+    if request.type == wire.TRACK:
+        await track(session, subscriber, command, request)
+    else:
+        untrack(session, subscriber, command, request)
 
 
 HANDLERS: Final[dict[type, Handler]] = {

@@ -5,15 +5,17 @@ encoder however many receive it; and one reader's trouble is settled after the l
 """
 
 from collections.abc import Iterable
+from itertools import count
 from typing import Protocol
 
 from hotclub.engine.bus import Target
-from hotclub.engine.errors import Disconnect, Unsubscribed
+from hotclub.engine.errors import Disconnect, Unsubscribed, disconnect
 from hotclub.engine.model import Position, Publication
 from hotclub.engine.observe import Counters
 from hotclub.engine.protocol.base import Encoder
 from hotclub.engine.protocol.messages import Push
 from hotclub.engine.recovery import Verdict
+from hotclub.engine.shape import Form, difference, remember
 from hotclub.engine.subscriber import Subscriber
 
 
@@ -48,6 +50,11 @@ class Hub:
         self._peers: dict[str, Peer] = {}
         self._users: dict[str, set[str]] = {}
         self._channels: dict[str, dict[str, Subscriber]] = {}
+        self._forms: dict[str, dict[tuple[Encoder, bool, bool], Form]] = {}
+        self._numbers = count(1)
+        self._holding: set[Subscriber] = set()
+        self._overdue: list[Subscriber] = []
+        """Who is held more for than a reader may leave unread."""
 
     @property
     def num_clients(self) -> int:
@@ -81,18 +88,31 @@ class Hub:
         if not connections:
             del self._users[peer.user_id]
 
+    def form(self, channel: str, encoder: Encoder, *, delta: bool, compact: bool) -> Form:
+        """What a subscriber that is to `join` now shares with those of its kind."""
+        forms = self._forms.setdefault(channel, {})
+        form = forms.get((encoder, delta, compact))
+        if form is None:
+            number = 0
+            if compact:
+                number = next((other.number for other in forms.values() if other.number), 0) or next(self._numbers)
+            form = forms[encoder, delta, compact] = Form(encoder, number, delta=delta)
+        return form
+
     def join(self, subscriber: Subscriber) -> None:
         """Let a channel's messages reach this subscriber, into its buffer at first."""
         self._channels.setdefault(subscriber.channel, {})[subscriber.session_id] = subscriber
 
     def leave(self, subscriber: Subscriber) -> None:
         """Undo `join`. Idempotent; another subscription of the same session to the channel is left alone."""
+        self._holding.discard(subscriber)
         members = self._channels.get(subscriber.channel)
         if members is None or members.get(subscriber.session_id) is not subscriber:
             return
         del members[subscriber.session_id]
         if not members:
             del self._channels[subscriber.channel]
+            self._forms.pop(subscriber.channel, None)
 
     def num_subscribers(self, channel: str) -> int:
         return len(self._channels.get(channel, ()))
@@ -128,34 +148,83 @@ class Hub:
         if not members:
             return
         self._counters.publications += 1
-        frames: dict[Encoder, bytes] = {}
+        delivery = _Delivery(channel, publication)
+        frames = delivery.frames
         behind: list[Subscriber] = []
         offset, sent = publication.offset, 0
         for subscriber in list(members.values()):
             # The common cases, in line: a live reader whose next offset this is, or who has room for what has none.
             if subscriber.buffer is None and subscriber.epoch == epoch and subscriber.offset + 1 == offset:
                 subscriber.offset = offset
-            elif not offset and subscriber.buffer is None and subscriber.outbox.has_room(self._ephemeral_bytes):
+            elif (
+                not offset
+                and subscriber.buffer is None
+                and not subscriber.held
+                and subscriber.outbox.has_room(self._ephemeral_bytes)
+            ):
                 pass
             elif not self._admits(subscriber, publication, epoch, behind):
                 continue
-            frame = frames.get(subscriber.encoder)
+            frame = frames.get(subscriber.form) if subscriber.plain else None
             if frame is None:
-                encoder = subscriber.encoder
-                frame = frames[encoder] = encoder.frame(encoder.codec.encode_publication(channel, publication))
+                frame = delivery.frame(subscriber)
+                if frame is None:
+                    continue
             subscriber.outbox.push(frame)
             sent += 1
         self._counters.deliveries += sent
-        self._report_gaps(behind)
+        self._settle(behind, delivery.misfits)
 
     def deliver_to(self, subscriber: Subscriber, publication: Publication, epoch: str) -> None:
         """Send one subscriber what waited for it."""
+        self.deliver_among(subscriber.channel, (subscriber,), publication, epoch)
+
+    def deliver_among(
+        self, channel: str, subscribers: Iterable[Subscriber], publication: Publication, epoch: str = ""
+    ) -> None:
+        """Fan a publication out to some subscribers of a channel."""
         behind: list[Subscriber] = []
-        if self._admits(subscriber, publication, epoch, behind):
-            encoder = subscriber.encoder
-            subscriber.outbox.push(encoder.frame(encoder.codec.encode_publication(subscriber.channel, publication)))
+        delivery = _Delivery(channel, publication)
+        for subscriber in subscribers:
+            if self._admits(subscriber, publication, epoch, behind):
+                self._send(subscriber, delivery)
+        self._settle(behind, delivery.misfits)
+
+    def _send(self, subscriber: Subscriber, delivery: "_Delivery") -> None:
+        frame = delivery.frame(subscriber)
+        if frame is not None:
+            subscriber.outbox.push(frame)
             self._counters.deliveries += 1
-        self._report_gaps(behind)
+
+    def release(self, subscriber: Subscriber) -> None:
+        """Send a live subscriber what is held for it, as far as its reader has room."""
+        misfits: list[Subscriber] = []
+        while subscriber.held and subscriber.outbox.has_room(self._ephemeral_bytes):
+            delivery = _Delivery(subscriber.channel, subscriber.next_held())
+            self._send(subscriber, delivery)
+            misfits += delivery.misfits
+        if not subscriber.held:
+            self._holding.discard(subscriber)
+        self._settle([], misfits)
+
+    def release_held(self) -> None:
+        """Look whether slow readers have room again; to be called several times a second."""
+        for subscriber in [*self._holding]:
+            if subscriber.buffer is None:
+                self.release(subscriber)
+
+    def _settle(self, behind: list[Subscriber], misfits: list[Subscriber]) -> None:
+        self.report_gaps(behind)
+        self._close(misfits, 3506)
+        if self._overdue:
+            overdue, self._overdue = self._overdue, []
+            self._close(overdue, 3008)
+
+    def _close(self, subscribers: Iterable[Subscriber], code: int) -> None:
+        for subscriber in subscribers:
+            peer = self._peers.get(subscriber.session_id)
+            if peer is not None:
+                peer.close(disconnect(code))
 
     def _admits(self, subscriber: Subscriber, publication: Publication, epoch: str, behind: list[Subscriber]) -> bool:
         verdict = subscriber.check(epoch, publication, self._ephemeral_bytes)
@@ -163,7 +232,15 @@ class Hub:
             self._counters.dropped += 1
         elif verdict is Verdict.GAP:
             behind.append(subscriber)
+        elif verdict is Verdict.HOLD and (subscriber.admits is None or subscriber.admits(publication.tags)):
+            self._hold(subscriber, publication)
         return verdict is Verdict.SEND
+
+    def _hold(self, subscriber: Subscriber, publication: Publication) -> None:
+        subscriber.hold(publication)
+        self._holding.add(subscriber)
+        if subscriber.held_bytes > self._ephemeral_bytes:
+            self._overdue.append(subscriber)
 
     def announce(self, push: Push) -> None:
         """Fan a join or a leave out to the channel's subscribers."""
@@ -171,7 +248,7 @@ class Hub:
         for subscriber in list(self._channels.get(push.channel, {}).values()):
             if subscriber.buffer is not None:
                 continue
-            encoder = subscriber.encoder
+            encoder = subscriber.form.encoder
             if encoder not in frames:
                 frames[encoder] = encoder.frame(encoder.codec.encode_push(push))
             subscriber.outbox.push(frames[encoder])
@@ -181,9 +258,9 @@ class Hub:
 
         The caller has read `top` before; so a subscriber may be ahead, but never behind without a loss.
         """
-        self._report_gaps([member for member in self._channels.get(channel, {}).values() if member.is_behind(top)])
+        self.report_gaps([member for member in self._channels.get(channel, {}).values() if member.is_behind(top)])
 
-    def _report_gaps(self, behind: Iterable[Subscriber]) -> None:
+    def report_gaps(self, behind: Iterable[Subscriber]) -> None:
         """Tell subscribers that have missed something to recover (protocol §3.3)."""
         from_server, by_client = Disconnect(3010, "insufficient state"), Unsubscribed(2500, "insufficient state")
         for subscriber in behind:
@@ -194,6 +271,47 @@ class Hub:
                 peer.close(from_server)
             else:
                 peer.expel(subscriber.channel, by_client)
+
+
+class _Delivery:
+    """One publication on its way to many: what it looks like to each form of subscriber, made once."""
+
+    __slots__ = ("_channel", "_differences", "_publication", "frames", "misfits")
+
+    def __init__(self, channel: str, publication: Publication) -> None:
+        self._channel = channel
+        self._publication = publication
+        self._differences: dict[tuple[Form, int], bytes] = {}
+        self.frames: dict[Form, bytes] = {}
+        self.misfits: list[Subscriber] = []
+        """Subscribers whose codec cannot carry it (protocol §6b)."""
+
+    def frame(self, subscriber: Subscriber) -> bytes | None:
+        """What to send this subscriber; None when its filter or its codec leaves the publication out."""
+        publication, form = self._publication, subscriber.form
+        if subscriber.admits is not None and not subscriber.admits(publication.tags):
+            return None
+        if publication.binary and not form.encoder.codec.binary:
+            self.misfits.append(subscriber)
+            return None
+        if form.delta:
+            return self._difference(subscriber)
+        frame = self.frames.get(form)
+        if frame is None:
+            frame = self.frames[form] = form.frame(self._channel, publication)
+        return frame
+
+    def _difference(self, subscriber: Subscriber) -> bytes:
+        publication, form = self._publication, subscriber.form
+        base = subscriber.bases.get(publication.key)
+        remember(subscriber.bases, publication)
+        # Subscribers that keep up hold the same object; one that has just recovered holds an equal of the same offset.
+        same = (form, 0 if base is None else base.offset or id(base))
+        frame = self._differences.get(same)
+        if frame is None:
+            shaped = difference(form.encoder.codec, base, publication)
+            frame = self._differences[same] = form.frame(self._channel, shaped)
+        return frame
 
 
 def _matches(peer: Peer, target: Target) -> bool:

@@ -34,16 +34,18 @@ class Leases(Generic[Key, Value]):
         """Remove an entry; False when there was none."""
         return self._entries.pop(key, None) is not None
 
-    def expire(self, now: float) -> None:
-        """Remove every entry whose lease has run out."""
-        for key in list(self._expired(now)):
+    def expire(self, now: float) -> list[tuple[Key, Value]]:
+        """Remove every entry whose lease has run out, and return them, oldest lease first."""
+        expired = list(self._expired(now))
+        for key, _ in expired:
             del self._entries[key]
+        return expired
 
-    def _expired(self, now: float) -> Iterator[Key]:
-        for key, (until, _) in self._entries.items():
+    def _expired(self, now: float) -> Iterator[tuple[Key, Value]]:
+        for key, (until, value) in self._entries.items():
             if until > now:
                 return
-            yield key
+            yield key, value
 
     def items(self) -> Iterator[tuple[Key, Value]]:
         """The entries, by age of their lease. Call `expire` first where the time matters."""

@@ -24,6 +24,8 @@ class Limits:
     pending_commands: int = 1_000
     connect_timeout: float = 10.0
     """Time to a finished connect command, after which the connection is closed as stale (3502)."""
+    expiry_grace: float = 25.0
+    """How long a token may be over: a client begins to refresh exactly then (protocol §2.8)."""
     close_timeout: float = 5.0
     """How long a peer may take to answer a close frame before the socket is reset."""
     unauthenticated_connections: int = 2_000
@@ -34,6 +36,10 @@ class Limits:
     """Backlog above which publications without history are dropped for that reader, and counted."""
     recovery_publications: int = 1_000
     """Most publications replayed in one recovery; a client that missed more is told to reload."""
+    map_catch_up: float = 5.0
+    """How long a client may take from the first page of a map to the last; then it is closed with 3008."""
+    key_bytes: int = 256
+    """Longest key of a map or a shared poll."""
     history_publications: int = 300
     """Most publications in one history reply."""
     ping_interval: float = 25.0
@@ -62,3 +68,8 @@ class TokenBucket:
             return False
         self._tokens -= 1.0
         return True
+
+    @property
+    def wait(self) -> float:
+        """Seconds from the last `take` until there is a token."""
+        return max(0.0, 1.0 - self._tokens) / self._rate

@@ -33,13 +33,27 @@ class ClientInfo(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Publication(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One message of a channel. `offset` is 0 in channels without history; `time` is milliseconds since 1970."""
+    """One message of a channel. `offset` is 0 in channels without history; `time` is milliseconds since 1970.
+
+    `delta` says that `data` is a patch to be applied to the data before it (protocol §2.11). `epoch` is set on the
+    first publication of a log only. `key`, `removed` and `score` belong to map channels, `key` and `version` to shared
+    poll channels; `channel` is set where it is not the one subscribed to.
+    """
 
     data: Raw = EMPTY
     info: ClientInfo | None = None
     offset: int = 0
     tags: dict[str, str] = {}
     time: int = 0
+    delta: bool = False
+    channel: str = ""
+    key: str = ""
+    removed: bool = False
+    score: int = 0
+    epoch: str = ""
+    version: int = 0
+    binary: bool = False
+    """Known to this side only: the data is not JSON, and only the protobuf form of the protocol can carry it."""
 
 
 class HistoryPage(msgspec.Struct, frozen=True):

@@ -5,13 +5,17 @@ import contextlib
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from time import monotonic
+from typing import Final
 
 from msgspec import Raw, Struct
 
-from hotclub.engine.application import Application, Handshake
+from hotclub.engine.application import Application, SubscribeGrant
 from hotclub.engine.broker.base import Broker, HistoryQuery, Message, PublicationHandler
+from hotclub.engine.broker.maps import MapBroker
 from hotclub.engine.broker.memory import MemoryBroker
+from hotclub.engine.broker.memory_map import MemoryMapBroker
 from hotclub.engine.bus import Target
+from hotclub.engine.dispatch import Dispatcher
 from hotclub.engine.errors import Disconnect, Unsubscribed, disconnect
 from hotclub.engine.exchange import Exchange
 from hotclub.engine.hub import Hub
@@ -21,14 +25,19 @@ from hotclub.engine.observe import Counters, logger
 from hotclub.engine.outbox import Flusher
 from hotclub.engine.presence.base import Presence
 from hotclub.engine.presence.memory import MemoryPresence
-from hotclub.engine.protocol.base import Encoder
-from hotclub.engine.protocol.codec_json import JsonCodec
+from hotclub.engine.protocol.codec_json import JsonCodec, UniJsonCodec
+from hotclub.engine.protocol.codec_protobuf import ProtobufCodec
 from hotclub.engine.pulse import Pulse
 from hotclub.engine.session import Session
-from hotclub.engine.transports.framing import FrameEncoder, MessageEncoder
-from hotclub.engine.transports.websocket import Receive, Scope, Send, serve_websocket
+from hotclub.engine.subscription import Terms, subscribe_from_server
+from hotclub.engine.transports.base import Encoders
+from hotclub.engine.transports.framing import Framed, bare, binary_frame, event, line, text_frame
 
-SWEEP_INTERVAL = 60.0
+SWEEP_INTERVAL: Final = 60.0
+EXPIRY_INTERVAL: Final = 0.5
+"""How late the keys of maps may be removed."""
+RELEASE_INTERVAL: Final = 0.1
+"""How long a reader that has room again may wait for what is held for it."""
 
 
 class NodeInfo(Struct, frozen=True):
@@ -54,7 +63,7 @@ class NodeInfo(Struct, frozen=True):
 class Node:
     """Everything that one process needs to serve connections. Two of them fit in one process."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the composition root takes what it composes
         self,
         application: Application,
         *,
@@ -63,9 +72,14 @@ class Node:
         version: str = "hotclub",
         make_broker: Callable[[PublicationHandler], Broker] = MemoryBroker,
         make_durable: Callable[[PublicationHandler], Broker] | None = None,
+        make_maps: Callable[[PublicationHandler], MapBroker] = MemoryMapBroker,
         presence: Presence | None = None,
+        key: bytes = b"",
     ) -> None:
-        """Nothing runs before `start`. The makers are handed the hub's `deliver` as their handler."""
+        """Nothing runs before `start`. The makers are handed the hub's `deliver` as their handler.
+
+        `key` signs session secrets; nodes that take each other's requests must have the same.
+        """
         self.id = secrets.token_hex(8)
         self.name = name
         self.version = version
@@ -83,11 +97,12 @@ class Node:
             self.counters,
             broker=self.broker,
             durable=self.durable,
+            maps=make_maps(self.hub.deliver),
             presence=self.presence,
         )
-        codec = JsonCodec()
-        self.frame_encoder: Encoder = FrameEncoder(codec)
-        self.message_encoder: Encoder = MessageEncoder(codec)
+        self.encoders = _encoders()
+        self.key = key or secrets.token_bytes(32)
+        self.emulated: dict[str, Dispatcher] = {}
         self.pulse: Pulse[Session] = Pulse(self.limits.ping_interval, self.limits.pong_timeout)
         self.flusher = Flusher(self._at_end_of_turn)
         self.connections = 0
@@ -122,6 +137,8 @@ class Node:
             loop.create_task(_every(limits.presence_refresh, self._refresh_presence)),
             loop.create_task(_every(limits.position_check, self.exchange.check_positions)),
             loop.create_task(_every(SWEEP_INTERVAL, self._sweep)),
+            loop.create_task(_every(EXPIRY_INTERVAL, self._expire_keys)),
+            loop.create_task(_every(RELEASE_INTERVAL, self._release_held)),
         ]
 
     async def stop(self) -> None:
@@ -134,6 +151,7 @@ class Node:
         self._timers = []
         self.disconnect(Target(), disconnect(3001))
         await self.exchange.settle()
+        await self.exchange.polls.stop()
         self._loop = None
 
     async def _beat(self) -> None:
@@ -147,15 +165,20 @@ class Node:
         for channel in self.hub.channels():
             for subscriber in self.hub.members(channel):
                 if subscriber.present:
-                    await self.presence.touch(channel, subscriber.info)
+                    await self.exchange.remain(channel, subscriber.spec, subscriber.info)
 
     async def _sweep(self) -> None:
         if isinstance(self.broker, MemoryBroker):
             self.broker.sweep()
+        self.exchange.polls.sweep()
 
-    async def serve_websocket(self, scope: Scope, receive: Receive, send: Send, handshake: Handshake) -> None:
-        """Run one WebSocket connection; see `transports.websocket.serve_websocket`."""
-        await serve_websocket(self, scope, receive, send, handshake)
+    async def _expire_keys(self) -> None:
+        maps = self.exchange.maps.broker
+        if isinstance(maps, MemoryMapBroker):
+            maps.sweep()
+
+    async def _release_held(self) -> None:
+        self.hub.release_held()
 
     async def publish(
         self,
@@ -189,6 +212,34 @@ class Node:
             peer.close(reason)
         return len(peers)
 
+    async def subscribe(
+        self, target: Target, channel: str, grant: SubscribeGrant, recover_since: Position | None = None
+    ) -> int:
+        """Subscribe the connections that `target` names, from here, and return how many there were (protocol §3.5).
+
+        Those that are subscribed already are left as they are.
+
+        Raises:
+            CommandError: 102 or 107, see `Exchange.spec`.
+        """
+        terms = Terms(
+            channel=channel,
+            spec=self.exchange.spec(channel),
+            chan_info=grant.info,
+            data=grant.data,
+            asked=recover_since,
+            admits=grant.admits,
+            ttl=grant.ttl,
+            server_side=True,
+        )
+        sessions = [peer for peer in self.hub.find(target) if isinstance(peer, Session)]
+        for session in sessions:
+            try:
+                await subscribe_from_server(session, terms)
+            except Disconnect as reason:
+                session.close(reason)
+        return len(sessions)
+
     def unsubscribe(self, target: Target, channel: str, reason: Unsubscribed) -> int:
         """End their subscriptions to the channel, at once, and return how many there were. For the loop's thread."""
         peers = [peer for peer in self.hub.find(target) if channel in peer.subscribers]
@@ -219,6 +270,23 @@ class Node:
             refused=dict(counters.refused),
             closed=dict(counters.closed),
         )
+
+
+def _encoders() -> Encoders:
+    text, protobuf, bare_text = JsonCodec(), ProtobufCodec(), UniJsonCodec()
+    return Encoders(
+        json_frames=Framed(text, text_frame),
+        json_messages=Framed(text, bare),
+        protobuf_frames=Framed(protobuf, binary_frame),
+        protobuf_messages=Framed(protobuf, bare),
+        json_lines=Framed(text, line),
+        protobuf_stream=Framed(protobuf, bare),
+        events=Framed(text, event),
+        uni_frames=Framed(bare_text, text_frame),
+        uni_messages=Framed(bare_text, bare),
+        uni_lines=Framed(bare_text, line),
+        uni_events=Framed(bare_text, event),
+    )
 
 
 async def _every(interval: float, work: Callable[[], Awaitable[None]]) -> None:

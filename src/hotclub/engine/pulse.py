@@ -15,19 +15,20 @@ class Pulse(Generic[Peer]):
     def __init__(self, interval: float, timeout: float) -> None:
         self._interval = interval
         self._timeout = timeout
-        self._peers: dict[Peer, int] = {}
+        self._peers: dict[Peer, tuple[int, bool]] = {}
         # Peers that left stay in the heap until their turn comes; the number tells them from a peer that came back.
         self._due: list[tuple[float, int, Peer]] = []
         self._awaiting: dict[Peer, float] = {}
-        self._sequence = count()
+        self._sequence = count(1)
 
     def __len__(self) -> int:
         return len(self._peers)
 
-    def add(self, peer: Peer, now: float, phase: float) -> None:
-        """Begin. `phase` (0 to 1) spreads the first ping between half an interval and a whole one."""
+    def add(self, peer: Peer, now: float, phase: float, *, answers: bool = True) -> None:
+        """Begin. `phase` (0 to 1) spreads the first ping between half an interval and a whole one. A peer that does
+        not answer has no deadline."""
         number = next(self._sequence)
-        self._peers[peer] = number
+        self._peers[peer] = (number, answers)
         heapq.heappush(self._due, (now + self._interval * (0.5 + phase / 2), number, peer))
 
     def remove(self, peer: Peer) -> None:
@@ -45,9 +46,11 @@ class Pulse(Generic[Peer]):
         due = []
         while self._due and self._due[0][0] <= now:
             _, number, peer = heapq.heappop(self._due)
-            if self._peers.get(peer) != number:
+            current, answers = self._peers.get(peer, (0, False))
+            if current != number:
                 continue
             due.append(peer)
-            self._awaiting.setdefault(peer, now + self._timeout)
+            if answers:
+                self._awaiting.setdefault(peer, now + self._timeout)
             heapq.heappush(self._due, (now + self._interval, number, peer))
         return due, overdue

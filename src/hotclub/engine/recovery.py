@@ -19,6 +19,14 @@ class Recovery(Struct, frozen=True):
     recovered: bool
     publications: tuple[Publication, ...] = ()
 
+    def start(self, asked: Position | None, top: Position) -> int:
+        """The offset that the client walks on from: where it recovers from, or the top."""
+        if not self.recovered:
+            return top.offset
+        if self.publications:
+            return self.publications[0].offset - 1
+        return top.offset if asked is None else asked.offset
+
 
 def recover(asked: Position, top: Position, publications: Sequence[Publication]) -> Recovery:
     """Decide whether `publications`, read after `asked` from a log whose top is `top`, close the gap completely.
@@ -32,6 +40,19 @@ def recover(asked: Position, top: Position, publications: Sequence[Publication])
     offsets = [publication.offset for publication in publications]
     whole = offsets == list(range(asked.offset + 1, top.offset + 1))
     return Recovery(recovered=whole, publications=tuple(publications) if whole else ())
+
+
+def recover_cache(asked: Position | None, top: Position, latest: Sequence[Publication]) -> Recovery:
+    """The same for a channel of which only the latest publication matters: `latest` holds it, or nothing.
+
+    A client that has it already is recovered with none (protocol §3.1, cache mode).
+    """
+    known = asked is not None and asked == top
+    if not latest:
+        return Recovery(recovered=known)
+    if latest[0].offset != top.offset:
+        return Recovery(recovered=False)
+    return Recovery(recovered=True, publications=() if known else (latest[0],))
 
 
 def merge(replayed: Sequence[Publication], buffered: Sequence[Publication], after: int) -> tuple[Publication, ...]:
@@ -55,6 +76,8 @@ class Verdict(Enum):
     """The subscriber has it already."""
     DROP = auto()
     """Its reader is slow and the channel keeps no history."""
+    HOLD = auto()
+    """Not now, and only if nothing newer of the same key comes before it can be sent."""
     GAP = auto()
     """Something before it is missing, or the log is another one."""
 

@@ -1,15 +1,16 @@
 """A connection's server side: who it is, what it is subscribed to, and what goes out to it."""
 
+import asyncio
 import uuid
 from collections.abc import Callable
 from random import random
 from time import monotonic
 from typing import Protocol
 
-from msgspec import Raw
+from msgspec import Raw, Struct
 
 from hotclub.engine.application import ChannelSpec, Client, Handshake
-from hotclub.engine.errors import Disconnect, Unsubscribed
+from hotclub.engine.errors import Disconnect, Unsubscribed, disconnect, unsubscribed
 from hotclub.engine.exchange import Exchange
 from hotclub.engine.model import EMPTY, ClientInfo
 from hotclub.engine.outbox import Flusher, Outbox, Sink
@@ -30,6 +31,19 @@ class Line(Sink, Protocol):
         ...
 
 
+class Kind(Struct, frozen=True, kw_only=True):
+    """What a connection is told of its server, and what it can do.
+
+    `secret` is what commands that come on another way must show, with `node_id`; both are "" where commands come on
+    the same way. A unidirectional client can send no commands, nor answer a ping.
+    """
+
+    version: str
+    node_id: str = ""
+    secret: str = ""
+    unidirectional: bool = False
+
+
 class Session:
     """One connection.
 
@@ -39,20 +53,19 @@ class Session:
 
     __slots__ = (
         "_encoder",
+        "_expiry",
         "_line",
         "client",
         "clock",
-        "connect_data",
         "connected",
         "ended_with",
         "exchange",
-        "granted_channels",
         "id",
+        "kind",
         "outbox",
         "pulse",
         "state",
         "subscribers",
-        "version",
     )
 
     def __init__(
@@ -63,7 +76,7 @@ class Session:
         line: Line,
         handshake: Handshake,
         *,
-        version: str,
+        kind: "Kind",
         clock: Callable[[], float] = monotonic,
     ) -> None:
         self.id = str(uuid.uuid4())
@@ -71,14 +84,13 @@ class Session:
         self.client = Client(id=self.id, handshake=handshake)
         self.state = State.NEW
         self.clock = clock
-        self.version = version
+        self.kind = kind
         self.pulse = pulse
         self.subscribers: dict[str, Subscriber] = {}
         self.ended_with: Disconnect | None = None
         self.connected = False
         """Whether the application has granted it."""
-        self.connect_data = EMPTY
-        self.granted_channels: tuple[str, ...] = ()
+        self._expiry: asyncio.TimerHandle | None = None
         self._line = line
         self._encoder = line.encoder
         self.outbox = Outbox(line, flusher, exchange.limits.outbox_bytes, self._too_slow)
@@ -106,7 +118,7 @@ class Session:
 
     def start_pulse(self) -> None:
         """Begin to ping, some time after the connect reply."""
-        self.pulse.add(self, self.clock(), random())  # noqa: S311 - spreads load; nobody gains by guessing it
+        self.pulse.add(self, self.clock(), random(), answers=not self.kind.unidirectional)  # noqa: S311 - spreads load; nobody gains by guessing it
 
     def reply(self, reply: Reply) -> None:
         self.outbox.push(self._encoder.frame(self._encoder.codec.encode_reply(reply)))
@@ -117,34 +129,73 @@ class Session:
     def ping(self) -> None:
         self.outbox.push(self._encoder.frame(self._encoder.codec.ping))
 
-    def enter(self, channel: str, spec: ChannelSpec, chan_info: Raw = EMPTY, *, server_side: bool) -> Subscriber:
+    def enter(
+        self,
+        channel: str,
+        spec: ChannelSpec,
+        chan_info: Raw = EMPTY,
+        *,
+        server_side: bool = False,
+        delta: bool = False,
+        compact: bool = False,
+    ) -> Subscriber:
         """Take a place in a channel and in the hub; publications go into the place's buffer from here on."""
-        info = self.info(chan_info)
-        subscriber = Subscriber(info, channel, spec, self.outbox, self._encoder, server_side=server_side)
+        hub = self.exchange.hub
+        form = hub.form(channel, self._encoder, delta=delta, compact=compact)
+        subscriber = Subscriber(self.info(chan_info), channel, spec, self.outbox, form, server_side=server_side)
         self.subscribers[channel] = subscriber
-        self.exchange.hub.join(subscriber)
+        hub.join(subscriber)
         return subscriber
+
+    def expire_in(self, ttl: int) -> None:
+        """End the connection `ttl` seconds and some grace from now, unless this is called again; 0 is never."""
+        if self._expiry is not None:
+            self._expiry.cancel()
+        self._expiry = self._later(ttl, self.close, disconnect(3005)) if ttl and not self.closed else None
+
+    def expire_subscription_in(self, subscriber: Subscriber, ttl: int) -> None:
+        """The same for one place; a client may subscribe again at once (protocol §3.5)."""
+        if subscriber.expiry is not None:
+            subscriber.expiry.cancel()
+        subscriber.expiry = self._later(ttl, self._expire, subscriber) if ttl else None
+
+    def _later(self, ttl: int, work: Callable[..., None], *args: object) -> asyncio.TimerHandle:
+        return asyncio.get_running_loop().call_later(ttl + self.exchange.limits.expiry_grace, work, *args)
+
+    def _expire(self, subscriber: Subscriber) -> None:
+        if self.subscribers.get(subscriber.channel) is not subscriber:
+            return
+        if subscriber.server_side:
+            self.close(disconnect(3006))
+        else:
+            self.expel(subscriber.channel, unsubscribed(2501))
 
     def leave(self, subscriber: Subscriber) -> None:
         """Undo `enter`: nothing more is delivered. `retire` is to follow. Idempotent."""
         self.exchange.hub.leave(subscriber)
+        self.exchange.polls.leave(subscriber)
+        self.expire_subscription_in(subscriber, 0)
         if self.subscribers.get(subscriber.channel) is subscriber:
             del self.subscribers[subscriber.channel]
 
     async def retire(self, subscriber: Subscriber) -> None:
         """Undo what a place leaves behind after `leave`: the broker's subscription and its presence."""
         await self.exchange.link(subscriber.channel, subscriber.spec)
+        self.exchange.polls.leave(subscriber)
         if subscriber.present:
             subscriber.present = False
-            await self.exchange.disappear(subscriber.channel, subscriber.info)
-            await self.exchange.application.presence_changed(subscriber.channel, self.client, joined=False)
+            await self.exchange.disappear(subscriber.channel, subscriber.spec, subscriber.info)
+            if subscriber.spec.presence:
+                await self.exchange.application.presence_changed(subscriber.channel, self.client, joined=False)
         await self.exchange.application.unsubscribed(self.client, subscriber.channel)
 
     async def end(self) -> None:
         """Undo everything, after the transport has ended: every place, then the connection itself."""
         self.lost()
+        self.expire_in(0)
         subscribers, self.subscribers = list(self.subscribers.values()), {}
         for subscriber in subscribers:
+            self.expire_subscription_in(subscriber, 0)
             await self.retire(subscriber)
         if self.connected:
             reason = self.ended_with or Disconnect(3000, "connection closed")

@@ -1,23 +1,28 @@
 """The story of subscribing, as named steps, each with its undo (protocol §3.2).
 
 authorise → enter the hub, buffering → link the broker → read the log → recover, or say that it cannot → reply →
-release the buffer → appear. Whatever fails on the way, `_withdraw` undoes what was done.
+release the buffer → appear. Whatever fails on the way, `withdraw` undoes what was done.
 """
 
-from msgspec import Raw, Struct
+from msgspec import Raw, Struct, structs
 
-from hotclub.engine.application import ChannelSpec
+from hotclub.engine.application import ChannelSpec, Predicate
 from hotclub.engine.broker.base import HistoryQuery
 from hotclub.engine.errors import command_error, disconnect
 from hotclub.engine.model import EMPTY, Position, Publication
-from hotclub.engine.protocol.messages import SubscribeResult
-from hotclub.engine.recovery import Recovery, merge, recover
+from hotclub.engine.protocol.messages import Push, SubscribePush, SubscribeResult
+from hotclub.engine.recovery import Recovery, merge, recover, recover_cache
 from hotclub.engine.session import Session
+from hotclub.engine.shape import chain, remember
 from hotclub.engine.subscriber import Subscriber
 
 
 class Terms(Struct, frozen=True, kw_only=True):
-    """What an authorised subscription asks for: `asked` is the position to recover from."""
+    """What an authorised subscription asks for.
+
+    `asked` is the position to recover from, `ttl` its life in seconds (0 for ever), `admits` what it lets through by
+    tags; `delta` and `compact` are what was agreed on.
+    """
 
     channel: str
     spec: ChannelSpec
@@ -26,6 +31,10 @@ class Terms(Struct, frozen=True, kw_only=True):
     asked: Position | None = None
     reject_unrecovered: bool = False
     server_side: bool = False
+    delta: bool = False
+    compact: bool = False
+    admits: Predicate | None = None
+    ttl: int = 0
 
 
 class Opening(Struct, frozen=True, kw_only=True):
@@ -40,28 +49,74 @@ async def open_subscription(session: Session, terms: Terms) -> Opening:
 
     Raises:
         CommandError: 112 when `terms.reject_unrecovered` and the position cannot be recovered; 103 when the server
-            ended the subscription meanwhile.
+            ended the subscription meanwhile; 108 for a map or a shared poll.
         Disconnect: 3010 when the log and what arrived meanwhile do not join; 3000 when the connection has ended.
 
     On any exception, cancellation included, nothing of the subscription is left.
     """
-    subscriber = session.enter(terms.channel, terms.spec, terms.chan_info, server_side=terms.server_side)
+    if terms.spec.map is not None or terms.spec.poll is not None:
+        raise command_error(108, "a map or a shared poll has no subscribers by the server's will")
+    subscriber = enter(session, terms)
     try:
         await session.exchange.link(terms.channel, terms.spec)
-        result = await _position(session, subscriber, terms)
-        _still_wanted(session, subscriber)
+        result = agreed(subscriber, await _position(session, subscriber, terms), data=terms.data, ttl=terms.ttl)
+        still_wanted(session, subscriber)
     except BaseException:
-        await _withdraw(session, subscriber)
+        await withdraw(session, subscriber)
         raise
     return Opening(subscriber=subscriber, result=result)
 
 
-async def _withdraw(session: Session, subscriber: Subscriber) -> None:
+def enter(session: Session, terms: Terms) -> Subscriber:
+    """Take the place that the terms describe. `withdraw` undoes it."""
+    subscriber = session.enter(
+        terms.channel,
+        terms.spec,
+        terms.chan_info,
+        server_side=terms.server_side,
+        delta=terms.delta,
+        compact=terms.compact,
+    )
+    subscriber.filter(terms.admits)
+    return subscriber
+
+
+def agreed(subscriber: Subscriber, result: SubscribeResult, *, data: Raw, ttl: int) -> SubscribeResult:
+    """What goes into every reply, whatever the log said."""
+    codec = subscriber.form.encoder.codec
+    if not codec.binary and any(publication.binary for publication in (*result.publications, *result.state)):
+        raise disconnect(3506)
+    return structs.replace(
+        result,
+        data=data,
+        expires=ttl > 0,
+        ttl=ttl,
+        delta=subscriber.form.delta,
+        id=subscriber.form.number,
+        publications=_visible(subscriber, result.publications),
+        publish_debounce=subscriber.spec.debounce,
+    )
+
+
+def _visible(subscriber: Subscriber, publications: tuple[Publication, ...]) -> tuple[Publication, ...]:
+    """What of a replay this subscriber gets. Filtered ones counted in the gap check all the same."""
+    if subscriber.admits is not None:
+        publications = tuple(item for item in publications if subscriber.admits(item.tags))
+    if not subscriber.form.delta:
+        return publications
+    for publication in publications:
+        remember(subscriber.bases, publication)
+    return chain(subscriber.form.encoder.codec, publications)
+
+
+async def withdraw(session: Session, subscriber: Subscriber) -> None:
+    """Undo every step, as far as they were taken."""
     session.leave(subscriber)
     await session.retire(subscriber)
 
 
-def _still_wanted(session: Session, subscriber: Subscriber) -> None:
+def still_wanted(session: Session, subscriber: Subscriber) -> None:
+    """Raise when the connection has ended or the server has ended the subscription meanwhile."""
     if session.closed:
         raise disconnect(3000)
     if subscriber.expelled:
@@ -75,16 +130,17 @@ async def _position(session: Session, subscriber: Subscriber, terms: Terms) -> S
     `go_live` is appended to it and sent from there.
     """
     if not terms.spec.positioned:
-        return SubscribeResult(data=terms.data)
-    asked = terms.asked
-    limit = session.exchange.limits.recovery_publications if asked is not None else 0
-    since = None if asked is None else Position("", max(asked.offset, 0))
-    page = await session.exchange.history(terms.channel, HistoryQuery(limit=limit, since=since))
-    outcome = _recover(session, asked, page.top, page.publications)
+        return SubscribeResult()
+    asked = terms.asked if terms.spec.recoverable else None
+    page = await session.exchange.history(terms.channel, _query(session, terms.spec, asked))
+    if terms.spec.cache:
+        outcome, asked = recover_cache(asked, page.top, page.publications), asked or page.top
+    else:
+        outcome = _recover(session, asked, page.top, page.publications)
     if asked is not None and not outcome.recovered and terms.reject_unrecovered:
         raise command_error(112)
-    buffered = _take_buffer(subscriber, page.top.epoch)
-    start = asked.offset if asked is not None and outcome.recovered else page.top.offset
+    buffered = take_buffer(subscriber, page.top.epoch)
+    start = outcome.start(asked, page.top)
     newer = merge(outcome.publications, buffered, start)
     top = max(page.top.offset, newer[-1].offset if newer else 0)
     subscriber.epoch, subscriber.offset = page.top.epoch, top
@@ -97,8 +153,15 @@ async def _position(session: Session, subscriber: Subscriber, terms: Terms) -> S
         publications=newer if outcome.recovered else (),
         recovered=outcome.recovered,
         was_recovering=asked is not None,
-        data=terms.data,
     )
+
+
+def _query(session: Session, spec: ChannelSpec, asked: Position | None) -> HistoryQuery:
+    if spec.cache:
+        return HistoryQuery(limit=1, reverse=True)
+    if asked is None:
+        return HistoryQuery()
+    return HistoryQuery(limit=session.exchange.limits.recovery_publications, since=Position("", max(asked.offset, 0)))
 
 
 def _recover(
@@ -112,7 +175,7 @@ def _recover(
     return recover(asked, top, publications)
 
 
-def _take_buffer(subscriber: Subscriber, epoch: str) -> list[Publication]:
+def take_buffer(subscriber: Subscriber, epoch: str) -> list[Publication]:
     """What arrived since `enter`. A publication of another log than the one just read ends the connection."""
     buffered, subscriber.buffer = subscriber.buffer or [], []
     if any(seen != epoch for seen, _ in buffered):
@@ -127,24 +190,43 @@ async def go_live(session: Session, opening: Opening) -> None:
     """
     subscriber = opening.subscriber
     waiting, subscriber.buffer = subscriber.buffer or [], None
+    session.expire_subscription_in(subscriber, opening.result.ttl)
     for epoch, publication in waiting:
         session.exchange.hub.deliver_to(subscriber, publication, epoch)
-    if not subscriber.spec.presence or not _is_current(session, subscriber):
+    if subscriber.held:
+        session.exchange.hub.release(subscriber)
+    spec = subscriber.spec
+    if not spec.visible or not _is_current(session, subscriber):
         return
     subscriber.present = True
-    await session.exchange.appear(subscriber.channel, subscriber.info)
-    await session.exchange.application.presence_changed(subscriber.channel, session.client, joined=True)
+    await session.exchange.appear(subscriber.channel, spec, subscriber.info)
+    if spec.presence:
+        await session.exchange.application.presence_changed(subscriber.channel, session.client, joined=True)
     if not _is_current(session, subscriber):
         # The server ended it while it appeared: its undo may have come first, and dropping twice is harmless.
-        await session.exchange.presence.drop(subscriber.channel, subscriber.info.client)
+        await session.exchange.vanish(subscriber.channel, spec, subscriber.info)
 
 
 def _is_current(session: Session, subscriber: Subscriber) -> bool:
     return not session.closed and session.subscribers.get(subscriber.channel) is subscriber
 
 
+async def subscribe_from_server(session: Session, terms: Terms) -> None:
+    """Subscribe a live connection by the server's will, and tell its client (protocol §3.5).
+
+    One that is subscribed already is left as it is. Raises as `open_subscription` does.
+    """
+    if session.closed or terms.channel in session.subscribers:
+        return
+    opening = await open_subscription(session, terms)
+    result = opening.result
+    told = SubscribePush(result.recoverable, result.positioned, result.epoch, result.offset, result.data)
+    session.push(Push(terms.channel, subscribe=told))
+    await go_live(session, opening)
+
+
 async def close_subscription(session: Session, channel: str) -> None:
     """Undo a live subscription at its client's wish. Idempotent."""
     subscriber = session.subscribers.get(channel)
     if subscriber is not None:
-        await _withdraw(session, subscriber)
+        await withdraw(session, subscriber)

@@ -2,20 +2,33 @@
 // A command is {"do": name, "call": number, ...arguments}; it is answered by {"event": "result" | "failure", "call"}.
 
 import { createInterface } from "node:readline";
-import { Centrifuge } from "centrifuge";
+import * as json from "centrifuge";
+import * as protobuf from "centrifuge/build/protobuf";
+import { EventSource } from "eventsource";
 
 const subscriptions = new Map();
 let client;
 
+let encode = (data) => data;
+
+/** The protobuf form hands payloads over as bytes; the tests compare values. */
+function readable(_key, value) {
+  const bytes = value?.type === "Buffer" ? Uint8Array.from(value.data) : value;
+  if (!(bytes instanceof Uint8Array)) {
+    return value;
+  }
+  return bytes.length === 0 ? undefined : JSON.parse(new TextDecoder().decode(bytes));
+}
+
 function emit(event, fields) {
-  process.stdout.write(`${JSON.stringify({ event, ...fields })}\n`);
+  process.stdout.write(`${JSON.stringify({ event, ...fields }, readable)}\n`);
 }
 
 /** Node's WebSocket takes headers, a browser's does not: this is how a test signs in. */
 function socketWith(headers) {
   return class extends WebSocket {
-    constructor(url) {
-      super(url, { headers });
+    constructor(url, protocols) {
+      super(url, { headers, protocols });
     }
   };
 }
@@ -31,8 +44,14 @@ function watch(subscription, channel) {
 }
 
 const commands = {
-  connect({ url, headers = {}, options = {} }) {
-    client = new Centrifuge(url, { websocket: socketWith(headers), ...options });
+  connect({ url, headers = {}, options = {}, form = "json" }) {
+    const { Centrifuge } = form === "protobuf" ? protobuf : json;
+    const polyfills = { websocket: socketWith(headers), fetch, eventsource: EventSource, readableStream: ReadableStream };
+    if (form === "protobuf") {
+      encode = (data) => new TextEncoder().encode(JSON.stringify(data));
+    }
+    const data = options.data === undefined ? {} : { data: encode(options.data) };
+    client = new Centrifuge(url, { ...polyfills, ...options, ...data });
     for (const name of ["connecting", "connected", "disconnected", "error"]) {
       client.on(name, (context) => emit(name, { context }));
     }
@@ -50,11 +69,11 @@ const commands = {
   },
   unsubscribe: ({ channel }) => subscriptions.get(channel).unsubscribe(),
   resubscribe: ({ channel }) => subscriptions.get(channel).subscribe(),
-  publish: ({ channel, data }) => subscriptions.get(channel).publish(data),
+  publish: ({ channel, data }) => subscriptions.get(channel).publish(encode(data)),
   history: ({ channel, options = {} }) => subscriptions.get(channel).history(options),
   presence: ({ channel }) => subscriptions.get(channel).presence(),
   presenceStats: ({ channel }) => subscriptions.get(channel).presenceStats(),
-  rpc: ({ method, data }) => client.rpc(method, data),
+  rpc: ({ method, data }) => client.rpc(method, encode(data)),
   state: () => client.state,
 };
 

@@ -24,6 +24,8 @@ class Message(Struct, frozen=True, kw_only=True):
     info: ClientInfo | None = None
     tags: dict[str, str] = {}
     idempotency_key: str = ""
+    binary: bool = False
+    """The data is not JSON: only clients of the protobuf form can be sent it."""
 
 
 class HistoryQuery(Struct, frozen=True, kw_only=True):

@@ -6,7 +6,7 @@ mistaken for one of this process.
 
 import secrets
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Reversible
 from itertools import islice
 from time import monotonic, time
 from typing import Final
@@ -98,7 +98,7 @@ class MemoryBroker:
         since = query.since
         if since is not None and since.epoch and since.epoch != log.epoch:
             raise UnrecoverablePosition(since.epoch, log.epoch)
-        found = _select(log, query)
+        found = select(log.entries, query)
         page = tuple(found if query.limit < 0 else islice(found, query.limit))
         return HistoryPage(page, Position(log.epoch, log.top))
 
@@ -123,9 +123,10 @@ class MemoryBroker:
         return log
 
 
-def _select(log: _Log, query: HistoryQuery) -> Iterator[Publication]:
+def select(log: Reversible[tuple[float, Publication]], query: HistoryQuery) -> Iterator[Publication]:
+    """What a query asks of a log, kept with deadlines, oldest first."""
     offset = None if query.since is None else query.since.offset
-    entries = reversed(log.entries) if query.reverse else iter(log.entries)
+    entries = reversed(log) if query.reverse else iter(log)
     for _, publication in entries:
         if offset is None or (publication.offset < offset if query.reverse else publication.offset > offset):
             yield publication

@@ -5,14 +5,21 @@ from typing import Protocol
 
 from hotclub.engine.limits import Limits
 from hotclub.engine.model import Publication
-from hotclub.engine.protocol.messages import Command, Push, Reply
+from hotclub.engine.protocol.messages import Command, Emulation, Push, Reply
 
 
 class Codec(Protocol):
-    """One form of the protocol on the wire. Stateless; one instance serves every connection."""
+    """One form of the protocol on the wire. Stateless; one instance serves every connection.
+
+    Encoded messages say themselves where they end, or a transport separates them by `separator`: joined by it, they
+    are one frame.
+    """
 
     name: str
     ping: bytes
+    separator: bytes
+    binary: bool
+    """Whether payloads may be other than JSON text, and frames other than text (protocol §6b)."""
 
     def decode(self, frame: bytes, limits: Limits) -> Iterable[Command]:
         """The commands of a frame, one after the other, so that a limit holds before the rest is looked at.
@@ -22,11 +29,31 @@ class Codec(Protocol):
         """
         ...
 
+    def decode_emulation(self, body: bytes) -> Emulation:
+        """The body of a POST to `/emulation`; its `data` is a frame.
+
+        Raises:
+            Disconnect: 3501 for what is not such a body.
+        """
+        ...
+
     def encode_reply(self, reply: Reply) -> bytes: ...
 
     def encode_push(self, push: Push) -> bytes: ...
 
-    def encode_publication(self, channel: str, publication: Publication) -> bytes: ...
+    def encode_publication(self, channel: str, publication: Publication, number: int = 0) -> bytes:
+        """A push of a publication. `number` stands for the channel's name where it is not 0."""
+        ...
+
+    def delta_publication(self, publication: Publication, patch: bytes | None) -> Publication:
+        """The publication as it is encoded for a subscription with differences (protocol §2.11).
+
+        Args:
+            publication: with its whole data.
+            patch: what turns the subscriber's base into that data; None sends the data whole, and so does a patch
+                that this form of the protocol cannot carry.
+        """
+        ...
 
 
 class Encoder(Protocol):

@@ -1,18 +1,28 @@
 """The JSON codec: objects separated by one line break (protocol §1.2)."""
 
 from collections.abc import Iterator
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
+from msgspec import Raw
+from msgspec.structs import replace
 
 from hotclub.engine.errors import disconnect
 from hotclub.engine.limits import Limits
 from hotclub.engine.model import Publication
-from hotclub.engine.protocol.messages import Command, Push, Reply
+from hotclub.engine.protocol.messages import Command, ConnectCommand, Emulation, Push, Reply
+
+T = TypeVar("T")
 
 
 class _Pushed(msgspec.Struct, frozen=True):
     push: Push
+
+
+class _EmulationText(msgspec.Struct, frozen=True):
+    session: str = ""
+    node: str = ""
+    data: str = ""
 
 
 class JsonCodec:
@@ -20,9 +30,12 @@ class JsonCodec:
 
     name = "json"
     ping = b"{}"
+    separator = b"\n"
+    binary = False
 
     def __init__(self) -> None:
-        self._decoder: Final = msgspec.json.Decoder(Command)
+        self._commands: Final = msgspec.json.Decoder(Command)
+        self._emulations: Final = msgspec.json.Decoder(_EmulationText)
         self._encoder: Final = msgspec.json.Encoder()
 
     def decode(self, frame: bytes, limits: Limits) -> Iterator[Command]:
@@ -31,17 +44,15 @@ class JsonCodec:
             end -= 1
         for _ in range(limits.commands_per_frame):
             stop = frame.find(b"\n", start, end)
-            yield self._decode_line(frame[start : end if stop < 0 else stop])
+            yield _read(self._commands, frame[start : end if stop < 0 else stop])
             if stop < 0:
                 return
             start = stop + 1
         raise disconnect(3501)
 
-    def _decode_line(self, line: bytes) -> Command:
-        try:
-            return self._decoder.decode(line)
-        except (msgspec.MsgspecError, ValueError, RecursionError):
-            raise disconnect(3501) from None
+    def decode_emulation(self, body: bytes) -> Emulation:
+        posted = _read(self._emulations, body)
+        return Emulation(posted.session, posted.node, posted.data.encode())
 
     def encode_reply(self, reply: Reply) -> bytes:
         return self._encoder.encode(reply)
@@ -49,6 +60,56 @@ class JsonCodec:
     def encode_push(self, push: Push) -> bytes:
         return self._encoder.encode(_Pushed(push))
 
-    def encode_publication(self, channel: str, publication: Publication) -> bytes:
+    def encode_publication(self, channel: str, publication: Publication, number: int = 0) -> bytes:
+        return b'{"push":%b}' % self._bare_publication(channel, publication, number)
+
+    def delta_publication(self, publication: Publication, patch: bytes | None) -> Publication:
+        """Data and patches become JSON strings, so a patch that cuts a character in two cannot be carried."""
+        if patch is not None:
+            try:
+                return replace(publication, data=self._quote(patch), delta=True)
+            except UnicodeDecodeError:
+                pass
+        return replace(publication, data=self._quote(bytes(publication.data)))
+
+    def _bare_publication(self, channel: str, publication: Publication, number: int) -> bytes:
         encode = self._encoder.encode
-        return b'{"push":{"channel":%b,"pub":%b}}' % (encode(channel), encode(publication))
+        if number:
+            return b'{"id":%d,"pub":%b}' % (number, encode(publication))
+        return b'{"channel":%b,"pub":%b}' % (encode(channel), encode(publication))
+
+    def _quote(self, text: bytes) -> Raw:
+        return Raw(self._encoder.encode(text.decode()))
+
+
+class UniJsonCodec(JsonCodec):
+    """The form of the unidirectional transports: a bare connect request in, bare pushes out (protocol §6.2)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._requests: Final = msgspec.json.Decoder(ConnectCommand)
+
+    def decode_connect(self, body: bytes) -> ConnectCommand:
+        """The request that opens the connection.
+
+        Raises:
+            Disconnect: 3501 for what is not a connect request.
+        """
+        return _read(self._requests, body)
+
+    def encode_reply(self, reply: Reply) -> bytes:
+        """The result of connect as a push: the only reply that a unidirectional client gets."""
+        return self.encode_push(Push(connect=reply.connect))
+
+    def encode_push(self, push: Push) -> bytes:
+        return self._encoder.encode(push)
+
+    def encode_publication(self, channel: str, publication: Publication, number: int = 0) -> bytes:
+        return self._bare_publication(channel, publication, number)
+
+
+def _read(decoder: msgspec.json.Decoder[T], text: bytes) -> T:
+    try:
+        return decoder.decode(text)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        raise disconnect(3501) from None

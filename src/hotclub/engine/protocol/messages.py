@@ -15,29 +15,56 @@ MAX_SAFE_INTEGER: Final = 2**53
 
 CommandId = Annotated[int, Meta(ge=0, le=2**32 - 1)]
 Offset = Annotated[int, Meta(ge=-MAX_SAFE_INTEGER, le=MAX_SAFE_INTEGER)]
-Limit = Annotated[int, Meta(ge=-(2**31), le=2**31 - 1)]
+"""A negative one is no position of any log; it is taken, so that its client is told to load afresh."""
+Int32 = Annotated[int, Meta(ge=-(2**31), le=2**31 - 1)]
+Flags = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
+MAX_ITEMS: Final = 1_000
+"""Most elements of any list or map in a command. A limit of its own, since an empty element costs two bytes."""
+Bounded: Final = Meta(max_length=MAX_ITEMS)
 
+COMPACTION: Final = 1
+"""Bit of `SubscribeCommand.flag`: pushes may name the channel by the number that the result gives it."""
 REJECT_UNRECOVERED: Final = 2
 """Bit of `SubscribeCommand.flag`: answer 112 instead of subscribing without the missed publications."""
 
+STREAM_TYPE: Final = 0
+"""Values of `SubscribeCommand.type` and `SubscribeResult.type`."""
+MAP_TYPE: Final = 1
+MAP_CLIENTS_TYPE: Final = 2
+MAP_USERS_TYPE: Final = 3
+SHARED_POLL_TYPE: Final = 4
 
-class ServerSubscription(Struct, frozen=True):
-    """Where a client stood in a channel that the server subscribed it to."""
+LIVE_PHASE: Final = 0
+"""Values of `phase` in the same messages, for map channels (protocol §2.13)."""
+STREAM_PHASE: Final = 1
+STATE_PHASE: Final = 2
 
-    recover: bool = False
-    offset: Offset = 0
-    epoch: str = ""
+MAP_PUBLISH: Final = 1
+"""Value of `PublishCommand.type`: the publication sets or removes `key` of a map channel."""
+
+TRACK: Final = 1
+"""Values of `SubRefreshCommand.type`; 0 is a new token (protocol §2.14)."""
+UNTRACK: Final = 2
+
+FOSSIL: Final = "fossil"
+"""The only delta algorithm that a client may ask for."""
 
 
-class ConnectCommand(Struct, frozen=True):
-    token: str = ""
-    data: Raw = EMPTY
-    subs: dict[str, ServerSubscription] = {}
-    name: str = ""
-    version: str = ""
+class FilterNode(Struct, frozen=True, omit_defaults=True):
+    """A node of a tags filter as it came; `hotclub.engine.tags` validates it (protocol §2.12)."""
+
+    op: str = ""
+    key: str = ""
+    cmp: str = ""
+    val: str = ""
+    vals: Annotated[tuple[str, ...], Bounded] = ()
+    nodes: Annotated[tuple["FilterNode", ...], Bounded] = ()
 
 
-class SubscribeCommand(Struct, frozen=True):
+class SubscribeCommand(Struct, frozen=True, omit_defaults=True):
+    """A subscribe command. Inside `ConnectCommand.subs`, where the key names the channel: the client's position in a
+    channel that the server subscribed it to, or a wish of a unidirectional client."""
+
     channel: str = ""
     token: str = ""
     data: Raw = EMPTY
@@ -45,63 +72,102 @@ class SubscribeCommand(Struct, frozen=True):
     epoch: str = ""
     offset: Offset = 0
     delta: str = ""
-    flag: int = 0
-    type: int = 0
+    flag: Flags = 0
+    type: Int32 = STREAM_TYPE
+    positioned: bool = False
+    recoverable: bool = False
+    join_leave: bool = False
+    tf: FilterNode | None = None
+    phase: Int32 = LIVE_PHASE
+    cursor: str = ""
+    limit: Int32 = 0
+    asc: bool = False
 
 
-class UnsubscribeCommand(Struct, frozen=True):
+class ConnectCommand(Struct, frozen=True, omit_defaults=True):
+    """`headers` come from the client and prove nothing."""
+
+    token: str = ""
+    data: Raw = EMPTY
+    subs: Annotated[dict[str, SubscribeCommand], Bounded] = {}
+    name: str = ""
+    version: str = ""
+    headers: Annotated[dict[str, str], Bounded] = {}
+    flag: Flags = 0
+
+
+class UnsubscribeCommand(Struct, frozen=True, omit_defaults=True):
     channel: str = ""
 
 
-class PublishCommand(Struct, frozen=True):
+class PublishCommand(Struct, frozen=True, omit_defaults=True):
     channel: str = ""
     data: Raw = EMPTY
-    type: int = 0
+    type: Int32 = 0
+    key: str = ""
+    removed: bool = False
 
 
-class PresenceCommand(Struct, frozen=True):
+class PresenceCommand(Struct, frozen=True, omit_defaults=True):
     channel: str = ""
 
 
-class PresenceStatsCommand(Struct, frozen=True):
+class PresenceStatsCommand(Struct, frozen=True, omit_defaults=True):
     channel: str = ""
 
 
-class Since(Struct, frozen=True):
+class Since(Struct, frozen=True, omit_defaults=True):
     offset: Offset = 0
     epoch: str = ""
 
 
-class HistoryCommand(Struct, frozen=True):
+class HistoryCommand(Struct, frozen=True, omit_defaults=True):
     channel: str = ""
-    limit: Limit = 0
+    limit: Int32 = 0
     since: Since | None = None
     reverse: bool = False
 
 
-class PingCommand(Struct, frozen=True):
+class PingCommand(Struct, frozen=True, omit_defaults=True):
     pass
 
 
-class SendCommand(Struct, frozen=True):
+class SendCommand(Struct, frozen=True, omit_defaults=True):
     data: Raw = EMPTY
 
 
-class RpcCommand(Struct, frozen=True):
+class RpcCommand(Struct, frozen=True, omit_defaults=True):
     method: str = ""
     data: Raw = EMPTY
 
 
-class RefreshCommand(Struct, frozen=True):
+class RefreshCommand(Struct, frozen=True, omit_defaults=True):
     token: str = ""
 
 
-class SubRefreshCommand(Struct, frozen=True):
+class KeyedItem(Struct, frozen=True, omit_defaults=True):
+    """A key of a shared poll channel, with the version that the client has (0: none)."""
+
+    key: str = ""
+    version: Offset = 0
+
+
+class TrackBatch(Struct, frozen=True, omit_defaults=True):
+    """Keys to follow, with the signature that allows exactly this list of them."""
+
+    signature: str = ""
+    items: Annotated[tuple[KeyedItem, ...], Bounded] = ()
+
+
+class SubRefreshCommand(Struct, frozen=True, omit_defaults=True):
     channel: str = ""
     token: str = ""
+    type: Int32 = 0
+    track: Annotated[tuple[TrackBatch, ...], Bounded] = ()
+    untrack: Annotated[tuple[str, ...], Bounded] = ()
 
 
-class Command(Struct, frozen=True):
+class Command(Struct, frozen=True, omit_defaults=True):
     """One command as it came. Exactly one method is set; `{}` is a pong."""
 
     id: CommandId = 0
@@ -153,6 +219,9 @@ class ErrorResult(Struct, frozen=True, omit_defaults=True):
 
 
 class SubscribeResult(Struct, frozen=True, omit_defaults=True):
+    """`id` is the channel's number for compaction; `publish_debounce` is milliseconds; `ttl` is seconds and at least 1
+    when `expires` is set, because clients read it unconditionally."""
+
     recoverable: bool = False
     positioned: bool = False
     epoch: str = ""
@@ -161,15 +230,34 @@ class SubscribeResult(Struct, frozen=True, omit_defaults=True):
     recovered: bool = False
     was_recovering: bool = False
     data: Raw = EMPTY
+    expires: bool = False
+    ttl: int = 0
+    delta: bool = False
+    id: int = 0
+    type: int = STREAM_TYPE
+    phase: int = LIVE_PHASE
+    cursor: str = ""
+    state: tuple[Publication, ...] = ()
+    publish_debounce: int = 0
 
 
 class ConnectResult(Struct, frozen=True, omit_defaults=True):
+    """`client` is public and `session` a secret that only emulation and unidirectional transports give out.
+
+    `ping` and `ttl` are seconds, `time` is milliseconds since 1970.
+    """
+
     client: str
     version: str
     ping: int = 0
     pong: bool = False
     data: Raw = EMPTY
     subs: dict[str, SubscribeResult] = {}
+    expires: bool = False
+    ttl: int = 0
+    session: str = ""
+    node: str = ""
+    time: int = 0
 
 
 class EmptyResult(Struct, frozen=True):
@@ -195,6 +283,21 @@ class RpcResult(Struct, frozen=True, omit_defaults=True):
     data: Raw = EMPTY
 
 
+class RefreshResult(Struct, frozen=True, omit_defaults=True):
+    client: str = ""
+    version: str = ""
+    expires: bool = False
+    ttl: int = 0
+
+
+class SubRefreshResult(Struct, frozen=True, omit_defaults=True):
+    """The answer to a new token, and to `TRACK` with the keys' data."""
+
+    expires: bool = False
+    ttl: int = 0
+    items: tuple[Publication, ...] = ()
+
+
 class Reply(Struct, frozen=True):
     """The answer to the command of the same id: one result, or `error`. A result is sent even when it is empty."""
 
@@ -209,6 +312,8 @@ class Reply(Struct, frozen=True):
     history: HistoryResult | UnsetType = UNSET
     ping: EmptyResult | UnsetType = UNSET
     rpc: RpcResult | UnsetType = UNSET
+    refresh: RefreshResult | UnsetType = UNSET
+    sub_refresh: SubRefreshResult | UnsetType = UNSET
 
 
 class Membership(Struct, frozen=True):
@@ -222,10 +327,57 @@ class UnsubscribePush(Struct, frozen=True):
     reason: str
 
 
-class Push(Struct, frozen=True):
-    """Something the client did not ask for. Publications are encoded apart, by `Codec.encode_publication`."""
+class MessagePush(Struct, frozen=True, omit_defaults=True):
+    """Data for one connection, outside of any channel."""
 
-    channel: str
+    data: Raw = EMPTY
+
+
+class SubscribePush(Struct, frozen=True, omit_defaults=True):
+    """A server-side subscription that begins while the connection lives."""
+
+    recoverable: bool = False
+    positioned: bool = False
+    epoch: str = ""
+    offset: int = 0
+    data: Raw = EMPTY
+
+
+class DisconnectPush(Struct, frozen=True):
+    """The last push on transports that have no close codes."""
+
+    code: int
+    reason: str
+
+
+class RefreshPush(Struct, frozen=True, omit_defaults=True):
+    expires: bool = False
+    ttl: int = 0
+
+
+class Push(Struct, frozen=True, omit_defaults=True):
+    """Something the client did not ask for. A publication is encoded by `Codec.encode_publication`, or stands in `pub`.
+
+    `channel` is "" where none is meant (message, connect, disconnect, refresh) and where `id` stands for it; an
+    unsubscribe always names its channel. `connect` opens a unidirectional connection.
+    """
+
+    channel: str = ""
     join: Membership | UnsetType = UNSET
     leave: Membership | UnsetType = UNSET
     unsubscribe: UnsubscribePush | UnsetType = UNSET
+    id: int = 0
+    pub: Publication | UnsetType = UNSET
+    message: MessagePush | UnsetType = UNSET
+    subscribe: SubscribePush | UnsetType = UNSET
+    connect: ConnectResult | UnsetType = UNSET
+    disconnect: DisconnectPush | UnsetType = UNSET
+    refresh: RefreshPush | UnsetType = UNSET
+
+
+class Emulation(Struct, frozen=True):
+    """A POST to `/emulation`: commands for the connection whose answers flow elsewhere (protocol §6.1)."""
+
+    session: str = ""
+    node: str = ""
+    data: bytes = b""

@@ -4,27 +4,32 @@ A server that offers `scope["extensions"]["hotclub.writer"]` takes ready-made fr
 same outbox drains through ASGI `send`.
 """
 
-import asyncio
-from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Final, Protocol
+from urllib.parse import parse_qs
 
 from hotclub.engine.application import Handshake
 from hotclub.engine.dispatch import Dispatcher
 from hotclub.engine.errors import Disconnect, disconnect
-from hotclub.engine.exchange import Exchange
-from hotclub.engine.outbox import Flusher
 from hotclub.engine.protocol.base import Encoder
-from hotclub.engine.protocol.connection import State
-from hotclub.engine.pulse import Pulse
 from hotclub.engine.session import Session
-
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+from hotclub.engine.transports.base import (
+    AsgiLine,
+    Event,
+    Host,
+    Receive,
+    Scope,
+    Send,
+    conduct,
+    counted,
+    is_crowded,
+    new_session,
+)
 
 WRITER: Final = "hotclub.writer"
-_PROTOBUF: Final = "centrifuge-protobuf"
-"""What a client offers that would understand nothing of our JSON; it must learn that before the upgrade."""
+PROTOBUF: Final = "centrifuge-protobuf"
+"""The sub-protocol that selects the protobuf form; clients of the JSON form name none (protocol §1.1)."""
+
 _TOO_BIG: Final = Disconnect(1009, "message too big")
 
 
@@ -49,19 +54,6 @@ class FrameWriter(Protocol):
         ...
 
 
-class Host(Protocol):
-    """What a node gives to its transports."""
-
-    exchange: Exchange
-    flusher: Flusher
-    pulse: Pulse[Session]
-    frame_encoder: Encoder
-    message_encoder: Encoder
-    version: str
-    connections: int
-    """Transports that are open, also those whose connect command is not finished."""
-
-
 class WriterLine:
     """A line to a server that takes ready-made frames."""
 
@@ -75,55 +67,22 @@ class WriterLine:
         self._writer.close(reason.code, reason.reason)
 
 
-class AsgiLine:
-    """A line through ASGI `send`: a task drains what was written, as long as there is something."""
+class MessageLine(AsgiLine):
+    """A line to a server that frames messages itself."""
 
-    def __init__(self, send: Send, encoder: Encoder, close_timeout: float) -> None:
-        self.encoder = encoder
-        self._send = send
-        self._close_timeout = close_timeout
-        self._messages: list[bytes] = []
-        self._size = 0
-        self._task: asyncio.Task[None] | None = None
-        self._reason: Disconnect | None = None
+    def chunk(self, messages: Sequence[bytes]) -> Event:
+        codec = self.encoder.codec
+        data = codec.separator.join(messages)
+        if codec.binary:
+            return {"type": "websocket.send", "bytes": data}
+        return {"type": "websocket.send", "text": data.decode()}
 
-    def write(self, frames: Sequence[bytes]) -> None:
-        self._messages.extend(frames)
-        self._size += sum(map(len, frames))
-        self._wake()
+    def goodbye(self, reason: Disconnect) -> Event:
+        return {"type": "websocket.close", "code": reason.code, "reason": reason.reason}
 
-    def buffered(self) -> int:
-        return self._size
 
-    def close(self, reason: Disconnect) -> None:
-        self._reason = reason
-        self._wake()
-
-    def _wake(self) -> None:
-        if self._task is None:
-            self._task = asyncio.get_running_loop().create_task(self._drain())
-
-    async def _drain(self) -> None:
-        try:
-            while self._messages:
-                batch, self._messages = self._messages, []
-                await self._send({"type": "websocket.send", "text": b"\n".join(batch).decode()})
-                self._size -= sum(map(len, batch))
-            if self._reason is not None:
-                reason, self._reason = self._reason, None
-                await self._send({"type": "websocket.close", "code": reason.code, "reason": reason.reason})
-        except Exception:  # noqa: BLE001 - servers differ in what they raise for a peer that is gone
-            # The receiving side hears of it too, and ends the session.
-            self._messages.clear()
-        finally:
-            self._task = None
-
-    async def stop(self) -> None:
-        """Give what is written some time to leave, then let go."""
-        if self._task is not None:
-            task = self._task
-            await asyncio.wait((task,), timeout=self._close_timeout)
-            task.cancel()
+Conversation = Callable[[Dispatcher, Receive], Coroutine[Any, Any, None]]
+"""What is done with the messages of an accepted WebSocket."""
 
 
 async def serve_websocket(host: Host, scope: Scope, receive: Receive, send: Send, handshake: Handshake) -> None:
@@ -132,85 +91,95 @@ async def serve_websocket(host: Host, scope: Scope, receive: Receive, send: Send
     The caller has checked the origin. Cancellation ends the connection; everything is undone before this returns or
     raises.
     """
+    encoders = host.encoders
+    if wants_protobuf(scope):
+        pair = encoders.protobuf_frames, encoders.protobuf_messages
+    else:
+        pair = encoders.json_frames, encoders.json_messages
+    await serve_messages(host, scope, receive, send, handshake, pair, _converse)
+
+
+def wants_protobuf(scope: Scope) -> bool:
+    """Whether the handshake selects the protobuf form, by sub-protocol or query (protocol §6b)."""
+    query = parse_qs(scope.get("query_string", b"").decode("latin-1"))
+    named = query.get("format", query.get("cf_protocol", []))
+    return PROTOBUF in scope.get("subprotocols", ()) or named == ["protobuf"]
+
+
+async def serve_messages(  # noqa: PLR0913 - the ASGI triple is one argument in three
+    host: Host,
+    scope: Scope,
+    receive: Receive,
+    send: Send,
+    handshake: Handshake,
+    encoders: tuple[Encoder, Encoder],
+    converse: Conversation,
+    *,
+    unidirectional: bool = False,
+) -> None:
+    """Accept a WebSocket and hold the conversation. `encoders` are for a server with and without a `FrameWriter`."""
     await receive()
-    if _PROTOBUF in (scope.get("subprotocols") or ()):
-        await _refuse(scope, send, 400, b"this server speaks JSON only\n")
+    if is_crowded(host):
+        await _refuse(scope, send)
         return
-    if host.connections - host.exchange.hub.num_clients >= host.exchange.limits.unauthenticated_connections:
-        await _refuse(scope, send, 503, b"too many connections are waiting\n", (b"retry-after", b"10"))
-        return
-    await send({"type": "websocket.accept"})
-    host.connections += 1
-    host.exchange.counters.connections += 1
-    try:
+    # A client that offers a sub-protocol drops the connection unless it is named back.
+    chosen = PROTOBUF if PROTOBUF in scope.get("subprotocols", ()) else None
+    await send({"type": "websocket.accept", "subprotocol": chosen})
+    with counted(host):
         writer: FrameWriter | None = (scope.get("extensions") or {}).get(WRITER)
-        if writer is None:
-            await _serve_asgi(host, receive, send, handshake)
+        frames, messages = encoders
+        if writer is not None:
+            session = new_session(host, WriterLine(writer, frames), handshake, unidirectional=unidirectional)
+            await _serve_writer(session, writer, receive, converse)
         else:
-            await _serve_writer(host, writer, receive, handshake)
-    finally:
-        host.connections -= 1
+            line = MessageLine(send, messages, host.exchange.limits.close_timeout)
+            session = new_session(host, line, handshake, unidirectional=unidirectional)
+            await _serve_line(session, line, receive, converse)
 
 
-async def _refuse(scope: Scope, send: Send, status: int, why: bytes, *headers: tuple[bytes, bytes]) -> None:
-    """Refuse the handshake with an HTTP status; a plain refusal where the server cannot say so."""
+async def _refuse(scope: Scope, send: Send) -> None:
+    """503 while too many connections wait to be authenticated; a plain refusal where the server cannot say so."""
     if "websocket.http.response" not in (scope.get("extensions") or {}):
         await send({"type": "websocket.close", "code": 1013})
         return
-    fields = [*headers, (b"content-type", b"text/plain")]
-    await send({"type": "websocket.http.response.start", "status": status, "headers": fields})
-    await send({"type": "websocket.http.response.body", "body": why})
+    headers = [(b"retry-after", b"10"), (b"content-type", b"text/plain")]
+    await send({"type": "websocket.http.response.start", "status": 503, "headers": headers})
+    await send({"type": "websocket.http.response.body", "body": b"too many connections are waiting\n"})
 
 
-async def _serve_writer(host: Host, writer: FrameWriter, receive: Receive, handshake: Handshake) -> None:
-    line = WriterLine(writer, host.frame_encoder)
-    session = Session(host.exchange, host.flusher, host.pulse, line, handshake, version=host.version)
+async def _serve_writer(session: Session, writer: FrameWriter, receive: Receive, converse: Conversation) -> None:
     writer.on_shutdown = lambda: session.close(disconnect(3001))
+    dispatcher = Dispatcher(session)
     try:
-        await _run(session, receive)
+        await conduct(session, dispatcher, converse(dispatcher, receive))
     finally:
         writer.on_shutdown = None
 
 
-async def _serve_asgi(host: Host, receive: Receive, send: Send, handshake: Handshake) -> None:
-    line = AsgiLine(send, host.message_encoder, host.exchange.limits.close_timeout)
-    session = Session(host.exchange, host.flusher, host.pulse, line, handshake, version=host.version)
+async def _serve_line(session: Session, line: MessageLine, receive: Receive, converse: Conversation) -> None:
+    dispatcher = Dispatcher(session)
     try:
-        await _run(session, receive)
+        await conduct(session, dispatcher, converse(dispatcher, receive))
     finally:
         await line.stop()
 
 
-async def _run(session: Session, receive: Receive) -> None:
-    dispatcher = Dispatcher(session)
-    timeout = session.exchange.limits.connect_timeout
-    deadline = asyncio.get_running_loop().call_later(timeout, _end_stale, session)
-    try:
-        await _read(session, dispatcher, receive)
-    finally:
-        deadline.cancel()
-        session.lost()
-        await dispatcher.stop()
-        await session.end()
-
-
-def _end_stale(session: Session) -> None:
-    if session.state is not State.CONNECTED:
-        session.close(disconnect(3502))
-
-
-async def _read(session: Session, dispatcher: Dispatcher, receive: Receive) -> None:
-    most = session.exchange.limits.message_bytes
-    while True:
-        message = await receive()
-        if message["type"] != "websocket.receive":
-            return
-        text = message.get("text")
-        frame: bytes = message["bytes"] if text is None else text.encode()
-        if text is None:
-            # The JSON protocol is text (protocol §1.1).
-            session.close(disconnect(3501))
-        elif len(frame) > most:
-            session.close(_TOO_BIG)
-        else:
+async def _converse(dispatcher: Dispatcher, receive: Receive) -> None:
+    session = dispatcher.session
+    while (message := await receive())["type"] == "websocket.receive":
+        frame = frame_of(session, message)
+        if frame is not None:
             dispatcher.receive(frame)
+
+
+def frame_of(session: Session, message: Event) -> bytes | None:
+    """The bytes of a received message; one that is too long, or text where bytes belong, ends the session."""
+    text = message.get("text")
+    frame: bytes = message["bytes"] if text is None else text.encode()
+    if len(frame) > session.exchange.limits.message_bytes:
+        session.close(_TOO_BIG)
+    elif (text is None) is not session.codec.binary:
+        session.close(disconnect(3501))
+    else:
+        return frame
+    return None

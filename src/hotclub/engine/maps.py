@@ -1,0 +1,95 @@
+"""Maps by name: what a node can do with a map channel, for clients, for the server, and for presence kept in maps."""
+
+from collections.abc import Callable
+from typing import Final
+
+from hotclub.engine.application import ChannelSpec
+from hotclub.engine.broker.base import HistoryQuery
+from hotclub.engine.broker.maps import MapBroker, MapMessage, MapOutcome, MapPage, MapQuery, MapStats
+from hotclub.engine.errors import command_error
+from hotclub.engine.hub import Hub
+from hotclub.engine.limits import Limits
+from hotclub.engine.model import ClientInfo
+
+_SPELLED_OUT: Final = "\x00"
+"""What no key may hold: lists of keys are joined by it where they are signed."""
+
+
+def check_key(key: str, limits: Limits) -> None:
+    """Refuse what cannot be a key. Raises CommandError 107."""
+    if not key or _SPELLED_OUT in key or len(key.encode(errors="replace")) > limits.key_bytes:
+        raise command_error(107, f"a key is 1 to {limits.key_bytes} bytes of text")
+
+
+class Maps:
+    """The maps of a node. `spec_of` resolves a channel's name as `Exchange.spec` does."""
+
+    def __init__(self, broker: MapBroker, hub: Hub, limits: Limits, spec_of: Callable[[str], ChannelSpec]) -> None:
+        self.broker = broker
+        self._hub = hub
+        self._limits = limits
+        self._spec_of = spec_of
+
+    def spec(self, channel: str) -> ChannelSpec:
+        """The options of a map. Raises CommandError 102 or 107 as `Exchange.spec` does, 108 for another channel."""
+        spec = self._spec_of(channel)
+        if spec.map is None:
+            raise command_error(108, "this channel is no map")
+        return spec
+
+    async def change(self, channel: str, message: MapMessage) -> MapOutcome:
+        """Set or remove a key, and fan that out; see `MapBroker.change`.
+
+        Raises:
+            CommandError: as `spec`; 107 for a key that is none, and for compare and set without positions.
+            IdempotencyConflict: the idempotency key was used for another change.
+        """
+        spec = self.spec(channel)
+        check_key(message.key, self._limits)
+        if message.expected is not None and spec.retention.size <= 0:
+            raise command_error(107, "an ephemeral map has no positions to compare")
+        return await self.broker.change(channel, message, spec.map_retention)
+
+    async def read(self, channel: str, query: MapQuery) -> MapPage:
+        """A page of the entries, see `MapBroker.read`; in the order that the channel has."""
+        spec = self.spec(channel)
+        assert spec.map is not None
+        ordered = MapQuery(
+            cursor=query.cursor,
+            limit=query.limit,
+            size=query.size,
+            key=query.key,
+            asc=query.asc,
+            ordered=spec.map.ordered,
+        )
+        return await self.broker.read(channel, ordered, spec.map_retention)
+
+    async def stats(self, channel: str) -> MapStats:
+        """How many keys there are. Raises as `spec`."""
+        self.spec(channel)
+        return await self.broker.stats(channel)
+
+    async def clear(self, channel: str) -> None:
+        """Remove everything; subscribers here are told at once. Raises as `spec`."""
+        spec = self.spec(channel)
+        await self.broker.clear(channel)
+        if spec.positioned:
+            page = await self.broker.history(channel, HistoryQuery(), spec.retention)
+            self._hub.check_top(channel, page.top)
+
+    async def appear(self, spec: ChannelSpec, info: ClientInfo) -> None:
+        """Put a subscriber into the maps that its channel names, or renew it there: only who is new is fanned out."""
+        if spec.clients_map:
+            await self.change(spec.clients_map, MapMessage(key=info.client, info=info, mode="if_new", renew=True))
+        if spec.users_map and info.user:
+            await self.change(spec.users_map, MapMessage(key=info.user, mode="if_new", renew=True))
+
+    async def disappear(self, channel: str, spec: ChannelSpec, info: ClientInfo) -> None:
+        """Undo `appear`. A user is there as long as another connection of theirs is."""
+        if spec.clients_map:
+            await self.change(spec.clients_map, MapMessage(key=info.client, removed=True))
+        if spec.users_map and info.user and not self._is_here(channel, info.user):
+            await self.change(spec.users_map, MapMessage(key=info.user, removed=True))
+
+    def _is_here(self, channel: str, user: str) -> bool:
+        return any(member.present and member.info.user == user for member in self._hub.members(channel))

@@ -1,0 +1,248 @@
+"""Shared polls: the values of the keys that somebody follows, asked of the application once for everybody (§2.14).
+
+Each channel has one task while anybody follows a key in it. It asks for all keys once per interval, and at once for a
+key that nobody followed before. What has changed goes to its followers; what has not is told to nobody.
+"""
+
+import asyncio
+import contextlib
+import secrets
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from itertools import count
+from time import monotonic
+from typing import Final
+
+from hotclub.engine.application import Application, PollAnswer, PolledItem, PollItem, PollSpec
+from hotclub.engine.hub import Hub
+from hotclub.engine.model import Publication
+from hotclub.engine.observe import logger, printable
+from hotclub.engine.subscriber import Subscriber, Tracked
+
+_AT_ONE_TIME: Final = 4
+"""Questions of one channel that wait for an answer together."""
+
+
+class _Channel:
+    """What is known of one channel. `fresh` are keys that have not been asked for yet."""
+
+    __slots__ = ("epoch", "followers", "fresh", "idle", "name", "news", "spec", "task", "values")
+
+    def __init__(self, name: str, spec: PollSpec) -> None:
+        self.name = name
+        self.spec = spec
+        self.epoch = ""
+        self.values: dict[str, Publication] = {}
+        self.followers: dict[str, dict[Subscriber, None]] = {}
+        self.fresh: set[str] = set()
+        self.news = asyncio.Event()
+        self.task: asyncio.Task[None] | None = None
+        self.idle = False
+
+    def forget(self, subscriber: Subscriber, key: str) -> None:
+        """End that this subscriber follows the key. Idempotent."""
+        assert subscriber.tracked is not None
+        subscriber.tracked.pop(key, None)
+        subscriber.bases.pop(key, None)
+        if subscriber.held and key in subscriber.held:
+            subscriber.drop_held(key)
+        followers = self.followers.get(key)
+        if followers is None:
+            return
+        followers.pop(subscriber, None)
+        if not followers:
+            del self.followers[key]
+            self.values.pop(key, None)
+            self.fresh.discard(key)
+
+    def expire(self, now: float) -> None:
+        """End what is followed longer than its signature allows; clients find out by themselves."""
+        over = [
+            (subscriber, key)
+            for key, followers in self.followers.items()
+            for subscriber in followers
+            if subscriber.tracked is not None and subscriber.tracked[key].until <= now
+        ]
+        for subscriber, key in over:
+            self.forget(subscriber, key)
+
+
+class SharedPolls:
+    """The shared polls of a node. Everything but the polling itself is synchronous."""
+
+    def __init__(self, application: Application, hub: Hub) -> None:
+        self._application = application
+        self._hub = hub
+        self._channels: dict[str, _Channel] = {}
+        # Versions made here never go back, whatever channel or key comes and goes; they end with the process.
+        self._epoch = secrets.token_urlsafe(6)
+        self._versions = count(1)
+
+    def epoch(self, channel: str, spec: PollSpec) -> str:
+        """What the versions of a channel belong to; "" when the application gives versions and no epoch."""
+        if not spec.versioned:
+            return self._epoch
+        known = self._channels.get(channel)
+        return "" if known is None else known.epoch
+
+    def track(
+        self, subscriber: Subscriber, wanted: Mapping[str, Tracked], dropped: Collection[str] = ()
+    ) -> tuple[Publication, ...]:
+        """Let a subscriber follow keys, and no longer those `dropped`; returns what is known and new to it."""
+        assert subscriber.tracked is not None
+        channel = self._channel(subscriber)
+        known = []
+        for key, tracked in wanted.items():
+            if key in dropped:
+                continue
+            if subscriber.held and key in subscriber.held:
+                subscriber.drop_held(key)
+            subscriber.tracked[key] = tracked
+            channel.followers.setdefault(key, {})[subscriber] = None
+            value = channel.values.get(key)
+            if value is None:
+                channel.fresh.add(key)
+            elif value.version > tracked.version:
+                tracked.version = value.version
+                known.append(value)
+        self.untrack(subscriber, dropped)
+        self._work(channel)
+        return tuple(known)
+
+    def untrack(self, subscriber: Subscriber, keys: Iterable[str]) -> None:
+        """Let a subscriber follow these keys no longer. Idempotent."""
+        channel = self._channels.get(subscriber.channel)
+        if channel is None:
+            return
+        for key in keys:
+            channel.forget(subscriber, key)
+        if not channel.followers:
+            channel.news.set()
+
+    def leave(self, subscriber: Subscriber) -> None:
+        """Let a subscriber follow nothing more. Idempotent; a subscriber of another kind of channel is left alone."""
+        if subscriber.tracked:
+            self.untrack(subscriber, [*subscriber.tracked])
+
+    def publish(self, channel: str, item: PolledItem, epoch: str = "") -> None:
+        """Take a key's value before it is asked for the next time. Of no effect where nobody follows the key."""
+        known = self._channels.get(channel)
+        if known is not None:
+            self._take(known, PollAnswer(items=(item,), epoch=epoch))
+
+    async def refresh(self, channel: str) -> None:
+        """Ask for every key of a channel now."""
+        known = self._channels.get(channel)
+        if known is not None:
+            await self._ask(known, [*known.followers])
+
+    def sweep(self) -> None:
+        """Forget channels in which nobody has followed anything since the last call."""
+        for name, channel in list(self._channels.items()):
+            if channel.followers:
+                channel.idle = False
+            elif channel.idle:
+                del self._channels[name]
+            else:
+                channel.idle = True
+
+    async def stop(self) -> None:
+        """End every task."""
+        tasks = [channel.task for channel in self._channels.values() if channel.task is not None]
+        for task in tasks:
+            task.cancel()
+        for task in tasks:
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+        self._channels.clear()
+
+    def _channel(self, subscriber: Subscriber) -> _Channel:
+        spec = subscriber.spec.poll
+        assert spec is not None
+        channel = self._channels.get(subscriber.channel)
+        if channel is None:
+            channel = self._channels[subscriber.channel] = _Channel(subscriber.channel, spec)
+        return channel
+
+    def _work(self, channel: _Channel) -> None:
+        if channel.fresh or not channel.followers:
+            channel.news.set()
+        if channel.followers and (channel.task is None or channel.task.done()):
+            channel.task = asyncio.get_running_loop().create_task(self._keep_asking(channel))
+
+    async def _keep_asking(self, channel: _Channel) -> None:
+        due = monotonic() + channel.spec.interval
+        while channel.followers:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(due - monotonic()):
+                    await channel.news.wait()
+            channel.news.clear()
+            now = monotonic()
+            if now >= due:
+                channel.expire(now)
+                due = max(due + channel.spec.interval, now)
+                await self._ask(channel, [*channel.followers])
+            elif channel.fresh:
+                await self._ask(channel, [*channel.fresh])
+
+    async def _ask(self, channel: _Channel, keys: Sequence[str]) -> None:
+        channel.fresh.difference_update(keys)
+        keys, size = sorted(keys), channel.spec.batch
+        free = asyncio.Semaphore(_AT_ONE_TIME)
+        batches = [keys[start : start + size] for start in range(0, len(keys), size)]
+        await asyncio.gather(*(self._ask_batch(channel, batch, free) for batch in batches))
+
+    async def _ask_batch(self, channel: _Channel, keys: Sequence[str], free: asyncio.Semaphore) -> None:
+        async with free:
+            items = tuple(PollItem(key, self._known_version(channel, key)) for key in keys)
+            try:
+                async with asyncio.timeout(channel.spec.timeout):
+                    self._take(channel, await self._application.poll(channel.name, items))
+            except Exception:  # noqa: BLE001 - whatever it was, the next answer may be one
+                logger.warning("A shared poll of %r failed; it is tried again", printable(channel.name), exc_info=True)
+
+    def _known_version(self, channel: _Channel, key: str) -> int:
+        value = channel.values.get(key)
+        return value.version if value is not None and channel.spec.versioned else 0
+
+    def _take(self, channel: _Channel, answer: PollAnswer) -> None:
+        if channel.spec.versioned and answer.epoch != channel.epoch:
+            self._begin_anew(channel, answer.epoch)
+        for item in answer.items:
+            if item.key not in channel.followers:
+                continue
+            if item.removed:
+                self._remove(channel, item.key)
+            else:
+                self._set(channel, item)
+
+    def _begin_anew(self, channel: _Channel, epoch: str) -> None:
+        """The versions that the followers have mean nothing any more: have them subscribe and ask again."""
+        channel.epoch = epoch
+        self._hub.report_gaps({subscriber for followers in channel.followers.values() for subscriber in followers})
+
+    def _set(self, channel: _Channel, item: PolledItem) -> None:
+        value = channel.values.get(item.key)
+        version = item.version
+        if channel.spec.versioned:
+            if value is not None and version <= value.version:
+                return
+        elif value is not None and value.data == item.data:
+            return
+        else:
+            version = next(self._versions)
+        publication = Publication(key=item.key, data=item.data, version=version)
+        channel.values[item.key] = publication
+        behind = []
+        for subscriber in channel.followers[item.key]:
+            tracked = (subscriber.tracked or {})[item.key]
+            if tracked.version < version:
+                tracked.version = version
+                behind.append(subscriber)
+        self._hub.deliver_among(channel.name, behind, publication)
+
+    def _remove(self, channel: _Channel, key: str) -> None:
+        followers = [*channel.followers[key]]
+        for subscriber in followers:
+            channel.forget(subscriber, key)
+        # Last, for a removal may have to wait for its reader, and `forget` drops what waits.
+        self._hub.deliver_among(channel.name, followers, Publication(key=key, removed=True))

@@ -1,0 +1,85 @@
+"""Subscribing to a shared poll, and following keys in it (protocol §2.14)."""
+
+from collections.abc import Sequence
+
+from hotclub.engine.application import PollSpec
+from hotclub.engine.errors import command_error
+from hotclub.engine.maps import check_key
+from hotclub.engine.model import Publication
+from hotclub.engine.protocol import messages as wire
+from hotclub.engine.session import Session
+from hotclub.engine.shape import remember
+from hotclub.engine.subscriber import Subscriber, Tracked
+from hotclub.engine.subscription import Opening, Terms, agreed, enter, still_wanted
+
+GRACE = 5.0
+"""Seconds that a signature may be over: a client begins to renew it exactly then."""
+
+
+def open_poll(session: Session, terms: Terms) -> Opening:
+    """Subscribe without following anything yet. Nothing awaits, so nothing has to be undone."""
+    spec = terms.spec.poll
+    assert spec is not None
+    subscriber = enter(session, terms)
+    result = wire.SubscribeResult(type=wire.SHARED_POLL_TYPE, epoch=session.exchange.polls.epoch(terms.channel, spec))
+    return Opening(subscriber=subscriber, result=agreed(subscriber, result, data=terms.data, ttl=terms.ttl))
+
+
+async def track(session: Session, subscriber: Subscriber, command: int, request: wire.SubRefreshCommand) -> None:
+    """Follow keys, as far as the signatures allow, and stop following others.
+
+    A key in several batches has the version of the last of them, and the longest of their lives.
+
+    Raises:
+        CommandError: 103 or 109 for a signature, 106 for too many keys, 107 for none at all.
+    """
+    wanted: dict[str, Tracked] = {}
+    now, shortest = session.clock(), 0
+    for batch in request.track:
+        ttl = await _allowed(session, subscriber, batch)
+        shortest = min(shortest or ttl, ttl or shortest)
+        until = now + ttl + GRACE if ttl else float("inf")
+        for item in batch.items:
+            former = wanted.get(item.key)
+            wanted[item.key] = Tracked(item.version, until if former is None else max(until, former.until))
+    if not wanted:
+        raise command_error(107, "no keys")
+    still_wanted(session, subscriber)
+    _check_room(subscriber, wanted, request.untrack)
+    known = session.exchange.polls.track(subscriber, wanted, request.untrack)
+    result = wire.SubRefreshResult(expires=shortest > 0, ttl=shortest, items=_shown(subscriber, known))
+    session.reply(wire.Reply(command, sub_refresh=result))
+
+
+def untrack(session: Session, subscriber: Subscriber, command: int, request: wire.SubRefreshCommand) -> None:
+    """Stop following keys. Raises CommandError 107 when none is named."""
+    if not request.untrack:
+        raise command_error(107, "no keys")
+    session.exchange.polls.untrack(subscriber, request.untrack)
+    session.reply(wire.Reply(command, sub_refresh=wire.SubRefreshResult()))
+
+
+async def _allowed(session: Session, subscriber: Subscriber, batch: wire.TrackBatch) -> int:
+    keys = [item.key for item in batch.items]
+    for key in keys:
+        check_key(key, session.exchange.limits)
+    application = session.exchange.application
+    return await application.track(session.client, subscriber.channel, keys, batch.signature)
+
+
+def _check_room(subscriber: Subscriber, wanted: dict[str, Tracked], dropped: Sequence[str]) -> None:
+    spec: PollSpec | None = subscriber.spec.poll
+    assert spec is not None
+    assert subscriber.tracked is not None
+    if len((subscriber.tracked.keys() | wanted.keys()) - set(dropped)) > spec.keys:
+        raise command_error(106, f"at most {spec.keys} keys can be followed")
+
+
+def _shown(subscriber: Subscriber, known: Sequence[Publication]) -> tuple[Publication, ...]:
+    """Values for a reply, each whole; with differences, those that follow are made against them."""
+    if not subscriber.form.delta:
+        return tuple(known)
+    codec = subscriber.form.encoder.codec
+    for publication in known:
+        remember(subscriber.bases, publication)
+    return tuple(codec.delta_publication(publication, None) for publication in known)

@@ -1,0 +1,114 @@
+"""What the HTTP transports share: reading a bounded body, and a response that stays open for what the server sends."""
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from hotclub.engine.dispatch import Dispatcher
+from hotclub.engine.errors import Disconnect
+from hotclub.engine.protocol.base import Encoder
+from hotclub.engine.protocol.messages import DisconnectPush, Push
+from hotclub.engine.transports.base import AsgiLine, Event, Receive, Scope, Send
+
+Headers = Sequence[tuple[bytes, bytes]]
+
+NO_BUFFERING: Final[Headers] = (
+    (b"x-accel-buffering", b"no"),
+    (b"cache-control", b"private, no-cache, no-store, must-revalidate, max-age=0"),
+    (b"pragma", b"no-cache"),
+)
+"""Every part of the response has to pass proxies at once."""
+
+
+class HttpError(Exception):
+    """The request is answered with this status, and with no stream."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(status)
+        self.status = status
+
+
+async def read_body(receive: Receive, limit: int) -> bytes:
+    """The whole body of a request.
+
+    Raises:
+        HttpError: 413 as soon as it exceeds `limit` bytes, 400 when the client leaves before its end.
+    """
+    body = bytearray()
+    while True:
+        message = await receive()
+        if message["type"] != "http.request":
+            raise HttpError(400)
+        body += message.get("body", b"")
+        if len(body) > limit:
+            raise HttpError(413)
+        if not message.get("more_body", False):
+            return bytes(body)
+
+
+def content_type(scope: Scope) -> str:
+    """The media type of a request, without parameters; "" when it names none."""
+    for name, value in scope["headers"]:
+        if name == b"content-type":
+            text: str = value.decode("latin-1")
+            return text.partition(";")[0].strip().lower()
+    return ""
+
+
+async def respond(send: Send, status: int, headers: Headers = (), body: bytes = b"") -> None:
+    """A whole response."""
+    head = [*headers, (b"content-length", b"%d" % len(body))]
+    await send({"type": "http.response.start", "status": status, "headers": head})
+    await send({"type": "http.response.body", "body": body})
+
+
+class StreamLine(AsgiLine):
+    """A line through the body of an HTTP response. There are no close codes, so the reason goes as a last push."""
+
+    def __init__(self, send: Send, encoder: Encoder, close_timeout: float, suffix: Callable[[], bytes] = bytes) -> None:
+        """`suffix` gives what follows each batch of messages."""
+        super().__init__(send, encoder, close_timeout)
+        self._suffix = suffix
+
+    def write(self, frames: Sequence[bytes]) -> None:
+        # Here and not in `chunk`: now everything that the session has been counted as sent is in these frames.
+        super().write([*frames, self._suffix()])
+
+    def chunk(self, messages: Sequence[bytes]) -> Event:
+        return {"type": "http.response.body", "body": b"".join(messages), "more_body": True}
+
+    def goodbye(self, reason: Disconnect) -> Event:
+        encoder = self.encoder
+        push = encoder.codec.encode_push(Push(disconnect=DisconnectPush(reason.code, reason.reason)))
+        return {"type": "http.response.body", "body": encoder.frame(push)}
+
+    async def begin(self, headers: Headers, media_type: bytes, prelude: bytes = b"") -> None:
+        """Send the head of the response."""
+        head = [(b"content-type", media_type), *NO_BUFFERING, *headers]
+        await self._send({"type": "http.response.start", "status": 200, "headers": head})
+        await self._send({"type": "http.response.body", "body": prelude, "more_body": True})
+
+
+async def hold(line: StreamLine, receive: Receive) -> None:
+    """Keep the response open until the client has gone or the line has ended."""
+    gone = asyncio.ensure_future(_until_gone(receive))
+    ended = asyncio.ensure_future(line.ended.wait())
+    try:
+        await asyncio.wait((gone, ended), return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for waiting in (gone, ended):
+            waiting.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await waiting
+
+
+async def _until_gone(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def converse(dispatcher: Dispatcher, line: StreamLine, receive: Receive, commands: bytes) -> None:
+    """Take the commands that opened the stream, and hold it."""
+    dispatcher.receive(commands)
+    await hold(line, receive)

@@ -1,0 +1,179 @@
+"""Connections that only listen: SSE, HTTP stream and WebSocket for clients without an SDK (protocol §6.2).
+
+The request is a bare connect request, whose `subs` names the channels wished for; bare pushes come back. An SSE
+stream tells its position in an `id` after each batch, so a browser that reconnects resumes where it was.
+"""
+
+import base64
+import binascii
+import json
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+
+from hotclub.engine.application import Handshake
+from hotclub.engine.dispatch import Dispatcher
+from hotclub.engine.errors import Disconnect
+from hotclub.engine.protocol.codec_json import UniJsonCodec
+from hotclub.engine.protocol.messages import ConnectCommand, SubscribeCommand
+from hotclub.engine.session import Session
+from hotclub.engine.transports.base import Host, Receive, Scope, Send, conduct, counted, is_crowded, new_session
+from hotclub.engine.transports.emulation import JSON, connect_argument, query_argument
+from hotclub.engine.transports.stream import Headers, HttpError, StreamLine, content_type, hold, read_body
+from hotclub.engine.transports.websocket import frame_of, serve_messages
+
+_LAST_EVENT_ID: Final = b"last-event-id"
+_LONGEST_ID: Final = 4_096
+_COMMAND: Final = 1
+
+Positions = dict[str, tuple[str, int]]
+"""Epoch and offset by channel."""
+
+_POSITIONS: Final = msgspec.json.Decoder(Positions)
+
+
+async def serve_uni_sse(
+    host: Host, scope: Scope, receive: Receive, send: Send, handshake: Handshake, headers: Headers = ()
+) -> None:
+    """Run one unidirectional SSE connection; the connect request is `cf_connect`, the body of a POST, or left out.
+
+    Raises:
+        HttpError: before anything was sent: 400, 405, 413, 415, or 503 for too many waiting connections.
+    """
+    request = _request(await connect_argument(host, scope, receive))
+    request = resume(request, decode_positions(_header(scope, _LAST_EVENT_ID)))
+    session: Session | None = None
+
+    def identify() -> bytes:
+        return b"" if session is None else b"id: %b\n\n" % encode_positions(positions(session))
+
+    line = StreamLine(send, host.encoders.uni_events, host.exchange.limits.close_timeout, identify)
+    session = _admit(host, line, handshake)
+    await _stream(host, session, line, receive, request, (headers, b"text/event-stream"))
+
+
+async def serve_uni_http_stream(
+    host: Host, scope: Scope, receive: Receive, send: Send, handshake: Handshake, headers: Headers = ()
+) -> None:
+    """Run one unidirectional HTTP-stream connection; the body of the POST is the connect request.
+
+    Raises:
+        HttpError: before anything was sent: 400, 405, 413, 415, or 503 for too many waiting connections.
+    """
+    if scope["method"] != "POST":
+        raise HttpError(405)
+    if content_type(scope) not in ("", JSON):
+        raise HttpError(415)
+    request = _request(await read_body(receive, host.exchange.limits.message_bytes))
+    line = StreamLine(send, host.encoders.uni_lines, host.exchange.limits.close_timeout)
+    await _stream(host, _admit(host, line, handshake), line, receive, request, (headers, JSON.encode()))
+
+
+async def serve_uni_websocket(host: Host, scope: Scope, receive: Receive, send: Send, handshake: Handshake) -> None:
+    """Run one unidirectional WebSocket connection; the connect request is `cf_connect` or the first message.
+
+    Whatever the client sends after it is ignored.
+    """
+    argument = query_argument(scope, "cf_connect")
+
+    async def converse(dispatcher: Dispatcher, receive: Receive) -> None:
+        session, waiting = dispatcher.session, not argument
+        if argument:
+            _connect(dispatcher, argument)
+        while (message := await receive())["type"] == "websocket.receive":
+            frame = frame_of(session, message)
+            if waiting and frame is not None:
+                waiting = False
+                _connect(dispatcher, frame)
+
+    pair = host.encoders.uni_frames, host.encoders.uni_messages
+    await serve_messages(host, scope, receive, send, handshake, pair, converse, unidirectional=True)
+
+
+def _connect(dispatcher: Dispatcher, argument: bytes) -> None:
+    try:
+        request = _codec(dispatcher.session).decode_connect(argument)
+    except Disconnect as reason:
+        dispatcher.session.close(reason)
+    else:
+        dispatcher.submit(_COMMAND, request)
+
+
+def _codec(session: Session) -> UniJsonCodec:
+    codec = session.codec
+    assert isinstance(codec, UniJsonCodec)
+    return codec
+
+
+def _request(body: bytes) -> ConnectCommand:
+    if not body:
+        return ConnectCommand()
+    try:
+        return UniJsonCodec().decode_connect(body)
+    except Disconnect:
+        raise HttpError(400) from None
+
+
+def _admit(host: Host, line: StreamLine, handshake: Handshake) -> Session:
+    if is_crowded(host):
+        raise HttpError(503)
+    return new_session(host, line, handshake, unidirectional=True)
+
+
+async def _stream(
+    host: Host,
+    session: Session,
+    line: StreamLine,
+    receive: Receive,
+    request: ConnectCommand,
+    head: tuple[Headers, bytes],
+) -> None:
+    dispatcher = Dispatcher(session)
+    with counted(host):
+        try:
+            await line.begin(*head)
+            dispatcher.submit(_COMMAND, request)
+            await conduct(session, dispatcher, hold(line, receive))
+        finally:
+            await line.stop()
+
+
+def _header(scope: Scope, name: bytes) -> bytes:
+    return next((value for header, value in scope["headers"] if header == name), b"")
+
+
+def positions(session: Session) -> Positions:
+    """Where a session stands in each of its positioned channels, as far as its client has been told of them."""
+    return {
+        channel: (subscriber.epoch, subscriber.offset)
+        for channel, subscriber in session.subscribers.items()
+        if subscriber.positioned and subscriber.epoch and subscriber.buffer is None
+    }
+
+
+def encode_positions(known: Positions) -> bytes:
+    """Positions as an SSE `id`: no line break, no NUL."""
+    return base64.urlsafe_b64encode(json.dumps(known, separators=(",", ":")).encode())
+
+
+def decode_positions(event_id: bytes) -> Positions:
+    """The positions in an SSE `id`; none for one that this server did not make.
+
+    They are no secret and prove nothing: each is only a wish, and checked like any client's.
+    """
+    if not event_id or len(event_id) > _LONGEST_ID:
+        return {}
+    try:
+        return _POSITIONS.decode(base64.b64decode(event_id, altchars=b"-_", validate=True))
+    except (binascii.Error, msgspec.MsgspecError, ValueError):
+        return {}
+
+
+def resume(request: ConnectCommand, known: Mapping[str, tuple[str, int]]) -> ConnectCommand:
+    """The request, with the positions at which its channels go on."""
+    resumed = {
+        channel: SubscribeCommand(recover=True, epoch=epoch, offset=offset)
+        for channel, (epoch, offset) in known.items()
+    }
+    return msgspec.structs.replace(request, subs={**request.subs, **resumed})

@@ -1,0 +1,103 @@
+"""The transports over plain HTTP, as ASGI endpoints beside Django: origin, CORS, and which path is which (§6).
+
+Their responses are async from end to end and hold no thread, whatever middleware the project has for its views.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from http import HTTPStatus
+from typing import Final
+
+from hotclub.auth import RefusedHandshake, check_http_request, log_refusal
+from hotclub.conf import Config, get_config
+from hotclub.engine.application import Handshake
+from hotclub.engine.node import Node
+from hotclub.engine.protocol.messages import Emulation
+from hotclub.engine.transports.base import Receive, Scope, Send, is_issued
+from hotclub.engine.transports.emulation import emulate, read_emulation, serve_http_stream, serve_sse
+from hotclub.engine.transports.stream import Headers, HttpError, respond
+from hotclub.engine.transports.unidirectional import serve_uni_http_stream, serve_uni_sse
+from hotclub.runtime import in_thread
+
+Endpoint = Callable[[Node, Scope, Receive, Send, Handshake, Headers], Awaitable[None]]
+
+_PREFLIGHT: Final[Headers] = (
+    (b"access-control-allow-methods", b"GET, POST, OPTIONS"),
+    (b"access-control-max-age", b"300"),
+)
+
+
+def endpoints(config: Config) -> Mapping[str, Endpoint]:
+    """The HTTP transports by their path."""
+    return {
+        config.transport_path("http_stream"): serve_http_stream,
+        config.transport_path("sse"): serve_sse,
+        config.transport_path("uni_http_stream"): serve_uni_http_stream,
+        config.transport_path("uni_sse"): serve_uni_sse,
+        config.emulation_path: serve_emulation,
+    }
+
+
+async def serve_http(
+    node: Callable[[], Awaitable[Node]], endpoint: Endpoint, scope: Scope, receive: Receive, send: Send
+) -> None:
+    """Run one request to an HTTP transport; what is wrong with it is answered with a status and no body."""
+    try:
+        handshake = check_http_request(scope, get_config())
+    except RefusedHandshake as refused:
+        log_refusal(refused)
+        await respond(send, refused.status)
+        return
+    headers = _cors(handshake)
+    if scope["method"] == "OPTIONS":
+        await respond(send, HTTPStatus.NO_CONTENT, [*headers, *_PREFLIGHT, *_allowed_headers(handshake)])
+        return
+    try:
+        await endpoint(await node(), scope, receive, send, handshake, headers)
+    except HttpError as error:
+        await respond(send, error.status, headers)
+
+
+async def serve_emulation(
+    node: Node, scope: Scope, receive: Receive, send: Send, handshake: Handshake, headers: Headers
+) -> None:
+    """Take commands for a connection of this or another process (protocol §6.1).
+
+    Raises:
+        HttpError: 400, 403, 405, 413, 415, or 404 for a connection that no node of this site has made.
+    """
+    emulation = await read_emulation(node, scope, receive)
+    if not is_issued(node, emulation.node, emulation.session):
+        raise HttpError(HTTPStatus.NOT_FOUND)
+    if emulation.node == node.id:
+        emulate(node, emulation, handshake)
+    else:
+        await in_thread(_forward, emulation, handshake.principal, node.id)
+    await respond(send, HTTPStatus.NO_CONTENT, headers)
+
+
+def _forward(emulation: Emulation, principal: str, origin: str) -> None:
+    # Models can be imported only after this module.
+    from hotclub.streams import RelayCommands, send_relay  # noqa: PLC0415
+
+    send_relay(
+        RelayCommands(
+            node=emulation.node, session=emulation.session, principal=principal, data=emulation.data, origin=origin
+        )
+    )
+
+
+def _cors(handshake: Handshake) -> Headers:
+    """What lets a page of an allowed origin read the answer. The origin was checked before."""
+    origin = handshake.headers.get("origin")
+    if origin is None:
+        return ()
+    return (
+        (b"access-control-allow-origin", origin.encode("latin-1")),
+        (b"access-control-allow-credentials", b"true"),
+        (b"vary", b"Origin"),
+    )
+
+
+def _allowed_headers(handshake: Handshake) -> Headers:
+    asked = handshake.headers.get("access-control-request-headers", "")
+    return ((b"access-control-allow-headers", asked.encode("latin-1")),) if asked else ()
