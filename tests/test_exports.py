@@ -14,14 +14,17 @@ import pytest
 import hotclub
 from hotclub import conf
 from hotclub.engine.limits import Limits
+from hotclub.rates import Rate, RateLimits
 
 DOCS = Path(__file__).parents[1] / "docs" / "reference"
 
 PUBLIC = {
-    *("Channel", "History", "rpc", "Client", "ClientInfo", "Position", "Publication", "HistoryPage", "PresenceStats"),
-    *("publish", "broadcast", "publish_to_user", "disconnect", "unsubscribe"),
+    *("Channel", "History", "Rate", "Welcome", "rpc", "Client", "TokenUser"),
+    *("ClientInfo", "Position", "Publication", "HistoryPage", "PresenceStats"),
+    *("publish", "broadcast", "publish_to_user", "disconnect", "subscribe", "unsubscribe"),
+    *("connection_token", "subscription_token", "ticket", "aticket"),
     *("presence", "presence_stats", "history"),
-    *("apublish", "abroadcast", "apublish_to_user", "adisconnect", "aunsubscribe"),
+    *("apublish", "abroadcast", "apublish_to_user", "adisconnect", "asubscribe", "aunsubscribe"),
     *("apresence", "apresence_stats", "ahistory"),
     *("HotclubError", "CommandError", "Disconnect", "Unsubscribed"),
     *("IdempotencyConflict", "UnrecoverablePosition", "NoNode", "__version__"),
@@ -68,6 +71,9 @@ def test_importing_hotclub_needs_no_settings_and_no_models() -> None:
     assert done.returncode == 0, done.stderr
 
 
+LISTS = ("ALLOWED_ORIGINS", "TRUSTED_PROXIES", "API_KEYS")
+
+
 def documented_defaults() -> dict[str, str]:
     """Key → default of every row of the settings reference; a row may hold several keys."""
     found: dict[str, str] = {}
@@ -81,5 +87,9 @@ def test_the_settings_reference_lists_every_key_with_its_default() -> None:
     defaults = {field.name.upper(): getattr(conf.Config(), field.name) for field in dataclasses.fields(conf.Config)}
     assert set(defaults) == set(conf.SETTINGS)
     limits = {field.name: getattr(Limits(), field.name) for field in dataclasses.fields(Limits)}
+    rates = {
+        field.name: dataclasses.astuple(rate) if isinstance(rate := getattr(RateLimits(), field.name), Rate) else rate
+        for field in dataclasses.fields(RateLimits)
+    }
     documented = {key: ast.literal_eval(value) for key, value in documented_defaults().items()}
-    assert documented == {**defaults, **limits, "LIMITS": {}, "ALLOWED_ORIGINS": []}
+    assert documented == {**defaults, **limits, **rates, "LIMITS": {}, "RATES": {}, **{key: [] for key in LISTS}}

@@ -23,7 +23,7 @@ ENGINE = (
     {"hub", "bus", "subscriber"},
     {
         *("exchange", "maps", "shared_poll", "session"),
-        *("handlers", "subscription", "map_subscription", "tracking", "dispatch"),
+        *("handlers", "connecting", "subscription", "map_subscription", "tracking", "dispatch"),
     },
     {"transports"},
     {"node"},

@@ -1,19 +1,22 @@
 """Hotclub: Django, live. Channels with history, recovery and presence, from the same Django process."""
 
 from hotclub.channels import Channel, History, rpc
-from hotclub.client import Client
+from hotclub.client import Client, TokenUser
 from hotclub.control import (
     adisconnect,
     ahistory,
     apresence,
     apresence_stats,
+    asubscribe,
     aunsubscribe,
     disconnect,
     history,
     presence,
     presence_stats,
+    subscribe,
     unsubscribe,
 )
+from hotclub.engine.broker.maps import MapOutcome, MapPage, MapStats, Suppressed
 from hotclub.engine.errors import (
     CommandError,
     Disconnect,
@@ -23,8 +26,26 @@ from hotclub.engine.errors import (
     Unsubscribed,
 )
 from hotclub.engine.model import ClientInfo, HistoryPage, Position, PresenceStats, Publication
+from hotclub.keyed import MapChannel, MapEntry, Polled, PollResult, SharedPollChannel
+from hotclub.maps import (
+    amap_clear,
+    amap_publish,
+    amap_remove,
+    amap_state,
+    amap_stats,
+    map_clear,
+    map_publish,
+    map_remove,
+    map_state,
+    map_stats,
+)
 from hotclub.publishing import abroadcast, apublish, apublish_to_user, broadcast, publish, publish_to_user
+from hotclub.rates import Rate
 from hotclub.runtime import NoNode
+from hotclub.signing import sign_keys
+from hotclub.tickets import aticket, ticket
+from hotclub.tokens import connection_token, subscription_token
+from hotclub.welcome import Welcome
 
 __version__ = "0.1.0"
 
@@ -38,28 +59,57 @@ __all__ = [
     "HistoryPage",
     "HotclubError",
     "IdempotencyConflict",
+    "MapChannel",
+    "MapEntry",
+    "MapOutcome",
+    "MapPage",
+    "MapStats",
     "NoNode",
+    "PollResult",
+    "Polled",
     "Position",
     "PresenceStats",
     "Publication",
+    "Rate",
+    "SharedPollChannel",
+    "Suppressed",
+    "TokenUser",
     "UnrecoverablePosition",
     "Unsubscribed",
+    "Welcome",
     "__version__",
     "abroadcast",
     "adisconnect",
     "ahistory",
+    "amap_clear",
+    "amap_publish",
+    "amap_remove",
+    "amap_state",
+    "amap_stats",
     "apresence",
     "apresence_stats",
     "apublish",
     "apublish_to_user",
+    "asubscribe",
+    "aticket",
     "aunsubscribe",
     "broadcast",
+    "connection_token",
     "disconnect",
     "history",
+    "map_clear",
+    "map_publish",
+    "map_remove",
+    "map_state",
+    "map_stats",
     "presence",
     "presence_stats",
     "publish",
     "publish_to_user",
     "rpc",
+    "sign_keys",
+    "subscribe",
+    "subscription_token",
+    "ticket",
     "unsubscribe",
 ]

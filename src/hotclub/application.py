@@ -1,7 +1,7 @@
 """A project as an ASGI application: our transports, Channels' consumers beside them, Django for everything else."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -11,10 +11,11 @@ from hotclub.asgi import ASGIApplication
 from hotclub.auth import RefusedHandshake, check_handshake, log_refusal
 from hotclub.conf import get_config
 from hotclub.engine.node import Node
-from hotclub.engine.observe import logger
+from hotclub.engine.observe import logger, printable
 from hotclub.engine.transports.unidirectional import serve_uni_websocket
 from hotclub.engine.transports.websocket import serve_websocket
 from hotclub.http import endpoints, serve_http
+from hotclub.rates import TooMany
 from hotclub.service import Service
 
 Scope = MutableMapping[str, Any]
@@ -40,7 +41,7 @@ class HotclubApplication:
             if endpoint is None:
                 await self._django_app(scope, receive, send)
             else:
-                await serve_http(self._node, endpoint, scope, receive, send)
+                await serve_http(self._admit, endpoint, scope, receive, send)
         elif scope["type"] == "websocket":
             await self._websocket(scope, receive, send)
         elif scope["type"] == "lifespan":
@@ -48,8 +49,20 @@ class HotclubApplication:
         else:
             raise ValueError(f"Hotclub serves http, websocket and lifespan, not {scope['type']!r}")
 
-    async def _node(self) -> Node:
-        return (await self._started()).node
+    async def _admit(self, address: str) -> Node:
+        """The node, for a connection from this address, "" for a request that opens none.
+
+        Raises:
+            RefusedHandshake: 503, with when to try again.
+        """
+        service = await self._started()
+        if address:
+            try:
+                service.traffic.handshake(address)
+            except TooMany as refused:
+                reason = f"too many connections from {printable(address)} or from everywhere"
+                raise RefusedHandshake(HTTPStatus.SERVICE_UNAVAILABLE, reason, retry_after=refused.wait) from None
+        return service.node
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         config = get_config()
@@ -60,11 +73,12 @@ class HotclubApplication:
         if serve is not None:
             try:
                 handshake = check_handshake(scope, config)
+                node = await self._admit(handshake.address or "unix")
             except RefusedHandshake as refused:
                 log_refusal(refused)
-                await _refuse(refused.status, scope, receive, send)
+                await _refuse(refused.status, scope, receive, send, refused.headers)
                 return
-            await serve(await self._node(), scope, receive, send, handshake)
+            await serve(node, scope, receive, send, handshake)
         elif self._consumers is not None:
             await self._consumers(scope, receive, send)
         else:
@@ -103,13 +117,19 @@ def _path(scope: Scope) -> str:
     return path.removeprefix(get_script_prefix(scope))
 
 
-async def _refuse(status: HTTPStatus, scope: Scope, receive: Receive, send: Send) -> None:
+async def _refuse(
+    status: HTTPStatus,
+    scope: Scope,
+    receive: Receive,
+    send: Send,
+    more: Sequence[tuple[bytes, bytes]] = (),
+) -> None:
     """Answer the handshake with an HTTP status, or with the server's own 403 where it can say no other."""
     await receive()
     if "websocket.http.response" not in scope.get("extensions", {}):
         await send({"type": "websocket.close", "code": 1008})
         return
     body = status.phrase.encode()
-    headers = [(b"content-type", b"text/plain"), (b"content-length", str(len(body)).encode())]
+    headers = [(b"content-type", b"text/plain"), (b"content-length", str(len(body)).encode()), *more]
     await send({"type": "websocket.http.response.start", "status": status.value, "headers": headers})
     await send({"type": "websocket.http.response.body", "body": body})

@@ -1,7 +1,7 @@
 """From a handshake to a signed-in client: host, origin, session cookie and user.
 
-Forwarded headers count only as far as Django's own settings trust them: `SECURE_PROXY_SSL_HEADER` and
-`USE_X_FORWARDED_HOST`.
+Forwarded headers count only as far as settings trust them: Django's own `SECURE_PROXY_SSL_HEADER` and
+`USE_X_FORWARDED_HOST`, and `HOTCLUB["TRUSTED_PROXIES"]` for the address of the client.
 """
 
 from collections.abc import Mapping
@@ -19,6 +19,7 @@ from django.core.exceptions import DisallowedHost, ValidationError
 from django.core.handlers.asgi import ASGIRequest
 from django.utils.crypto import constant_time_compare, salted_hmac
 
+from hotclub.addresses import client_address
 from hotclub.conf import Config
 from hotclub.engine.application import Handshake
 from hotclub.engine.errors import HotclubError
@@ -26,6 +27,7 @@ from hotclub.engine.observe import logger, printable
 from hotclub.origins import parse_origin
 
 SESSION_STATE: Final = "session_key"
+URL_STATE: Final = "credentials in the URL"
 
 Scope = Mapping[str, Any]
 
@@ -33,10 +35,17 @@ Scope = Mapping[str, Any]
 class RefusedHandshake(HotclubError):
     """The connection is refused before it is accepted, with an HTTP status."""
 
-    def __init__(self, status: HTTPStatus, reason: str) -> None:
+    def __init__(self, status: HTTPStatus, reason: str, *, retry_after: int = 0) -> None:
+        """`retry_after` is when to try again, in seconds; 0 for a refusal that lasts."""
         super().__init__(status, reason)
         self.status = status
         self.reason = reason
+        self.retry_after = retry_after
+
+    @property
+    def headers(self) -> tuple[tuple[bytes, bytes], ...]:
+        """Headers of the answer."""
+        return ((b"retry-after", b"%d" % self.retry_after),) if self.retry_after else ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +72,7 @@ def check_handshake(scope: Scope, config: Config) -> Handshake:
         raise RefusedHandshake(HTTPStatus.FORBIDDEN, "a session cookie without an origin")
     if origin is not None:
         _check_origin(origin, own, config)
-    return _handshake(scope, request)
+    return _handshake(scope, request, config)
 
 
 def check_http_request(scope: Scope, config: Config) -> Handshake:
@@ -82,7 +91,7 @@ def check_http_request(scope: Scope, config: Config) -> Handshake:
         _check_origin(origin, own, config)
     elif site not in ("", "same-origin", "none") or (not site and unsafe):
         raise RefusedHandshake(HTTPStatus.FORBIDDEN, "a request of another site without an origin")
-    return _handshake(scope, request)
+    return _handshake(scope, request, config)
 
 
 def _request(scope: Scope) -> tuple[ASGIRequest, str]:
@@ -103,12 +112,13 @@ def _session_key(request: ASGIRequest) -> str:
     return key
 
 
-def _handshake(scope: Scope, request: ASGIRequest) -> Handshake:
+def _handshake(scope: Scope, request: ASGIRequest, config: Config) -> Handshake:
     client, session_key = scope.get("client"), _session_key(request)
+    headers = {name.lower(): value for name, value in request.headers.items()}
     return Handshake(
-        headers={name.lower(): value for name, value in request.headers.items()},
-        address=str(client[0]) if client else "",
-        state={SESSION_STATE: session_key},
+        headers=headers,
+        address=client_address(str(client[0] or "") if client else "", headers, config.trusted_proxies),
+        state={SESSION_STATE: session_key, URL_STATE: b"cf_connect=" in scope["query_string"]},
         principal=session_id(session_key),
     )
 

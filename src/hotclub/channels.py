@@ -2,12 +2,13 @@
 
 # ruff: noqa: ARG002 - the hooks below are there to be overridden; their arguments are the contract
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, ClassVar, Final, Literal, TypeVar
 
 from hotclub.client import Client
+from hotclub.rates import Rate
 
 RPC_ATTRIBUTE: Final = "hotclub_rpc"
 
@@ -54,6 +55,21 @@ class Channel:
     """Clients may choose publications by their tags; those then come without differences."""
     compaction: ClassVar[bool] = False
     """Publications name the channel by a number, which is shorter, to clients that understand it."""
+    token: ClassVar[bool] = False
+    """Nobody subscribes without a subscription token (`hotclub.subscription_token`). It is permission enough, unless
+    `can_subscribe` is written as well: then both have to agree."""
+    rate: ClassVar[Rate | None] = None
+    """How often one user may publish here, such as `Rate(20, per=2)`; beyond it a publish is error 111."""
+    presence_clients: ClassVar[str] = ""
+    """The name of a map in which every subscriber stands under the connection's id, such as `"online:{channel}"`;
+    `{channel}` is this channel's name, and the captured values are known by theirs."""
+    presence_users: ClassVar[str] = ""
+    """The same for a map in which every subscriber stands under the user's id."""
+    publication: ClassVar[Any] = None
+    """The type of what subscribers get, such as a `TypedDict`, for clients in other languages (`manage.py
+    hotclub_types`). None: what `on_publish` is annotated to return."""
+    message: ClassVar[Any] = None
+    """The type of what clients publish. None: as `on_publish` annotates its `data`."""
     abstract: ClassVar[bool] = False
 
     def __init_subclass__(cls, *, abstract: bool = False, **kwargs: Any) -> None:
@@ -84,6 +100,17 @@ class Channel:
 
     def on_presence_change(self, client: Client, joined: bool, *args: Any, **kwargs: Any) -> Any:
         """The client has joined the channel, or left it. Only with `presence`."""
+
+    def get_state(self, client: Client, *args: Any, **kwargs: Any) -> Any:
+        """What the channel is about, as it stands now: for a client that comes for the first time or was away for too
+        long. Clients call the procedure `hotclub.state` with `{"channel": …}`; the reply is `{"state": …}`, with the
+        `epoch` and `offset` to subscribe from when there is history. What is published meanwhile may be in both.
+        """
+
+    def tags_filter(self, client: Client, *args: Any, **kwargs: Any) -> Callable[[Mapping[str, str]], bool] | None:
+        """A function of a publication's tags that says whether this client may have it; None for all of them. Asked
+        for once, at the subscribe. Publications then come without differences."""
+        return None
 
     def channel_info(self, client: Client, *args: Any, **kwargs: Any) -> Any:
         """JSON that members see of this client in this channel (`chan_info`)."""

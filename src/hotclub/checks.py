@@ -22,7 +22,9 @@ from django.db import connections
 from django.utils.module_loading import import_string
 
 from hotclub.channels import Channel, History
-from hotclub.conf import SETTINGS, problems, raw_settings
+from hotclub.conf import SETTINGS, get_config, problems, raw_settings
+from hotclub.engine.limits import Limits
+from hotclub.keyed_checks import keyed_problems
 from hotclub.procedures import Procedure
 from hotclub.registry import Declarations, compile_pattern
 
@@ -35,7 +37,7 @@ HOOKS: Final = (
     "on_presence_change",
     "channel_info",
 )
-_RESERVED: Final = frozenset({"self", "client", "data", "joined"})
+_RESERVED: Final = frozenset({"self", "client", "data", "joined", "key", "keys"})
 _DATABASES: Final = ("sqlite", "postgresql")
 _CAPTURED: Final = re.compile(r"<[^<>]+>")
 _LITERAL: Final = re.compile(r"[A-Za-z0-9_.:#-]*")
@@ -81,7 +83,7 @@ def _hook_problems() -> Iterator[CheckMessage]:
 
 
 def check_channels(app_configs: Apps = None, **kwargs: Any) -> list[CheckMessage]:
-    """E010–E016: the channel classes."""
+    """E010–E016, E019: the channel classes."""
     declared = _declared().channels
     found = [message for cls in declared for message in _class_problems(cls)]
     by_pattern: dict[str, list[type[Channel]]] = defaultdict(list)
@@ -112,6 +114,16 @@ def _class_problems(cls: type[Channel]) -> Iterator[CheckMessage]:
             hint = "Write it as `def` or `async def` in the class body, without staticmethod or property."
             yield _error(15, f"{name} is no method.", hint, cls)
     yield from _history_problems(cls)
+    for message, hint in keyed_problems(cls, _limits()):
+        yield _error(19, message, hint, cls)
+
+
+def _limits() -> Limits:
+    """The limits in force, or the default ones where the settings hold a mistake of their own."""
+    try:
+        return get_config().limits
+    except ImproperlyConfigured:
+        return Limits()
 
 
 def _pattern_problem(pattern: Any) -> str:

@@ -7,18 +7,63 @@ from typing import Any
 from msgspec import Raw
 
 
+class TokenUser:
+    """Somebody whom a token names and this project's database does not know: authenticated, and without permissions.
+
+    A site whose users live elsewhere needs no row for each of them. `pk` is the `sub` claim.
+    """
+
+    is_authenticated = True
+    is_anonymous = False
+    is_active = True
+    is_staff = False
+    is_superuser = False
+
+    def __init__(self, pk: str) -> None:
+        self.pk = pk
+
+    @property
+    def id(self) -> str:
+        return self.pk
+
+    @property
+    def username(self) -> str:
+        return self.pk
+
+    def get_username(self) -> str:
+        return self.pk
+
+    def has_perm(self, perm: str, obj: Any = None) -> bool:  # noqa: ARG002
+        return False
+
+    def has_perms(self, perm_list: Any, obj: Any = None) -> bool:  # noqa: ARG002
+        return False
+
+    def has_module_perms(self, app_label: str) -> bool:  # noqa: ARG002
+        return False
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, TokenUser) and other.pk == self.pk
+
+    def __hash__(self) -> int:
+        return hash(self.pk)
+
+    def __str__(self) -> str:
+        return self.pk
+
+
 @dataclass(slots=True, weakref_slot=True, kw_only=True, eq=False)
 class Client:
     """The connection a hook is called for.
 
-    It comes from the session and the handshake alone: nothing here can be set by the peer. `user` is renewed from the
-    database every `SESSION_CHECK` seconds and keeps no permission cache between two hooks.
+    It comes from the handshake, and the session or a signed token: nothing here can be set by the peer. `user` is
+    renewed from the database every `SESSION_CHECK` seconds and keeps no permission cache between two hooks.
     """
 
     id: str
     """The connection's public name, as members of its channels see it."""
     user: Any
-    """The project's user, or an `AnonymousUser`."""
+    """The project's user, an `AnonymousUser`, or a `TokenUser` for somebody whom only a token knows."""
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     """The lower-cased headers of the request that opened the connection."""
     address: str = ""
@@ -26,8 +71,15 @@ class Client:
     """A hash of the session key, the same for all tabs of one login; safe to log. "" without a session."""
     info: Any = None
     """JSON that members of a channel see of this connection (`conn_info`); the `ON_CONNECT` hook may set it."""
+    meta: Any = None
+    """What the connection token says for the server alone (its `meta` claim)."""
+    token_channels: frozenset[str] | None = None
+    """The server-side subscriptions of the connection token; None for a connection without a token."""
+    granted: set[str] = field(default_factory=set, repr=False)
+    """The channels that a subscription token, or the server, has let this connection into."""
     session_key: str = field(default="", repr=False)
     auth_hash: str = field(default="", repr=False)
+    password_proof: str = field(default="", repr=False)
     channel_infos: dict[str, Raw] = field(default_factory=dict, repr=False)
 
     @property

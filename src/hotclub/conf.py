@@ -14,8 +14,12 @@ from urllib.parse import urlsplit
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
+from hotclub.addresses import proxy_problems
+from hotclub.api.settings import key_problems
 from hotclub.engine.limits import Limits
 from hotclub.origins import parse_origin
+from hotclub.rates import RateLimits, rate_limits, rate_problems
+from hotclub.token_keys import TokenSettings, token_problems, token_settings
 
 ENGINES: Final = ("memory",)
 
@@ -31,6 +35,15 @@ class Config:
     on_connect: str | None = None
     on_disconnect: str | None = None
     allow_anonymous: bool = False
+    insecure: bool = False
+    tokens: TokenSettings | None = None
+    rates: RateLimits = field(default_factory=RateLimits)
+    trusted_proxies: tuple[str, ...] = ()
+    api_path: str = "/api/"
+    api_keys: tuple[str | Mapping[str, Any], ...] = ()
+    api_key_in_query: bool = False
+    api_rpc: str | None = None
+    poll_secrets: tuple[str, ...] = ()
     threads: int = 8
     limits: Limits = field(default_factory=Limits)
     personal_channel: bool = True
@@ -81,9 +94,11 @@ def _read() -> Config:
     for problem in problems(raw):
         raise ImproperlyConfigured(f"{problem.message} {problem.hint}")
     values: dict[str, Any] = {name.lower(): value for name, value in raw.items()}
-    for name in ("allowed_origins", "personal_history"):
+    for name in ("allowed_origins", "personal_history", "trusted_proxies", "api_keys", "poll_secrets"):
         if name in values:
             values[name] = tuple(values[name])
+    values["tokens"] = token_settings(raw["TOKENS"]) if raw.get("TOKENS") else None
+    values["rates"] = rate_limits(raw.get("RATES", {}))
     values["limits"] = Limits(**raw.get("LIMITS", {}))
     return Config(**values)
 
@@ -130,6 +145,13 @@ def _text(name: str, value: Any) -> Iterator[Problem]:
 def _dotted_path(name: str, value: Any) -> Iterator[Problem]:
     if value is not None and (not isinstance(value, str) or "." not in value):
         yield _wrong(name, value, 'Use the dotted path of a function, such as "shop.live.on_connect", or None.')
+
+
+def _secrets(name: str, value: Any) -> Iterator[Problem]:
+    if not isinstance(value, list | tuple) or not all(isinstance(secret, str) and secret for secret in value):
+        # The value is a secret, so it is not shown.
+        hint = "List the newest secret first, or leave the setting out."
+        yield Problem("E007", f"HOTCLUB[{name!r}] is no list of strings.", hint)
 
 
 def _database(name: str, value: Any) -> Iterator[Problem]:
@@ -206,6 +228,13 @@ def _contradictions(given: dict[str, Any]) -> Iterator[Problem]:
             )
 
 
+def _explained(
+    check: str, explain: Callable[[Any], Iterator[tuple[str, str]]]
+) -> Callable[[str, Any], Iterator[Problem]]:
+    """A check that stands beside what it is about, and yields mistakes and hints."""
+    return lambda _name, value: (Problem(check, message, hint) for message, hint in explain(value))
+
+
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
@@ -222,6 +251,15 @@ SETTINGS: Final[dict[str, Callable[[str, Any], Iterator[Problem]]]] = {
     "ON_CONNECT": _dotted_path,
     "ON_DISCONNECT": _dotted_path,
     "ALLOW_ANONYMOUS": _boolean,
+    "INSECURE": _boolean,
+    "TOKENS": _explained("E009", token_problems),
+    "RATES": _explained("E006", rate_problems),
+    "TRUSTED_PROXIES": _explained("E007", proxy_problems),
+    "API_PATH": _text,
+    "API_KEYS": _explained("E009", key_problems),
+    "API_KEY_IN_QUERY": _boolean,
+    "API_RPC": _dotted_path,
+    "POLL_SECRETS": _secrets,
     "THREADS": _threads,
     "LIMITS": _limits,
     "PERSONAL_CHANNEL": _boolean,

@@ -1,17 +1,23 @@
 """Acting on live connections and asking about channels, from anywhere; sync names plain, async twins with `a`.
 
-`disconnect` and `unsubscribe` reach every process of the site. Inside a transaction they act when it commits.
-Questions are answered by the node of this process, and those about durable history by the database.
+`disconnect`, `subscribe` and `unsubscribe` reach every process of the site. Inside a transaction they act when it
+commits. The questions are answered by the node of this process.
 """
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
 
+from msgspec import Raw
+
+from hotclub import local
 from hotclub.client import Client
+from hotclub.encoding import encode
+from hotclub.engine.application import SubscribeGrant
 from hotclub.engine.broker.base import HistoryQuery
 from hotclub.engine.bus import Target
 from hotclub.engine.errors import Disconnect, Unsubscribed
-from hotclub.engine.model import ClientInfo, HistoryPage, Position, PresenceStats
+from hotclub.engine.model import EMPTY, ClientInfo, HistoryPage, Position, PresenceStats
 from hotclub.publishing import user_id_of
 from hotclub.registry import Route, get_registry
 from hotclub.runtime import (
@@ -55,7 +61,7 @@ def disconnect(
         SynchronousOnlyOperation: called where an event loop runs; await `adisconnect`.
     """
     refuse_event_loop("disconnect")
-    _disconnect(_somebody(user, session, client), Disconnect(code, reason))
+    disconnect_target(_somebody("disconnect", user, session, client), Disconnect(code, reason))
 
 
 async def adisconnect(
@@ -67,7 +73,7 @@ async def adisconnect(
     reason: str = "force disconnect",
 ) -> None:
     """`disconnect` for async code."""
-    await in_thread(_disconnect, _somebody(user, session, client), Disconnect(code, reason))
+    await in_thread(disconnect_target, _somebody("disconnect", user, session, client), Disconnect(code, reason))
 
 
 def unsubscribe(
@@ -91,7 +97,8 @@ def unsubscribe(
         SynchronousOnlyOperation: called where an event loop runs; await `aunsubscribe`.
     """
     refuse_event_loop("unsubscribe")
-    _unsubscribe(_target(user, None, client), channel, code)
+    get_registry().route(channel)
+    unsubscribe_target(_target(user, None, client), channel, code)
 
 
 async def aunsubscribe(
@@ -102,7 +109,61 @@ async def aunsubscribe(
     code: int = 2000,
 ) -> None:
     """`unsubscribe` for async code."""
-    await in_thread(_unsubscribe, _target(user, None, client), channel, code)
+    get_registry().route(channel)
+    await in_thread(unsubscribe_target, _target(user, None, client), channel, code)
+
+
+def subscribe(  # noqa: PLR0913 - whom, to what, and on which terms
+    channel: str,
+    *,
+    user: "AbstractBaseUser | int | str | None" = None,
+    session: str | None = None,
+    client: Client | str | None = None,
+    data: Any = None,
+    info: Any = None,
+    ttl: timedelta | None = None,
+    since: Position | None = None,
+) -> None:
+    """Subscribe live connections to a channel by the server's will, in every process of the site, within a second.
+
+    `can_subscribe` is not asked, and the clients need not know the channel. It lasts as long as each connection; to
+    have it again after a reconnect, let the `ON_CONNECT` hook return it.
+
+    Args:
+        channel: the channel's name.
+        user: the user, or the primary key; together with the others, all must match.
+        session: a `Client.session_id`.
+        client: one connection.
+        data: JSON for the subscribers.
+        info: JSON that the channel's members see of them (`chan_info`).
+        ttl: how long the subscription lasts; it ends the connection with 3006.
+        since: where in the channel's log to begin.
+
+    Raises:
+        CommandError: 102, no such channel.
+        TypeError: nobody is named.
+        ValueError: the user has no primary key.
+        SynchronousOnlyOperation: called where an event loop runs; await `asubscribe`.
+    """
+    refuse_event_loop("subscribe")
+    target = _somebody("subscribe", user, session, client)
+    subscribe_target(target, channel, _grant(data, info, ttl), since)
+
+
+async def asubscribe(  # noqa: PLR0913 - as subscribe
+    channel: str,
+    *,
+    user: "AbstractBaseUser | int | str | None" = None,
+    session: str | None = None,
+    client: Client | str | None = None,
+    data: Any = None,
+    info: Any = None,
+    ttl: timedelta | None = None,
+    since: Position | None = None,
+) -> None:
+    """`subscribe` for async code."""
+    target = _somebody("subscribe", user, session, client)
+    await in_thread(subscribe_target, target, channel, _grant(data, info, ttl), since)
 
 
 def presence(channel: str) -> Mapping[str, ClientInfo]:
@@ -182,9 +243,19 @@ def _durable_history(route: Route, channel: str, query: HistoryQuery) -> History
     return read_history(channel, query, route.spec.retention)
 
 
-def _somebody(user: "AbstractBaseUser | int | str | None", session: str | None, client: Client | str | None) -> Target:
+def _grant(data: Any, info: Any, ttl: timedelta | None) -> SubscribeGrant:
+    return SubscribeGrant(
+        info=EMPTY if info is None else encode(info),
+        data=EMPTY if data is None else encode(data),
+        ttl=0 if ttl is None else max(1, int(ttl.total_seconds())),
+    )
+
+
+def _somebody(
+    function: str, user: "AbstractBaseUser | int | str | None", session: str | None, client: Client | str | None
+) -> Target:
     if user is None and not session and client is None:
-        raise TypeError("disconnect() needs a user, a session or a client")
+        raise TypeError(f"{function}() needs a user, a session or a client")
     return _target(user, session, client)
 
 
@@ -196,27 +267,49 @@ def _target(user: "AbstractBaseUser | int | str | None", session: str | None, cl
     )
 
 
-def _disconnect(target: Target, reason: Disconnect) -> None:
+def disconnect_target(target: Target, reason: Disconnect, spare: tuple[str, ...] = ()) -> None:
+    """`disconnect` for whom `target` names, but for the connections in `spare`. Synchronous."""
     from hotclub.streams import RelayDisconnect  # noqa: PLC0415
 
-    _everywhere(
-        lambda origin: RelayDisconnect(target=target, code=reason.code, reason=reason.reason, origin=origin),
-        lambda node: node.disconnect(target, reason),
+    everywhere(
+        lambda origin: RelayDisconnect(target, reason.code, reason.reason, spare, origin),
+        lambda node: local.end(node, target, reason, spare),
     )
 
 
-def _unsubscribe(target: Target, channel: str, code: int) -> None:
+def unsubscribe_target(target: Target, channel: str, code: int, reason: str = "server unsubscribe") -> None:
+    """`unsubscribe` for whom `target` names; from every channel for "". Synchronous."""
     from hotclub.streams import RelayUnsubscribe  # noqa: PLC0415
 
-    get_registry().route(channel)
-    reason = Unsubscribed(code, "server unsubscribe")
-    _everywhere(
-        lambda origin: RelayUnsubscribe(target=target, channel=channel, code=code, reason=reason.reason, origin=origin),
-        lambda node: node.unsubscribe(target, channel, reason),
+    told = Unsubscribed(code, reason)
+    everywhere(
+        lambda origin: RelayUnsubscribe(target, channel, code, reason, origin),
+        lambda node: local.unsubscribe(node, target, channel, told),
     )
 
 
-def _everywhere(message: "Callable[[str], RelayMessage]", act: "Callable[[Node], object]") -> None:
+def subscribe_target(target: Target, channel: str, grant: SubscribeGrant, since: Position | None) -> None:
+    """`subscribe` for whom `target` names. Synchronous. Raises CommandError 102, no such channel."""
+    from hotclub.streams import RelaySubscribe  # noqa: PLC0415
+
+    get_registry().route(channel)
+    everywhere(
+        lambda origin: RelaySubscribe(target, channel, grant.data, grant.info, grant.ttl, since, origin),
+        lambda node: local.subscribe(node, target, channel, grant, since),
+    )
+
+
+def refresh_target(target: Target, ttl: int, info: Raw) -> None:
+    """Let connections live for `ttl` seconds from now, 0 for ever and -1 for over. Synchronous."""
+    from hotclub.streams import RelayRefresh  # noqa: PLC0415
+
+    everywhere(
+        lambda origin: RelayRefresh(target, ttl, info, origin),
+        lambda node: local.refresh(node, target, ttl, info),
+    )
+
+
+def everywhere(message: "Callable[[str], RelayMessage]", act: "Callable[[Node], object]") -> None:
     """Write the message for the other processes into the transaction, and act on this one's node at its commit."""
     from hotclub.streams import send_relay  # noqa: PLC0415
 

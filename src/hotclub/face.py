@@ -4,18 +4,18 @@
 
 import contextlib
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 from asgiref.sync import iscoroutinefunction
-from django.contrib.auth.models import AnonymousUser
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import transaction
 from django.utils.module_loading import import_string
 from msgspec import Raw
 
-from hotclub.auth import SESSION_STATE, authenticate, session_id
+from hotclub.admission import Admission, Entry
 from hotclub.channels import Channel
 from hotclub.client import Client
 from hotclub.conf import Config
@@ -24,6 +24,9 @@ from hotclub.engine.application import (
     ChannelSpec,
     ConnectGrant,
     ConnectRequest,
+    KeyChange,
+    PollAnswer,
+    PollItem,
     PublishGrant,
     RefreshGrant,
     SubscribeGrant,
@@ -31,13 +34,19 @@ from hotclub.engine.application import (
 )
 from hotclub.engine.application import Client as EngineClient
 from hotclub.engine.broker.base import Message
+from hotclub.engine.broker.maps import MapMessage
 from hotclub.engine.errors import CommandError, HotclubError, command_error, disconnect
 from hotclub.engine.model import EMPTY, ClientInfo, Position
 from hotclub.engine.observe import logger
+from hotclub.keyed_hooks import KeyedHooks
 from hotclub.pool import HookPool
 from hotclub.publishing import append_durably
+from hotclub.rates import Traffic, site
 from hotclub.registry import Registry, Route
 from hotclub.revocation import SessionWatch
+from hotclub.state import METHOD as STATE_METHOD
+from hotclub.state import answer, channel_of, position_of
+from hotclub.welcome import Welcome
 
 VALIDATION_ERROR = 400
 """The code of a hook's `ValidationError`, in the range that belongs to applications."""
@@ -47,7 +56,14 @@ class Face:
     """What one node asks of the project."""
 
     def __init__(
-        self, registry: Registry, config: Config, *, hooks: HookPool, inner: HookPool, watch: SessionWatch
+        self,
+        registry: Registry,
+        config: Config,
+        *,
+        hooks: HookPool,
+        inner: HookPool,
+        watch: SessionWatch,
+        traffic: Traffic | None = None,
     ) -> None:
         """`hooks` is the pool for the project's own code, `inner` the one for signing in."""
         self._registry = registry
@@ -55,6 +71,9 @@ class Face:
         self._hooks = hooks
         self._inner = inner
         self._watch = watch
+        self._keyed = KeyedHooks(config, hooks, self._call)
+        self._admission = Admission(config, inner)
+        self._traffic = traffic or Traffic(config.rates)
         self._on_connect = import_string(config.on_connect) if config.on_connect else None
         self._on_disconnect = import_string(config.on_disconnect) if config.on_disconnect else None
 
@@ -64,37 +83,82 @@ class Face:
 
     async def connect(self, client: EngineClient, request: ConnectRequest) -> ConnectGrant:
         with _answers("the connect hook"):
-            mine = await self._authenticated(client)
-            if mine.is_anonymous and not self._config.allow_anonymous:
+            entry = await self._admission.enter(client, request.token)
+            mine = entry.client
+            if not self._is_welcome(mine):
                 raise disconnect(3501)
-            data = await self._call(self._on_connect, mine) if self._on_connect is not None else None
-            personal = (f"#{mine.user_id}",) if self._config.personal_channel and not mine.is_anonymous else ()
-            grant = ConnectGrant(
-                user_id=mine.user_id,
-                session_id=mine.session_id,
-                info=_payload(mine.info),
-                data=_payload(data),
-                channels={name: SubscribeGrant() for name in personal if self._registry.resolve(name) is not None},
-                state=mine,
-            )
+            self._traffic.connect(mine.user_id, mine.address)
+            try:
+                grant = await self._granted(entry)
+            except BaseException:
+                self._traffic.disconnect(mine.user_id, mine.address)
+                raise
         if not mine.is_anonymous:
             self._watch.add(mine)
         return grant
 
+    def _is_welcome(self, mine: Client) -> bool:
+        """Whether somebody who is not signed in may connect: with a token, or by the settings."""
+        open_to_all = self._config.allow_anonymous or self._config.insecure
+        return open_to_all or not mine.is_anonymous or mine.token_channels is not None
+
+    async def _granted(self, entry: Entry) -> ConnectGrant:
+        mine = entry.client
+        welcome = await self._call(self._on_connect, mine) if self._on_connect is not None else None
+        if not isinstance(welcome, Welcome):
+            welcome = Welcome(data=welcome)
+        channels = dict(entry.channels)
+        if self._config.personal_channel and not mine.is_anonymous:
+            personal = f"#{mine.user_id}"
+            if self._registry.resolve(personal) is not None:
+                channels.setdefault(personal, SubscribeGrant())
+        for name, data in welcome.subscriptions().items():
+            channels[name] = SubscribeGrant(data=_payload(data))
+        mine.granted.update(channels)
+        mine.channel_infos.update({name: grant.info for name, grant in channels.items() if grant.info})
+        return ConnectGrant(
+            user_id=mine.user_id,
+            session_id=mine.session_id,
+            info=entry.info if mine.info is None else encode(mine.info),
+            data=_payload(welcome.data),
+            channels=channels,
+            ttl=entry.ttl,
+            state=mine,
+        )
+
     async def subscribe(self, client: EngineClient, channel: str, request: SubscribeRequest) -> SubscribeGrant:
         route = self._registry.route(channel)
         mine = _client(client)
+        self._traffic.subscribe(_bucket(mine))
         with _answers(route.pattern):
+            signed = await self._signed(mine, channel, route, request.token)
             await self._authorize(mine, route)
             info = await self._optional("channel_info", route, mine)
             data = await self._optional("on_subscribe", route, mine)
-            if info is not None:
-                mine.channel_infos[channel] = _payload(info)
-            return SubscribeGrant(info=_payload(info), data=_payload(data))
+            admits = await self._optional("tags_filter", route, mine)
+            grant = SubscribeGrant(
+                admits=admits,
+                info=signed.info if info is None else encode(info),
+                data=signed.data if data is None else encode(data),
+                ttl=signed.ttl,
+            )
+            if grant.info:
+                mine.channel_infos[channel] = grant.info
+            mine.granted.add(channel)
+            return grant
+
+    async def _signed(self, mine: Client, channel: str, route: Route, token: str) -> SubscribeGrant:
+        """What the subscription's token grants; one that was sent has to be good, whether or not it is needed."""
+        if token:
+            return await self._admission.subscribe(mine, channel, token)
+        if route.channel.token and not self._config.insecure:
+            raise command_error(103)
+        return SubscribeGrant()
 
     async def publish(self, client: EngineClient, channel: str, data: Raw) -> PublishGrant:
         route = self._registry.route(channel)
         mine = _client(client)
+        self._traffic.publish(_bucket(mine), route.pattern, route.channel.rate)
         with _answers(route.pattern):
             if route.spec.durable:
                 info = ClientInfo(
@@ -103,22 +167,37 @@ class Face:
                     conn_info=client.info,
                     chan_info=mine.channel_infos.get(channel, EMPTY),
                 )
-                call = _DurablePublish(route, channel, mine, info, self._config.database)
-                return await self._hooks.run(call, decode(data))
-            if not await self._call(route.channel.can_publish, mine, **route.kwargs):
+                call = _DurablePublish(route, channel, mine, info, self._config)
+                return await self._hooks.run(call, _decoded(data))
+            if not _is_open(self._config, route.channel, "can_publish") and not await self._call(
+                route.channel.can_publish, mine, **route.kwargs
+            ):
                 raise command_error(103)
             if not _overridden(route.channel, "on_publish"):
                 return PublishGrant(data=data)
-            result = await self._call(route.channel.on_publish, mine, decode(data), **route.kwargs)
+            result = await self._call(route.channel.on_publish, mine, _decoded(data), **route.kwargs)
             return (
                 PublishGrant(position=result) if isinstance(result, Position) else PublishGrant(data=_payload(result))
             )
 
+    async def change_key(self, client: EngineClient, channel: str, change: KeyChange) -> MapMessage | None:
+        route = self._registry.route(channel)
+        mine = _client(client)
+        self._traffic.publish(_bucket(mine), route.pattern, route.channel.rate)
+        with _answers(route.pattern):
+            return await self._keyed.change(mine, route, change)
+
+    async def track(self, client: EngineClient, channel: str, batch: Sequence[str], signature: str) -> int:
+        return self._keyed.allowed(_client(client), channel, batch, signature)
+
+    async def poll(self, channel: str, items: Sequence[PollItem]) -> PollAnswer:
+        return await self._keyed.poll(self._registry.route(channel), items)
+
     async def refresh(self, client: EngineClient, token: str) -> RefreshGrant:
-        raise disconnect(3501)
+        return await self._admission.refresh(_client(client), token)
 
     async def refresh_subscription(self, client: EngineClient, channel: str, token: str) -> RefreshGrant:
-        raise command_error(108)
+        return await self._admission.refresh_subscription(_client(client), channel, token)
 
     async def authorize_presence(self, client: EngineClient, channel: str) -> None:
         await self._reauthorize(client, channel)
@@ -127,6 +206,8 @@ class Face:
         await self._reauthorize(client, channel)
 
     async def rpc(self, client: EngineClient, method: str, data: Raw) -> Raw:
+        if method == STATE_METHOD:
+            return await self._state(_client(client), channel_of(_decoded(data)))
         if not self._registry.procedures:
             raise command_error(108)
         procedure = self._registry.procedures.get(method)
@@ -136,12 +217,22 @@ class Face:
             arguments = procedure.convert(decode(data))
             return encode(await self._call(procedure.function, _client(client), **arguments))
 
+    async def _state(self, client: Client, channel: str) -> Raw:
+        route = self._registry.route(channel)
+        with _answers(route.pattern):
+            await self._authorize(client, route)
+            if not _overridden(route.channel, "get_state"):
+                raise command_error(108)
+            position = await position_of(route, channel)
+            return encode(answer(await self._call(route.channel.get_state, client, **route.kwargs), position))
+
     async def send(self, client: EngineClient, data: Raw) -> None:
         raise disconnect(3508)
 
     async def unsubscribed(self, client: EngineClient, channel: str) -> None:
         if isinstance(client.state, Client):
             client.state.channel_infos.pop(channel, None)
+            client.state.granted.discard(channel)
         await self._notify("on_unsubscribe", channel, client)
 
     async def disconnected(self, client: EngineClient, code: int, reason: str) -> None:
@@ -149,6 +240,7 @@ class Face:
         if not isinstance(mine, Client):
             return
         self._watch.remove(mine)
+        self._traffic.disconnect(mine.user_id, mine.address)
         if self._on_disconnect is not None:
             with _logged("the disconnect hook"):
                 await self._call(self._on_disconnect, mine)
@@ -156,28 +248,16 @@ class Face:
     async def presence_changed(self, channel: str, client: EngineClient, joined: bool) -> None:
         await self._notify("on_presence_change", channel, client, joined)
 
-    async def _authenticated(self, client: EngineClient) -> Client:
-        handshake = client.handshake
-        session_key = handshake.state.get(SESSION_STATE)
-        login = (
-            await self._inner.run(authenticate, session_key) if isinstance(session_key, str) and session_key else None
-        )
-        return Client(
-            id=client.id,
-            user=AnonymousUser() if login is None else login.user,
-            headers=handshake.headers,
-            address=handshake.address,
-            session_id="" if login is None else session_id(login.session_key),
-            session_key="" if login is None else login.session_key,
-            auth_hash="" if login is None else login.auth_hash,
-        )
-
     async def _authorize(self, client: Client, route: Route) -> None:
+        if _is_open(self._config, route.channel, "can_subscribe"):
+            return
         if not await self._call(route.channel.can_subscribe, client, **route.kwargs):
             raise command_error(103)
 
     async def _reauthorize(self, client: EngineClient, channel: str) -> None:
         route = self._registry.route(channel)
+        if route.channel.token and not self._config.insecure and channel not in _client(client).granted:
+            raise command_error(103)
         with _answers(route.pattern):
             await self._authorize(_client(client), route)
 
@@ -210,13 +290,14 @@ class _DurablePublish:
     channel: str
     client: Client
     info: ClientInfo
-    database: str
+    config: Config
 
     def __call__(self, data: Any) -> PublishGrant:
         hooks, kwargs = self.route.channel, self.route.kwargs
         self.client.forget_permissions()
-        with transaction.atomic(using=self.database):
-            if not _finished(hooks.can_publish(self.client, **kwargs)):
+        with transaction.atomic(using=self.config.database):
+            is_open = _is_open(self.config, hooks, "can_publish")
+            if not is_open and not _finished(hooks.can_publish(self.client, **kwargs)):
                 raise command_error(103)
             result = _finished(hooks.on_publish(self.client, data, **kwargs))
             if isinstance(result, Position):
@@ -236,6 +317,14 @@ def _finished(result: Any) -> Any:
     return result
 
 
+def _decoded(data: Raw) -> Any:
+    """What a hook gets to see. Over the protobuf form a client can send bytes that are no JSON, which none can take."""
+    try:
+        return decode(data)
+    except (msgspec.MsgspecError, ValueError):
+        raise command_error(107, "data is not JSON") from None
+
+
 def _client(client: EngineClient) -> Client:
     assert isinstance(client.state, Client)
     return client.state
@@ -243,6 +332,17 @@ def _client(client: EngineClient) -> Client:
 
 def _overridden(channel: Channel, hook: str) -> bool:
     return getattr(type(channel), hook) is not getattr(Channel, hook)
+
+
+def _is_open(config: Config, channel: Channel, hook: str) -> bool:
+    """Whether a permission needs no asking: nobody has written the hook, and a token or the settings stand for it."""
+    signed = channel.token and hook == "can_subscribe"
+    return (config.insecure or signed) and not _overridden(channel, hook)
+
+
+def _bucket(client: Client) -> str:
+    """Whose bucket a command is taken from."""
+    return client.user_id or f"address {site(client.address)}"
 
 
 def _payload(value: Any) -> Raw:

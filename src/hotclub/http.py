@@ -38,21 +38,26 @@ def endpoints(config: Config) -> Mapping[str, Endpoint]:
 
 
 async def serve_http(
-    node: Callable[[], Awaitable[Node]], endpoint: Endpoint, scope: Scope, receive: Receive, send: Send
+    admit: Callable[[str], Awaitable[Node]], endpoint: Endpoint, scope: Scope, receive: Receive, send: Send
 ) -> None:
-    """Run one request to an HTTP transport; what is wrong with it is answered with a status and no body."""
+    """Run one request to an HTTP transport; what is wrong with it is answered with a status and no body.
+
+    `admit` gives the node, for a connection from an address or, for "", for commands of one that is open.
+    """
     try:
         handshake = check_http_request(scope, get_config())
+        opens = scope["method"] != "OPTIONS" and endpoint is not serve_emulation
+        node = await admit((handshake.address or "unix") if opens else "")
     except RefusedHandshake as refused:
         log_refusal(refused)
-        await respond(send, refused.status)
+        await respond(send, refused.status, refused.headers)
         return
     headers = _cors(handshake)
     if scope["method"] == "OPTIONS":
         await respond(send, HTTPStatus.NO_CONTENT, [*headers, *_PREFLIGHT, *_allowed_headers(handshake)])
         return
     try:
-        await endpoint(await node(), scope, receive, send, handshake, headers)
+        await endpoint(node, scope, receive, send, handshake, headers)
     except HttpError as error:
         await respond(send, error.status, headers)
 

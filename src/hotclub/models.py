@@ -1,4 +1,4 @@
-"""The two tables of durable channels.
+"""The tables of durable channels, and those of tickets, ended tokens and API keys.
 
 An `Entry` is at once the outbox row and the history row of one publication. It is written in the transaction of the
 publisher, so that it commits or vanishes together with everything else the transaction did.
@@ -58,3 +58,82 @@ class Entry(models.Model):
 
     def __str__(self) -> str:
         return f"{self.stream_id}/{self.offset}"
+
+
+class Ticket(models.Model):
+    """A one-time permission to connect as somebody's session. Of the ticket itself only a digest is kept."""
+
+    id = models.BigAutoField(primary_key=True)
+    digest = models.CharField(_("digest"), max_length=64, unique=True)
+    session_key = models.TextField(_("session key"), blank=True, default="")
+    expires = models.DateTimeField(_("expires"), db_index=True)
+    used = models.BooleanField(_("used"), default=False)
+
+    class Meta:
+        verbose_name = _("ticket")
+        verbose_name_plural = _("tickets")
+
+    def __str__(self) -> str:
+        return self.digest[:8]
+
+
+class Revocation(models.Model):
+    """A login or a token id that opens nothing any more, remembered for as long as a token of it may live."""
+
+    id = models.BigAutoField(primary_key=True)
+    key = models.CharField(_("key"), max_length=80, unique=True)
+    until = models.DateTimeField(_("until"), db_index=True)
+
+    class Meta:
+        verbose_name = _("revocation")
+        verbose_name_plural = _("revocations")
+
+    def __str__(self) -> str:
+        return self.key
+
+
+class ApiKey(models.Model):
+    """A key of the HTTP API. The key itself is shown once, when it is made; here is its digest."""
+
+    id = models.BigAutoField(primary_key=True)
+    name = models.CharField(_("name"), max_length=100, unique=True)
+    beginning = models.CharField(_("beginning"), max_length=12, help_text=_("The first characters, to tell it by."))
+    digest = models.CharField(_("digest"), max_length=64, unique=True)
+    channels = models.JSONField(
+        _("channels"),
+        blank=True,
+        default=list,
+        help_text=_('Patterns of the channels it may touch, such as ["chat:*"]; empty for all.'),
+    )
+    methods = models.JSONField(
+        _("methods"),
+        blank=True,
+        default=list,
+        help_text=_('The methods it may call, such as ["publish", "history"]; empty for all.'),
+    )
+    created = models.DateTimeField(_("created"), default=timezone.now)
+    revoked = models.DateTimeField(_("revoked"), null=True, blank=True)
+
+    class Meta:
+        verbose_name = _("API key")
+        verbose_name_plural = _("API keys")
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class StreamVersion(models.Model):
+    """The newest version published in a durable channel by somebody who numbers versions."""
+
+    id = models.BigAutoField(primary_key=True)
+    channel = models.CharField(_("channel"), max_length=255, unique=True)
+    epoch = models.CharField(_("epoch"), max_length=255, blank=True, default="")
+    version = models.BigIntegerField(_("version"), default=0)
+
+    class Meta:
+        verbose_name = _("stream version")
+        verbose_name_plural = _("stream versions")
+
+    def __str__(self) -> str:
+        return f"{self.channel}: {self.version}"

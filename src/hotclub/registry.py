@@ -18,13 +18,17 @@ from msgspec import structs
 from hotclub.channels import RPC_ATTRIBUTE, Channel, History
 from hotclub.client import Client
 from hotclub.conf import Config
-from hotclub.engine.application import ChannelSpec
+from hotclub.engine.application import ChannelSpec, MapSpec, PollSpec
 from hotclub.engine.broker.base import Retention
 from hotclub.engine.errors import command_error
+from hotclub.engine.observe import logger
+from hotclub.engine.protocol.messages import MAP_CLIENTS_TYPE, MAP_TYPE, MAP_USERS_TYPE
+from hotclub.keyed import MapChannel, SharedPollChannel
 from hotclub.procedures import Procedure
 
 _NAME: Final = re.compile(r"[A-Za-z0-9_.:#-]{1,255}")
 _CACHED_NAMES: Final = 8192
+_MAP_TYPES: Final = {"values": MAP_TYPE, "clients": MAP_CLIENTS_TYPE, "users": MAP_USERS_TYPE}
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +91,30 @@ class Registry:
         for compiled in self._compiled:
             kwargs = compiled.match(name)
             if kwargs is not None:
-                return Route(compiled.channel, MappingProxyType(kwargs), compiled.spec, compiled.channel.pattern)
+                spec = self._with_presence_maps(name, compiled, kwargs)
+                return Route(compiled.channel, MappingProxyType(kwargs), spec, compiled.channel.pattern)
         return None
+
+    def _with_presence_maps(self, name: str, compiled: "_Compiled", kwargs: Mapping[str, Any]) -> ChannelSpec:
+        channel = compiled.channel
+        if not channel.presence_clients and not channel.presence_users:
+            return compiled.spec
+        return structs.replace(
+            compiled.spec,
+            clients_map=self._presence_map(channel.presence_clients, MAP_CLIENTS_TYPE, name, kwargs),
+            users_map=self._presence_map(channel.presence_users, MAP_USERS_TYPE, name, kwargs),
+        )
+
+    def _presence_map(self, template: str, kind: int, name: str, kwargs: Mapping[str, Any]) -> str:
+        """The name of a presence map, or "" where there is no such map: a subscriber is not to suffer for it."""
+        if not template:
+            return ""
+        found = template.format(channel=name, **kwargs)
+        route = self._resolve(found)
+        if route is None or route.spec.type != kind:
+            logger.error("The channel %r has no map for its presence: %r is none of that kind", name, found)
+            return ""
+        return found
 
 
 def get_registry() -> Registry:
@@ -111,20 +137,50 @@ def compile_pattern(pattern: str) -> RoutePattern:
 
 def channel_spec(channel: type[Channel] | Channel) -> ChannelSpec:
     """The engine's options of a channel class."""
+    cls = channel if isinstance(channel, type) else type(channel)
     history = channel.history
     spec = ChannelSpec(
         presence=channel.presence, delta=channel.delta, filters=channel.filters, compaction=channel.compaction
     )
-    if history is None:
-        return spec
+    if history is not None:
+        spec = structs.replace(
+            spec,
+            retention=Retention(size=history.size, ttl=history.ttl.total_seconds()),
+            durable=history.durable,
+            recoverable=bool(channel.recovery),
+            cache=channel.recovery == "cache",
+            position=channel.position,
+        )
+    if issubclass(cls, MapChannel):
+        return _map_spec(cls, spec)
+    return _poll_spec(cls, spec) if issubclass(cls, SharedPollChannel) else spec
+
+
+def _map_spec(channel: type[MapChannel], spec: ChannelSpec) -> ChannelSpec:
+    key_ttl, debounce = channel.key_ttl, channel.debounce
     return structs.replace(
         spec,
-        retention=Retention(size=history.size, ttl=history.ttl.total_seconds()),
-        durable=history.durable,
-        recoverable=bool(channel.recovery),
-        cache=channel.recovery == "cache",
-        position=channel.position,
+        map=MapSpec(
+            type=_MAP_TYPES[channel.holds],
+            key_ttl=0.0 if key_ttl is None else key_ttl.total_seconds(),
+            ordered=channel.ordered,
+        ),
+        durable=False,
+        recoverable=spec.retention.size > 0,
+        cache=False,
+        debounce=0 if debounce is None else round(debounce.total_seconds() * 1000),
     )
+
+
+def _poll_spec(channel: type[SharedPollChannel], spec: ChannelSpec) -> ChannelSpec:
+    poll = PollSpec(
+        interval=channel.interval.total_seconds(),
+        batch=channel.batch_size,
+        keys=channel.max_keys,
+        timeout=channel.timeout.total_seconds(),
+        versioned=channel.versioned,
+    )
+    return structs.replace(spec, poll=poll, retention=Retention(), durable=False, recoverable=False, filters=False)
 
 
 class _Compiled:

@@ -23,11 +23,14 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from hotclub.auth import is_current, session_id, session_store
-from hotclub.client import Client
+from hotclub.client import Client, TokenUser
+from hotclub.conf import get_config
 from hotclub.control import disconnect
 from hotclub.engine.errors import Disconnect
 from hotclub.engine.errors import disconnect as table_disconnect
+from hotclub.revoked import revoke_session, revoked_sessions
 from hotclub.runtime import after_commit
+from hotclub.tokens import password_proof
 
 SIGNED_OUT: Final = "signed out"
 
@@ -80,22 +83,42 @@ class SessionWatch:
         gone = []
         for start in range(0, len(clients), _CHUNK):
             chunk = clients[start : start + _CHUNK]
-            users = get_user_model()._default_manager.in_bulk({client.user.pk for client in chunk})
-            alive = _living_sessions({client.session_key for client in chunk})
+            known = {client.user.pk for client in chunk if not isinstance(client.user, TokenUser)}
+            users = get_user_model()._default_manager.in_bulk(known)
+            ended = _ended(chunk)
             for client in chunk:
-                reason = _verdict(client, users.get(client.user.pk), alive)
+                reason = _verdict(client, users.get(client.user.pk), ended=client in ended)
                 if reason is not None:
                     gone.append((client, reason))
         return gone
 
 
-def _verdict(client: Client, user: AbstractBaseUser | None, alive: set[str]) -> Disconnect | None:
+def _verdict(client: Client, user: AbstractBaseUser | None, *, ended: bool) -> Disconnect | None:
+    if isinstance(client.user, TokenUser):
+        return table_disconnect(3011) if ended else None
     if user is None or not user.is_active:
         return Disconnect(3503, SIGNED_OUT)
-    if client.session_key not in alive or not is_current(user, client.auth_hash):
+    if ended or not _has_same_password(client, user):
         return table_disconnect(3011)
     client.user = user
     return None
+
+
+def _has_same_password(client: Client, user: AbstractBaseUser) -> bool:
+    if client.token_channels is None:
+        return is_current(user, client.auth_hash)
+    return client.password_proof in ("", password_proof(user))
+
+
+def _ended(clients: Sequence[Client]) -> set[Client]:
+    """Those whose login does not stand: the session of a cookie is gone, or that of a token was revoked."""
+    alive = _living_sessions({client.session_key for client in clients if client.token_channels is None})
+    revoked = revoked_sessions({client.session_id for client in clients if client.token_channels is not None})
+    return {
+        client
+        for client in clients
+        if (client.session_key not in alive if client.token_channels is None else client.session_id in revoked)
+    }
 
 
 def _living_sessions(keys: set[str]) -> set[str]:
@@ -109,6 +132,7 @@ def _living_sessions(keys: set[str]) -> set[str]:
 def _logged_out(sender: Any, request: HttpRequest | None, **kwargs: Any) -> None:
     session = getattr(request, "session", None)
     if session is not None and session.session_key:
+        _end_tokens(session.session_key)
         _after_commit(session=session_id(session.session_key), code=3503, reason=SIGNED_OUT)
 
 
@@ -116,6 +140,7 @@ def _session_deleted(sender: Any, instance: AbstractBaseSession, **kwargs: Any) 
     # Logging in deletes the anonymous session, and `clearsessions` expired ones by the thousand: neither has
     # connections.
     if instance.expire_date > timezone.now() and SESSION_KEY in instance.get_decoded():
+        _end_tokens(instance.session_key)
         _reconnect(session=session_id(instance.session_key))
 
 
@@ -143,6 +168,12 @@ def _user_saved(sender: Any, instance: AbstractBaseUser, **kwargs: Any) -> None:
 
 def _user_deleted(sender: Any, instance: AbstractBaseUser, **kwargs: Any) -> None:
     _after_commit(user=str(instance.pk), code=3503, reason=SIGNED_OUT)
+
+
+def _end_tokens(session_key: str) -> None:
+    """Tokens that end with this session open nothing any more; in the caller's transaction, like the logout itself."""
+    if get_config().tokens is not None:
+        revoke_session(session_id(session_key))
 
 
 def _reconnect(**target: str) -> None:

@@ -2,16 +2,18 @@
 
 import asyncio
 import contextlib
-from typing import Final, assert_never
+from collections.abc import Coroutine
+from typing import Any, Final, assert_never
 
 from django.utils.crypto import salted_hmac
 
 import hotclub
+from hotclub import local
 from hotclub.conf import Config, get_config
-from hotclub.engine.application import Handshake
-from hotclub.engine.broker.base import PublicationHandler, Retention
+from hotclub.engine.application import Handshake, SubscribeGrant
+from hotclub.engine.broker.base import Message, PublicationHandler, Retention
 from hotclub.engine.bus import Target
-from hotclub.engine.errors import CommandError, Disconnect, Unsubscribed
+from hotclub.engine.errors import CommandError, Disconnect, HotclubError, Unsubscribed
 from hotclub.engine.node import Node
 from hotclub.engine.observe import logger
 from hotclub.engine.protocol.messages import Emulation
@@ -19,10 +21,21 @@ from hotclub.engine.transports.emulation import emulate
 from hotclub.engine.transports.stream import HttpError
 from hotclub.face import Face
 from hotclub.pool import HookPool
+from hotclub.rates import Traffic
 from hotclub.registry import Registry, get_registry
 from hotclub.revocation import SessionWatch
 from hotclub.runtime import current_node, set_current_node
-from hotclub.streams import DatabaseBroker, RelayCommands, RelayDisconnect, RelayMessage, RelayPublish, RelayUnsubscribe
+from hotclub.streams import (
+    DatabaseBroker,
+    RelayCommands,
+    RelayDisconnect,
+    RelayMap,
+    RelayMessage,
+    RelayPublish,
+    RelayRefresh,
+    RelaySubscribe,
+    RelayUnsubscribe,
+)
 
 _INNER_THREADS: Final = 3
 """For signing in, reading durable channels and watching sessions."""
@@ -39,7 +52,15 @@ class Service:
         self._watch = SessionWatch()
         # What keeps the site going must not queue behind slow hooks.
         self._inner_pool = self._make_pool(_INNER_THREADS)
-        self._face = Face(registry, self.config, hooks=self._pool, inner=self._inner_pool, watch=self._watch)
+        self.traffic = Traffic(self.config.rates)
+        self._face = Face(
+            registry,
+            self.config,
+            hooks=self._pool,
+            inner=self._inner_pool,
+            watch=self._watch,
+            traffic=self.traffic,
+        )
         self.node = Node(
             self._face,
             limits=self.config.limits,
@@ -99,17 +120,37 @@ class Service:
             return
         match message:
             case RelayPublish():
-                task = asyncio.create_task(self._publish(message))
-                self._relayed.add(task)
-                task.add_done_callback(self._relayed.discard)
+                self._soon(self._publish(message))
+            case RelayMap():
+                self._soon(self._change_map(message))
             case RelayDisconnect():
-                node.disconnect(message.target, Disconnect(message.code, message.reason))
+                local.end(node, message.target, Disconnect(message.code, message.reason), message.spare)
             case RelayUnsubscribe():
-                node.unsubscribe(message.target, message.channel, Unsubscribed(message.code, message.reason))
+                local.unsubscribe(node, message.target, message.channel, Unsubscribed(message.code, message.reason))
+            case RelaySubscribe():
+                grant = SubscribeGrant(info=message.info, data=message.data, ttl=message.ttl)
+                local.subscribe(node, message.target, message.channel, grant, message.since)
+            case RelayRefresh():
+                local.refresh(node, message.target, message.ttl, message.info)
             case RelayCommands():
                 self._take_commands(message)
             case _:
                 assert_never(message)
+
+    def _soon(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._relayed.add(task)
+        task.add_done_callback(self._relayed.discard)
+
+    async def _change_map(self, message: RelayMap) -> None:
+        maps = self.node.exchange.maps
+        try:
+            if message.message is None:
+                await maps.clear(message.channel)
+            else:
+                await maps.change(message.channel, message.message)
+        except HotclubError as error:
+            logger.warning("A change of another process in the map %r was dropped: %s", message.channel, error)
 
     def _take_commands(self, message: RelayCommands) -> None:
         if message.node == self.node.id:
@@ -118,6 +159,9 @@ class Service:
                 emulate(self.node, Emulation(message.session, message.node, message.data), handshake)
 
     async def _publish(self, message: RelayPublish) -> None:
+        if message.unkept:
+            local.publish_unkept(self.node, message.channel, Message(data=message.data, tags=message.tags))
+            return
         try:
             await self.node.publish(
                 message.channel, message.data, tags=message.tags, idempotency_key=message.idempotency_key

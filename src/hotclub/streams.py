@@ -18,8 +18,9 @@ from msgspec import Raw, Struct
 
 from hotclub import tables
 from hotclub.engine.broker.base import HistoryQuery, Message, PublicationHandler, Retention
+from hotclub.engine.broker.maps import MapMessage
 from hotclub.engine.bus import Target
-from hotclub.engine.model import HistoryPage, Position, Publication
+from hotclub.engine.model import EMPTY, HistoryPage, Position, Publication
 from hotclub.relay import Tail
 from hotclub.tables import append
 
@@ -28,8 +29,11 @@ __all__ = [
     "DatabaseBroker",
     "RelayCommands",
     "RelayDisconnect",
+    "RelayMap",
     "RelayMessage",
     "RelayPublish",
+    "RelayRefresh",
+    "RelaySubscribe",
     "RelayUnsubscribe",
     "append",
     "send_relay",
@@ -58,25 +62,49 @@ class RelayPublish(Struct, frozen=True, omit_defaults=True, tag="publish"):
     data: Raw
     tags: dict[str, str] = {}
     idempotency_key: str = ""
+    unkept: bool = False
+    """Only for who is subscribed now: in no history, whatever the channel keeps."""
     origin: str = ""
 
 
 class RelayDisconnect(Struct, frozen=True, omit_defaults=True, tag="disconnect"):
-    """End connections, with the code and the reason that their clients are shown."""
+    """End connections, with the code and the reason that their clients are shown. Those in `spare` live on."""
 
     target: Target
     code: int
     reason: str
+    spare: tuple[str, ...] = ()
     origin: str = ""
 
 
 class RelayUnsubscribe(Struct, frozen=True, omit_defaults=True, tag="unsubscribe"):
-    """End subscriptions to one channel."""
+    """End subscriptions to one channel, or to all of them for ""."""
 
     target: Target
     channel: str
     code: int
     reason: str
+    origin: str = ""
+
+
+class RelaySubscribe(Struct, frozen=True, omit_defaults=True, tag="subscribe"):
+    """Subscribe connections by the server's will. `ttl` is in seconds, 0 for ever."""
+
+    target: Target
+    channel: str
+    data: Raw = EMPTY
+    info: Raw = EMPTY
+    ttl: int = 0
+    since: Position | None = None
+    origin: str = ""
+
+
+class RelayRefresh(Struct, frozen=True, omit_defaults=True, tag="refresh"):
+    """Let connections live for `ttl` seconds, 0 for ever and -1 for over."""
+
+    target: Target
+    ttl: int = 0
+    info: Raw = EMPTY
     origin: str = ""
 
 
@@ -90,7 +118,17 @@ class RelayCommands(Struct, frozen=True, omit_defaults=True, tag="commands"):
     origin: str = ""
 
 
-RelayMessage = RelayPublish | RelayDisconnect | RelayUnsubscribe | RelayCommands
+class RelayMap(Struct, frozen=True, omit_defaults=True, tag="map"):
+    """Change a key of a map that another process keeps, or with no message clear the map."""
+
+    channel: str
+    message: MapMessage | None = None
+    origin: str = ""
+
+
+RelayMessage = (
+    RelayPublish | RelayDisconnect | RelayUnsubscribe | RelaySubscribe | RelayRefresh | RelayMap | RelayCommands
+)
 
 _RELAY_DECODER: Final[msgspec.json.Decoder[RelayMessage]] = msgspec.json.Decoder(RelayMessage)
 

@@ -1,14 +1,17 @@
 """Fan-out: encoded once, one reader's trouble is its own."""
 
+import json
 from collections.abc import AsyncIterator
 
 import pytest
 from msgspec import Raw
 
+from hotclub.engine.application import ChannelSpec
 from hotclub.engine.bus import Target
-from hotclub.engine.errors import disconnect
+from hotclub.engine.errors import disconnect, unsubscribed
 from hotclub.engine.limits import Limits
 from hotclub.engine.model import Position, Publication
+from hotclub.engine.protocol.fossil import apply_delta
 from tests.engine.support import Club, MemoryClient
 
 
@@ -20,9 +23,9 @@ async def club() -> AsyncIterator[Club]:
     await club.node.stop()
 
 
-async def member(club: Club, channel: str, user: str = "") -> MemoryClient:
+async def member(club: Club, channel: str, user: str = "", **request: object) -> MemoryClient:
     client = await club.connect(user)
-    assert "subscribe" in await client.call(subscribe={"channel": channel})
+    assert "subscribe" in await client.call(subscribe={"channel": channel, **request})
     return client
 
 
@@ -130,3 +133,158 @@ async def test_targets_name_connections_by_every_condition_given(club: Club) -> 
     assert (hub.num_clients, hub.num_users) == (3, 2)
     assert club.node.disconnect(Target(client_id=first.session.id), disconnect(3503)) == 1
     assert (hub.num_clients, hub.num_users) == (2, 2)
+
+
+async def test_subscribers_of_one_form_share_the_frame_and_others_do_not(club: Club) -> None:
+    plain = [await member(club, "compact:a") for _ in range(2)]
+    delta = [await member(club, "compact:a", delta="fossil") for _ in range(2)]
+    short = await member(club, "compact:a", flag=1)
+    binary = await club.connect(encoder=club.node.encoders.protobuf_messages)
+    binary.session.enter("compact:a", plain[0].session.subscribers["compact:a"].spec).buffer = None
+    forms = {id(client.session.subscribers["compact:a"].form) for client in (*plain, *delta, short, binary)}
+    assert len(forms) == 4
+    await club.publish("compact:a", 1)
+    await flushed(short)
+    assert plain[0].line.frames[-1] is plain[1].line.frames[-1]
+    assert delta[0].line.frames[-1] is delta[1].line.frames[-1]
+    assert len({plain[0].line.frames[-1], delta[0].line.frames[-1], short.line.frames[-2]}) == 3
+
+
+async def test_a_channel_has_one_number_as_long_as_somebody_uses_it(club: Club) -> None:
+    first = await club.connect()
+    number = (await first.call(subscribe={"channel": "compact:a", "flag": 1}))["subscribe"]["id"]
+    second = await club.connect()
+    assert (await second.call(subscribe={"channel": "compact:a", "flag": 1, "delta": "fossil"}))["subscribe"][
+        "id"
+    ] == number
+    other = (await second.call(subscribe={"channel": "compact-plain:b", "flag": 3}))["subscribe"]["id"]
+    assert other not in (0, number)
+    await club.publish("compact:a", 1)
+    await club.publish("compact-plain:b", 2)
+    await flushed(second)
+    pushes = [message["push"] for message in second.line.received if "push" in message]
+    assert [(push["id"], push["pub"]["data"]) for push in pushes] == [(number, "1"), (other, 2)]
+    assert not any("channel" in push for push in pushes)
+    await first.call(unsubscribe={"channel": "compact:a"})
+    await second.call(unsubscribe={"channel": "compact:a"})
+    again = (await first.call(subscribe={"channel": "compact:a", "flag": 1}))["subscribe"]["id"]
+    assert again not in (number, other)
+
+
+async def test_a_number_is_given_only_to_those_who_ask_in_channels_that_have_them(club: Club) -> None:
+    client = await club.connect()
+    assert "id" not in (await client.call(subscribe={"channel": "compact:a", "flag": 2}))["subscribe"]
+    assert "id" not in (await client.call(subscribe={"channel": "log:a", "flag": 1}))["subscribe"]
+
+
+async def test_an_unsubscribe_names_its_channel_whatever_number_it_has(club: Club) -> None:
+    client = await member(club, "compact:a", flag=1)
+    club.node.unsubscribe(Target(), "compact:a", unsubscribed(2000))
+    await flushed(client)
+    (push,) = [message["push"] for message in client.line.received if "push" in message]
+    assert (push["channel"], "id" in push) == ("compact:a", False)
+
+
+async def test_filtered_publications_advance_the_position(club: Club) -> None:
+    choosy = await member(club, "tagged:a", tf={"key": "lang", "cmp": "eq", "val": "fr"})
+    for lang in ("fr", "en", "en", "fr"):
+        await club.publish("tagged:a", lang, lang=lang)
+    await flushed(choosy)
+    assert choosy.offsets("tagged:a") == [1, 4]
+    assert choosy.session.subscribers["tagged:a"].offset == 4
+
+
+async def test_differences_are_made_against_what_each_subscriber_got(club: Club) -> None:
+    texts = ["a" * 300, "a" * 300 + "b", "a" * 300 + "bc"]
+    early = await member(club, "delta:a", delta="fossil")
+    await club.publish("delta:a", texts[0])
+    late = await member(club, "delta:a", delta="fossil")
+    for text in texts[1:]:
+        await club.publish("delta:a", text)
+    await flushed(early)
+    await flushed(late)
+    assert [pub.get("delta", False) for pub in early.pushes("pub")] == [False, True, True]
+    assert [pub.get("delta", False) for pub in late.pushes("pub")] == [False, True]
+    assert undone(early) == texts
+    assert undone(late) == texts[1:]
+
+
+def undone(client: MemoryClient) -> list[object]:
+    """The values that a client with differences ends up with."""
+    values, base = [], b""
+    for pub in client.pushes("pub"):
+        assert isinstance(pub["data"], str)
+        data = pub["data"].encode()
+        base = apply_delta(base, data) if pub.get("delta") else data
+        values.append(json.loads(base))
+    return values
+
+
+async def test_differences_and_filters_exclude_each_other(club: Club) -> None:
+    client = await club.connect()
+    asked = {"channel": "choosy-delta:a", "delta": "fossil", "tf": {"key": "lang", "cmp": "eq", "val": "fr"}}
+    assert "delta" not in (await client.call(subscribe=asked))["subscribe"]
+    for lang in ("fr", "en", "fr"):
+        await club.publish("choosy-delta:a", {"lang": lang}, lang=lang)
+    await flushed(client)
+    assert [pub["data"] for pub in client.pushes("pub")] == [{"lang": "fr"}] * 2
+
+
+async def test_what_a_slow_reader_was_not_sent_is_no_base(club: Club) -> None:
+    spec = ChannelSpec(delta=True)
+    slow = await club.connect()
+    subscriber = slow.session.enter("plain:a", spec, delta=True)
+    subscriber.buffer = None
+    await club.node.exchange.link("plain:a", spec)
+    slow.line.unread = 6_000
+    await club.publish("plain:a", "a" * 300)
+    await flushed(slow)
+    await club.publish("plain:a", "b" * 300)
+    slow.line.unread = 0
+    await club.publish("plain:a", "b" * 300 + "c")
+    await flushed(slow)
+    assert club.node.counters.dropped == 1
+    assert undone(slow) == ["a" * 300, "b" * 300 + "c"]
+    assert not slow.pushes("pub")[1].get("delta")
+
+
+async def test_bytes_end_the_json_subscribers_and_reach_the_others(club: Club) -> None:
+    channels = ("log:a", "plain:a")
+    text = {channel: await member(club, channel) for channel in channels}
+    binary = await club.connect(encoder=club.node.encoders.protobuf_messages)
+    for channel in channels:
+        spec = text[channel].session.subscribers[channel].spec
+        subscriber = binary.session.enter(channel, spec)
+        subscriber.buffer = None
+        await club.publish_bytes(channel, b"\x00\xff")
+        assert (await text[channel].ended()).code == 3506
+        assert text[channel].pushes("pub") == []
+    binary.session.outbox.flush()
+    assert sum(b"\x00\xff" in frame for frame in binary.line.frames) == 2
+    assert not binary.session.closed
+
+
+async def test_bytes_that_a_filter_leaves_out_end_nobody(club: Club) -> None:
+    choosy = await member(club, "tagged:a", tf={"key": "kind", "cmp": "eq", "val": "text"})
+    await club.publish_bytes("tagged:a", b"\xff", kind="bytes")
+    await club.publish("tagged:a", 2, kind="text")
+    await flushed(choosy)
+    assert choosy.offsets("tagged:a") == [2]
+    returning = await member(club, "tagged:a", tf={"key": "kind", "cmp": "eq", "val": "text"}, recover=True)
+    assert not returning.session.closed
+
+
+async def test_a_position_never_counts_what_could_not_be_sent(club: Club) -> None:
+    client = await member(club, "log:a")
+    await club.publish("log:a")
+    await club.publish_bytes("log:a", b"\xff")
+    assert (await client.ended()).code == 3506
+    assert client.session.subscribers["log:a"].offset == 1
+
+
+async def test_recovering_bytes_ends_a_json_subscriber(club: Club) -> None:
+    await club.publish_bytes("log:a", b"\xff")
+    client = await club.connect()
+    client.send(subscribe={"channel": "log:a", "recover": True})
+    assert (await client.ended()).code == 3506
+    assert club.node.hub.num_channels == 0

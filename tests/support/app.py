@@ -65,6 +65,7 @@ CHANNELS: Final = {
     "users": ChannelSpec(map=MapSpec(type=3, key_ttl=60)),
     "poll": ChannelSpec(poll=PollSpec(interval=3600, batch=2, keys=3), delta=True),
     "poll-plain": ChannelSpec(poll=PollSpec(interval=3600, versioned=False)),
+    "poll-quick": ChannelSpec(poll=PollSpec(interval=0.01)),
     "deny": ChannelSpec(retention=Retention(size=10, ttl=300), recoverable=True, presence=True),
 }
 

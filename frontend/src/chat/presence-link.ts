@@ -1,5 +1,6 @@
 /** Who is here and who is typing in a room: the two books, fed by the wire and woken by timers. */
 import { type Centrifuge, type ClientInfo, type Subscription, SubscriptionState } from "centrifuge";
+import { type Channels, channels } from "../generated/channels";
 import { PresenceBook } from "./presence";
 import type { RoomData, User } from "./types";
 import { TypingBook, TypingNotice } from "./typing";
@@ -21,7 +22,7 @@ export class PresenceLink {
     this.#room = room;
     this.#me = data.me;
     this.#changed = changed;
-    this.#typing = client.newSubscription(`chat-typing:${data.room.id}`);
+    this.#typing = client.newSubscription(channels.Typing({ room_id: data.room.id }));
   }
 
   start(): void {
@@ -29,7 +30,7 @@ export class PresenceLink {
     this.#room.on("join", ({ info }) => this.#update(() => this.#present.join(info.client, userOf(info))));
     this.#room.on("leave", ({ info }) => this.#update(() => this.#present.leave(info.client, Date.now())));
     this.#typing.on("publication", ({ data }) => {
-      const { user } = data as { user: User };
+      const { user } = data as Channels["Typing"]["publication"];
       if (user.id !== this.#me.id) this.#update(() => this.#typists.heard(user, Date.now()));
     });
     this.#typing.subscribe();

@@ -3,6 +3,8 @@
  * shows it is told about changes.
  */
 import type { PublicationContext, SubscribedContext, Subscription } from "centrifuge";
+import { channels } from "../generated/channels";
+import { call } from "../net/call";
 import type { Connection } from "../net/connection";
 import { uuid7 } from "../uuid7";
 import { fetchMessages, HistoryRefused } from "./history";
@@ -58,7 +60,7 @@ export class RoomSession {
     this.#epoch = data.epoch;
     this.readUpTo = data.last_read;
     this.timeline = { ...timeline.newTimeline(data), newAfter: data.last_read };
-    const channel = `chat:${data.room.id}`;
+    const channel = channels.Room({ room_id: data.room.id });
     const since = { epoch: data.epoch, offset: data.offset };
     this.#sub = connection.client.newSubscription(channel, { since, joinLeave: true });
     this.sender = new Sender(store, {
@@ -116,7 +118,7 @@ export class RoomSession {
   /** Resolves when the mark is stored; rejects when not connected. */
   markRead(offset: number): Promise<unknown> {
     if (this.link !== "live") return Promise.reject(new Error("not connected"));
-    return this.#connection.client.rpc("chat.mark_read", { room_id: this.#data.room.id, offset });
+    return call(this.#connection.client, "chat.mark_read", { room_id: this.#data.room.id, offset });
   }
 
   async loadOlder(): Promise<void> {

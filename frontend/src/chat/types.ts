@@ -1,21 +1,13 @@
 /** Shapes of the room page's data, as the server sends them. */
+import type { Channels, MessageData, Person } from "../generated/channels";
 
-export interface User {
-  readonly id: string;
-  readonly name: string;
-}
+export type User = Person;
 
-export interface Message {
-  readonly id: number;
-  /** Made by the author's browser, once per message; the key that reconciles the echo with what was typed. */
-  readonly client_id: string;
-  readonly offset: number;
-  readonly user: User;
-  /** Rendered and sanitised by the server. */
-  readonly html: string;
-  readonly text: string;
-  readonly created: string;
-}
+/**
+ * The `client_id` is made by the author's browser, once per message: it joins the echo with what was typed. The `html`
+ * was rendered and sanitised by the server.
+ */
+export type Message = Required<MessageData>;
 
 export interface RoomData {
   readonly room: { readonly id: number; readonly name: string };
@@ -33,6 +25,4 @@ export interface MessagePage {
   readonly more: boolean;
 }
 
-export type RoomEvent =
-  | { readonly type: "message"; readonly message: Omit<Message, "offset"> }
-  | { readonly type: "member"; readonly action: "joined" | "left"; readonly user: User };
+export type RoomEvent = Channels["Room"]["publication"];

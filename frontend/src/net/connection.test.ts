@@ -1,3 +1,4 @@
+import type { TransportEndpoint } from "centrifuge";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { Connection } from "./connection";
 
@@ -47,9 +48,17 @@ function newest(): FakeSocket {
 
 const opened: Connection[] = [];
 
-async function connected(): Promise<Connection> {
-  const connection = new Connection("ws://site.test/connection/websocket");
+const WEBSOCKET = { transport: "websocket", endpoint: "ws://site.test/connection/websocket" } as const;
+const STREAM = { transport: "http_stream", endpoint: "http://site.test/connection/http_stream" } as const;
+
+function make(...endpoints: TransportEndpoint[]): Connection {
+  const connection = new Connection({ endpoints, emulation: "http://site.test/emulation" });
   opened.push(connection);
+  return connection;
+}
+
+async function connected(): Promise<Connection> {
+  const connection = make(WEBSOCKET);
   connection.open();
   newest().accept();
   await vi.advanceTimersByTimeAsync(0);
@@ -121,6 +130,24 @@ describe("the page's connection", () => {
   it("begins anew after a code that ends only this connection", async () => {
     const connection = await connected();
     newest().end(3502, "stale");
+    expect(connection.status.phase).toBe("waiting");
+    await vi.advanceTimersByTimeAsync(connection.status.retryAt - Date.now());
+    expect(FakeSocket.all).toHaveLength(2);
+  });
+
+  it("tries the next way at once, and says nothing before all have failed", async () => {
+    const asked: string[] = [];
+    vi.stubGlobal("fetch", (url: string) => {
+      asked.push(url);
+      return Promise.reject(new TypeError("no network"));
+    });
+    const connection = make(WEBSOCKET, STREAM);
+    connection.open();
+    newest().end(1006);
+    expect(connection.status.phase).toBe("connecting");
+    await vi.advanceTimersByTimeAsync(0);
+    await vi.advanceTimersByTimeAsync(0);
+    expect(asked).toEqual([STREAM.endpoint]);
     expect(connection.status.phase).toBe("waiting");
     await vi.advanceTimersByTimeAsync(connection.status.retryAt - Date.now());
     expect(FakeSocket.all).toHaveLength(2);

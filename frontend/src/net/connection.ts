@@ -7,6 +7,7 @@
 import { Centrifuge } from "centrifuge";
 import { backoffDelay } from "./backoff";
 import { IDLE, reduceStatus, type Status, type StatusEvent } from "./status";
+import { type Ways, waysFrom } from "./transports";
 
 /** Only a safety net: attempts are started by `retryNow` and by our timer, which is never longer than 20 s. */
 const SDK_DELAY_MS = 60_000;
@@ -19,11 +20,15 @@ export class Connection extends EventTarget {
   readonly #network = new EventTarget();
   #attempt = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
+  /** Ways that have not been tried yet. The SDK goes through all of them at once, before it waits for the first time. */
+  #untried: number;
 
-  constructor(url: string) {
+  constructor({ endpoints, emulation }: Ways) {
     super();
-    this.client = new Centrifuge(url, {
+    this.#untried = endpoints.length - 1;
+    this.client = new Centrifuge([...endpoints], {
       name: "clubhouse",
+      emulationEndpoint: emulation,
       minReconnectDelay: SDK_DELAY_MS,
       maxReconnectDelay: SDK_DELAY_MS,
       networkEventTarget: this.#network,
@@ -56,6 +61,7 @@ export class Connection extends EventTarget {
   #connected(): void {
     clearTimeout(this.#timer);
     this.#attempt = 0;
+    this.#untried = 0;
     this.#dispatch({ type: "connected", now: Date.now() });
   }
 
@@ -78,7 +84,10 @@ export class Connection extends EventTarget {
     const delay = backoffDelay(this.#attempt++);
     this.#timer = setTimeout(then, delay);
     const now = Date.now();
-    this.#dispatch({ type: "waiting", now, retryAt: now + delay });
+    if (this.#untried > 0) {
+      this.#untried--;
+      this.#dispatch({ type: "attempt", now });
+    } else this.#dispatch({ type: "waiting", now, retryAt: now + delay });
   }
 
   #tryAgain(): void {
@@ -109,14 +118,9 @@ let shared: Connection | null | undefined;
 /** The page's connection, opened by the first caller; null on pages of visitors who are not signed in. */
 export function pageConnection(): Connection | null {
   if (shared !== undefined) return shared;
-  const { connection, user } = document.body.dataset;
-  shared = connection && user ? new Connection(webSocketUrl(connection)) : null;
+  const { user } = document.body.dataset;
+  const ways = waysFrom(document.body.dataset, location.href);
+  shared = ways && user ? new Connection(ways) : null;
   shared?.open();
   return shared;
-}
-
-function webSocketUrl(path: string): string {
-  const url = new URL(path, location.href);
-  url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
-  return url.href;
 }

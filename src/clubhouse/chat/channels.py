@@ -8,13 +8,14 @@ from uuid import UUID
 
 import msgspec
 
-from clubhouse.accounts.services import Person, User, person
+from clubhouse.accounts.services import User, person
 from clubhouse.chat import services
+from clubhouse.chat.data import ReadMark, RoomMember, RoomMessage, Typing
 from clubhouse.chat.errors import BadMessage, ChatError, NotAMember
 from hotclub import Channel, Client, CommandError, History, rpc
 
 
-class _Draft(msgspec.Struct):
+class Draft(msgspec.Struct):
     """What a member publishes. Any other field, such as a sender, is nobody's to set and is not looked at."""
 
     id: UUID
@@ -27,6 +28,8 @@ class RoomChannel(Channel):
     pattern = "chat:<int:room_id>"
     history = History(size=1000, ttl=timedelta(days=30), durable=True)
     presence = True
+    publication = RoomMessage | RoomMember
+    message = Draft
 
     def can_subscribe(self, client: Client, room_id: int) -> bool:
         """Members only."""
@@ -48,7 +51,7 @@ class TypingChannel(Channel):
         """Members only."""
         return services.is_member(room_id, _user(client))
 
-    def on_publish(self, client: Client, _data: Any, room_id: int) -> dict[str, Person]:
+    def on_publish(self, client: Client, _data: Any, room_id: int) -> Typing:
         """Whatever a member sends here means "I am writing"."""
         user = _user(client)
         if not services.is_member(room_id, user):
@@ -57,7 +60,7 @@ class TypingChannel(Channel):
 
 
 @rpc("chat.mark_read")
-def mark_read(client: Client, room_id: int, offset: int) -> dict[str, int]:
+def mark_read(client: Client, room_id: int, offset: int) -> ReadMark:
     """Move the caller's mark in a room forward to `offset`; returns where it stands."""
     with _refusals():
         return {"last_read": services.mark_read(room_id, _user(client), offset)}
@@ -70,9 +73,9 @@ def _user(client: Client) -> User:
     return client.user
 
 
-def _draft(data: Any) -> _Draft:
+def _draft(data: Any) -> Draft:
     try:
-        return msgspec.convert(data, _Draft)
+        return msgspec.convert(data, Draft)
     except msgspec.ValidationError:
         raise BadMessage from None
 

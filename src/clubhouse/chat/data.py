@@ -1,7 +1,7 @@
 """The shapes in which the front end gets chat: the same in events and in pages."""
 
 from datetime import UTC, datetime
-from typing import NotRequired, TypedDict
+from typing import Literal, NotRequired, TypedDict
 
 from clubhouse.accounts.services import Person, person
 from clubhouse.chat.models import Message
@@ -42,6 +42,33 @@ class RoomData(PageData):
     members: list[Person]
     epoch: str
     offset: int
+    last_read: int
+
+
+class RoomMessage(TypedDict):
+    """Somebody has said something."""
+
+    type: Literal["message"]
+    message: MessageData
+
+
+class RoomMember(TypedDict):
+    """Somebody has joined the room, or left it."""
+
+    type: Literal["member"]
+    action: Literal["joined", "left"]
+    user: Person
+
+
+class Typing(TypedDict):
+    """Somebody is writing."""
+
+    user: Person
+
+
+class ReadMark(TypedDict):
+    """How far somebody has read a room."""
+
     last_read: int
 
 

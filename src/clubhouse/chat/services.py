@@ -6,6 +6,7 @@ A page that holds `queries.snapshot` and applies the events after its position s
 
 import math
 from datetime import datetime, timedelta
+from typing import Literal
 from uuid import UUID
 
 from django.conf import settings
@@ -15,7 +16,7 @@ from django.utils import timezone
 
 import hotclub
 from clubhouse.accounts.services import User, clean_line, person
-from clubhouse.chat.data import message_data
+from clubhouse.chat.data import RoomMember, RoomMessage, message_data
 from clubhouse.chat.errors import BadMessage, EmptyMessage, IdAlreadyUsed, MessageTooLong, NotAMember, TooFast
 from clubhouse.chat.markup import render
 from clubhouse.chat.models import Membership, Message, Room
@@ -98,7 +99,7 @@ def record_message(membership: Membership, client_id: UUID, text: str, created: 
     if not new:
         # The same message in two transactions at once: the other one was first.
         return _same(message, membership.room_id, text)
-    event = {"type": "message", "message": message_data(message)}
+    event: RoomMessage = {"type": "message", "message": message_data(message)}
     key = f"message:{membership.user_id}:{client_id}"
     position = hotclub.publish(membership.room.channel, event, idempotency_key=key)
     assert position is not None, "durable channels know their positions at once"
@@ -180,5 +181,6 @@ def _check_rate(membership: Membership) -> None:
             raise TooFast(math.ceil(wait.total_seconds()))
 
 
-def _publish_member(room: Room, user: User, action: str) -> None:
-    hotclub.publish(room.channel, {"type": "member", "action": action, "user": person(user)})
+def _publish_member(room: Room, user: User, action: Literal["joined", "left"]) -> None:
+    event: RoomMember = {"type": "member", "action": action, "user": person(user)}
+    hotclub.publish(room.channel, event)

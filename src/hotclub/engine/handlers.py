@@ -4,28 +4,19 @@ A handler gets the session and the command's request, and replies through the se
 answer with an error and `Disconnect` to end the connection; `dispatch` turns either into what the wire says.
 """
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from itertools import islice
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 from msgspec import Raw, structs
 
-from hotclub.engine.application import (
-    ChannelSpec,
-    ConnectGrant,
-    ConnectRequest,
-    KeyChange,
-    Predicate,
-    SubscribeGrant,
-    SubscribeRequest,
-)
+from hotclub.engine.application import ChannelSpec, KeyChange, Predicate, SubscribeGrant, SubscribeRequest
 from hotclub.engine.broker.base import HistoryQuery, Message
+from hotclub.engine.connecting import connect
 from hotclub.engine.errors import CommandError, command_error, disconnect
 from hotclub.engine.map_subscription import check_first, goes_on, next_page, open_map
 from hotclub.engine.maps import check_key
 from hotclub.engine.model import EMPTY, Position
 from hotclub.engine.protocol import messages as wire
-from hotclub.engine.protocol.connection import Event
 from hotclub.engine.protocol.payload import check_payload
 from hotclub.engine.session import Session
 from hotclub.engine.subscriber import Subscriber
@@ -41,102 +32,6 @@ def _channel(session: Session, channel: str) -> ChannelSpec:
     if not channel:
         raise disconnect(3501)
     return session.exchange.spec(channel)
-
-
-async def connect(session: Session, command: int, request: wire.ConnectCommand) -> None:
-    """Let the application decide, then subscribe to what it grants (protocol §2.1, §3.5)."""
-    session.advance(Event.CONNECT)
-    try:
-        grant = await _be_granted(session, request)
-    except CommandError:
-        if not session.closed:
-            session.advance(Event.DENIED)
-        raise
-    if session.closed:
-        return
-    session.advance(Event.GRANTED)
-    session.exchange.hub.add(session)
-    channels = dict(grant.channels)
-    if session.kind.unidirectional:
-        channels |= await _wishes(session, request, channels)
-    openings = [await _open_server_side(session, name, channel, request) for name, channel in channels.items()]
-    session.expire_in(grant.ttl)
-    session.reply(wire.Reply(command, connect=_connected(session, grant, openings)))
-    session.start_pulse()
-    for opening in openings:
-        await go_live(session, opening)
-
-
-async def _be_granted(session: Session, request: wire.ConnectCommand) -> ConnectGrant:
-    data = check_payload(request.data, session.exchange.limits) if request.data else EMPTY
-    asked = ConnectRequest(
-        token=request.token,
-        data=data,
-        name=request.name[:16],
-        version=request.version[:64],
-        headers=request.headers,
-        channels=tuple(request.subs),
-    )
-    grant = await session.exchange.application.connect(session.client, asked)
-    client = session.client
-    client.user_id, client.session_id, client.info = grant.user_id, grant.session_id, grant.info
-    client.state = grant.state
-    session.connected = True
-    return grant
-
-
-async def _wishes(
-    session: Session, request: wire.ConnectCommand, known: Mapping[str, SubscribeGrant]
-) -> dict[str, SubscribeGrant]:
-    """The channels a unidirectional client names, as far as a subscribe command for them would be allowed (§6.2)."""
-    granted = {}
-    for channel, wish in islice(request.subs.items(), session.exchange.limits.channels_per_connection):
-        if channel in known:
-            continue
-        asked = SubscribeRequest(token=wish.token, data=wish.data)
-        try:
-            spec = session.exchange.spec(channel)
-            if spec.map is not None or spec.poll is not None:
-                continue
-            granted[channel] = await session.exchange.application.subscribe(session.client, channel, asked)
-        except CommandError:
-            continue
-    return granted
-
-
-def _connected(session: Session, grant: ConnectGrant, openings: Sequence[Opening]) -> wire.ConnectResult:
-    limits = session.exchange.limits
-    return wire.ConnectResult(
-        client=session.id,
-        version=session.kind.version,
-        expires=grant.ttl > 0,
-        ttl=grant.ttl,
-        ping=max(1, round(limits.ping_interval)),
-        pong=not session.kind.unidirectional,
-        session=session.kind.secret,
-        node=session.kind.node_id,
-        data=grant.data,
-        subs={opening.subscriber.channel: opening.result for opening in openings},
-    )
-
-
-async def _open_server_side(
-    session: Session, channel: str, grant: SubscribeGrant, request: wire.ConnectCommand
-) -> Opening:
-    known = request.subs.get(channel)
-    spec = session.exchange.spec(channel)
-    terms = Terms(
-        channel=channel,
-        spec=spec,
-        chan_info=grant.info,
-        data=grant.data,
-        asked=Position(known.epoch, known.offset) if known is not None and known.recover else None,
-        server_side=True,
-        delta=spec.delta and known is not None and known.delta == "fossil" and grant.admits is None,
-        admits=grant.admits,
-        ttl=grant.ttl,
-    )
-    return await open_subscription(session, terms)
 
 
 async def subscribe(session: Session, command: int, request: wire.SubscribeCommand) -> None:
@@ -177,12 +72,23 @@ async def _open(session: Session, spec: ChannelSpec, request: wire.SubscribeComm
     wanted = _filter(spec, request)
     data = check_payload(request.data, session.exchange.limits) if request.data else EMPTY
     asked = SubscribeRequest(token=request.token, data=data)
-    terms = _terms(
-        spec, request, await session.exchange.application.subscribe(session.client, request.channel, asked), wanted
-    )
+    terms = _terms(spec, request, await _be_admitted(session, request.channel, asked), wanted)
     if spec.poll is not None:
         return open_poll(session, terms)
     return await (open_subscription(session, terms) if spec.map is None else open_map(session, terms, request))
+
+
+async def _be_admitted(session: Session, channel: str, asked: SubscribeRequest) -> SubscribeGrant:
+    """The application's decision. One that the server has taken back before it was told counts for nothing."""
+    revoked: set[str] = set()
+    session.revoked = revoked
+    try:
+        grant = await session.exchange.application.subscribe(session.client, channel, asked)
+    finally:
+        session.revoked = None
+    if channel in revoked:
+        raise command_error(103)
+    return grant
 
 
 def _filter(spec: ChannelSpec, request: wire.SubscribeCommand) -> Predicate | None:

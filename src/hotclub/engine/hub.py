@@ -48,6 +48,8 @@ class Hub:
         self._counters = counters
         self._ephemeral_bytes = ephemeral_bytes
         self._peers: dict[str, Peer] = {}
+        self._expected: dict[str, list[tuple[Target, str]]] = {}
+        """By the id of a session that is being decided on, who was looked for meanwhile, and for which channel."""
         self._users: dict[str, set[str]] = {}
         self._channels: dict[str, dict[str, Subscriber]] = {}
         self._forms: dict[str, dict[tuple[Encoder, bool, bool], Form]] = {}
@@ -72,15 +74,28 @@ class Hub:
     def num_subscriptions(self) -> int:
         return sum(map(len, self._channels.values()))
 
-    def add(self, peer: Peer) -> None:
-        """Register a connected session."""
+    def expect(self, peer: Peer) -> None:
+        """The application begins to decide on a session: `add` or `remove` is to follow."""
+        self._expected[peer.id] = []
+
+    def add(self, peer: Peer) -> set[str]:
+        """Register a session that was granted; returns the channels for which it would have been found meanwhile.
+
+        Raises:
+            Disconnect: 3011, it would have been found itself: what it was granted may hold no longer.
+        """
+        found = {channel for target, channel in self._expected.pop(peer.id, ()) if _matches(peer, target)}
+        if "" in found:
+            raise disconnect(3011)
         self._peers[peer.id] = peer
         self._users.setdefault(peer.user_id, set()).add(peer.id)
+        return found
 
     def remove(self, peer: Peer) -> None:
         """Forget a session with all its subscriptions: nothing reaches it from here on. Idempotent."""
         for subscriber in peer.subscribers.values():
             self.leave(subscriber)
+        self._expected.pop(peer.id, None)
         if self._peers.pop(peer.id, None) is None:
             return
         connections = self._users[peer.user_id]
@@ -129,8 +144,14 @@ class Hub:
         """The channel's subscribers here."""
         return list(self._channels.get(channel, {}).values())
 
-    def find(self, target: Target) -> list[Peer]:
-        """The sessions that a control operation addresses."""
+    def find(self, target: Target, channel: str = "", *, remember: bool = True) -> list[Peer]:
+        """The sessions that a control operation addresses, for a subscription of theirs or, for "", as a whole.
+
+        Unless `remember` is False, it holds for those that are just being decided on as well, see `add`.
+        """
+        if remember:
+            for looked_for in self._expected.values():
+                looked_for.append((target, channel))
         return [peer for peer in self._candidates(target) if _matches(peer, target)]
 
     def _candidates(self, target: Target) -> Iterable[Peer]:
@@ -292,6 +313,9 @@ class _Delivery:
         if subscriber.admits is not None and not subscriber.admits(publication.tags):
             return None
         if publication.binary and not form.encoder.codec.binary:
+            if publication.offset:
+                # It is not sent this one, so its position must not say otherwise.
+                subscriber.offset = publication.offset - 1
             self.misfits.append(subscriber)
             return None
         if form.delta:

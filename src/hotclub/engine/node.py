@@ -16,7 +16,7 @@ from hotclub.engine.broker.memory import MemoryBroker
 from hotclub.engine.broker.memory_map import MemoryMapBroker
 from hotclub.engine.bus import Target
 from hotclub.engine.dispatch import Dispatcher
-from hotclub.engine.errors import Disconnect, Unsubscribed, disconnect
+from hotclub.engine.errors import CommandError, Disconnect, Unsubscribed, command_error, disconnect
 from hotclub.engine.exchange import Exchange
 from hotclub.engine.hub import Hub
 from hotclub.engine.limits import Limits
@@ -220,11 +220,14 @@ class Node:
         Those that are subscribed already are left as they are.
 
         Raises:
-            CommandError: 102 or 107, see `Exchange.spec`.
+            CommandError: 102 or 107, see `Exchange.spec`; 108 for a map or a shared poll.
         """
+        spec = self.exchange.spec(channel)
+        if spec.map is not None or spec.poll is not None:
+            raise command_error(108, "a map or a shared poll has no subscribers by the server's will")
         terms = Terms(
             channel=channel,
-            spec=self.exchange.spec(channel),
+            spec=spec,
             chan_info=grant.info,
             data=grant.data,
             asked=recover_since,
@@ -232,20 +235,24 @@ class Node:
             ttl=grant.ttl,
             server_side=True,
         )
-        sessions = [peer for peer in self.hub.find(target) if isinstance(peer, Session)]
+        sessions = [peer for peer in self.hub.find(target, remember=False) if isinstance(peer, Session)]
         for session in sessions:
             try:
                 await subscribe_from_server(session, terms)
             except Disconnect as reason:
                 session.close(reason)
+            except CommandError:
+                logger.info("A connection was unsubscribed while it was being subscribed")
         return len(sessions)
 
     def unsubscribe(self, target: Target, channel: str, reason: Unsubscribed) -> int:
         """End their subscriptions to the channel, at once, and return how many there were. For the loop's thread."""
-        peers = [peer for peer in self.hub.find(target) if channel in peer.subscribers]
+        peers = self.hub.find(target, channel)
+        subscribed = sum(channel in peer.subscribers for peer in peers)
         for peer in peers:
+            # Also those that are not subscribed, but may be about to be.
             peer.expel(channel, reason)
-        return len(peers)
+        return subscribed
 
     def num_subscribers(self, channel: str) -> int:
         return self.hub.num_subscribers(channel)

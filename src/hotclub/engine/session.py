@@ -2,7 +2,7 @@
 
 import asyncio
 import uuid
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from random import random
 from time import monotonic
 from typing import Protocol
@@ -87,6 +87,10 @@ class Session:
         self.kind = kind
         self.pulse = pulse
         self.subscribers: dict[str, Subscriber] = {}
+        self.revoked: set[str] | None = None
+        """While the application decides on channels: those that the server has ended in the meantime."""
+        self.postponed: list[Callable[[], Awaitable[None]]] = []
+        """What the server wants of it and has to wait for the connect reply."""
         self.ended_with: Disconnect | None = None
         self.connected = False
         """Whether the application has granted it."""
@@ -157,7 +161,8 @@ class Session:
         """The same for one place; a client may subscribe again at once (protocol §3.5)."""
         if subscriber.expiry is not None:
             subscriber.expiry.cancel()
-        subscriber.expiry = self._later(ttl, self._expire, subscriber) if ttl else None
+        lives = ttl > 0 and self.subscribers.get(subscriber.channel) is subscriber
+        subscriber.expiry = self._later(ttl, self._expire, subscriber) if lives else None
 
     def _later(self, ttl: int, work: Callable[..., None], *args: object) -> asyncio.TimerHandle:
         return asyncio.get_running_loop().call_later(ttl + self.exchange.limits.expiry_grace, work, *args)
@@ -231,6 +236,8 @@ class Session:
 
         One whose subscribe command is still being worked on is refused there; the client hears only that refusal.
         """
+        if self.revoked is not None:
+            self.revoked.add(channel)
         subscriber = self.subscribers.get(channel)
         if subscriber is None:
             return

@@ -4,12 +4,15 @@ authorise → enter the hub, buffering → link the broker → read the log → 
 release the buffer → appear. Whatever fails on the way, `withdraw` undoes what was done.
 """
 
+from functools import partial
+
 from msgspec import Raw, Struct, structs
 
 from hotclub.engine.application import ChannelSpec, Predicate
 from hotclub.engine.broker.base import HistoryQuery
 from hotclub.engine.errors import command_error, disconnect
 from hotclub.engine.model import EMPTY, Position, Publication
+from hotclub.engine.protocol.connection import State
 from hotclub.engine.protocol.messages import Push, SubscribePush, SubscribeResult
 from hotclub.engine.recovery import Recovery, merge, recover, recover_cache
 from hotclub.engine.session import Session
@@ -68,7 +71,13 @@ async def open_subscription(session: Session, terms: Terms) -> Opening:
 
 
 def enter(session: Session, terms: Terms) -> Subscriber:
-    """Take the place that the terms describe. `withdraw` undoes it."""
+    """Take the place that the terms describe. `withdraw` undoes it.
+
+    Raises:
+        CommandError: 105, it was taken while the application decided.
+    """
+    if terms.channel in session.subscribers:
+        raise command_error(105)
     subscriber = session.enter(
         terms.channel,
         terms.spec,
@@ -83,9 +92,6 @@ def enter(session: Session, terms: Terms) -> Subscriber:
 
 def agreed(subscriber: Subscriber, result: SubscribeResult, *, data: Raw, ttl: int) -> SubscribeResult:
     """What goes into every reply, whatever the log said."""
-    codec = subscriber.form.encoder.codec
-    if not codec.binary and any(publication.binary for publication in (*result.publications, *result.state)):
-        raise disconnect(3506)
     return structs.replace(
         result,
         data=data,
@@ -102,6 +108,8 @@ def _visible(subscriber: Subscriber, publications: tuple[Publication, ...]) -> t
     """What of a replay this subscriber gets. Filtered ones counted in the gap check all the same."""
     if subscriber.admits is not None:
         publications = tuple(item for item in publications if subscriber.admits(item.tags))
+    if not subscriber.form.encoder.codec.binary and any(publication.binary for publication in publications):
+        raise disconnect(3506)
     if not subscriber.form.delta:
         return publications
     for publication in publications:
@@ -137,7 +145,7 @@ async def _position(session: Session, subscriber: Subscriber, terms: Terms) -> S
         outcome, asked = recover_cache(asked, page.top, page.publications), asked or page.top
     else:
         outcome = _recover(session, asked, page.top, page.publications)
-    if asked is not None and not outcome.recovered and terms.reject_unrecovered:
+    if not outcome.recovered and terms.asked is not None and terms.spec.recoverable and terms.reject_unrecovered:
         raise command_error(112)
     buffered = take_buffer(subscriber, page.top.epoch)
     start = outcome.start(asked, page.top)
@@ -176,11 +184,13 @@ def _recover(
 
 
 def take_buffer(subscriber: Subscriber, epoch: str) -> list[Publication]:
-    """What arrived since `enter`. A publication of another log than the one just read ends the connection."""
-    buffered, subscriber.buffer = subscriber.buffer or [], []
-    if any(seen != epoch for seen, _ in buffered):
+    """What arrived since `enter`. A publication of another log than the one just read ends the connection; what belongs
+    to no log goes on waiting."""
+    buffered = subscriber.buffer or []
+    subscriber.buffer = [item for item in buffered if not item[1].offset]
+    if any(seen != epoch for seen, publication in buffered if publication.offset):
         raise disconnect(3010)
-    return [publication for _, publication in buffered]
+    return [publication for _, publication in buffered if publication.offset]
 
 
 async def go_live(session: Session, opening: Opening) -> None:
@@ -212,16 +222,23 @@ def _is_current(session: Session, subscriber: Subscriber) -> bool:
 
 
 async def subscribe_from_server(session: Session, terms: Terms) -> None:
-    """Subscribe a live connection by the server's will, and tell its client (protocol §3.5).
+    """Subscribe a connection by the server's will, and tell its client (protocol §3.5), if it is told of the
+    connection already, otherwise after that.
 
     One that is subscribed already is left as it is. Raises as `open_subscription` does.
     """
+    if session.state is State.CONNECTING:
+        session.postponed.append(partial(subscribe_from_server, session, terms))
+        return
     if session.closed or terms.channel in session.subscribers:
         return
     opening = await open_subscription(session, terms)
     result = opening.result
     told = SubscribePush(result.recoverable, result.positioned, result.epoch, result.offset, result.data)
     session.push(Push(terms.channel, subscribe=told))
+    for publication in result.publications:
+        # Unlike a reply, this push has no room for what was missed.
+        session.outbox.push(opening.subscriber.form.frame(terms.channel, publication))
     await go_live(session, opening)
 
 

@@ -24,7 +24,7 @@ class MapRetention(Struct, frozen=True, kw_only=True):
     key_ttl: float = 0.0
 
 
-class MapMessage(Struct, frozen=True, kw_only=True):
+class MapMessage(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A change on its way in: sets `key`, or removes it.
 
     `version` is refused unless it is higher than the key's within the same `version_epoch`; 0 has no version.

@@ -75,7 +75,9 @@ class MemoryBroker:
         return position
 
     def _append(self, channel: str, message: Message, retention: Retention, now: float) -> tuple[Position, Publication]:
-        publication = Publication(data=message.data, info=message.info, tags=message.tags, time=int(time() * 1000))
+        publication = Publication(
+            data=message.data, info=message.info, tags=message.tags, time=int(time() * 1000), binary=message.binary
+        )
         if retention.size <= 0:
             return Position("", 0), publication
         log = self._log(channel, now)

@@ -65,10 +65,10 @@ class AsgiLine:
     """A line through ASGI `send`: a task drains what was written, as long as there is something."""
 
     def __init__(self, send: Send, encoder: Encoder, close_timeout: float) -> None:
-        """`close_timeout` is how long, in seconds, `stop` waits for a peer that does not read."""
+        """`close_timeout` is how long, in seconds, `close` and `stop` wait for a peer that does not read."""
         self.encoder = encoder
         self.ended = asyncio.Event()
-        """Set when the last thing was handed to the server, or the peer is gone."""
+        """Set when the last thing was handed to the server, or the peer is gone or has not taken it in time."""
         self._send = send
         self._close_timeout = close_timeout
         self._messages: list[bytes] = []
@@ -95,6 +95,8 @@ class AsgiLine:
     def close(self, reason: Disconnect) -> None:
         self._reason = reason
         self._wake()
+        # A peer that reads nothing would never let the last event through.
+        asyncio.get_running_loop().call_later(self._close_timeout, self.ended.set)
 
     def _wake(self) -> None:
         if self._task is None:
@@ -116,6 +118,19 @@ class AsgiLine:
             self.ended.set()
         finally:
             self._task = None
+
+    async def until_ended(self, conversation: Coroutine[Any, Any, None]) -> None:
+        """Hold the conversation until it is over or the line has ended."""
+        talking = asyncio.ensure_future(conversation)
+        ended = asyncio.ensure_future(self.ended.wait())
+        try:
+            await asyncio.wait((talking, ended), return_when=asyncio.FIRST_COMPLETED)
+            if talking.done():
+                talking.result()
+        finally:
+            for waiting in (talking, ended):
+                waiting.cancel()
+            await asyncio.gather(talking, ended, return_exceptions=True)
 
     async def stop(self) -> None:
         """Give what is written some time to leave, then let go."""

@@ -5,7 +5,7 @@ reply carries a secret and the node's id, which a POST to the emulation endpoint
 """
 
 from typing import Final
-from urllib.parse import parse_qs
+from urllib.parse import unquote_to_bytes
 
 from hotclub.engine.application import Handshake
 from hotclub.engine.dispatch import Dispatcher
@@ -29,12 +29,13 @@ async def serve_http_stream(
     `headers` are added to the response.
 
     Raises:
-        HttpError: before anything was sent: 400, 405, 413, 415, or 503 for too many waiting connections.
+        HttpError: before anything was sent: 400, 405, 408, 413, 415, or 503 for too many waiting connections.
     """
     if scope["method"] != "POST":
         raise HttpError(405)
     encoder, media_type = stream_form(host, scope)
-    body = await read_body(receive, host.exchange.limits.message_bytes)
+    limits = host.exchange.limits
+    body = await read_body(receive, limits.message_bytes, limits.connect_timeout)
     if not body:
         raise HttpError(400)
     await _emulate(host, receive, send, handshake, body, _Form(encoder, media_type, b"", headers))
@@ -56,31 +57,38 @@ async def serve_sse(
     """Run one SSE connection. The connect command stands in the query (`cf_connect`), or in the body of a POST.
 
     Raises:
-        HttpError: before anything was sent: 400, 405, 413, 415, or 503 for too many waiting connections.
+        HttpError: before anything was sent: 400, 405, 408, 413, 415, or 503 for too many waiting connections.
     """
     command = await connect_argument(host, scope, receive)
-    if not command:
+    if not command or (scope["method"] == "GET" and b"\n" in command[:-1]):
+        # Any page can make a browser GET something, with cookies: more than connecting must not come of it.
         raise HttpError(400)
     await _emulate(host, receive, send, handshake, command, _Form(host.encoders.events, _EVENTS, b"\r\n", headers))
 
 
 async def connect_argument(host: Host, scope: Scope, receive: Receive) -> bytes:
     """What opens an SSE stream: `cf_connect` of a GET, the body of a POST; b"" for none."""
-    limit = host.exchange.limits.message_bytes
+    limits = host.exchange.limits
     if scope["method"] == "POST":
         if content_type(scope) not in ("", JSON):
             raise HttpError(415)
-        return await read_body(receive, limit)
+        return await read_body(receive, limits.message_bytes, limits.connect_timeout)
     if scope["method"] != "GET":
         raise HttpError(405)
-    await read_body(receive, 0)
-    return query_argument(scope, "cf_connect")
+    await read_body(receive, 0, limits.connect_timeout)
+    command = query_argument(scope, b"cf_connect")
+    if len(command) > limits.message_bytes:
+        raise HttpError(413)
+    return command
 
 
-def query_argument(scope: Scope, name: str) -> bytes:
-    """The first value of an argument in the query, b"" without one."""
-    query: dict[str, list[str]] = parse_qs(scope["query_string"].decode("latin-1"), max_num_fields=_QUERY_FIELDS)
-    return query.get(name, [""])[0].encode()
+def query_argument(scope: Scope, name: bytes) -> bytes:
+    """The first value of an argument in the query, b"" without one among its first fields."""
+    for field in scope["query_string"].split(b"&", _QUERY_FIELDS)[:_QUERY_FIELDS]:
+        key, _, value = field.partition(b"=")
+        if key == name:
+            return unquote_to_bytes(value.replace(b"+", b" "))
+    return b""
 
 
 class _Form:
@@ -115,20 +123,21 @@ async def read_emulation(host: Host, scope: Scope, receive: Receive) -> Emulatio
     """The body of a POST to the emulation endpoint.
 
     Raises:
-        HttpError: 400, 405, 413 or 415.
+        HttpError: 400, 405, 408, 413 or 415.
     """
     if scope["method"] != "POST":
         raise HttpError(405)
     encoder, _ = stream_form(host, scope)
+    limits = host.exchange.limits
     # The commands are quoted inside the body, which may double them.
-    body = await read_body(receive, 2 * host.exchange.limits.message_bytes)
+    body = await read_body(receive, 2 * limits.message_bytes, limits.connect_timeout)
     try:
         emulation = encoder.codec.decode_emulation(body)
     except Disconnect:
         raise HttpError(400) from None
     if not emulation.session or not emulation.data:
         raise HttpError(400)
-    if len(emulation.data) > host.exchange.limits.message_bytes:
+    if len(emulation.data) > limits.message_bytes:
         raise HttpError(413)
     return emulation
 

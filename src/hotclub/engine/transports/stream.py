@@ -1,7 +1,6 @@
 """What the HTTP transports share: reading a bounded body, and a response that stays open for what the server sends."""
 
 import asyncio
-import contextlib
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -29,12 +28,21 @@ class HttpError(Exception):
         self.status = status
 
 
-async def read_body(receive: Receive, limit: int) -> bytes:
+async def read_body(receive: Receive, limit: int, timeout: float) -> bytes:
     """The whole body of a request.
 
     Raises:
-        HttpError: 413 as soon as it exceeds `limit` bytes, 400 when the client leaves before its end.
+        HttpError: 413 as soon as it exceeds `limit` bytes, 400 when the client leaves before its end, 408 when it has
+            not come after `timeout` seconds.
     """
+    try:
+        async with asyncio.timeout(timeout):
+            return await _read_body(receive, limit)
+    except TimeoutError:
+        raise HttpError(408) from None
+
+
+async def _read_body(receive: Receive, limit: int) -> bytes:
     body = bytearray()
     while True:
         message = await receive()
@@ -92,15 +100,7 @@ class StreamLine(AsgiLine):
 
 async def hold(line: StreamLine, receive: Receive) -> None:
     """Keep the response open until the client has gone or the line has ended."""
-    gone = asyncio.ensure_future(_until_gone(receive))
-    ended = asyncio.ensure_future(line.ended.wait())
-    try:
-        await asyncio.wait((gone, ended), return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for waiting in (gone, ended):
-            waiting.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await waiting
+    await line.until_ended(_until_gone(receive))
 
 
 async def _until_gone(receive: Receive) -> None:

@@ -6,17 +6,18 @@ stream tells its position in an `id` after each batch, so a browser that reconne
 
 import base64
 import binascii
-import json
 from collections.abc import Mapping
+from itertools import islice
 from typing import Final
 
 import msgspec
+from msgspec.structs import replace
 
 from hotclub.engine.application import Handshake
 from hotclub.engine.dispatch import Dispatcher
 from hotclub.engine.errors import Disconnect
 from hotclub.engine.protocol.codec_json import UniJsonCodec
-from hotclub.engine.protocol.messages import ConnectCommand, SubscribeCommand
+from hotclub.engine.protocol.messages import ConnectCommand, Offset, SubscribeCommand
 from hotclub.engine.session import Session
 from hotclub.engine.transports.base import Host, Receive, Scope, Send, conduct, counted, is_crowded, new_session
 from hotclub.engine.transports.emulation import JSON, connect_argument, query_argument
@@ -30,7 +31,8 @@ _COMMAND: Final = 1
 Positions = dict[str, tuple[str, int]]
 """Epoch and offset by channel."""
 
-_POSITIONS: Final = msgspec.json.Decoder(Positions)
+_POSITIONS: Final = msgspec.json.Decoder(dict[str, tuple[str, Offset]])
+_NOTHING: Final = SubscribeCommand()
 
 
 async def serve_uni_sse(
@@ -39,7 +41,7 @@ async def serve_uni_sse(
     """Run one unidirectional SSE connection; the connect request is `cf_connect`, the body of a POST, or left out.
 
     Raises:
-        HttpError: before anything was sent: 400, 405, 413, 415, or 503 for too many waiting connections.
+        HttpError: before anything was sent: 400, 405, 408, 413, 415, or 503 for too many waiting connections.
     """
     request = _request(await connect_argument(host, scope, receive))
     request = resume(request, decode_positions(_header(scope, _LAST_EVENT_ID)))
@@ -59,13 +61,14 @@ async def serve_uni_http_stream(
     """Run one unidirectional HTTP-stream connection; the body of the POST is the connect request.
 
     Raises:
-        HttpError: before anything was sent: 400, 405, 413, 415, or 503 for too many waiting connections.
+        HttpError: before anything was sent: 400, 405, 408, 413, 415, or 503 for too many waiting connections.
     """
     if scope["method"] != "POST":
         raise HttpError(405)
     if content_type(scope) not in ("", JSON):
         raise HttpError(415)
-    request = _request(await read_body(receive, host.exchange.limits.message_bytes))
+    limits = host.exchange.limits
+    request = _request(await read_body(receive, limits.message_bytes, limits.connect_timeout))
     line = StreamLine(send, host.encoders.uni_lines, host.exchange.limits.close_timeout)
     await _stream(host, _admit(host, line, handshake), line, receive, request, (headers, JSON.encode()))
 
@@ -75,7 +78,7 @@ async def serve_uni_websocket(host: Host, scope: Scope, receive: Receive, send: 
 
     Whatever the client sends after it is ignored.
     """
-    argument = query_argument(scope, "cf_connect")
+    argument = query_argument(scope, b"cf_connect")
 
     async def converse(dispatcher: Dispatcher, receive: Receive) -> None:
         session, waiting = dispatcher.session, not argument
@@ -153,8 +156,16 @@ def positions(session: Session) -> Positions:
 
 
 def encode_positions(known: Positions) -> bytes:
-    """Positions as an SSE `id`: no line break, no NUL."""
-    return base64.urlsafe_b64encode(json.dumps(known, separators=(",", ":")).encode())
+    """Positions as an SSE `id`: no line break, no NUL.
+
+    Browsers send it as a header, and servers refuse long ones: of many channels the first positions have to do, and
+    the others load afresh.
+    """
+    encoded = base64.urlsafe_b64encode(msgspec.json.encode(known))
+    while len(encoded) > _LONGEST_ID:
+        known = dict(islice(known.items(), len(known) * _LONGEST_ID // len(encoded)))
+        encoded = base64.urlsafe_b64encode(msgspec.json.encode(known))
+    return encoded
 
 
 def decode_positions(event_id: bytes) -> Positions:
@@ -173,7 +184,7 @@ def decode_positions(event_id: bytes) -> Positions:
 def resume(request: ConnectCommand, known: Mapping[str, tuple[str, int]]) -> ConnectCommand:
     """The request, with the positions at which its channels go on."""
     resumed = {
-        channel: SubscribeCommand(recover=True, epoch=epoch, offset=offset)
+        channel: replace(request.subs.get(channel, _NOTHING), recover=True, epoch=epoch, offset=offset)
         for channel, (epoch, offset) in known.items()
     }
-    return msgspec.structs.replace(request, subs={**request.subs, **resumed})
+    return replace(request, subs={**request.subs, **resumed})

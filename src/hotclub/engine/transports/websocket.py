@@ -159,7 +159,7 @@ async def _serve_writer(session: Session, writer: FrameWriter, receive: Receive,
 async def _serve_line(session: Session, line: MessageLine, receive: Receive, converse: Conversation) -> None:
     dispatcher = Dispatcher(session)
     try:
-        await conduct(session, dispatcher, converse(dispatcher, receive))
+        await conduct(session, dispatcher, line.until_ended(converse(dispatcher, receive)))
     finally:
         await line.stop()
 

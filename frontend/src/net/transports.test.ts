@@ -1,0 +1,43 @@
+import { describe, expect, it } from "vitest";
+import { waysFrom } from "./transports";
+
+const PAGE = {
+  connection: "/connection/websocket",
+  httpStream: "/connection/http_stream",
+  sse: "/connection/sse",
+  emulation: "/emulation",
+};
+
+describe("the ways to the server", () => {
+  it("are tried from the best to the one that passes everywhere", () => {
+    expect(waysFrom(PAGE, "http://site.test:8000/chat/1/?a#b")).toEqual({
+      endpoints: [
+        { transport: "websocket", endpoint: "ws://site.test:8000/connection/websocket" },
+        { transport: "http_stream", endpoint: "http://site.test:8000/connection/http_stream" },
+        { transport: "sse", endpoint: "http://site.test:8000/connection/sse" },
+      ],
+      emulation: "http://site.test:8000/emulation",
+    });
+  });
+
+  it("are as safe as the page", () => {
+    const ways = waysFrom(PAGE, "https://site.test/");
+    expect(ways?.endpoints.map(({ endpoint }) => new URL(endpoint).protocol)).toEqual([
+      "wss:",
+      "https:",
+      "https:",
+    ]);
+    expect(ways?.emulation).toBe("https://site.test/emulation");
+  });
+
+  it("are those that the page names", () => {
+    const { httpStream: _, ...page } = PAGE;
+    expect(waysFrom(page, "http://site.test/")?.endpoints.map(({ transport }) => transport)).toEqual([
+      "websocket",
+      "sse",
+    ]);
+    const only = waysFrom({ connection: PAGE.connection, sse: PAGE.sse }, "http://site.test/");
+    expect(only?.endpoints.map(({ transport }) => transport)).toEqual(["websocket"]);
+    expect(waysFrom({}, "http://site.test/")).toBeNull();
+  });
+});

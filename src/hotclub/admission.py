@@ -1,0 +1,255 @@
+"""Who a connection is, and what its tokens let it do: one-time tickets, JWTs and session cookies (protocol §2.1, §7).
+
+What was sent counts: a ticket or a token wins over a cookie, and one that is worth nothing lets nobody in, whatever
+else would have.
+"""
+
+import time
+from dataclasses import dataclass
+from typing import Any, Final
+
+from django.contrib.auth import get_user_model
+from django.contrib.auth.models import AnonymousUser
+from django.core.exceptions import ValidationError
+from django.utils.crypto import constant_time_compare
+from msgspec import Raw
+
+from hotclub.auth import SESSION_STATE, URL_STATE, Login, authenticate, session_id
+from hotclub.client import Client, TokenUser
+from hotclub.conf import Config
+from hotclub.engine.application import Client as EngineClient
+from hotclub.engine.application import RefreshGrant, SubscribeGrant
+from hotclub.engine.errors import Disconnect, command_error, disconnect
+from hotclub.engine.model import EMPTY
+from hotclub.engine.observe import logger
+from hotclub.pool import HookPool
+from hotclub.revoked import is_revoked
+from hotclub.tickets import PREFIX, redeem
+from hotclub.tokens import (
+    ConnectionClaims,
+    ExpiredToken,
+    InvalidToken,
+    ServerSide,
+    SubscriptionClaims,
+    password_proof,
+    payload_of,
+    verify_connection,
+    verify_subscription,
+)
+
+LONGEST_IN_URL: Final = 600
+"""Seconds that a token may have left when it stands in a URL, where logs and histories keep it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A connection that may live: its client, and what its token grants."""
+
+    client: Client
+    info: Raw
+    channels: dict[str, SubscribeGrant]
+    ttl: int = 0
+
+
+class Admission:
+    """Judges what connections show."""
+
+    def __init__(self, config: Config, inner: HookPool) -> None:
+        """`inner` is the pool for signing in."""
+        self._config = config
+        self._inner = inner
+
+    async def enter(self, client: EngineClient, token: str) -> Entry:
+        """The connection of a connect command with this token, "" for none.
+
+        Raises:
+            Disconnect: 3500 for a token or a ticket that is worth nothing.
+            CommandError: 109 for a token whose time is over.
+        """
+        if token.startswith(PREFIX):
+            key = await self._inner.run(redeem, token)
+            if key is None:
+                raise _refused("a ticket that was used, is over, or is none of ours")
+            return _entry(client, await self._login(key))
+        if token:
+            return await self._by_token(client, token)
+        cookie = client.handshake.state.get(SESSION_STATE)
+        return _entry(client, await self._login(cookie if isinstance(cookie, str) else ""))
+
+    async def subscribe(self, client: Client, channel: str, token: str) -> SubscribeGrant:
+        """What a subscription token grants.
+
+        Raises:
+            Disconnect: 3500, it is for another channel, user or connection.
+            CommandError: 103 for one that is worth nothing, 109 for one whose time is over.
+        """
+        try:
+            claims = verify_subscription(token, self._config.tokens)
+            ttl = self._life(claims)
+            await self._check_revoked(claims)
+            _check_bearer(claims, client, channel)
+            return SubscribeGrant(info=claims.shown_info(), data=payload_of(claims.data, claims.b64data), ttl=ttl)
+        except InvalidToken as error:
+            logger.info("Refused a token: %s", error.reason)
+            raise command_error(103) from None
+        except ExpiredToken:
+            raise command_error(109) from None
+
+    async def refresh(self, client: Client, token: str) -> RefreshGrant:
+        """A new connection token for a living connection.
+
+        Raises:
+            Disconnect: 3501 when it was not opened by a token, 3500 for a token that is worth nothing or somebody
+                else's, 3005 for one whose time is over, 3010 when its channels are others.
+        """
+        if client.token_channels is None:
+            raise disconnect(3501)
+        try:
+            claims = verify_connection(token, self._config.tokens)
+            ttl = self._life(claims)
+            await self._bearer(claims)
+            info = claims.shown_info()
+        except InvalidToken as error:
+            raise _refused(error.reason) from None
+        except ExpiredToken:
+            raise disconnect(3005) from None
+        if claims.sub != client.user_id:
+            raise _refused("the token of another user")
+        if frozenset(claims.server_side) != client.token_channels:
+            raise disconnect(3010)
+        return RefreshGrant(ttl=ttl, info=info)
+
+    async def refresh_subscription(self, client: Client, channel: str, token: str) -> RefreshGrant:
+        """A new subscription token for a living subscription.
+
+        Raises:
+            Disconnect: 3500 for a token that is worth nothing or not for this, 3006 for one whose time is over.
+        """
+        try:
+            claims = verify_subscription(token, self._config.tokens)
+            ttl = self._life(claims)
+            await self._check_revoked(claims)
+            _check_bearer(claims, client, channel)
+            return RefreshGrant(ttl=ttl, info=claims.shown_info())
+        except InvalidToken as error:
+            raise _refused(error.reason) from None
+        except ExpiredToken:
+            raise disconnect(3006) from None
+
+    async def _login(self, session_key: str) -> Login | None:
+        return await self._inner.run(authenticate, session_key) if session_key else None
+
+    async def _by_token(self, client: EngineClient, token: str) -> Entry:
+        try:
+            claims = verify_connection(token, self._config.tokens)
+            ttl = self._life(claims)
+            if client.handshake.state.get(URL_STATE) and not self._config.insecure:
+                _check_url(claims)
+            user = await self._bearer(claims)
+            channels = {name: _server_side(entry) for name, entry in claims.server_side.items()}
+            info = claims.shown_info()
+        except InvalidToken as error:
+            raise _refused(error.reason) from None
+        except ExpiredToken:
+            raise command_error(109) from None
+        mine = Client(
+            id=client.id,
+            user=user,
+            headers=client.handshake.headers,
+            address=client.handshake.address,
+            session_id=claims.sid,
+            meta=claims.meta,
+            token_channels=frozenset(channels),
+            password_proof=claims.pwh,
+        )
+        return Entry(mine, info, channels, ttl)
+
+    def _life(self, claims: ConnectionClaims | SubscriptionClaims) -> int:
+        ttl = claims.life(time.time())
+        if self._config.insecure:
+            return 0
+        if ttl is None:
+            raise ExpiredToken
+        return ttl
+
+    async def _bearer(self, claims: ConnectionClaims) -> Any:
+        """The user that the token names.
+
+        Raises:
+            InvalidToken: the token or its login was revoked, or the user may not or no longer sign in with it.
+        """
+        if not claims.sub and not claims.sid and not claims.jti:
+            return AnonymousUser()
+        return await self._inner.run(find_bearer, claims)
+
+    async def _check_revoked(self, claims: SubscriptionClaims) -> None:
+        if claims.sid or claims.jti:
+            revoked = await self._inner.run(is_revoked, claims.sid, claims.jti)
+            if revoked:
+                raise InvalidToken("it was revoked")
+
+
+def find_bearer(claims: ConnectionClaims) -> Any:
+    """The user that a connection token names, an `AnonymousUser` for nobody. Synchronous; asks the database.
+
+    Raises:
+        InvalidToken: see `Admission._bearer`.
+    """
+    if is_revoked(claims.sid, claims.jti):
+        raise InvalidToken("it was revoked")
+    if not claims.sub:
+        return AnonymousUser()
+    user = find_user(claims.sub)
+    if claims.pwh and (isinstance(user, TokenUser) or not constant_time_compare(claims.pwh, password_proof(user))):
+        raise InvalidToken("its user has another password, or is gone")
+    if not user.is_active:
+        raise InvalidToken("its user is not active")
+    return user
+
+
+def find_user(user_id: str) -> Any:
+    """The project's user with this primary key, a `TokenUser` when there is none. Synchronous."""
+    model = get_user_model()
+    try:
+        key = model._meta.pk.to_python(user_id)  # noqa: SLF001 - public, by its documentation
+        user = model._default_manager.filter(pk=key).first()  # noqa: SLF001 - the same
+    except (ValidationError, ValueError, OverflowError):
+        user = None
+    # A second spelling of a key ("007") is not that user.
+    return user if user is not None and str(user.pk) == user_id else TokenUser(user_id)
+
+
+def _entry(client: EngineClient, login: Login | None) -> Entry:
+    mine = Client(
+        id=client.id,
+        user=AnonymousUser() if login is None else login.user,
+        headers=client.handshake.headers,
+        address=client.handshake.address,
+        session_id="" if login is None else session_id(login.session_key),
+        session_key="" if login is None else login.session_key,
+        auth_hash="" if login is None else login.auth_hash,
+    )
+    return Entry(mine, EMPTY, {})
+
+
+def _server_side(entry: ServerSide) -> SubscribeGrant:
+    return SubscribeGrant(info=payload_of(entry.info, entry.b64info), data=payload_of(entry.data, entry.b64data))
+
+
+def _check_bearer(claims: SubscriptionClaims, client: Client, channel: str) -> None:
+    if claims.channel != channel:
+        raise _refused("a subscription token for another channel")
+    if claims.sub != client.user_id:
+        raise _refused("a subscription token of another user")
+    if claims.client is not None and claims.client not in ("", client.id):
+        raise _refused("a subscription token of another connection")
+
+
+def _check_url(claims: ConnectionClaims) -> None:
+    if claims.exp is None or claims.exp - time.time() > LONGEST_IN_URL:
+        raise InvalidToken(f"it stands in a URL and lives longer than {LONGEST_IN_URL} s; use hotclub.ticket()")
+
+
+def _refused(reason: str) -> Disconnect:
+    logger.info("Refused a token: %s", reason)
+    return disconnect(3500)

@@ -1,0 +1,147 @@
+"""The connect command: who is it, which channels has the server in store, and the one reply to all of that.
+
+A decision of the application is worth what it was based on. What the server orders while one is under way (to end
+connections, or subscriptions) must hold for its outcome as well, so such orders are collected until the reply.
+"""
+
+from collections.abc import Mapping, Sequence
+from itertools import islice
+
+from hotclub.engine.application import ConnectGrant, ConnectRequest, SubscribeGrant, SubscribeRequest
+from hotclub.engine.errors import CommandError
+from hotclub.engine.model import EMPTY, Position
+from hotclub.engine.protocol import messages as wire
+from hotclub.engine.protocol.connection import Event
+from hotclub.engine.protocol.payload import check_payload
+from hotclub.engine.session import Session
+from hotclub.engine.subscription import Opening, Terms, go_live, open_subscription, withdraw
+
+
+async def connect(session: Session, command: int, request: wire.ConnectCommand) -> None:
+    """Let the application decide, then subscribe to what it grants (protocol §2.1, §3.5)."""
+    session.advance(Event.CONNECT)
+    session.exchange.hub.expect(session)
+    try:
+        grant = await _be_granted(session, request)
+        openings = [] if session.closed else await _open_all(session, grant, request)
+    except CommandError:
+        await _undo(session)
+        raise
+    if session.closed:
+        return
+    session.advance(Event.GRANTED)
+    session.expire_in(grant.ttl)
+    session.reply(wire.Reply(command, connect=_connected(session, grant, openings)))
+    session.start_pulse()
+    for opening in openings:
+        await go_live(session, opening)
+    for work in session.postponed:
+        await work()
+
+
+async def _be_granted(session: Session, request: wire.ConnectCommand) -> ConnectGrant:
+    data = check_payload(request.data, session.exchange.limits) if request.data else EMPTY
+    asked = ConnectRequest(
+        token=request.token,
+        data=data,
+        name=request.name[:16],
+        version=request.version[:64],
+        headers=request.headers,
+        channels=tuple(request.subs),
+    )
+    grant = await session.exchange.application.connect(session.client, asked)
+    client = session.client
+    client.user_id, client.session_id, client.info = grant.user_id, grant.session_id, grant.info
+    client.state = grant.state
+    session.connected = True
+    return grant
+
+
+async def _undo(session: Session) -> None:
+    """The answer is an error: whatever was granted, this connection is dead (protocol §1.5)."""
+    session.exchange.hub.remove(session)
+    session.revoked = None
+    if not session.closed:
+        session.advance(Event.DENIED)
+    for subscriber in [*session.subscribers.values()]:
+        await withdraw(session, subscriber)
+
+
+async def _open_all(session: Session, grant: ConnectGrant, request: wire.ConnectCommand) -> list[Opening]:
+    """Every server-side subscription up to the reply, without those that the server has ended again meanwhile."""
+    session.revoked = revoked = session.exchange.hub.add(session)
+    channels = dict(grant.channels)
+    if session.kind.unidirectional:
+        channels |= await _wishes(session, request, channels)
+    openings = []
+    for name, channel in channels.items():
+        if name in revoked:
+            continue
+        try:
+            openings.append(await _open(session, name, channel, request))
+        except CommandError:
+            if name not in revoked:
+                raise
+    session.revoked = None
+    for opening in openings:
+        if opening.subscriber.expelled:
+            session.leave(opening.subscriber)
+            session.exchange.spawn(session.retire(opening.subscriber))
+    return [opening for opening in openings if not opening.subscriber.expelled]
+
+
+async def _wishes(
+    session: Session, request: wire.ConnectCommand, known: Mapping[str, SubscribeGrant]
+) -> dict[str, SubscribeGrant]:
+    """The channels a unidirectional client names, as far as a subscribe command for them would be allowed (§6.2).
+
+    Raises:
+        CommandError: a temporary one; the client is to come back for what it would have missed.
+    """
+    granted = {}
+    for channel, wish in islice(request.subs.items(), session.exchange.limits.channels_per_connection):
+        if channel in known:
+            continue
+        asked = SubscribeRequest(token=wish.token, data=wish.data)
+        try:
+            spec = session.exchange.spec(channel)
+            if spec.map is not None or spec.poll is not None:
+                continue
+            granted[channel] = await session.exchange.application.subscribe(session.client, channel, asked)
+        except CommandError as error:
+            if error.temporary:
+                raise
+    return granted
+
+
+def _connected(session: Session, grant: ConnectGrant, openings: Sequence[Opening]) -> wire.ConnectResult:
+    limits = session.exchange.limits
+    return wire.ConnectResult(
+        client=session.id,
+        version=session.kind.version,
+        expires=grant.ttl > 0,
+        ttl=grant.ttl,
+        ping=max(1, round(limits.ping_interval)),
+        pong=not session.kind.unidirectional,
+        session=session.kind.secret,
+        node=session.kind.node_id,
+        data=grant.data,
+        subs={opening.subscriber.channel: opening.result for opening in openings},
+    )
+
+
+async def _open(session: Session, channel: str, grant: SubscribeGrant, request: wire.ConnectCommand) -> Opening:
+    known = request.subs.get(channel)
+    spec = session.exchange.spec(channel)
+    terms = Terms(
+        channel=channel,
+        spec=spec,
+        chan_info=grant.info,
+        data=grant.data,
+        asked=Position(known.epoch, known.offset) if known is not None and known.recover else None,
+        server_side=True,
+        delta=spec.delta and known is not None and known.delta == "fossil" and grant.admits is None,
+        admits=grant.admits,
+        ttl=grant.ttl,
+    )
+    return await open_subscription(session, terms)

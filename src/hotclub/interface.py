@@ -1,0 +1,211 @@
+"""What a project's channels and procedures carry, as JSON Schema: from patterns, annotations and declared types."""
+
+import inspect
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import NoneType, UnionType
+from typing import Any, Final, Union, get_args, get_origin, get_type_hints
+
+import msgspec
+
+from hotclub.channels import Channel
+from hotclub.engine.errors import HotclubError
+from hotclub.engine.model import Position
+from hotclub.procedures import Procedure
+from hotclub.registry import Declarations, compile_pattern
+
+Schema = Mapping[str, Any]
+
+REFERENCE: Final = "#/components/schemas/"
+"""How a schema names another one."""
+
+_CAPTURE: Final = re.compile(r"<(?:(?P<converter>[^>:]+):)?(?P<name>[^>]+)>")
+
+
+class Undescribable(HotclubError):
+    """A type has no JSON form, or an annotation names nothing. `where` is the channel or procedure it belongs to."""
+
+    def __init__(self, where: str, problem: str) -> None:
+        super().__init__(where, problem)
+        self.where = where
+        self.problem = problem
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.problem}"
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """A value that a channel's pattern captures; `whole` says that it is a number."""
+
+    name: str
+    converter: str
+    whole: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelInterface:
+    """One namespace. `message` is None where clients cannot publish.
+
+    `publication` is what subscribers receive, `message` what clients publish, `info` what members see of each other
+    (`chan_info`), `data` what comes with the answer to a subscribe.
+    """
+
+    name: str
+    pattern: str
+    summary: str
+    parameters: Sequence[Parameter]
+    publication: Schema
+    message: Schema | None
+    info: Schema
+    data: Schema
+
+    def address(self, place: Callable[[Parameter], str]) -> str:
+        """The name of a channel, with what `place` says in the place of each parameter."""
+        parameters = {parameter.name: parameter for parameter in self.parameters}
+        return _CAPTURE.sub(lambda found: place(parameters[found["name"]]), self.pattern)
+
+
+@dataclass(frozen=True, slots=True)
+class ProcedureInterface:
+    """One procedure: its arguments as one object, and what it returns."""
+
+    name: str
+    summary: str
+    arguments: Schema
+    result: Schema
+
+
+@dataclass(frozen=True, slots=True)
+class Interface:
+    """Everything that clients of a project can use, in alphabetical order."""
+
+    channels: Sequence[ChannelInterface]
+    procedures: Sequence[ProcedureInterface]
+    schemas: Mapping[str, Schema]
+
+
+def describe(declarations: Declarations) -> Interface:
+    """The interface of these channels and procedures.
+
+    Raises:
+        Undescribable: a type has no JSON form.
+    """
+    types = _Types()
+    taken: dict[str, type[Channel]] = {}
+    for cls in declarations.channels:
+        name = _name(cls)
+        if name in taken:
+            raise Undescribable(_where(cls), f"another channel class is called {name} too: {_where(taken[name])}")
+        taken[name] = cls
+    channels = [_channel(name, cls, types) for name, cls in sorted(taken.items())]
+    procedures = [_procedure(item, types) for item in sorted(declarations.procedures, key=lambda item: item.name)]
+    return Interface(channels, procedures, dict(sorted(types.schemas.items())))
+
+
+@dataclass
+class _Types:
+    """Types as schemas; those with a name of their own are gathered, and referred to."""
+
+    schemas: dict[str, Schema] = field(default_factory=dict)
+
+    def schema(self, where: str, kind: Any) -> Schema:
+        # msgspec decodes no union of several dictionaries; to describe one is no problem.
+        variants = get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,)
+        try:
+            schemas, named = msgspec.json.schema_components(variants, ref_template=REFERENCE + "{name}")
+        except TypeError as error:
+            problem = str(error).splitlines()[-1]
+            raise Undescribable(where, f"{problem}; use what JSON can hold, such as a TypedDict or a Struct") from None
+        for name, found in named.items():
+            if self.schemas.setdefault(name, found) != found:
+                raise Undescribable(where, f"there is another type called {name}; rename one of them")
+        return schemas[0] if len(schemas) == 1 else {"anyOf": list(schemas)}
+
+
+def _channel(name: str, cls: type[Channel], types: _Types) -> ChannelInterface:
+    where = _where(cls)
+    publishing = _hints(where, cls.on_publish)
+    returned = publishing.get("return", Any)
+    return ChannelInterface(
+        name=name,
+        pattern=cls.pattern,
+        summary=_summary(cls),
+        parameters=list(_parameters(where, cls.pattern)),
+        publication=types.schema(where, _sent(returned) if cls.publication is None else cls.publication),
+        message=types.schema(where, _published(cls, publishing)) if _takes_messages(cls) else None,
+        info=types.schema(where, _returned(where, cls, "channel_info")),
+        data=types.schema(where, _returned(where, cls, "on_subscribe")),
+    )
+
+
+def _name(cls: type[Channel]) -> str:
+    return cls.__name__.removesuffix("Channel").lstrip("_") or cls.__name__
+
+
+def _where(cls: type[Channel]) -> str:
+    return f"{cls.__module__}.{cls.__qualname__}"
+
+
+def _parameters(where: str, pattern: str) -> Iterator[Parameter]:
+    converters = compile_pattern(pattern).converters
+    for found in _CAPTURE.finditer(pattern):
+        to_python = _hints(where, converters[found["name"]].to_python).get("return")
+        converter = found["converter"] or "str"
+        yield Parameter(found["name"], converter, whole=to_python is int or converter == "int")
+
+
+def _takes_messages(cls: type[Channel]) -> bool:
+    return cls.on_publish is not Channel.on_publish or cls.can_publish is not Channel.can_publish
+
+
+def _published(cls: type[Channel], hints: Mapping[str, Any]) -> Any:
+    """What clients publish: as declared, or as the hook's argument after the client is annotated."""
+    if cls.message is not None:
+        return cls.message
+    names = list(inspect.signature(cls.on_publish).parameters)
+    return hints.get(names[2], Any) if len(names) > 2 else Any
+
+
+def _sent(returned: Any) -> Any:
+    """What subscribers get of what a hook returns: None and positions are for the publisher."""
+    kinds = get_args(returned) if get_origin(returned) in (Union, UnionType) else (returned,)
+    sent = [kind for kind in kinds if kind not in (None, NoneType, Position)]
+    return Union[tuple(sent)] if sent else Any  # noqa: UP007 - made at run time
+
+
+def _returned(where: str, cls: type[Channel], hook: str) -> Any:
+    """What a hook returns, if there is one."""
+    function = getattr(cls, hook)
+    return None if function is getattr(Channel, hook) else _hints(where, function).get("return", Any)
+
+
+def _procedure(procedure: Procedure, types: _Types) -> ProcedureInterface:
+    where = f"rpc {procedure.name!r}"
+    try:
+        parameters = procedure.parameters
+    except (NameError, TypeError) as error:
+        raise Undescribable(where, str(error)) from None
+    arguments: dict[str, Any] = {
+        "type": "object",
+        "properties": {name: types.schema(where, kind) for name, (kind, _) in parameters.items()},
+        "additionalProperties": False,
+    }
+    if required := [name for name, (_, needed) in parameters.items() if needed]:
+        arguments["required"] = required
+    result = types.schema(where, _hints(where, procedure.function).get("return", Any))
+    return ProcedureInterface(procedure.name, _summary(procedure.function), arguments, result)
+
+
+def _hints(where: str, function: Callable[..., Any]) -> Mapping[str, Any]:
+    try:
+        return get_type_hints(function, include_extras=True)
+    except (NameError, AttributeError, TypeError) as error:
+        raise Undescribable(where, f"an annotation cannot be read: {error}") from None
+
+
+def _summary(described: Any) -> str:
+    """The first paragraph of its own docstring, in one line."""
+    text = inspect.cleandoc(described.__doc__ or "")
+    return " ".join(text.split("\n\n")[0].split())

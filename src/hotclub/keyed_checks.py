@@ -1,0 +1,85 @@
+"""What can be wrong with maps and shared polls, before the first connection (hotclub.E019)."""
+
+import inspect
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any, Final
+
+from django.core.exceptions import ImproperlyConfigured
+
+from hotclub.channels import Channel, History
+from hotclub.engine.limits import Limits
+from hotclub.keyed import MapChannel, SharedPollChannel
+from hotclub.registry import compile_pattern
+
+MAP_HOOKS: Final = ("can_publish_key", "can_remove_key", "on_remove")
+_HOLDS: Final = ("values", "clients", "users")
+_SECONDS: Final = "Use a timedelta greater than 0."
+_METHOD: Final = "Write it as `def` or `async def` in the class body, without staticmethod or property."
+
+
+def keyed_problems(channel: type[Channel], limits: Limits) -> Iterator[tuple[str, str]]:
+    """Every mistake in a channel class that has to do with keys, each with what to do about it."""
+    yield from _presence_problems(channel)
+    if issubclass(channel, MapChannel):
+        yield from _map_problems(channel, limits)
+    if issubclass(channel, SharedPollChannel):
+        yield from _poll_problems(channel)
+
+
+def _presence_problems(channel: type[Channel]) -> Iterator[tuple[str, str]]:
+    try:
+        captured = dict.fromkeys(compile_pattern(channel.pattern).converters, "x")
+    except (AttributeError, TypeError, ImproperlyConfigured):
+        return  # The pattern is the mistake, and has a check of its own.
+    for name in ("presence_clients", "presence_users"):
+        template: Any = getattr(channel, name)
+        try:
+            template.format(channel="x", **captured)
+        except (LookupError, ValueError, AttributeError) as error:
+            hint = 'Write the name of a map, such as "online:{channel}"; captured values are known by their names.'
+            yield f"{name} {template!r} cannot be filled in: {error!r}.", hint
+
+
+def _map_problems(channel: type[MapChannel], limits: Limits) -> Iterator[tuple[str, str]]:
+    key_ttl: Any = channel.key_ttl
+    history: Any = channel.history
+    if key_ttl is not None and not _is_duration(key_ttl):
+        yield f"key_ttl is {key_ttl!r}.", f"{_SECONDS} None keeps a key until it is removed."
+    if channel.holds not in _HOLDS:
+        yield f"holds is {channel.holds!r}.", f"Use one of {', '.join(map(repr, _HOLDS))}."
+    elif channel.holds != "values":
+        least = timedelta(seconds=limits.presence_refresh)
+        if not _is_duration(key_ttl) or key_ttl <= least:
+            hint = f"Set key_ttl to more than {limits.presence_refresh:g} s, the interval at which members are renewed."
+            yield "A map of members must forget those whose server has died.", hint
+    if isinstance(history, History) and history.durable:
+        yield "A map cannot be durable: its values live in the engine.", "Leave durable out of its history."
+    if channel.debounce is not None and not _is_duration(channel.debounce):
+        yield f"debounce is {channel.debounce!r}.", _SECONDS
+    yield from _hook_problems(channel, MAP_HOOKS)
+
+
+def _poll_problems(channel: type[SharedPollChannel]) -> Iterator[tuple[str, str]]:
+    if channel.poll is SharedPollChannel.poll:
+        yield "This shared poll has no poll().", "Write `def poll(self, keys, …)` that returns Polled items."
+    for name in ("interval", "timeout"):
+        if not _is_duration(getattr(channel, name)):
+            yield f"{name} is {getattr(channel, name)!r}.", _SECONDS
+    for name in ("batch_size", "max_keys"):
+        value: Any = getattr(channel, name)
+        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+            yield f"{name} is {value!r}.", "Use a whole number from 1."
+    if channel.history is not None or channel.filters:
+        yield "A shared poll has neither history nor filters.", "Leave them out: it holds the newest values only."
+    yield from _hook_problems(channel, ("poll",))
+
+
+def _hook_problems(channel: type[Channel], hooks: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+    for name in hooks:
+        if not inspect.isfunction(inspect.getattr_static(channel, name)):
+            yield f"{name} is no method.", _METHOD
+
+
+def _is_duration(value: Any) -> bool:
+    return isinstance(value, timedelta) and value > timedelta()

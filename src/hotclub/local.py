@@ -1,0 +1,61 @@
+"""What control operations do in the process of the connections. For the thread of the node's event loop."""
+
+import time
+from collections.abc import Collection
+
+from msgspec import Raw
+
+from hotclub.engine.application import SubscribeGrant
+from hotclub.engine.broker.base import Message
+from hotclub.engine.bus import Target
+from hotclub.engine.errors import Disconnect, Unsubscribed, disconnect
+from hotclub.engine.model import Position, Publication
+from hotclub.engine.node import Node
+from hotclub.engine.protocol.messages import Push, RefreshPush
+from hotclub.engine.session import Session
+
+
+def end(node: Node, target: Target, reason: Disconnect, spare: Collection[str] = ()) -> None:
+    """End the connections that `target` names, but not those whose client ids are to be spared."""
+    for peer in node.hub.find(target):
+        if peer.id not in spare:
+            peer.close(reason)
+
+
+def unsubscribe(node: Node, target: Target, channel: str, reason: Unsubscribed) -> None:
+    """End subscriptions to the channel, or to every channel for ""."""
+    if channel:
+        node.unsubscribe(target, channel, reason)
+        return
+    for peer in node.hub.find(target):
+        for name in list(peer.subscribers):
+            peer.expel(name, reason)
+
+
+def subscribe(node: Node, target: Target, channel: str, grant: SubscribeGrant, since: Position | None) -> None:
+    """Begin to subscribe; a failure is logged."""
+
+    async def work() -> None:
+        await node.subscribe(target, channel, grant, since)
+
+    node.exchange.spawn(work())
+
+
+def refresh(node: Node, target: Target, ttl: int, info: Raw) -> None:
+    """Let connections live for `ttl` seconds from now, 0 for ever and -1 for over; `info` replaces what is shown."""
+    for peer in node.hub.find(target):
+        if ttl < 0:
+            peer.close(disconnect(3005))
+        elif isinstance(peer, Session):
+            if info:
+                peer.client.info = info
+            peer.expire_in(ttl)
+            peer.push(Push(refresh=RefreshPush(ttl > 0, ttl)))
+
+
+def publish_unkept(node: Node, channel: str, message: Message) -> None:
+    """Send to the subscribers of this process, and keep nothing. Positions do not move."""
+    publication = Publication(
+        data=message.data, info=message.info, tags=message.tags, time=int(time.time() * 1000), binary=message.binary
+    )
+    node.hub.deliver(channel, publication, "")

@@ -1,0 +1,16 @@
+"""`manage.py hotclub_types`: TypeScript types of the project's channels and procedures."""
+
+from typing import Any
+
+from hotclub.interface import Interface
+from hotclub.management.generating import GeneratingCommand
+from hotclub.typescript import typescript
+
+
+class Command(GeneratingCommand):
+    """See docs/reference/types.md."""
+
+    help = "Writes TypeScript types for the project's channels and procedures."
+
+    def text(self, interface: Interface, options: dict[str, Any]) -> str:
+        return typescript(interface)

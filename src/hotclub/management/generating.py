@@ -1,0 +1,44 @@
+"""What the commands that make files from the declarations have in common."""
+
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.utils.translation import gettext as _
+
+from hotclub.interface import Interface, Undescribable, describe
+from hotclub.registry import get_registry
+
+
+class GeneratingCommand(BaseCommand):
+    """Writes a text to a file or prints it; with `--check` it only says whether the file is current."""
+
+    def text(self, interface: Interface, options: dict[str, Any]) -> str:
+        """The whole text."""
+        raise NotImplementedError
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("file", nargs="?", type=Path, help=_("where to write; without it, the text is printed"))
+        parser.add_argument(
+            "--check", action="store_true", help=_("only fail if the file is not current")
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        file: Path | None = options["file"]
+        try:
+            text = self.text(describe(get_registry().declarations), options)
+        except Undescribable as error:
+            raise CommandError(str(error)) from None
+        if options["check"]:
+            self._check(file, text)
+        elif file is None:
+            self.stdout.write(text, ending="")
+        else:
+            file.write_text(text, encoding="utf-8")
+
+    def _check(self, file: Path | None, text: str) -> None:
+        if file is None:
+            raise CommandError(_("Name the file that --check is to look at."))
+        if not file.exists() or file.read_text(encoding="utf-8") != text:
+            raise CommandError(_("%(file)s is not current: run this command without --check.") % {"file": file})
+        self.stdout.write(_("%(file)s is current.") % {"file": file})

@@ -1,0 +1,207 @@
+"""How much one address or one user may ask for: token buckets in bounded memory, and counts of open connections.
+
+Everything here belongs to the node's event loop and never waits. The defaults are far above what people do and what an
+office behind one address does when a deploy makes everybody come back at once.
+"""
+
+import math
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from dataclasses import dataclass, fields
+from ipaddress import IPv6Address, ip_address
+from time import monotonic
+from typing import Any, Final
+
+from hotclub.engine.errors import CommandError, Disconnect, HotclubError, command_error, disconnect
+from hotclub.engine.limits import TokenBucket
+
+BUCKETS: Final = 20_000
+"""Most buckets in memory; beyond it the one unused for the longest time is forgotten, which fills it."""
+
+_IPV6_SITE: Final = 64
+_EVERYBODY: Final = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """`count` times per `per` seconds; all of them may come at once."""
+
+    count: int
+    per: float = 1.0
+
+    def bucket(self, now: float) -> TokenBucket:
+        """A full bucket."""
+        return TokenBucket(self.count / self.per, self.count, now)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RateLimits:
+    """The `RATES` setting. None is no limit."""
+
+    connects: Rate | None = Rate(5_000, 10)
+    """Handshakes in this process, whoever they come from."""
+    connects_per_address: Rate | None = Rate(1_000, 10)
+    connects_per_user: Rate | None = Rate(100, 10)
+    connections_per_address: int | None = 5_000
+    connections_per_user: int | None = 200
+    subscribes_per_user: Rate | None = Rate(2_000, 10)
+    publishes_per_user: Rate | None = Rate(1_000, 10)
+    """In each channel class that has no `rate` of its own."""
+
+
+class TooMany(HotclubError):
+    """A rate is exceeded; after `wait` seconds there is room again."""
+
+    def __init__(self, wait: float) -> None:
+        super().__init__(wait)
+        self.wait = max(1, math.ceil(wait))
+
+    def as_error(self) -> CommandError:
+        """The answer to a command."""
+        return command_error(111, f"too many requests, retry after {self.wait} s")
+
+    def as_disconnect(self) -> Disconnect:
+        """The end of a connection, whose client comes back later."""
+        return Disconnect(3013, f"too many requests, retry after {self.wait} s")
+
+
+class Buckets:
+    """One bucket per key, as long as it is not full."""
+
+    def __init__(self, *, most: int = BUCKETS, clock: Callable[[], float] = monotonic) -> None:
+        self._most = most
+        self._clock = clock
+        self._buckets: OrderedDict[Hashable, TokenBucket] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._buckets)
+
+    def take(self, key: Hashable, rate: Rate) -> None:
+        """Take one token of this key.
+
+        Raises:
+            TooMany: there is none.
+        """
+        now = self._clock()
+        bucket = self._buckets.get(key)
+        if bucket is None:
+            while len(self._buckets) >= self._most:
+                self._buckets.popitem(last=False)
+            bucket = self._buckets[key] = rate.bucket(now)
+        self._buckets.move_to_end(key)
+        if not bucket.take(now):
+            raise TooMany(bucket.wait)
+
+
+class Traffic:
+    """The limits of one node."""
+
+    def __init__(self, limits: RateLimits, *, clock: Callable[[], float] = monotonic) -> None:
+        self._limits = limits
+        self._buckets = Buckets(clock=clock)
+        self._by_address: Counter[str] = Counter()
+        self._by_user: Counter[str] = Counter()
+
+    def handshake(self, address: str) -> None:
+        """Somebody wants to open a connection; nothing is known of them but the address.
+
+        Raises:
+            TooMany: from this address, or from all together.
+        """
+        # The address first: one that floods must not use up what is there for everybody.
+        self._take("connects_per_address", site(address))
+        self._take("connects", _EVERYBODY)
+
+    def connect(self, user_id: str, address: str) -> None:
+        """A connection of this user begins; `disconnect` is to follow.
+
+        Raises:
+            Disconnect: 3013 with the time to wait, or 3504 for too many connections at one time.
+        """
+        if user_id:
+            try:
+                self._take("connects_per_user", user_id)
+            except TooMany as refused:
+                raise refused.as_disconnect() from None
+            if _reached(self._by_user[user_id], self._limits.connections_per_user):
+                raise disconnect(3504)
+        if _reached(self._by_address[site(address)], self._limits.connections_per_address):
+            raise disconnect(3504)
+        self._by_user[user_id] += 1
+        self._by_address[site(address)] += 1
+
+    def disconnect(self, user_id: str, address: str) -> None:
+        """Undo `connect`."""
+        for counter, key in ((self._by_user, user_id), (self._by_address, site(address))):
+            counter[key] -= 1
+            if counter[key] <= 0:
+                del counter[key]
+
+    def subscribe(self, who: str) -> None:
+        """Raises CommandError 111 with the time to wait."""
+        self._command("subscribes_per_user", self._limits.subscribes_per_user, who)
+
+    def publish(self, who: str, pattern: str, own: Rate | None) -> None:
+        """A publish of this user in a channel class. Raises CommandError 111 with the time to wait."""
+        self._command(f"publishes in {pattern}", own or self._limits.publishes_per_user, who)
+
+    def _command(self, what: str, rate: Rate | None, who: str) -> None:
+        if rate is None:
+            return
+        try:
+            self._buckets.take((what, who), rate)
+        except TooMany as refused:
+            raise refused.as_error() from None
+
+    def _take(self, name: str, key: str) -> None:
+        rate: Rate | None = getattr(self._limits, name)
+        if rate is not None:
+            self._buckets.take((name, key), rate)
+
+
+def site(address: str) -> str:
+    """What counts as one address: of IPv6 the network that one customer gets."""
+    try:
+        parsed = ip_address(address)
+    except ValueError:
+        return address
+    if not isinstance(parsed, IPv6Address):
+        return address
+    if parsed.ipv4_mapped is not None:
+        return str(parsed.ipv4_mapped)
+    return str(IPv6Address(int(parsed) >> _IPV6_SITE << _IPV6_SITE))
+
+
+def rate_problems(raw: Any) -> Iterator[tuple[str, str]]:
+    """What is wrong with a `RATES` setting: each time the mistake and what to do."""
+    if not isinstance(raw, Mapping):
+        yield "HOTCLUB['RATES'] is not a dictionary.", 'Write {"connects_per_address": (1000, 10)}.'
+        return
+    types = {item.name: item.type for item in fields(RateLimits)}
+    for name, value in raw.items():
+        if name not in types:
+            yield f"HOTCLUB['RATES'] has an unknown key {name!r}.", f"Known keys are {', '.join(types)}."
+        elif value is not None and types[name] == int | None and not _is_positive(value, int):
+            yield f"HOTCLUB['RATES'][{name!r}] is {value!r}.", "Use a whole number greater than 0, or None."
+        elif value is not None and types[name] == Rate | None and not _is_rate(value):
+            yield f"HOTCLUB['RATES'][{name!r}] is {value!r}.", "Use (count, seconds), such as (100, 10), or None."
+
+
+def rate_limits(raw: Mapping[str, Any]) -> RateLimits:
+    """The limits of a setting without mistakes."""
+    values: dict[str, Any] = {name: Rate(*value) if _is_rate(value) else value for name, value in raw.items()}
+    return RateLimits(**values)
+
+
+def _is_rate(value: Any) -> bool:
+    if not isinstance(value, list | tuple) or len(value) != 2:
+        return False
+    return _is_positive(value[0], int) and _is_positive(value[1], int | float)
+
+
+def _is_positive(value: Any, kind: Any) -> bool:
+    return isinstance(value, kind) and not isinstance(value, bool) and math.isfinite(value) and value > 0
+
+
+def _reached(count: int, most: int | None) -> bool:
+    return most is not None and count >= most

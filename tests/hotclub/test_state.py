@@ -1,0 +1,111 @@
+"""State for who cannot recover, publications that a class keeps from some, and payloads that are not JSON."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import timedelta
+from typing import Any
+
+import centrifuge
+import pytest
+from msgspec import Raw
+
+import hotclub
+from hotclub.engine.application import Client as EngineClient
+from hotclub.engine.application import Handshake
+from hotclub.engine.errors import CommandError
+from hotclub.service import Service
+from tests.hotclub.conftest import Site, amake_person
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+Serve = Callable[..., Awaitable[Site]]
+Declare = Callable[..., None]
+
+
+class Board(hotclub.Channel):
+    pattern = "board:<int:board_id>"
+    history = hotclub.History(size=10, ttl=timedelta(hours=1), durable=True)
+
+    def can_subscribe(self, client: hotclub.Client, board_id: int) -> bool:
+        return board_id != 9
+
+    def on_publish(self, client: hotclub.Client, data: Any, board_id: int) -> Any:
+        return data
+
+    def get_state(self, client: hotclub.Client, board_id: int) -> Any:
+        return {"board": board_id, "for": client.user.get_username()}
+
+    def tags_filter(self, client: hotclub.Client, board_id: int) -> Callable[[Mapping[str, str]], bool]:
+        name = client.user.get_username()
+        return lambda tags: tags.get("to", name) == name
+
+
+class Passing(hotclub.Channel):
+    pattern = "passing"
+
+    async def can_subscribe(self, client: hotclub.Client) -> bool:
+        return True
+
+    async def get_state(self, client: hotclub.Client) -> Any:
+        return [1, 2]
+
+
+class Stateless(hotclub.Channel):
+    pattern = "stateless"
+
+    async def can_subscribe(self, client: hotclub.Client) -> bool:
+        return True
+
+
+@pytest.fixture(autouse=True)
+def _channels(declare: Declare) -> None:
+    declare(Board, Passing, Stateless)
+
+
+async def state(site: Site, channel: Any, username: str = "alice") -> Any:
+    client = await site.open(await amake_person(username))
+    return (await client.sdk.rpc("hotclub.state", {"channel": channel})).data
+
+
+async def test_the_state_comes_with_the_position_to_subscribe_from(serve: Serve) -> None:
+    site = await serve()
+    position = await hotclub.apublish("board:1", {"n": 1})
+    assert position is not None
+    assert await state(site, "board:1") == {
+        "state": {"board": 1, "for": "alice"},
+        "epoch": position.epoch,
+        "offset": 1,
+    }
+
+
+async def test_a_channel_without_history_has_a_state_and_no_position(serve: Serve) -> None:
+    assert await state(await serve(), "passing") == {"state": [1, 2]}
+
+
+@pytest.mark.parametrize(
+    ("channel", "code"), [("board:9", 103), ("stateless", 108), ("nowhere", 102), ("", 107), (None, 107), (7, 107)]
+)
+async def test_a_state_that_one_may_not_see_is_refused(serve: Serve, channel: Any, code: int) -> None:
+    with pytest.raises(centrifuge.ReplyError) as refused:
+        await state(await serve(), channel)
+    assert refused.value.code == code
+
+
+async def test_a_publication_for_somebody_else_never_arrives_live_or_recovered(serve: Serve) -> None:
+    site = await serve()
+    client = await site.open(await amake_person("alice"))
+    await client.join("board:1")
+    for number, to in enumerate(["alice", "bob", "alice"]):
+        await hotclub.apublish("board:1", number, tags={"to": to})
+    assert [(await client.publications.get())[1] for _ in range(2)] == [0, 2]
+
+
+async def test_bytes_that_are_not_json_are_refused_and_not_a_failure() -> None:
+    service = Service()
+    await service.start()
+    try:
+        client = EngineClient(id="c", handshake=Handshake(), state=hotclub.Client.__new__(hotclub.Client))
+        with pytest.raises(CommandError) as refused:
+            await service.node.application.rpc(client, "hotclub.state", Raw(b"\xff"))
+        assert refused.value.code == 107
+    finally:
+        await service.stop()
