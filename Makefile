@@ -1,12 +1,15 @@
 # Every target works in a fresh clone: it brings in what it needs.
 .DEFAULT_GOAL := help
-.PHONY: help run test check format frontend bench soak wheel clean
+.PHONY: help run conformance test check format frontend bench soak wheel clean
 
 help: ## this list
-	@sed -n 's/^\([a-z]*\):.*## /\1|/p' Makefile | while IFS='|' read -r name what; do printf '  make %-9s %s\n' "$$name" "$$what"; done
+	@sed -n 's/^\([a-z]*\):.*## /\1|/p' Makefile | while IFS='|' read -r name what; do printf '  make %-11s %s\n' "$$name" "$$what"; done
 
 run: ## the site with demo data at http://127.0.0.1:8000 (PORT=, HOST=)
 	@exec scripts/run
+
+conformance: ## the project that client libraries test themselves against, on port 8000 (PRESENCE=off, PORT=, HOST=)
+	@exec scripts/conformance
 
 test: ## the whole gate: format, lint, types, front end, Python, browser (ARGS= goes to pytest)
 	@exec scripts/test all $(ARGS)

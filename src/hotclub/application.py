@@ -7,6 +7,7 @@ from typing import Any
 
 from django.core.handlers.asgi import get_script_prefix
 
+from hotclub.api.asgi import api_name, serve_api
 from hotclub.asgi import ASGIApplication
 from hotclub.auth import RefusedHandshake, check_handshake, log_refusal
 from hotclub.conf import get_config
@@ -37,8 +38,12 @@ class HotclubApplication:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
-            endpoint = endpoints(get_config()).get(_path(scope))
-            if endpoint is None:
+            config, path = get_config(), _path(scope)
+            endpoint = endpoints(config).get(path)
+            if name := api_name(path, config):
+                await self._started()
+                await serve_api(name, scope, receive, send)
+            elif endpoint is None:
                 await self._django_app(scope, receive, send)
             else:
                 await serve_http(self._admit, endpoint, scope, receive, send)

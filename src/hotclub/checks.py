@@ -9,7 +9,7 @@ warnings are about how the project is run.
 import inspect
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, Final
 
@@ -106,7 +106,7 @@ def _class_problems(cls: type[Channel]) -> Iterator[CheckMessage]:
     elif problem := _pattern_problem(pattern):
         hint = "A channel's name has 1 to 255 of A-Z a-z 0-9 _ . : # - and path converters in angle brackets."
         yield _error(12, f"The pattern {pattern!r} cannot be used: {problem}", hint, cls)
-    if cls.can_subscribe is Channel.can_subscribe:
+    if cls.can_subscribe is Channel.can_subscribe and not (cls.token or _insecure()):
         hint = "Write `def can_subscribe(self, client, …)` that returns True for those who may."
         yield _error(11, "This channel class has no can_subscribe().", hint, cls)
     for name in HOOKS:
@@ -124,6 +124,12 @@ def _limits() -> Limits:
         return get_config().limits
     except ImproperlyConfigured:
         return Limits()
+
+
+def _insecure() -> bool:
+    """Whether nobody has to be asked, which another check warns of."""
+    raw = raw_settings()
+    return isinstance(raw, Mapping) and raw.get("INSECURE") is True
 
 
 def _pattern_problem(pattern: Any) -> str:

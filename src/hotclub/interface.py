@@ -12,6 +12,7 @@ import msgspec
 from hotclub.channels import Channel
 from hotclub.engine.errors import HotclubError
 from hotclub.engine.model import Position
+from hotclub.keyed import MapChannel, MapEntry, SharedPollChannel
 from hotclub.procedures import Procedure
 from hotclub.registry import Declarations, compile_pattern
 
@@ -157,7 +158,13 @@ def _parameters(where: str, pattern: str) -> Iterator[Parameter]:
 
 
 def _takes_messages(cls: type[Channel]) -> bool:
-    return cls.on_publish is not Channel.on_publish or cls.can_publish is not Channel.can_publish
+    return any(_is_written(cls, hook) for hook in ("on_publish", "can_publish", "can_publish_key"))
+
+
+def _is_written(cls: type[Channel], hook: str) -> bool:
+    """Whether the project has written the hook, and not only inherited what it does by itself."""
+    owner = next((base for base in cls.__mro__ if hook in vars(base)), Channel)
+    return owner not in (Channel, MapChannel, SharedPollChannel)
 
 
 def _published(cls: type[Channel], hints: Mapping[str, Any]) -> Any:
@@ -169,16 +176,16 @@ def _published(cls: type[Channel], hints: Mapping[str, Any]) -> Any:
 
 
 def _sent(returned: Any) -> Any:
-    """What subscribers get of what a hook returns: None and positions are for the publisher."""
+    """What subscribers get of what a hook returns: `Position` and None are for the publisher, and a `MapEntry` may hold
+    anything."""
     kinds = get_args(returned) if get_origin(returned) in (Union, UnionType) else (returned,)
-    sent = [kind for kind in kinds if kind not in (None, NoneType, Position)]
+    sent = [kind for kind in kinds if kind not in (None, NoneType, Position, MapEntry)]
     return Union[tuple(sent)] if sent else Any  # noqa: UP007 - made at run time
 
 
 def _returned(where: str, cls: type[Channel], hook: str) -> Any:
     """What a hook returns, if there is one."""
-    function = getattr(cls, hook)
-    return None if function is getattr(Channel, hook) else _hints(where, function).get("return", Any)
+    return _hints(where, getattr(cls, hook)).get("return", Any) if _is_written(cls, hook) else None
 
 
 def _procedure(procedure: Procedure, types: _Types) -> ProcedureInterface:

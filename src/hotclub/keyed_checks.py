@@ -35,7 +35,7 @@ def _presence_problems(channel: type[Channel]) -> Iterator[tuple[str, str]]:
     for name in ("presence_clients", "presence_users"):
         template: Any = getattr(channel, name)
         try:
-            template.format(channel="x", **captured)
+            template.format(**{**captured, "channel": "x"})
         except (LookupError, ValueError, AttributeError) as error:
             hint = 'Write the name of a map, such as "online:{channel}"; captured values are known by their names.'
             yield f"{name} {template!r} cannot be filled in: {error!r}.", hint

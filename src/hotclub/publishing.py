@@ -105,6 +105,11 @@ async def apublish_to_user(
     return await apublish(personal_channel(user), data, idempotency_key=idempotency_key, tags=tags)
 
 
+async def publish_message(channel: str, message: Message) -> Position | None:
+    """`apublish` for a message that is made already. Raises CommandError 102, no such channel."""
+    return (await _asend([_Outgoing(channel, get_registry().route(channel), message)]))[0]
+
+
 def personal_channel(user: "AbstractBaseUser | int | str") -> str:
     """The name of a user's personal channel."""
     return f"#{user_id_of(user)}"
@@ -213,15 +218,7 @@ def _relay(batch: Sequence[_Outgoing]) -> None:
 
 
 async def _publish_in_order(node: "Node", batch: Sequence[_Outgoing]) -> list[Position]:
-    return [
-        await node.publish(
-            outgoing.channel,
-            outgoing.message.data,
-            tags=outgoing.message.tags,
-            idempotency_key=outgoing.message.idempotency_key,
-        )
-        for outgoing in batch
-    ]
+    return [await node.exchange.publish(outgoing.channel, outgoing.message) for outgoing in batch]
 
 
 def _signal(channel: str, epoch: str, publication: Publication) -> None:

@@ -68,9 +68,9 @@ class Registry:
     def __init__(self, declarations: Declarations, config: Config) -> None:
         self.declarations = declarations
         self.procedures: Mapping[str, Procedure] = {item.name: item for item in reversed(declarations.procedures)}
-        self._compiled = [compiled for cls in declarations.channels if (compiled := _compile(cls()))]
+        self._compiled = [compiled for cls in declarations.channels if (compiled := _compile(cls(), config))]
         if config.personal_channel:
-            self._compiled.append(_Compiled(_personal_channel(config), compile_pattern(_PersonalChannel.pattern)))
+            self._compiled.append(_Compiled(_personal_channel(config), compile_pattern(_PersonalChannel.pattern), config))
         # Peers choose the names, so the cache is bounded; names that match nothing are remembered as well.
         self.resolve = lru_cache(maxsize=_CACHED_NAMES)(self._resolve)
 
@@ -109,7 +109,7 @@ class Registry:
         """The name of a presence map, or "" where there is no such map: a subscriber is not to suffer for it."""
         if not template:
             return ""
-        found = template.format(channel=name, **kwargs)
+        found = template.format(**{**kwargs, "channel": name})
         route = self._resolve(found)
         if route is None or route.spec.type != kind:
             logger.error("The channel %r has no map for its presence: %r is none of that kind", name, found)
@@ -168,6 +168,8 @@ def _map_spec(channel: type[MapChannel], spec: ChannelSpec) -> ChannelSpec:
         durable=False,
         recoverable=spec.retention.size > 0,
         cache=False,
+        # Members have no data, so there is nothing to be different.
+        delta=spec.delta and channel.holds == "values",
         debounce=0 if debounce is None else round(debounce.total_seconds() * 1000),
     )
 
@@ -184,9 +186,12 @@ def _poll_spec(channel: type[SharedPollChannel], spec: ChannelSpec) -> ChannelSp
 
 
 class _Compiled:
-    def __init__(self, channel: Channel, pattern: RoutePattern) -> None:
+    def __init__(self, channel: Channel, pattern: RoutePattern, config: Config) -> None:
         self.channel = channel
         self.spec = channel_spec(channel)
+        if config.insecure and type(channel).can_subscribe is Channel.can_subscribe:
+            # Nobody is kept out, so nobody has to come in first.
+            self.spec = structs.replace(self.spec, members_only=False)
         self._pattern = pattern
 
     def match(self, name: str) -> dict[str, Any] | None:
@@ -224,9 +229,9 @@ def _is_base(cls: type[Channel]) -> bool:
     return cls is Channel or cls.abstract
 
 
-def _compile(channel: Channel) -> _Compiled | None:
+def _compile(channel: Channel, config: Config) -> _Compiled | None:
     try:
-        return _Compiled(channel, compile_pattern(channel.pattern))
+        return _Compiled(channel, compile_pattern(channel.pattern), config)
     except (AttributeError, TypeError, ImproperlyConfigured):
         return None
 

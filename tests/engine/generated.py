@@ -79,6 +79,13 @@ def _values(name: str, kind: kinds.Type, depth: int) -> st.SearchStrategy[Any]:
         case kinds.DictType():
             return st.dictionaries(texts, _values(name, kind.value_type, depth), max_size=2)
         case kinds.IntType():
-            unbounded = kind.ge is None or kind.le is None
-            return _INTEGERS.get(name, _OPEN_INTEGERS if unbounded else st.integers(kind.ge, kind.le))
+            return _integers(name, kind)
     return _SIMPLE[type(kind)]
+
+
+def _integers(name: str, kind: kinds.IntType) -> st.SearchStrategy[int]:
+    if name in _INTEGERS:
+        return _INTEGERS[name]
+    if kind.ge is None or kind.le is None:
+        return _OPEN_INTEGERS
+    return st.integers(kind.ge, kind.le)

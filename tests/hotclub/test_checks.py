@@ -111,6 +111,20 @@ def test_a_class_without_can_subscribe_is_an_error(declare: Declare) -> None:
     assert ids(checks.check_channels()) == ["E011"]
 
 
+@pytest.mark.parametrize("token", [True, False])
+def test_nobody_needs_a_permission_that_a_token_or_the_settings_give(
+    declare: Declare, settings: Any, token: bool
+) -> None:
+    class Careless(hotclub.Channel):
+        pattern = "careless"
+
+    Careless.token = token
+    settings.HOTCLUB = {"INSECURE": not token}
+    declare(Careless)
+
+    assert ids(checks.check_channels()) == []
+
+
 @pytest.mark.parametrize(
     "pattern",
     [3, "", "room:<nothing:x>", "room:<int:x", "room:<int:a-b>", "room 1", "zimmer:ü", "room/<int:x>",

@@ -16,7 +16,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db.models import Model
 
-from hotclub import Channel, Client, Position, rpc
+from hotclub import Channel, Client, MapChannel, Position, rpc
 from hotclub.asyncapi import asyncapi
 from hotclub.interface import Undescribable, describe
 from hotclub.procedures import Procedure
@@ -75,6 +75,18 @@ class Hall(Channel):
 
     def on_subscribe(self, client: Client) -> list[Point]:
         return []
+
+
+class PinsChannel(MapChannel):
+    pattern = "pins:<slug:board>"
+    publication = Point
+
+    def on_publish(self, client: Client, data: Point, key: str, board: str) -> Any: ...
+
+
+class Signs(MapChannel):
+    pattern = "read-only"
+    publication = Point
 
 
 class Quiet(Channel):
@@ -271,6 +283,13 @@ def other_homonym() -> type[Any]:
 @rpc("lost")
 def lost(client: Client, where: "Nowhere") -> None:  # type: ignore[name-defined]  # noqa: F821 - the point of it
     ...
+
+
+def test_the_values_of_maps_are_publications_and_what_clients_may_set_messages() -> None:
+    pins, signs = describe(declarations(Signs, PinsChannel)).channels
+    point = {"$ref": "#/components/schemas/Point"}
+    assert (pins.name, pins.publication, pins.message) == ("Pins", point, point)
+    assert (signs.publication, signs.message) == (point, None)
 
 
 def test_what_has_no_json_form_is_named() -> None:

@@ -89,6 +89,20 @@ def test_what_subscribers_may_ask_for_reaches_the_engine() -> None:
     assert not any((spec.recoverable, spec.cache, spec.position, spec.delta, spec.filters, spec.compaction))
 
 
+def test_only_the_insecure_let_everybody_publish_where_everybody_may_come_in() -> None:
+    class Guarded(hotclub.Channel):
+        pattern = "guarded"
+
+        def can_subscribe(self, client: hotclub.Client) -> bool:
+            return False
+
+    insecure = registry(Lobby, Guarded, insecure=True)
+    assert insecure.route("lobby").spec.members_only is False
+    assert insecure.route("guarded").spec.members_only is True
+    assert insecure.route("#1").spec.members_only is True
+    assert registry(Lobby).route("lobby").spec.members_only is True
+
+
 def test_a_channel_without_recovery_keeps_history_without_positions() -> None:
     route = registry(Lobby).route("lobby")
 

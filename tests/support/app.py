@@ -50,6 +50,8 @@ CHANNELS: Final = {
     "log": ChannelSpec(retention=Retention(size=100, ttl=300), recoverable=True, presence=True),
     "deep": ChannelSpec(retention=Retention(size=1_000, ttl=300), recoverable=True),
     "short": ChannelSpec(retention=Retention(size=2, ttl=300), recoverable=True),
+    "open": ChannelSpec(retention=Retention(size=100, ttl=300), recoverable=True, members_only=False),
+    "open-map": ChannelSpec(map=MapSpec(key_ttl=60), members_only=False),
     "kept": ChannelSpec(retention=Retention(size=10, ttl=300)),
     "here": ChannelSpec(presence=True),
     "delta": ChannelSpec(retention=Retention(size=100, ttl=300), recoverable=True, delta=True),

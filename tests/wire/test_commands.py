@@ -60,6 +60,16 @@ async def test_a_repeated_key_is_published_once(served: Served, connect: Connect
     assert len(client.received("log:a")) == 1
 
 
+async def test_in_a_channel_that_is_open_nobody_has_to_subscribe_to_publish(connect: Connect) -> None:
+    reader, writer = await connect(), await connect("ann")
+    await reader.subscribe("open:a")
+    await writer.publish("open:a", {"n": 1})
+    await reader.settled()
+    (publication,) = reader.received("open:a")
+    assert publication["info"]["user"] == "ann"
+    await writer.call("publish", channel="open-map:a", type=1, key="k", data=1)
+
+
 async def test_what_may_not_be_published_is_refused(connect: Connect) -> None:
     client = await connect()
     await client.subscribe("plain:a")

@@ -68,6 +68,8 @@ class ChannelSpec(Struct, frozen=True, kw_only=True):
     """Subscribers may choose publications by their tags (§2.12)."""
     compaction: bool = False
     """Publications name the channel by a number, to subscribers that understand it (§2.10)."""
+    members_only: bool = True
+    """Only subscribers may publish."""
     debounce: int = 0
     """Milliseconds in which clients send only the newest of what they publish (§2.10)."""
     map: MapSpec | None = None

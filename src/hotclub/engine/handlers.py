@@ -15,7 +15,7 @@ from hotclub.engine.connecting import connect
 from hotclub.engine.errors import CommandError, command_error, disconnect
 from hotclub.engine.map_subscription import check_first, goes_on, next_page, open_map
 from hotclub.engine.maps import check_key
-from hotclub.engine.model import EMPTY, Position
+from hotclub.engine.model import EMPTY, ClientInfo, Position
 from hotclub.engine.protocol import messages as wire
 from hotclub.engine.protocol.payload import check_payload
 from hotclub.engine.session import Session
@@ -131,29 +131,27 @@ async def unsubscribe(session: Session, command: int, request: wire.UnsubscribeC
 
 
 async def publish(session: Session, command: int, request: wire.PublishCommand) -> None:
-    """Publish to a channel that the session is subscribed to (protocol §2.4)."""
+    """Publish to a channel, as one of its subscribers unless it is open to all (protocol §2.4)."""
     spec = _channel(session, request.channel)
     if request.type not in (0, wire.MAP_PUBLISH):
         raise command_error(107)
     if spec.poll is not None or (request.type == wire.MAP_PUBLISH) is not (spec.map is not None):
         raise command_error(108, "this channel is of another type")
     subscriber = session.subscribers.get(request.channel)
-    if subscriber is None or subscriber.buffer is not None:
+    if spec.members_only and (subscriber is None or subscriber.buffer is not None):
         raise command_error(103)
-    if spec.map is not None:
-        await _change_key(session, subscriber, request)
-    else:
-        await _publish(session, subscriber, request)
+    info = session.info() if subscriber is None else subscriber.info
+    await (_publish if spec.map is None else _change_key)(session, info, request)
     session.reply(wire.Reply(command, publish=wire.EmptyResult()))
 
 
-async def _publish(session: Session, subscriber: Subscriber, request: wire.PublishCommand) -> None:
+async def _publish(session: Session, info: ClientInfo, request: wire.PublishCommand) -> None:
     data, binary = _payload(session, request.data)
     grant = await session.exchange.application.publish(session.client, request.channel, data)
     if grant.position is None and grant.data:
         message = Message(
             data=grant.data,
-            info=subscriber.info,
+            info=info,
             tags=grant.tags,
             idempotency_key=grant.idempotency_key,
             binary=binary and grant.data == data,
@@ -161,7 +159,7 @@ async def _publish(session: Session, subscriber: Subscriber, request: wire.Publi
         await session.exchange.publish(request.channel, message)
 
 
-async def _change_key(session: Session, subscriber: Subscriber, request: wire.PublishCommand) -> None:
+async def _change_key(session: Session, info: ClientInfo, request: wire.PublishCommand) -> None:
     """Set or remove a key of a map. That something else stood in the way is no error (protocol §2.13)."""
     check_key(request.key, session.exchange.limits)
     data, binary = (EMPTY, False) if request.removed else _payload(session, request.data)
@@ -169,7 +167,7 @@ async def _change_key(session: Session, subscriber: Subscriber, request: wire.Pu
     message = await session.exchange.application.change_key(session.client, request.channel, change)
     if message is not None:
         binary = binary and message.data == data
-        message = structs.replace(message, info=subscriber.info, binary=binary)
+        message = structs.replace(message, info=info, binary=binary)
         await session.exchange.maps.change(request.channel, message)
 
 

@@ -63,7 +63,9 @@ class Session:
         "id",
         "kind",
         "outbox",
+        "postponed",
         "pulse",
+        "revoked",
         "state",
         "subscribers",
     )

@@ -1,11 +1,11 @@
 """A connection for tests that are not async."""
 
 from collections.abc import Coroutine
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from hotclub.engine.errors import Disconnect, Unsubscribed
 from hotclub.engine.model import Position, PresenceStats
-from hotclub.testing.connection import Connection
+from hotclub.testing.connection import Connection, Values
 from hotclub.testing.received import Member, Page, Received, Subscribed
 from hotclub.testing.threads import LoopThread
 
@@ -55,9 +55,17 @@ class BlockingConnection:
         """See `Connection.unsubscribe`."""
         self._run(self._connection.unsubscribe(channel))
 
-    def publish(self, channel: str, data: Any, **options: Any) -> None:
+    def subscribe_map(self, channel: str, *, holds: Literal["values", "clients", "users"] = "values") -> Values:
+        """See `Connection.subscribe_map`."""
+        return self._run(self._connection.subscribe_map(channel, holds=holds))
+
+    def publish(self, channel: str, data: Any, *, key: str = "") -> None:
         """See `Connection.publish`."""
-        self._run(self._connection.publish(channel, data, **options))
+        self._run(self._connection.publish(channel, data, key=key))
+
+    def remove(self, channel: str, key: str) -> None:
+        """See `Connection.remove`."""
+        self._run(self._connection.remove(channel, key))
 
     def rpc(self, method: str, data: Any = None, /, **arguments: Any) -> Any:
         """See `Connection.rpc`."""
@@ -91,9 +99,9 @@ class BlockingConnection:
         """See `Connection.receive`."""
         return self._run(self._connection.receive(channel))
 
-    def assert_received(self, channel: str, data: Any) -> Received:
+    def assert_received(self, channel: str, data: Any, *, key: str | None = None) -> Received:
         """See `Connection.assert_received`."""
-        return self._run(self._connection.assert_received(channel, data))
+        return self._run(self._connection.assert_received(channel, data, key=key))
 
     def assert_nothing_received(self, channel: str | None = None) -> None:
         """See `Connection.assert_nothing_received`."""

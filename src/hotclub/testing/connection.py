@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, Literal
 from unittest.mock import ANY
 
 import msgspec
@@ -12,12 +12,26 @@ from hotclub.engine.dispatch import Dispatcher
 from hotclub.engine.errors import CommandError, Disconnect, Unsubscribed
 from hotclub.engine.model import Position, PresenceStats
 from hotclub.engine.protocol.base import Encoder
-from hotclub.engine.protocol.messages import ConnectCommand, PingCommand, Request
+from hotclub.engine.protocol.messages import (
+    LIVE_PHASE,
+    MAP_CLIENTS_TYPE,
+    MAP_TYPE,
+    MAP_USERS_TYPE,
+    STATE_PHASE,
+    STREAM_PHASE,
+    ConnectCommand,
+    PingCommand,
+    Request,
+)
 from hotclub.engine.session import Kind, Session
 from hotclub.testing.received import Member, Page, Received, Subscribed
 from hotclub.testing.site import TIMEOUT, Site
 
+Values = dict[str, Received]
+
 _PONG: Final = b"{}"
+_PAGE: Final = 1000
+_MAP_TYPES: Final = {"values": MAP_TYPE, "clients": MAP_CLIENTS_TYPE, "users": MAP_USERS_TYPE}
 
 
 class Connection:
@@ -79,10 +93,34 @@ class Connection:
         await self.command("unsubscribe", channel=channel)
         self.subscriptions.pop(channel, None)
 
-    async def publish(self, channel: str, data: Any, **options: Any) -> None:
-        """Publish JSON to a channel that this client is in. `options` are other fields of the protocol's command."""
+    async def subscribe_map(self, channel: str, *, holds: Literal["values", "clients", "users"] = "values") -> Values:
+        """Subscribe to a map, and return what it holds by key. Changes arrive as publications with a `key`."""
+        self.removed.pop(channel, None)
+        asked: dict[str, Any] = {"channel": channel, "type": _MAP_TYPES[holds]}
+        phase = {"phase": STATE_PHASE, "limit": _PAGE}
+        values: dict[str, Received] = {}
+        while True:
+            found = await self.command("subscribe", **asked, **phase)
+            _apply(values, found)
+            if found.get("phase", LIVE_PHASE) == LIVE_PHASE:
+                self.subscriptions[channel] = Subscribed.read(found)
+                return values
+            position = {"epoch": found.get("epoch", ""), "offset": found.get("offset", 0)}
+            if cursor := found.get("cursor", ""):
+                phase = {"phase": STATE_PHASE, "limit": _PAGE, "cursor": cursor, **position}
+            else:
+                phase = {"phase": STREAM_PHASE, "limit": _PAGE, **position}
+
+    async def publish(self, channel: str, data: Any, *, key: str = "") -> None:
+        """Publish JSON to a channel that this client is in; in a map, set `key`."""
         self._check_place(channel)
-        await self.command("publish", channel=channel, data=data, **options)
+        place = {"type": MAP_TYPE, "key": key} if key else {}
+        await self.command("publish", channel=channel, data=data, **place)
+
+    async def remove(self, channel: str, key: str) -> None:
+        """Remove a key of a map that this client is in."""
+        self._check_place(channel)
+        await self.command("publish", channel=channel, type=MAP_TYPE, key=key, removed=True)
 
     async def rpc(self, method: str, data: Any = None, /, **arguments: Any) -> Any:
         """Call a procedure with arguments by name, or with `data` as it is, and return what it returned."""
@@ -151,8 +189,10 @@ class Connection:
         """
         return await self.assert_received(channel, ANY)
 
-    async def assert_received(self, channel: str, data: Any) -> Received:
+    async def assert_received(self, channel: str, data: Any, *, key: str | None = None) -> Received:
         """Take the first publication of a channel with this data, and leave the others; `mock.ANY` fits everything.
+
+        In maps `key` names the key that was set. One that was removed has the data None.
 
         Raises:
             AssertionError: there is none.
@@ -160,7 +200,7 @@ class Connection:
         await self.flush()
         waiting = self._publications.get(channel, [])
         for index, publication in enumerate(waiting):
-            if data == publication.data:
+            if data == publication.data and key in (None, publication.key):
                 return waiting.pop(index)
         raise AssertionError(f"{data!r} did not arrive in {channel!r}; {self._state(channel)}")
 
@@ -319,6 +359,15 @@ class Connection:
                 reply.exception()
         self._replies.clear()
         self._site.node.exchange.spawn(self.close())
+
+
+def _apply(values: Values, found: Mapping[str, Any]) -> None:
+    """What a page says of a map, changes after state."""
+    for change in map(Received.read, (*found.get("state", ()), *found.get("publications", ()))):
+        if change.removed:
+            values.pop(change.key, None)
+        else:
+            values[change.key] = change
 
 
 class _Line:

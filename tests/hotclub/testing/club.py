@@ -12,7 +12,7 @@ from django.contrib.auth import get_user_model
 from django.db import transaction
 
 import hotclub
-from hotclub import Channel, Client, CommandError, History, rpc
+from hotclub import Channel, Client, CommandError, History, MapChannel, rpc
 from hotclub.registry import Declarations
 
 
@@ -60,6 +60,22 @@ class Ledger(Channel):
         return data
 
 
+class Board(MapChannel):
+    """Keys and values, persistent."""
+
+    pattern = "board:<slug:name>"
+    history = History(size=10, ttl=timedelta(minutes=1))
+
+    def can_subscribe(self, client: Client, name: str) -> bool:
+        return True
+
+    def on_publish(self, client: Client, data: Any, key: str, name: str) -> Any:
+        return {"by": client.user.get_username(), "is": data}
+
+    def can_remove_key(self, client: Client, key: str, name: str) -> bool:
+        return key != "kept"
+
+
 @rpc("count_users")
 async def count_users(client: Client, starting: str = "") -> int:
     """Asks the database from async code."""
@@ -77,7 +93,7 @@ def declared() -> Iterator[None]:
     config: Any = apps.get_app_config("hotclub")
     before = config.declarations
     module = ModuleType("declared")
-    vars(module).update({"Room": Room, "Log": Log, "Ledger": Ledger, "count": count_users, "add": add})
+    vars(module).update({"Room": Room, "Log": Log, "Ledger": Ledger, "Board": Board, "count": count_users, "add": add})
     config.declare(Declarations.collect([module]))
     try:
         yield

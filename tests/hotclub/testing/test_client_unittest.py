@@ -228,6 +228,25 @@ class WithoutADatabase(SimpleTestCase):
             await second.close()
             await first.assert_left("room:1", self.stephane)
 
+    def test_maps_are_read_followed_and_changed(self) -> None:
+        client = HotclubClient()
+        client.force_authenticate(self.django)
+        with client.connect() as c, client.connect() as other:
+            for number in range(3):
+                hotclub.map_publish("board:a", f"key{number}", number)
+            values = c.subscribe_map("board:a")
+            assert {key: value.data for key, value in values.items()} == {"key0": 0, "key1": 1, "key2": 2}
+            assert other.subscribe_map("board:b") == {}
+            c.publish("board:a", "x", key="kept")
+            assert c.assert_received("board:a", {"by": "django", "is": "x"}, key="kept").key == "kept"
+            c.remove("board:a", "key1")
+            assert c.receive("board:a").removed
+            with pytest.raises(CommandError) as refused:
+                c.remove("board:a", "kept")
+            assert refused.value.code == 103
+            other.assert_nothing_received()
+            assert set(other.subscribe_map("board:a")) == {"key0", "key2", "kept"}
+
     def test_history_and_recovery_last_as_long_as_the_client(self) -> None:
         with HotclubClient() as client:
             client.force_authenticate(self.django)

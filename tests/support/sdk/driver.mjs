@@ -38,6 +38,8 @@ function watch(subscription, channel) {
   subscription.on("subscribing", (context) => emit("subscribing", { channel, context }));
   subscription.on("unsubscribed", (context) => emit("unsubscribed", { channel, context }));
   subscription.on("publication", (context) => emit("publication", { channel, context }));
+  subscription.on("sync", (context) => emit("sync", { channel, context }));
+  subscription.on("update", (context) => emit("update", { channel, context }));
   subscription.on("join", (context) => emit("join", { channel, context }));
   subscription.on("leave", (context) => emit("leave", { channel, context }));
   subscription.on("error", (context) => emit("subscription error", { channel, context }));
@@ -67,6 +69,22 @@ const commands = {
     watch(subscription, channel);
     subscription.subscribe();
   },
+  subscribeKeys({ channel, kind, options = {} }) {
+    const subscription = client[kind](channel, options);
+    subscriptions.set(channel, subscription);
+    watch(subscription, channel);
+    subscription.subscribe();
+  },
+  /** The signature is what the application under test takes for one. */
+  subscribePoll({ channel, signature, options = {} }) {
+    const getSignature = ({ keys }) => Promise.resolve({ keys, signature });
+    commands.subscribeKeys({ channel, kind: "newSharedPollSubscription", options: { getSignature, ...options } });
+  },
+  publishKey: ({ channel, key, data }) => subscriptions.get(channel).publish(key, encode(data)),
+  removeKey: ({ channel, key }) => subscriptions.get(channel).remove(key),
+  track: ({ channel, keys }) => subscriptions.get(channel).track(keys),
+  untrack: ({ channel, keys }) => subscriptions.get(channel).untrack(keys),
+  deltaStats: ({ channel }) => subscriptions.get(channel).deltaStats(),
   unsubscribe: ({ channel }) => subscriptions.get(channel).unsubscribe(),
   resubscribe: ({ channel }) => subscriptions.get(channel).subscribe(),
   publish: ({ channel, data }) => subscriptions.get(channel).publish(encode(data)),

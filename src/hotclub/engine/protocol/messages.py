@@ -16,6 +16,7 @@ MAX_SAFE_INTEGER: Final = 2**53
 CommandId = Annotated[int, Meta(ge=0, le=2**32 - 1)]
 Offset = Annotated[int, Meta(ge=-MAX_SAFE_INTEGER, le=MAX_SAFE_INTEGER)]
 """A negative one is no position of any log; it is taken, so that its client is told to load afresh."""
+Version = Annotated[int, Meta(ge=0, le=MAX_SAFE_INTEGER)]
 Int32 = Annotated[int, Meta(ge=-(2**31), le=2**31 - 1)]
 Flags = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 MAX_ITEMS: Final = 1_000
@@ -149,7 +150,7 @@ class KeyedItem(Struct, frozen=True, omit_defaults=True):
     """A key of a shared poll channel, with the version that the client has (0: none)."""
 
     key: str = ""
-    version: Offset = 0
+    version: Version = 0
 
 
 class TrackBatch(Struct, frozen=True, omit_defaults=True):

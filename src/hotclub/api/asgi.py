@@ -1,0 +1,39 @@
+"""The HTTP API beside Django, where `hotclub.asgi.application` serves it."""
+
+from hotclub.api.endpoint import BODY_BYTES, DOCUMENT, NAMES, Call, answer
+from hotclub.auth import SESSION_STATE, RefusedHandshake, authenticate, check_http_request
+from hotclub.conf import Config, get_config
+from hotclub.engine.transports.base import Receive, Scope, Send
+from hotclub.engine.transports.stream import HttpError, read_body, respond
+from hotclub.runtime import in_thread
+
+
+def api_name(path: str, config: Config) -> str:
+    """The method that a path below the script prefix names, "" for none of ours."""
+    folder = config.api_path.strip("/")
+    name = path.removeprefix(f"/{folder}/") if folder and path.startswith(f"/{folder}/") else ""
+    return name if name in NAMES else ""
+
+
+async def serve_api(name: str, scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer one request."""
+    try:
+        body = await read_body(receive, BODY_BYTES, get_config().limits.connect_timeout)
+    except HttpError as error:
+        await respond(send, error.status)
+        return
+    headers = {key.decode("latin-1"): value.decode("latin-1") for key, value in scope["headers"]}
+    query = scope["query_string"].decode("latin-1")
+    staff = name == DOCUMENT and await _is_staff(scope)
+    outcome = await answer(Call(scope["method"], name, headers, query, body, staff=staff))
+    head = ((b"content-type", b"application/json"), (b"cache-control", b"no-store"))
+    await respond(send, outcome.status, head, outcome.body)
+
+
+async def _is_staff(scope: Scope) -> bool:
+    try:
+        key = check_http_request(scope, get_config()).state.get(SESSION_STATE)
+    except RefusedHandshake:
+        return False
+    login = await in_thread(authenticate, key) if isinstance(key, str) and key else None
+    return login is not None and bool(getattr(login.user, "is_staff", False))

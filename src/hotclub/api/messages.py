@@ -1,0 +1,224 @@
+"""Requests and results of the HTTP API, as on the wire (protocol §8.1). The OpenAPI document is made of them."""
+
+from typing import Any
+
+from msgspec import UNSET, Raw, Struct, UnsetType
+
+from hotclub.engine import model
+
+
+class ClientInfo(Struct, frozen=True, kw_only=True):
+    """What may be known of a connection."""
+
+    user: str
+    client: str
+    conn_info: Raw | UnsetType = UNSET
+    chan_info: Raw | UnsetType = UNSET
+
+
+class Publication(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One message of a channel's history."""
+
+    data: Raw
+    offset: int = 0
+    info: ClientInfo | None = None
+    tags: dict[str, str] = {}
+
+
+class StreamPosition(Struct, frozen=True, kw_only=True):
+    """A point in a channel's log."""
+
+    offset: int = 0
+    epoch: str = ""
+
+
+class _Publishing(Struct, frozen=True, kw_only=True):
+    data: Raw | UnsetType = UNSET
+    b64data: str = ""
+    """Payload bytes in base64, in the place of `data`. What is not JSON reaches clients of the protobuf form only."""
+    skip_history: bool = False
+    """Only for who is subscribed now."""
+    tags: dict[str, str] = {}
+    idempotency_key: str = ""
+    """Repeating a request with the same key publishes once."""
+    delta: bool = False
+    """Understood; whether differences are sent is an option of the channel's class."""
+    version: int = 0
+    """A publication whose version is not greater than the last one's is dropped."""
+    version_epoch: str = ""
+    """Versions of different epochs are not compared: the later request wins."""
+
+
+class PublishRequest(_Publishing, frozen=True, kw_only=True):
+    channel: str
+
+
+class BroadcastRequest(_Publishing, frozen=True, kw_only=True):
+    channels: list[str]
+
+
+class PublishResult(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Where the publication stands, when the channel keeps a history and that is known yet."""
+
+    offset: int = 0
+    epoch: str = ""
+
+
+class ApiError(Struct, frozen=True):
+    """What went wrong: a code of the protocol, and a message for people."""
+
+    code: int
+    message: str
+
+
+class BroadcastResponse(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    result: PublishResult | None = None
+    error: ApiError | None = None
+
+
+class BroadcastResult(Struct, frozen=True):
+    responses: list[BroadcastResponse]
+
+
+class _Addressed(Struct, frozen=True, kw_only=True):
+    user: str = ""
+    """A user id; "" addresses the anonymous connections, unless a client or a session is named."""
+    client: str = ""
+    session: str = ""
+    """The secret of a connection over HTTP, or a login (`Client.session_id`)."""
+
+
+class SubscribeRequest(_Addressed, frozen=True, kw_only=True):
+    channel: str
+    expire_at: int = 0
+    info: Raw | UnsetType = UNSET
+    b64info: str = ""
+    data: Raw | UnsetType = UNSET
+    b64data: str = ""
+    recover_since: StreamPosition | None = None
+    override: Any = None
+    """Understood; a channel's options are those of its class."""
+
+
+class UnsubscribeRequest(_Addressed, frozen=True, kw_only=True):
+    channel: str = ""
+    """"" is every channel."""
+
+
+class DisconnectReason(Struct, frozen=True, kw_only=True):
+    code: int = 3503
+    reason: str = "force disconnect"
+
+
+class DisconnectRequest(_Addressed, frozen=True, kw_only=True):
+    whitelist: list[str] = []
+    """Client ids that are spared."""
+    disconnect: DisconnectReason | None = None
+
+
+class RefreshRequest(_Addressed, frozen=True, kw_only=True):
+    expired: bool = False
+    expire_at: int = 0
+    info: Raw | UnsetType = UNSET
+
+
+class ChannelRequest(Struct, frozen=True):
+    channel: str
+
+
+class PresenceResult(Struct, frozen=True):
+    presence: dict[str, ClientInfo]
+
+
+class PresenceStatsResult(Struct, frozen=True):
+    num_clients: int
+    num_users: int
+
+
+class HistoryRequest(Struct, frozen=True, kw_only=True):
+    channel: str
+    limit: int = 0
+    """0 reads the position alone, -1 everything kept."""
+    since: StreamPosition | None = None
+    reverse: bool = False
+
+
+class HistoryResult(Struct, frozen=True, kw_only=True):
+    publications: list[Publication]
+    epoch: str
+    offset: int
+
+
+class ChannelsRequest(Struct, frozen=True):
+    pattern: str = ""
+    """As of a shell: `chat:*`. "" is all."""
+
+
+class ChannelInfo(Struct, frozen=True):
+    num_clients: int
+
+
+class ChannelsResult(Struct, frozen=True):
+    channels: dict[str, ChannelInfo]
+
+
+class InfoRequest(Struct, frozen=True):
+    pass
+
+
+class NodeResult(Struct, frozen=True, kw_only=True):
+    uid: str
+    name: str
+    version: str
+    num_clients: int
+    num_users: int
+    num_channels: int
+    num_subs: int
+    uptime: int
+
+
+class InfoResult(Struct, frozen=True):
+    nodes: list[NodeResult]
+
+
+class RpcRequest(Struct, frozen=True):
+    method: str
+    params: Raw | UnsetType = UNSET
+
+
+class RpcResult(Struct, frozen=True, omit_defaults=True):
+    data: Raw | UnsetType = UNSET
+
+
+class Empty(Struct, frozen=True):
+    """Done, and nothing to say."""
+
+
+class BatchRequest(Struct, frozen=True):
+    """Several requests in one: each command is an object with one key, the name of its method."""
+
+    commands: list[dict[str, Raw]]
+    parallel: bool = False
+    """Whether they may run at the same time; otherwise they run in their order."""
+
+
+class BatchResult(Struct, frozen=True):
+    """An answer for each command: an object with the method's name and its result, or with an error."""
+
+    replies: list[dict[str, Any]]
+
+
+def payload(field: Raw | UnsetType) -> Raw:
+    """The payload of a field, EMPTY where it is left out."""
+    return model.EMPTY if field is UNSET else field
+
+
+def client_info(info: model.ClientInfo) -> ClientInfo:
+    return ClientInfo(
+        user=info.user, client=info.client, conn_info=info.conn_info or UNSET, chan_info=info.chan_info or UNSET
+    )
+
+
+def publication(item: model.Publication) -> Publication:
+    info = None if item.info is None else client_info(item.info)
+    return Publication(data=item.data, offset=item.offset, info=info, tags=item.tags)

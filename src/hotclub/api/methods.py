@@ -1,0 +1,247 @@
+"""One function per method of the HTTP API, in one table."""
+
+import asyncio
+import inspect
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Any, Final
+
+from django.utils.module_loading import import_string
+from msgspec import UNSET, Raw, Struct, UnsetType
+
+from hotclub import control
+from hotclub.api import messages as wire
+from hotclub.api.publishing import publish_to
+from hotclub.api.settings import Grant
+from hotclub.conf import get_config
+from hotclub.encoding import decode, encode
+from hotclub.engine.application import SubscribeGrant
+from hotclub.engine.bus import Target
+from hotclub.engine.errors import CommandError, Disconnect, IdempotencyConflict, UnrecoverablePosition, command_error
+from hotclub.engine.model import Position
+from hotclub.registry import get_registry
+from hotclub.runtime import aask_node, current_node, in_thread, require_node
+from hotclub.tokens import InvalidToken, payload_of
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """One method: what it takes, what it answers, and what it does."""
+
+    summary: str
+    request: type[Struct]
+    result: type[Struct]
+    run: Callable[[Grant, Any], Awaitable[Struct]]
+
+
+async def publish(grant: Grant, request: wire.PublishRequest) -> wire.PublishResult:
+    _require(grant, request.channel)
+    return await publish_to(request.channel, request)
+
+
+async def broadcast(grant: Grant, request: wire.BroadcastRequest) -> wire.BroadcastResult:
+    return wire.BroadcastResult([await _broadcast_one(grant, channel, request) for channel in request.channels])
+
+
+async def _broadcast_one(grant: Grant, channel: str, request: wire.BroadcastRequest) -> wire.BroadcastResponse:
+    try:
+        _require(grant, channel)
+        return wire.BroadcastResponse(result=await publish_to(channel, request))
+    except (CommandError, IdempotencyConflict) as error:
+        return wire.BroadcastResponse(error=api_error(error))
+
+
+async def subscribe(grant: Grant, request: wire.SubscribeRequest) -> wire.Empty:
+    _require(grant, request.channel)
+    ttl = _ttl(request.expire_at)
+    if ttl < 0:
+        raise command_error(110)
+    given = SubscribeGrant(
+        info=_payload(request.info, request.b64info), data=_payload(request.data, request.b64data), ttl=ttl
+    )
+    since = request.recover_since
+    position = None if since is None else Position(since.epoch, since.offset)
+    await in_thread(control.subscribe_target, _target(request), request.channel, given, position)
+    return wire.Empty()
+
+
+async def unsubscribe(grant: Grant, request: wire.UnsubscribeRequest) -> wire.Empty:
+    if request.channel:
+        _require(grant, request.channel)
+        get_registry().route(request.channel)
+    else:
+        _require_everything(grant)
+    await in_thread(control.unsubscribe_target, _target(request), request.channel, 2000)
+    return wire.Empty()
+
+
+async def disconnect(grant: Grant, request: wire.DisconnectRequest) -> wire.Empty:
+    _require_everything(grant)
+    wanted = request.disconnect or wire.DisconnectReason()
+    try:
+        reason = Disconnect(wanted.code or 3503, wanted.reason or "force disconnect")
+    except ValueError as error:
+        raise command_error(107, str(error)) from None
+    await in_thread(control.disconnect_target, _target(request), reason, tuple(request.whitelist))
+    return wire.Empty()
+
+
+async def refresh(grant: Grant, request: wire.RefreshRequest) -> wire.Empty:
+    _require_everything(grant)
+    ttl = -1 if request.expired else _ttl(request.expire_at)
+    await in_thread(control.refresh_target, _target(request), ttl, _payload(request.info, ""))
+    return wire.Empty()
+
+
+async def presence(grant: Grant, request: wire.ChannelRequest) -> wire.PresenceResult:
+    _require(grant, request.channel)
+    members = await control.apresence(request.channel)
+    return wire.PresenceResult({client: wire.client_info(member) for client, member in members.items()})
+
+
+async def presence_stats(grant: Grant, request: wire.ChannelRequest) -> wire.PresenceStatsResult:
+    _require(grant, request.channel)
+    stats = await control.apresence_stats(request.channel)
+    return wire.PresenceStatsResult(stats.num_clients, stats.num_users)
+
+
+async def history(grant: Grant, request: wire.HistoryRequest) -> wire.HistoryResult:
+    _require(grant, request.channel)
+    since = None if request.since is None else Position(request.since.epoch, request.since.offset)
+    if since is not None and (since.offset < 0 or (request.reverse and since.offset == 0)):
+        raise command_error(107)
+    limit = max(request.limit, -1)
+    page = await control.ahistory(request.channel, limit=limit, since=since, reverse=request.reverse)
+    return wire.HistoryResult(
+        publications=[wire.publication(item) for item in page.publications if not item.binary],
+        epoch=page.top.epoch,
+        offset=page.top.offset,
+    )
+
+
+async def history_remove(grant: Grant, request: wire.ChannelRequest) -> wire.Empty:
+    _require(grant, request.channel)
+    spec = get_registry().route(request.channel).spec
+    if spec.retention.size <= 0:
+        raise command_error(108)
+    node = require_node()
+    broker = node.durable if spec.durable and node.durable is not None else node.broker
+    await aask_node(node, broker.remove_history(request.channel))
+    return wire.Empty()
+
+
+async def channels(grant: Grant, request: wire.ChannelsRequest) -> wire.ChannelsResult:
+    hub = require_node().hub
+    found = [name for name in hub.channels() if grant.allows_channel(name)]
+    if request.pattern:
+        found = [name for name in found if fnmatchcase(name, request.pattern)]
+    return wire.ChannelsResult({name: wire.ChannelInfo(hub.num_subscribers(name)) for name in sorted(found)})
+
+
+async def info(_grant: Grant, _request: wire.InfoRequest) -> wire.InfoResult:
+    node = require_node()
+    found = node.info()
+    return wire.InfoResult(
+        [
+            wire.NodeResult(
+                uid=found.id,
+                name=found.name or "hotclub",
+                version=found.version,
+                num_clients=found.num_clients,
+                num_users=found.num_users,
+                num_channels=found.num_channels,
+                num_subs=found.num_subscriptions,
+                uptime=int(found.uptime),
+            )
+        ]
+    )
+
+
+async def rpc(_grant: Grant, request: wire.RpcRequest) -> wire.RpcResult:
+    path = get_config().api_rpc
+    if path is None:
+        raise command_error(108)
+    function, params = import_string(path), decode(wire.payload(request.params))
+    if inspect.iscoroutinefunction(function):
+        answer = await function(request.method, params)
+    else:
+        answer = await in_thread(function, request.method, params)
+    return wire.RpcResult(UNSET if answer is None else encode(answer))
+
+
+METHODS: Final[dict[str, Method]] = {
+    "publish": Method("Publish to a channel.", wire.PublishRequest, wire.PublishResult, publish),
+    "broadcast": Method("Publish to several channels.", wire.BroadcastRequest, wire.BroadcastResult, broadcast),
+    "subscribe": Method("Subscribe connections by the server's will.", wire.SubscribeRequest, wire.Empty, subscribe),
+    "unsubscribe": Method("End subscriptions.", wire.UnsubscribeRequest, wire.Empty, unsubscribe),
+    "disconnect": Method("End connections.", wire.DisconnectRequest, wire.Empty, disconnect),
+    "refresh": Method("Let connections live longer, or end.", wire.RefreshRequest, wire.Empty, refresh),
+    "presence": Method("Who is in a channel.", wire.ChannelRequest, wire.PresenceResult, presence),
+    "presence_stats": Method(
+        "How many are in a channel.", wire.ChannelRequest, wire.PresenceStatsResult, presence_stats
+    ),
+    "history": Method("What a channel keeps.", wire.HistoryRequest, wire.HistoryResult, history),
+    "history_remove": Method("Forget what a channel keeps.", wire.ChannelRequest, wire.Empty, history_remove),
+    "channels": Method(
+        "The channels of this process that have subscribers.", wire.ChannelsRequest, wire.ChannelsResult, channels
+    ),
+    "info": Method("The node that answers.", wire.InfoRequest, wire.InfoResult, info),
+    "rpc": Method("Call the project's own function (`API_RPC`).", wire.RpcRequest, wire.RpcResult, rpc),
+}
+"""Every method but `batch`, which runs these."""
+
+
+def api_error(error: CommandError | IdempotencyConflict | UnrecoverablePosition) -> wire.ApiError:
+    """How an error is told. The code of a conflict is another one here than among clients."""
+    if isinstance(error, IdempotencyConflict):
+        return wire.ApiError(113, f"conflict: {error}")
+    if isinstance(error, UnrecoverablePosition):
+        return wire.ApiError(112, "unrecoverable position")
+    return wire.ApiError(error.code, error.message)
+
+
+def _require(grant: Grant, channel: str) -> None:
+    if not grant.allows_channel(channel):
+        raise command_error(103, "the API key is not for this channel")
+
+
+def _require_everything(grant: Grant) -> None:
+    if not grant.allows_all_channels:
+        raise command_error(103, "the API key is for some channels only")
+
+
+def _target(request: Any) -> Target:
+    user, client, session = request.user, request.client, request.session
+    node = current_node()
+    over_http = None if node is None or not session else node.emulated.get(session)
+    if over_http is not None and not client:
+        client, session = over_http.session.id, ""
+    return Target(
+        user_id=user if user or not (client or session) else None,
+        session_id=session or None,
+        client_id=client or None,
+    )
+
+
+def _payload(plain: Raw | UnsetType, base64_text: str) -> Raw:
+    try:
+        return payload_of(wire.payload(plain), base64_text)
+    except InvalidToken as error:
+        raise command_error(107, error.reason) from None
+
+
+def _ttl(expire_at: int) -> int:
+    """Seconds until then, 0 for ever, -1 for over."""
+    if not expire_at:
+        return 0
+    left = int(expire_at - time.time())
+    return left if left > 0 else -1
+
+
+async def together(calls: Sequence[Callable[[], Awaitable[dict[str, Any]]]], *, parallel: bool) -> list[dict[str, Any]]:
+    """The answers of these calls, in their order."""
+    if not parallel:
+        return [await call() for call in calls]
+    return list(await asyncio.gather(*(call() for call in calls)))

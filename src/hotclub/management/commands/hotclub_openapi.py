@@ -1,0 +1,17 @@
+"""`manage.py hotclub_openapi`: the OpenAPI document of the HTTP API."""
+
+import json
+from typing import Any
+
+from django.core.management.base import BaseCommand
+
+from hotclub.api.openapi import document
+
+
+class Command(BaseCommand):
+    """Prints the document."""
+
+    help = "Prints the OpenAPI document of the HTTP API."
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        self.stdout.write(json.dumps(document(), indent=2, sort_keys=True))

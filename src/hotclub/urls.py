@@ -1,0 +1,30 @@
+"""The HTTP API as Django views, for projects that route by themselves: `path("api/", include("hotclub.urls"))`."""
+
+from django.http import HttpRequest, HttpResponse
+from django.urls import path
+from django.views.decorators.csrf import csrf_exempt
+
+from hotclub.api.endpoint import BODY_BYTES, NAMES, Call, answer
+
+app_name = "hotclub"
+
+
+@csrf_exempt
+async def api(request: HttpRequest, name: str) -> HttpResponse:
+    """One method of the HTTP API. The key is what authenticates, so cookies count only for the document."""
+    if name not in NAMES:
+        return HttpResponse(status=404)
+    body = request.read(BODY_BYTES + 1)
+    if len(body) > BODY_BYTES:
+        return HttpResponse(status=413)
+    headers = {key.lower(): value for key, value in request.headers.items()}
+    user = await request.auser() if hasattr(request, "auser") else None
+    staff = user is not None and bool(getattr(user, "is_staff", False)) and user.is_active
+    query = request.META.get("QUERY_STRING", "")
+    outcome = await answer(Call(request.method or "", name, headers, query, body, staff=staff))
+    response = HttpResponse(outcome.body, status=outcome.status, content_type="application/json")
+    response["Cache-Control"] = "no-store"
+    return response
+
+
+urlpatterns = [path("<str:name>", api, name="api")]
