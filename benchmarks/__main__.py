@@ -3,6 +3,7 @@
 import argparse
 import json
 import resource
+import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -29,7 +30,7 @@ EXIT_UNABLE: Final = 2
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the benchmark. Returns the exit status: 0, 1 when Hotclub lost something, 2 when it cannot be measured."""
     options = _parser().parse_args(arguments)
-    peers = [PEERS[name] for name in options.peers.split(",")]
+    peers = options.peers
     plan = Plan(**{name: getattr(options, name) for name in Plan.__dataclass_fields__})
     try:
         check_proc()
@@ -37,6 +38,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with tempfile.TemporaryDirectory(prefix="hotclub-benchmark-") as data:
             run = Run(peers, plan, Path(data), _say)
             results = uvloop.run(run.repeat(options.repetitions, options.budget))
+    except subprocess.CalledProcessError as problem:
+        print(f"benchmark: the database cannot be made:\n{problem.stderr}", file=sys.stderr)
+        return EXIT_UNABLE
     except (OSError, PeerFailed, Refused, NoProc, TooFewFiles) as problem:
         print(f"benchmark: {problem}", file=sys.stderr)
         return EXIT_UNABLE
@@ -93,9 +97,16 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--patience", default=plan.patience, type=float, help="seconds until lost (%(default)s)")
     parser.add_argument("--repetitions", default=3, help="of the fan-out (%(default)s)", **number)
     parser.add_argument("--budget", default=335.0, type=float, help="seconds for the whole run (%(default)s)")
-    parser.add_argument("--peers", default=",".join(PEERS), help="comma-separated (%(default)s)")
+    parser.add_argument("--peers", default=",".join(PEERS), type=_peers, help="comma-separated (%(default)s)")
     parser.add_argument("--output", default=ROOT / "bench-results", type=Path, help="folder for the JSON")
     return parser
+
+
+def _peers(names: str) -> list[Peer]:
+    unknown = [name for name in names.split(",") if name not in PEERS]
+    if unknown:
+        raise argparse.ArgumentTypeError(f"unknown: {', '.join(unknown)}; there are {', '.join(PEERS)}")
+    return [PEERS[name] for name in names.split(",")]
 
 
 def _say(note: str) -> None:

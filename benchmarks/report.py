@@ -76,12 +76,13 @@ def _title(scenario: str, plan: Plan) -> str:
 def _notes(plan: Plan) -> list[str]:
     return [
         "µs/delivery: processor time of the server, user and system, per publication and subscriber.",
-        f"lost: not delivered within {plan.patience:g} s, in all repetitions. closed: connections the server ended.",
+        f"undelivered: not there after {plan.patience:g} s of waiting, in all repetitions.",
+        "closed: connections that the server ended.",
         f"less: how many times less than {_REFERENCE} in this run.",
     ]
 
 
-_IDLE_HEAD: Final[Row] = ("peer", "KiB/conn", "less", "connects/s", "µs/connect", "lost", "closed")
+_IDLE_HEAD: Final[Row] = ("peer", "KiB/conn", "less", "connects/s", "µs/connect", "undelivered", "closed")
 
 
 def _idle_rows(results: Results, peers: Iterable[Peer], scenario: str) -> Iterable[Row]:
@@ -102,7 +103,7 @@ def _idle_rows(results: Results, peers: Iterable[Peer], scenario: str) -> Iterab
         )
 
 
-_FAN_OUT_HEAD: Final[Row] = ("peer", "µs/delivery", "less", "deliveries/s", "p50 ms", "p99 ms", "lost", "closed")
+_FAN_OUT_HEAD: Final[Row] = ("peer", "µs/delivery", "less", "deliveries/s", "p50 ms", "p99 ms", "undelivered", "closed")
 
 
 def _fan_out_rows(results: Results, peers: Iterable[Peer], scenario: str) -> Iterable[Row]:

@@ -26,7 +26,7 @@ class Plan:
     seconds: float = 1.5
     """How long messages are published in one measurement, unless `messages` are published earlier."""
     messages: int = 1_000_000
-    patience: float = 10.0
+    patience: float = 8.0
     """How long to wait for deliveries that are due before they count as lost."""
 
 

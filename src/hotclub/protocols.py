@@ -26,6 +26,7 @@ from websockets.server import ServerProtocol
 
 from hotclub.engine.limits import Limits, TokenBucket
 from hotclub.engine.transports.websocket import WRITER
+from hotclub.waiting import Gate, Mailbox
 
 _HEAD_BYTES: Final = 65_536
 _HEADERS: Final = 128
@@ -79,6 +80,9 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
     def __init__(self, *args: Any, limits: Limits, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.conn = FrameParser(limits)
+        # In place of asyncio's own, for the memory of idle connections.
+        self.queue = Mailbox()  # type: ignore[assignment]
+        self.writable = Gate()  # type: ignore[assignment]
         self.close_timeout = limits.close_timeout
         self.on_shutdown: Callable[[], None] | None = None
         self._unparsed = bytearray()
@@ -209,6 +213,9 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
 
     async def send(self, message: Any) -> None:
         await super().send(message)
+        if message["type"] == "websocket.accept":
+            # Never read again, and kilobytes large.
+            self.request = self.response = None  # type: ignore[assignment]
         if self.close_timer is not None:
             self._reset_later()
             self._parse()

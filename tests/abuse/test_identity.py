@@ -15,7 +15,7 @@ from tests.abuse.conftest import Room
 from tests.support.clubhouse import PASSWORD, Person, Site, draft, populate, prepare
 from tests.support.processes import Server
 from tests.support.rawws import HandshakeRefused, RawWebSocket
-from tests.support.wire import ErrorReply, WireClient
+from tests.support.wire import Closed, ErrorReply, WireClient
 
 # C9
 
@@ -197,7 +197,6 @@ async def test_c14_connect_data_makes_nobody_else(room: Room) -> None:
     async with await WireClient.open(room.port, headers=alice.headers(room.port)) as client:
         await client.connect(
             data={"user": bob.id, "is_staff": True},
-            token="forged",
             headers={"Cookie": f"sessionid={bob.session}"},
             subs={f"#{bob.id}": {"recover": True}},
         )
@@ -206,6 +205,14 @@ async def test_c14_connect_data_makes_nobody_else(room: Room) -> None:
         assert join["info"]["user"] == alice.id
         connected = client.inbox[0]["connect"]
         assert set(connected["subs"]) == {f"#{alice.id}"}
+
+
+async def test_c14_a_forged_token_ends_the_connection_in_spite_of_the_cookie(room: Room) -> None:
+    alice = room.site.people["Alice"]
+    async with await WireClient.open(room.port, headers=alice.headers(room.port)) as client:
+        with pytest.raises(Closed) as end:
+            await client.connect(token="forged")
+        assert end.value.code == 3500
 
 
 async def test_c14_the_wrong_type_in_place_of_a_text_is_refused(room: Room) -> None:

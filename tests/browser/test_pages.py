@@ -1,5 +1,6 @@
 """Every page in both themes, both languages and both widths: looked at by axe, and photographed for a person."""
 
+import re
 from typing import Final, Literal
 
 import pytest
@@ -12,6 +13,8 @@ from tests.support.wire import WireClient
 THEMES: Final[tuple[Literal["light", "dark"], ...]] = ("light", "dark")
 LANGUAGES = {"en": "en", "zh-hans": "zh-Hans-CN"}
 WIDTHS = (1280, 360)
+
+_HAN: Final = re.compile("[\u4e00-\u9fff]")
 
 _STILL: Final = """
 async () => {
@@ -54,10 +57,18 @@ async def test_every_page(browser: Browser, site: Site, axe: str, language: str)
             for name, path in pages.items():
                 await opened.page.goto(site.server.url + path.format(**site.rooms))
                 await settled(opened.page)
-                assert await opened.page.locator("html").get_attribute("lang") == LANGUAGES[language]
+                await speaks(opened.page, language)
                 found += await looked_at(opened.page, axe, name, language)
             opened.offences = [text for text in opened.offences if "404 (Not Found)" not in text]
     assert found == []
+
+
+async def speaks(page: Page, language: str) -> None:
+    """The page says which language it is in, and it is: what the server wrote and what the islands wrote."""
+    assert await page.locator("html").get_attribute("lang") == LANGUAGES[language]
+    for own_words in (".site-nav__link", ".composer__hint"):
+        for text in await page.locator(own_words).all_inner_texts():
+            assert bool(_HAN.search(text)) is (language == "zh-hans"), text
 
 
 async def looked_at(page: Page, axe: str, name: str, language: str) -> list[str]:

@@ -1,5 +1,6 @@
 """Data directories with migrated databases, and the marker of the tests that take long on purpose."""
 
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -34,8 +35,9 @@ def clubhouse_dir(clubhouse_template: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    with postgres(tmp_path_factory.mktemp("postgres")) as cluster:
+def cluster() -> Iterator[Cluster]:
+    # Not in pytest's own folder: every pytest that starts closes that to the database's user.
+    with tempfile.TemporaryDirectory(prefix="hotclub-postgres-") as directory, postgres(Path(directory)) as cluster:
         yield cluster
 
 

@@ -13,7 +13,7 @@ from uuid import uuid4
 
 import pytest
 
-from tests.support.chaos import Publisher, Recorder, Subscriber, Talk, chat_talk, open_client, read_log
+from tests.support.chaos import Publisher, Recorder, Subscriber, Talk, chat_talk, stored_messages
 from tests.support.checker import Delivered, Ended, Fault, Needs, Resumed, Verdict, check
 from tests.support.clubhouse import Site, populate
 from tests.support.npm import NpmClient
@@ -82,9 +82,7 @@ async def run_kills(directory: Path, *, kills: int, seed: int, database: dict[st
         await pypi.until(lambda: marker in pypi_ids(pypi, talk), timeout=30)
         record += [*npm_history(npm, talk), *pypi_history(pypi, talk)]
         record += [Ended(name, talk.channel) for name in ("npm", "pypi")]
-        client, _ = await open_client(server.port, site.people["Ann"].headers(server.port), talk.channel)
-        async with client:
-            log = await read_log(client, talk)
+        log = await asyncio.to_thread(stored_messages, server, talk)
     report = check([*record, *log], Needs(acknowledged=5 * kills, resumes=kills))
     logger.info("%s", report)
     assert report.verdict is Verdict.VALID, f"FAULT_SEED={seed}\n{report}"

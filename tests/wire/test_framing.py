@@ -6,7 +6,7 @@ import pytest
 
 from hotclub.engine.protocol.payload import check_payload
 from tests.support.app import Served
-from tests.support.rawws import BINARY, TEXT, HandshakeRefused, RawWebSocket
+from tests.support.rawws import BINARY, TEXT, RawWebSocket
 from tests.support.wire import WireClient
 
 
@@ -22,12 +22,12 @@ async def test_a_client_that_offers_no_subprotocol_is_answered_without_one(serve
         assert socket.subprotocol is None
 
 
-async def test_a_protobuf_client_is_refused_before_the_upgrade(served: Served) -> None:
+async def test_an_offered_protobuf_form_is_named_back_and_spoken(served: Served) -> None:
     offer = {"Sec-WebSocket-Protocol": "centrifuge-protobuf"}
-    with pytest.raises(HandshakeRefused) as refused:
-        async with await RawWebSocket.connect(served.port, headers=offer):
-            pass
-    assert 400 <= refused.value.status < 500
+    async with await RawWebSocket.connect(served.port, headers=offer) as socket:
+        assert socket.subprotocol == "centrifuge-protobuf"
+        await socket.send_frame(BINARY, b"\x04\x08\x01\x22\x00")
+        assert (await socket.read_frame()).opcode == BINARY
 
 
 async def test_a_binary_message_ends_a_json_connection_for_good(served: Served) -> None:

@@ -4,11 +4,19 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from hotclub.engine.bus import Target
+from hotclub.engine.errors import Disconnect
 from tests.support.app import Served, raw
 from tests.support.npm import NpmClient
 from tests.support.proxy import FaultProxy
 
-FORMS = [("websocket", "json"), ("websocket", "protobuf"), ("http_stream", "json"), ("http_stream", "protobuf"), ("sse", "json")]
+FORMS = [
+    ("websocket", "json"),
+    ("websocket", "protobuf"),
+    ("http_stream", "json"),
+    ("http_stream", "protobuf"),
+    ("sse", "json"),
+]
 
 
 @pytest.fixture(params=FORMS, ids="-".join)
@@ -84,9 +92,6 @@ async def test_it_unsubscribes_and_the_server_forgets(served: Served, client: Np
 
 
 async def test_a_final_disconnect_reaches_the_client_with_code_and_reason(served: Served, client: NpmClient) -> None:
-    from hotclub.engine.bus import Target
-    from hotclub.engine.errors import Disconnect
-
     served.node.disconnect(Target(user_id="ann"), Disconnect(4500, "banned"))
     disconnected = await client.event("disconnected")
     assert (disconnected["context"]["code"], disconnected["context"]["reason"]) == (4500, "banned")

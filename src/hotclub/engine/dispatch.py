@@ -5,7 +5,6 @@ connection run in order, in a task that lives only while there are any; a slow o
 """
 
 import asyncio
-from collections import deque
 from typing import Final
 
 from hotclub.engine.errors import (
@@ -44,7 +43,8 @@ class Dispatcher:
         self.session = session
         self._codec = session.codec
         self._limits = session.exchange.limits
-        self._queue: deque[tuple[int, Request]] = deque()
+        # A list, though it is a queue: short, and an empty deque weighs 760 bytes on every idle connection.
+        self._queue: list[tuple[int, Request]] = []
         self._worker: asyncio.Task[None] | None = None
         self._bucket = TokenBucket(self._limits.commands_rate, self._limits.commands_burst, session.clock())
         self._rejected = 0
@@ -98,7 +98,7 @@ class Dispatcher:
     async def _work(self) -> None:
         try:
             while self._queue and not self.session.closed:
-                await self._handle(*self._queue.popleft())
+                await self._handle(*self._queue.pop(0))
         finally:
             self._worker = None
 

@@ -51,6 +51,25 @@ class Session:
     application is told by `end`, which the transport awaits at its own end.
     """
 
+    __slots__ = (
+        "_encoder",
+        "_expiry",
+        "_line",
+        "client",
+        "clock",
+        "connected",
+        "ended_with",
+        "exchange",
+        "id",
+        "kind",
+        "outbox",
+        "postponed",
+        "pulse",
+        "revoked",
+        "state",
+        "subscribers",
+    )
+
     def __init__(
         self,
         exchange: Exchange,
