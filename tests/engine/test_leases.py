@@ -7,7 +7,7 @@ def test_an_entry_is_gone_when_its_lease_has_run_out() -> None:
     leases: Leases[str, int] = Leases(10.0)
     leases.touch("a", 1, 0.0)
     leases.touch("b", 2, 5.0)
-    leases.expire(10.0)
+    assert leases.expire(10.0) == [("a", 1)]
     assert list(leases.items()) == [("b", 2)]
 
 
