@@ -70,7 +70,9 @@ class Registry:
         self.procedures: Mapping[str, Procedure] = {item.name: item for item in reversed(declarations.procedures)}
         self._compiled = [compiled for cls in declarations.channels if (compiled := _compile(cls(), config))]
         if config.personal_channel:
-            self._compiled.append(_Compiled(_personal_channel(config), compile_pattern(_PersonalChannel.pattern), config))
+            self._compiled.append(
+                _Compiled(_personal_channel(config), compile_pattern(_PersonalChannel.pattern), config)
+            )
         # Peers choose the names, so the cache is bounded; names that match nothing are remembered as well.
         self.resolve = lru_cache(maxsize=_CACHED_NAMES)(self._resolve)
 

@@ -132,7 +132,10 @@ class TinyApplication:
         info = encode_payload(data["info"]) if "info" in data else EMPTY
         greeting = encode_payload(data["greet"]) if "greet" in data else EMPTY
         return ConnectGrant(
-            user_id=data.get("user", ""), info=info, data=greeting, channels={name: SubscribeGrant() for name in data.get("channels", ())}
+            user_id=data.get("user", ""),
+            info=info,
+            data=greeting,
+            channels={name: SubscribeGrant() for name in data.get("channels", ())},
         )
 
     async def subscribe(self, client: Client, channel: str, request: SubscribeRequest) -> SubscribeGrant:

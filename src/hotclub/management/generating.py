@@ -19,9 +19,7 @@ class GeneratingCommand(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("file", nargs="?", type=Path, help=_("where to write; without it, the text is printed"))
-        parser.add_argument(
-            "--check", action="store_true", help=_("only fail if the file is not current")
-        )
+        parser.add_argument("--check", action="store_true", help=_("only fail if the file is not current"))
 
     def handle(self, *args: Any, **options: Any) -> None:
         file: Path | None = options["file"]
