@@ -25,6 +25,7 @@ from websockets.http11 import Request
 from websockets.server import ServerProtocol
 
 from hotclub.engine.limits import Limits, TokenBucket
+from hotclub.engine.transports.base import SHUTDOWN
 from hotclub.engine.transports.websocket import WRITER
 from hotclub.waiting import Gate, Mailbox
 
@@ -265,6 +266,7 @@ class HttpProtocol(HttpToolsProtocol):
 
     def __init__(self, *args: Any, limits: Limits, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.on_shutdown: Callable[[], None] | None = None
         self._head_timeout = limits.connect_timeout
         self._head_bytes = 0
         self._deadline: asyncio.TimerHandle | None = None
@@ -294,7 +296,14 @@ class HttpProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self._end_head()
         self._check_head()
+        scope: dict[str, Any] = self.scope  # type: ignore[assignment]
+        scope.setdefault("extensions", {})[SHUTDOWN] = self
         super().on_headers_complete()
+
+    def shutdown(self) -> None:
+        if self.on_shutdown is not None:
+            self.on_shutdown()
+        super().shutdown()
 
     def _check_head(self) -> None:
         """Refuse what two parsers could read differently. httptools turns the exception into a 400."""

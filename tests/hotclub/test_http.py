@@ -1,6 +1,8 @@
 """Every transport through Django: whose request it is, and that a login that is over or a permission that is gone ends
 what it opened within a second, and gives nothing when it comes back."""
 
+import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Iterator
 from datetime import timedelta
 from typing import Any
@@ -9,12 +11,15 @@ from urllib.parse import quote
 import httpx
 import pytest
 from asgiref.sync import sync_to_async
+from django.core.asgi import get_asgi_application
 
 from hotclub import Channel, Client, History, ahistory, apublish, aunsubscribe
+from hotclub.asgi import application
 from hotclub.conf import get_config
 from tests.hotclub.conftest import Declare, Person, Site, amake_person
 from tests.hotclub.test_revocation import log_out_like_the_view
 from tests.hotclub.transports import FORMS, HTTP_PATHS, Wire, path_of
+from tests.support.server import live_server
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -263,3 +268,15 @@ def test_the_paths_are_the_documented_ones() -> None:
     config = get_config()
     assert [config.transport_path(name) for name in HTTP_PATHS] == [path_of(name) for name in HTTP_PATHS]
     assert config.emulation_path == "/emulation"
+
+
+@pytest.mark.parametrize("form", [form for form in FORMS if "websocket" not in form])
+async def test_a_server_that_stops_says_goodbye_and_does_not_wait(members: set[str], form: str) -> None:
+    person = await someone(members)
+    async with contextlib.AsyncExitStack() as client:
+        loop = asyncio.get_running_loop()
+        async with live_server(application(get_asgi_application())) as url:
+            wire = await client.enter_async_context(Wire.open(form, url, person.cookie, "room:1"))
+            began = loop.time()
+        assert await wire.ended(1) == 3001
+        assert loop.time() - began < 2

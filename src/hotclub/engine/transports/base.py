@@ -6,7 +6,7 @@ import hmac
 import secrets
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, MutableMapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from hotclub.engine.application import Handshake
 from hotclub.engine.dispatch import Dispatcher
@@ -22,6 +22,28 @@ Scope = MutableMapping[str, Any]
 Event = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Event]]
 Send = Callable[[Event], Awaitable[None]]
+
+
+SHUTDOWN: Final = "hotclub.shutdown"
+
+
+class Stoppable(Protocol):
+    """A server that, given in `scope["extensions"]["hotclub.shutdown"]`, says when it stops, and waits a little."""
+
+    on_shutdown: Callable[[], None] | None
+
+
+@contextlib.contextmanager
+def told_of_shutdown(server: Stoppable | None, session: Session) -> Iterator[None]:
+    """Say goodbye (3001) when the server stops."""
+    if server is None:
+        yield
+        return
+    server.on_shutdown = lambda: session.close(disconnect(3001))
+    try:
+        yield
+    finally:
+        server.on_shutdown = None
 
 
 @dataclass(frozen=True, slots=True)

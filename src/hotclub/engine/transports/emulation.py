@@ -38,7 +38,7 @@ async def serve_http_stream(
     body = await read_body(receive, limits.message_bytes, limits.connect_timeout)
     if not body:
         raise HttpError(400)
-    await _emulate(host, receive, send, handshake, body, _Form(encoder, media_type, b"", headers))
+    await _emulate(host, scope, receive, send, handshake, body, _Form(encoder, media_type, b"", headers))
 
 
 def stream_form(host: Host, scope: Scope) -> tuple[Encoder, bytes]:
@@ -63,7 +63,9 @@ async def serve_sse(
     if not command or (scope["method"] == "GET" and b"\n" in command[:-1]):
         # Any page can make a browser GET something, with cookies: more than connecting must not come of it.
         raise HttpError(400)
-    await _emulate(host, receive, send, handshake, command, _Form(host.encoders.events, _EVENTS, b"\r\n", headers))
+    await _emulate(
+        host, scope, receive, send, handshake, command, _Form(host.encoders.events, _EVENTS, b"\r\n", headers)
+    )
 
 
 async def connect_argument(host: Host, scope: Scope, receive: Receive) -> bytes:
@@ -102,7 +104,7 @@ class _Form:
 
 
 async def _emulate(
-    host: Host, receive: Receive, send: Send, handshake: Handshake, commands: bytes, form: _Form
+    host: Host, scope: Scope, receive: Receive, send: Send, handshake: Handshake, commands: bytes, form: _Form
 ) -> None:
     if is_crowded(host):
         raise HttpError(503)
@@ -113,7 +115,7 @@ async def _emulate(
         host.emulated[session.kind.secret] = dispatcher
         try:
             await line.begin(form.headers, form.media_type, form.prelude)
-            await conduct(session, dispatcher, converse(dispatcher, line, receive, commands))
+            await conduct(session, dispatcher, converse(dispatcher, line, scope, receive, commands))
         finally:
             del host.emulated[session.kind.secret]
             await line.stop()

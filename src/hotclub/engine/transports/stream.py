@@ -8,7 +8,8 @@ from hotclub.engine.dispatch import Dispatcher
 from hotclub.engine.errors import Disconnect
 from hotclub.engine.protocol.base import Encoder
 from hotclub.engine.protocol.messages import DisconnectPush, Push
-from hotclub.engine.transports.base import AsgiLine, Event, Receive, Scope, Send
+from hotclub.engine.session import Session
+from hotclub.engine.transports.base import SHUTDOWN, AsgiLine, Event, Receive, Scope, Send, told_of_shutdown
 
 Headers = Sequence[tuple[bytes, bytes]]
 
@@ -98,9 +99,11 @@ class StreamLine(AsgiLine):
         await self._send({"type": "http.response.body", "body": prelude, "more_body": True})
 
 
-async def hold(line: StreamLine, receive: Receive) -> None:
-    """Keep the response open until the client has gone or the line has ended."""
-    await line.until_ended(_until_gone(receive))
+async def hold(line: StreamLine, session: Session, scope: Scope, receive: Receive) -> None:
+    """Keep the response open until the client has gone, the line has ended, or the server stops."""
+    server = (scope.get("extensions") or {}).get(SHUTDOWN)
+    with told_of_shutdown(server, session):
+        await line.until_ended(_until_gone(receive))
 
 
 async def _until_gone(receive: Receive) -> None:
@@ -108,7 +111,7 @@ async def _until_gone(receive: Receive) -> None:
         pass
 
 
-async def converse(dispatcher: Dispatcher, line: StreamLine, receive: Receive, commands: bytes) -> None:
+async def converse(dispatcher: Dispatcher, line: StreamLine, scope: Scope, receive: Receive, commands: bytes) -> None:
     """Take the commands that opened the stream, and hold it."""
     dispatcher.receive(commands)
-    await hold(line, receive)
+    await hold(line, dispatcher.session, scope, receive)

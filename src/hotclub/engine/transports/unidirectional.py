@@ -52,7 +52,7 @@ async def serve_uni_sse(
 
     line = StreamLine(send, host.encoders.uni_events, host.exchange.limits.close_timeout, identify)
     session = _admit(host, line, handshake)
-    await _stream(host, session, line, receive, request, (headers, b"text/event-stream"))
+    await _stream(host, session, line, scope, receive, request, (headers, b"text/event-stream"))
 
 
 async def serve_uni_http_stream(
@@ -70,7 +70,7 @@ async def serve_uni_http_stream(
     limits = host.exchange.limits
     request = _request(await read_body(receive, limits.message_bytes, limits.connect_timeout))
     line = StreamLine(send, host.encoders.uni_lines, host.exchange.limits.close_timeout)
-    await _stream(host, _admit(host, line, handshake), line, receive, request, (headers, JSON.encode()))
+    await _stream(host, _admit(host, line, handshake), line, scope, receive, request, (headers, JSON.encode()))
 
 
 async def serve_uni_websocket(host: Host, scope: Scope, receive: Receive, send: Send, handshake: Handshake) -> None:
@@ -128,6 +128,7 @@ async def _stream(
     host: Host,
     session: Session,
     line: StreamLine,
+    scope: Scope,
     receive: Receive,
     request: ConnectCommand,
     head: tuple[Headers, bytes],
@@ -137,7 +138,7 @@ async def _stream(
         try:
             await line.begin(*head)
             dispatcher.submit(_COMMAND, request)
-            await conduct(session, dispatcher, hold(line, receive))
+            await conduct(session, dispatcher, hold(line, session, scope, receive))
         finally:
             await line.stop()
 

@@ -24,6 +24,7 @@ from hotclub.engine.transports.base import (
     counted,
     is_crowded,
     new_session,
+    told_of_shutdown,
 )
 
 WRITER: Final = "hotclub.writer"
@@ -148,12 +149,9 @@ async def _refuse(scope: Scope, send: Send) -> None:
 
 
 async def _serve_writer(session: Session, writer: FrameWriter, receive: Receive, converse: Conversation) -> None:
-    writer.on_shutdown = lambda: session.close(disconnect(3001))
     dispatcher = Dispatcher(session)
-    try:
+    with told_of_shutdown(writer, session):
         await conduct(session, dispatcher, converse(dispatcher, receive))
-    finally:
-        writer.on_shutdown = None
 
 
 async def _serve_line(session: Session, line: MessageLine, receive: Receive, converse: Conversation) -> None:
