@@ -17,6 +17,7 @@ from msgspec import Raw
 from hotclub.auth import SESSION_STATE, URL_STATE, Login, authenticate, session_id
 from hotclub.client import Client, TokenUser
 from hotclub.conf import Config
+from hotclub.encoding import decode
 from hotclub.engine.application import Client as EngineClient
 from hotclub.engine.application import RefreshGrant, SubscribeGrant
 from hotclub.engine.errors import Disconnect, command_error, disconnect
@@ -158,6 +159,7 @@ class Admission:
             headers=client.handshake.headers,
             address=client.handshake.address,
             session_id=claims.sid,
+            info=decode(info),
             meta=claims.meta,
             token_channels=frozenset(channels),
             password_proof=claims.pwh,

@@ -17,6 +17,7 @@ from hotclub.engine.transports.unidirectional import serve_uni_websocket
 from hotclub.engine.transports.websocket import serve_websocket
 from hotclub.http import endpoints, serve_http
 from hotclub.rates import TooMany
+from hotclub.redaction import redact_logs
 from hotclub.service import Service
 
 Scope = MutableMapping[str, Any]
@@ -31,6 +32,7 @@ class HotclubApplication:
     """For the system check, which cannot tell an instance behind a wrapper from a foreign application."""
 
     def __init__(self, django_app: ASGIApplication, consumers: ASGIApplication | None) -> None:
+        redact_logs()
         self._django_app = django_app
         self._consumers = consumers
         self._service: Service | None = None

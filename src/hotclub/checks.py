@@ -21,6 +21,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import connections
 from django.utils.module_loading import import_string
 
+from hotclub.access_checks import check_access
 from hotclub.channels import Channel, History
 from hotclub.conf import SETTINGS, get_config, problems, raw_settings
 from hotclub.engine.limits import Limits
@@ -49,6 +50,7 @@ def register_checks() -> None:
     """Have `manage.py check` run all of these."""
     for check in (check_settings, check_hooks, check_channels, check_procedures, check_apps, check_middleware):
         register(check, "hotclub")
+    register(check_access, "hotclub")
     register(check_asgi, "hotclub")
     register(check_database, "hotclub")
     register(check_connections, "hotclub")

@@ -46,6 +46,7 @@ from hotclub.registry import Registry, Route
 from hotclub.revocation import SessionWatch
 from hotclub.state import METHOD as STATE_METHOD
 from hotclub.state import answer, channel_of, position_of
+from hotclub.tokens import channel_of as signed_channel
 from hotclub.welcome import Welcome
 
 VALIDATION_ERROR = 400
@@ -104,6 +105,7 @@ class Face:
 
     async def _granted(self, entry: Entry) -> ConnectGrant:
         mine = entry.client
+        before = mine.info
         welcome = await self._call(self._on_connect, mine) if self._on_connect is not None else None
         if not isinstance(welcome, Welcome):
             welcome = Welcome(data=welcome)
@@ -119,7 +121,7 @@ class Face:
         return ConnectGrant(
             user_id=mine.user_id,
             session_id=mine.session_id,
-            info=entry.info if mine.info is None else encode(mine.info),
+            info=entry.info if mine.info is before else _payload(mine.info),
             data=_payload(welcome.data),
             channels=channels,
             ttl=entry.ttl,
@@ -198,6 +200,9 @@ class Face:
 
     async def refresh_subscription(self, client: EngineClient, channel: str, token: str) -> RefreshGrant:
         return await self._admission.refresh_subscription(_client(client), channel, token)
+
+    def token_channel(self, token: str) -> str:
+        return signed_channel(token) if token else ""
 
     async def authorize_presence(self, client: EngineClient, channel: str) -> None:
         await self._reauthorize(client, channel)

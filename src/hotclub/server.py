@@ -99,6 +99,8 @@ def run(
         log_level=log_level,
         access_log=access_log,
         server_header=False,
+        # Whom to believe about the client is a setting of the project, and not whoever connects from this machine.
+        proxy_headers=False,
         timeout_graceful_shutdown=_DRAIN_SECONDS,
     )
     raise_file_limit()

@@ -179,6 +179,9 @@ class TinyApplication:
     async def refresh_subscription(self, client: Client, channel: str, token: str) -> RefreshGrant:
         raise command_error(108)
 
+    def token_channel(self, token: str) -> str:
+        return ""
+
     async def authorize_presence(self, client: Client, channel: str) -> None:
         self._refuse(channel)
 

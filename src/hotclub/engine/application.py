@@ -272,6 +272,10 @@ class Application(Protocol):
         """A subscription's new token. Raises Disconnect 3500 for one that is not for this, 3006 for an expired one."""
         ...
 
+    def token_channel(self, token: str) -> str:
+        """The channel that a subscription token is for, "" when that is not known. Pure and quick."""
+        ...
+
     async def authorize_presence(self, client: Client, channel: str) -> None:
         """Return when this subscriber may see who is in the channel; raise 103 otherwise."""
         ...

@@ -246,8 +246,10 @@ async def refresh(session: Session, command: int, request: wire.RefreshCommand) 
 
 async def sub_refresh(session: Session, command: int, request: wire.SubRefreshCommand) -> None:
     """A new token for a subscription (protocol §2.8), or keys of a shared poll to follow (§2.14)."""
-    _channel(session, request.channel)
-    subscriber = session.subscribers.get(request.channel)
+    # Some SDKs leave the channel to the token.
+    channel = request.channel or session.exchange.application.token_channel(request.token)
+    _channel(session, channel)
+    subscriber = session.subscribers.get(channel)
     if subscriber is None:
         raise command_error(103)
     if request.type != 0:
@@ -255,7 +257,7 @@ async def sub_refresh(session: Session, command: int, request: wire.SubRefreshCo
         return
     if not request.token:
         raise command_error(107)
-    grant = await session.exchange.application.refresh_subscription(session.client, request.channel, request.token)
+    grant = await session.exchange.application.refresh_subscription(session.client, channel, request.token)
     session.expire_subscription_in(subscriber, grant.ttl)
     session.reply(wire.Reply(command, sub_refresh=wire.SubRefreshResult(expires=grant.ttl > 0, ttl=grant.ttl)))
 

@@ -1,0 +1,221 @@
+"""Limits per address, user and channel class: what they refuse, what they tell, and that they forget."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+import websockets
+
+import hotclub
+from hotclub.addresses import client_address, proxy_problems
+from hotclub.engine.errors import CommandError, Disconnect
+from hotclub.rates import Buckets, Rate, RateLimits, TooMany, Traffic, rate_problems, site
+from tests.hotclub.conftest import Site, amake_person
+from tests.support.server import websocket_url
+from tests.support.wire import Closed, ErrorReply, WireClient
+
+Serve = Callable[..., Awaitable[Site]]
+Configure = Callable[..., None]
+Declare = Callable[..., None]
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_a_bucket_empties_and_fills() -> None:
+    clock = Clock()
+    buckets, rate = Buckets(clock=clock), Rate(2, per=4)
+    buckets.take("a", rate)
+    buckets.take("a", rate)
+    buckets.take("b", rate)
+
+    with pytest.raises(TooMany) as refused:
+        buckets.take("a", rate)
+    assert refused.value.wait == 2
+    assert refused.value.as_error().message.endswith("retry after 2 s")
+    assert refused.value.as_disconnect().code == 3013
+
+    clock.now = 2.0
+    buckets.take("a", rate)
+
+
+def test_memory_is_bounded_and_the_busy_are_remembered() -> None:
+    buckets, rate = Buckets(most=10, clock=Clock()), Rate(1)
+    buckets.take("busy", rate)
+    for number in range(100):
+        buckets.take(number, rate)
+        with pytest.raises(TooMany):
+            buckets.take("busy", rate)
+    assert len(buckets) == 10
+
+
+def test_one_address_does_not_use_up_what_is_for_all() -> None:
+    traffic = Traffic(RateLimits(connects=Rate(3), connects_per_address=Rate(2)), clock=Clock())
+    traffic.handshake("1.1.1.1")
+    traffic.handshake("1.1.1.1")
+    for _ in range(5):
+        with pytest.raises(TooMany):
+            traffic.handshake("1.1.1.1")
+    traffic.handshake("2.2.2.2")
+    with pytest.raises(TooMany):
+        traffic.handshake("3.3.3.3")
+
+
+def test_connections_at_one_time_are_counted() -> None:
+    traffic = Traffic(RateLimits(connections_per_user=1, connections_per_address=2), clock=Clock())
+    traffic.connect("7", "1.1.1.1")
+    with pytest.raises(Disconnect) as refused:
+        traffic.connect("7", "2.2.2.2")
+    assert refused.value.code == 3504
+    traffic.connect("", "1.1.1.1")
+    with pytest.raises(Disconnect):
+        traffic.connect("8", "1.1.1.1")
+
+    traffic.disconnect("7", "1.1.1.1")
+    traffic.connect("7", "1.1.1.1")
+
+
+def test_a_user_who_connects_too_often_is_told_when_to_return() -> None:
+    traffic = Traffic(RateLimits(connects_per_user=Rate(1, 10)), clock=Clock())
+    traffic.connect("7", "")
+    with pytest.raises(Disconnect) as refused:
+        traffic.connect("7", "")
+    assert (refused.value.code, refused.value.reason) == (3013, "too many requests, retry after 10 s")
+
+
+def test_a_class_has_its_own_rate() -> None:
+    traffic = Traffic(RateLimits(publishes_per_user=Rate(1)), clock=Clock())
+    own = Rate(2)
+    for _ in range(2):
+        traffic.publish("7", "own", own)
+    traffic.publish("7", "other", None)
+    traffic.publish("8", "other", None)
+    for pattern, rate in (("own", own), ("other", None)):
+        with pytest.raises(CommandError) as refused:
+            traffic.publish("7", pattern, rate)
+        assert (refused.value.code, refused.value.temporary) == (111, True)
+
+
+def test_none_is_no_limit() -> None:
+    nothing: dict[str, Any] = dict.fromkeys(RateLimits.__dataclass_fields__)
+    traffic = Traffic(RateLimits(**nothing), clock=Clock())
+    for _ in range(10_000):
+        traffic.handshake("1.1.1.1")
+        traffic.connect("7", "1.1.1.1")
+        traffic.subscribe("7")
+
+
+def test_an_ipv6_network_is_one_address() -> None:
+    assert site("2001:db8:1:2:3::4") == site("2001:db8:1:2:ffff::1") != site("2001:db8:1:3::")
+    assert site("::ffff:1.2.3.4") == "1.2.3.4"
+    assert site("unix") == "unix"
+
+
+@pytest.mark.parametrize(
+    "raw", [[], {"nothing": 1}, {"connects": 5}, {"connects": (0, 1)}, {"connections_per_user": True}]
+)
+def test_mistakes_in_the_setting_are_found(raw: Any) -> None:
+    assert list(rate_problems(raw))
+
+
+TRUSTED = ("10.0.0.0/8", "unix")
+
+
+@pytest.mark.parametrize(
+    ("peer", "forwarded", "address"),
+    [
+        ("203.0.113.9", "1.2.3.4", "203.0.113.9"),
+        ("10.0.0.1", "1.2.3.4", "1.2.3.4"),
+        ("10.0.0.1", "6.6.6.6, 1.2.3.4", "1.2.3.4"),
+        ("10.0.0.1", "6.6.6.6, 1.2.3.4, 10.9.9.9", "1.2.3.4"),
+        ("10.0.0.1", "", "10.0.0.1"),
+        ("10.0.0.1", "nonsense", "10.0.0.1"),
+        ("10.0.0.1", "1.2.3.4, nonsense", "10.0.0.1"),
+        ("10.0.0.1", "[2001:db8::1]:443", "2001:db8::1"),
+        ("10.0.0.1", "1.2.3.4:5678", "1.2.3.4"),
+        ("", "1.2.3.4", "1.2.3.4"),
+        ("::ffff:10.0.0.1", "1.2.3.4", "1.2.3.4"),
+    ],
+)
+def test_a_forwarded_address_counts_only_from_a_trusted_proxy(peer: str, forwarded: str, address: str) -> None:
+    assert client_address(peer, {"x-forwarded-for": forwarded}, TRUSTED) == address
+
+
+def test_nobody_is_trusted_unless_named() -> None:
+    assert client_address("127.0.0.1", {"x-forwarded-for": "1.2.3.4"}, ()) == "127.0.0.1"
+    assert list(proxy_problems("10.0.0.0/8"))
+    assert list(proxy_problems(["somewhere"]))
+    assert not list(proxy_problems(["10.0.0.0/8", "::1", "unix"]))
+
+
+class Chat(hotclub.Channel):
+    pattern = "chat"
+    rate = hotclub.Rate(2, per=60)
+
+    async def can_subscribe(self, client: hotclub.Client) -> bool:
+        return True
+
+    async def can_publish(self, client: hotclub.Client) -> bool:
+        return True
+
+
+async def opened(site: Site, cookie: str) -> WireClient:
+    headers = {"Origin": site.url, "Cookie": cookie}
+    return await WireClient.connected(int(site.url.rpartition(":")[2]), headers=headers)
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_publishes_beyond_the_rate_are_refused_over_all_connections_of_a_user(
+    serve: Serve, declare: Declare
+) -> None:
+    declare(Chat)
+    site = await serve()
+    person = await amake_person()
+    first, second = await opened(site, person.cookie), await opened(site, person.cookie)
+    for client in (first, second):
+        await client.subscribe("chat")
+        await client.publish("chat", 1)
+
+    with pytest.raises(ErrorReply) as refused:
+        await second.publish("chat", 1)
+    assert refused.value.code == 111
+    assert refused.value.temporary
+    assert "retry after" in refused.value.message
+    first.abort()
+    second.abort()
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_handshakes_beyond_the_rate_are_told_when_to_return(serve: Serve, hotclub_settings: Configure) -> None:
+    hotclub_settings(RATES={"connects_per_address": (1, 60)}, TRUSTED_PROXIES=["127.0.0.1"], ALLOW_ANONYMOUS=True)
+    site = await serve()
+    url = websocket_url(site.url)
+    async with websockets.connect(url, origin=site.url, proxy=None):  # type: ignore[arg-type]
+        with pytest.raises(websockets.InvalidStatus) as refused:
+            await websockets.connect(url, origin=site.url, proxy=None)  # type: ignore[arg-type]
+        assert refused.value.response.status_code == 503
+        assert 1 <= int(refused.value.response.headers["Retry-After"]) <= 60
+        other = {"X-Forwarded-For": "9.9.9.9"}
+        async with websockets.connect(url, origin=site.url, proxy=None, additional_headers=other):  # type: ignore[arg-type]
+            pass
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_a_connection_too_many_is_refused_and_room_comes_back(serve: Serve, hotclub_settings: Configure) -> None:
+    hotclub_settings(RATES={"connections_per_user": 1})
+    site = await serve()
+    person = await amake_person()
+    first = await opened(site, person.cookie)
+
+    with pytest.raises(Closed) as refused:
+        await opened(site, person.cookie)
+    assert refused.value.code == 3504
+    await hotclub.adisconnect(person.user, code=4500, reason="go")
+    await first.ended()
+    again = await opened(site, person.cookie)
+    again.abort()
