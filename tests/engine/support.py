@@ -69,6 +69,14 @@ class ClubApplication(TinyApplication):
         grant = await super().subscribe(client, channel, request)
         return _answer(self.grants.get(channel, grant))
 
+    async def authorize_history(self, client: Client, channel: str) -> None:
+        await self._gate("history", channel)
+        await super().authorize_history(client, channel)
+
+    async def authorize_presence(self, client: Client, channel: str) -> None:
+        await self._gate("members", channel)
+        await super().authorize_presence(client, channel)
+
     async def refresh(self, client: Client, token: str) -> RefreshGrant:
         await self._gate("refresh", token)
         return _answer(self.refreshes.get(token, command_error(103)))

@@ -56,3 +56,26 @@ def test_a_pong_without_a_ping_is_ignored() -> None:
     beat = pulse()
     beat.pong("nobody")
     assert beat.tick(1.0) == ([], [])
+
+
+def test_a_peer_that_cannot_answer_is_pinged_for_ever() -> None:
+    beat = pulse()
+    beat.add("listener", 0.0, 0.0, answers=False)
+    pinged = []
+    for step in range(1_000):
+        due, overdue = beat.tick(step / 10)
+        pinged += due
+        assert overdue == []
+    assert len(pinged) == 10
+    beat.remove("listener")
+    assert beat.tick(1_000.0) == ([], [])
+
+
+def test_a_peer_that_comes_back_keeps_no_old_appointment() -> None:
+    beat = pulse()
+    beat.add("a", 0.0, 0.0)
+    beat.remove("a")
+    beat.add("a", 4.0, 1.0, answers=False)
+    assert beat.tick(5.0) == ([], [])
+    assert beat.tick(14.0) == (["a"], [])
+    assert len(beat) == 1

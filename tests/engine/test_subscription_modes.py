@@ -316,6 +316,43 @@ async def test_an_unsubscribe_reaches_a_subscription_that_is_being_decided_on(cl
     assert "subscribe" in await client.call(subscribe={"channel": "log:a"})
 
 
+@pytest.mark.parametrize(
+    ("hook", "command"),
+    [("history", {"history": {"limit": 10}}), ("members", {"presence": {}}), ("members", {"presence_stats": {}})],
+)
+async def test_an_unsubscribe_reaches_a_question_about_the_channel(
+    club: Club, hook: str, command: dict[str, dict[str, object]]
+) -> None:
+    await club.publish("log:a", "secret")
+    client = await club.connect("7")
+    gate = club.application.hold(hook, "log:a")
+    ((name, fields),) = command.items()
+    number = client.send(**{name: {"channel": "log:a", **fields}})
+    await gate.entered.wait()
+    club.node.unsubscribe(Target(user_id="7"), "log:a", unsubscribed(2000))
+    gate.open()
+    reply = await client.until(lambda received: next((item for item in received if item.get("id") == number), None))
+    assert reply["error"]["code"] == 103
+    assert name in await client.call(**{name: {"channel": "log:a", **fields}})
+
+
+async def test_who_is_unsubscribed_while_asking_for_keys_follows_none(club: Club) -> None:
+    client = await club.connect("7")
+    assert "subscribe" in await client.call(subscribe={"channel": "poll:a", "type": 4})
+    gate = club.application.hold("track", "poll:a")
+    batch = {"signature": "600", "items": [{"key": "k"}]}
+    number = client.send(sub_refresh={"channel": "poll:a", "type": 1, "track": [batch]})
+    await gate.entered.wait()
+    subscriber = client.session.subscribers["poll:a"]
+    club.node.unsubscribe(Target(user_id="7"), "poll:a", unsubscribed(2000))
+    await club.node.exchange.settle()
+    gate.open()
+    reply = await client.until(lambda received: next((item for item in received if item.get("id") == number), None))
+    assert reply["error"]["code"] == 103
+    assert not subscriber.tracked
+    assert club.application.polls == []
+
+
 # How long it lives
 
 

@@ -4,7 +4,8 @@ A handler gets the session and the command's request, and replies through the se
 answer with an error and `Disconnect` to end the connection; `dispatch` turns either into what the wire says.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, Final
 
 from msgspec import Raw, structs
@@ -72,23 +73,25 @@ async def _open(session: Session, spec: ChannelSpec, request: wire.SubscribeComm
     wanted = _filter(spec, request)
     data = check_payload(request.data, session.exchange.limits) if request.data else EMPTY
     asked = SubscribeRequest(token=request.token, data=data)
-    terms = _terms(spec, request, await _be_admitted(session, request.channel, asked), wanted)
+    with _decision(session, request.channel):
+        grant = await session.exchange.application.subscribe(session.client, request.channel, asked)
+    terms = _terms(spec, request, grant, wanted)
     if spec.poll is not None:
         return open_poll(session, terms)
     return await (open_subscription(session, terms) if spec.map is None else open_map(session, terms, request))
 
 
-async def _be_admitted(session: Session, channel: str, asked: SubscribeRequest) -> SubscribeGrant:
-    """The application's decision. One that the server has taken back before it was told counts for nothing."""
+@contextmanager
+def _decision(session: Session, channel: str) -> Iterator[None]:
+    """What the application decides in this block counts for nothing when the server has taken it back at its end."""
     revoked: set[str] = set()
     session.revoked = revoked
     try:
-        grant = await session.exchange.application.subscribe(session.client, channel, asked)
+        yield
     finally:
         session.revoked = None
     if channel in revoked:
         raise command_error(103)
-    return grant
 
 
 def _filter(spec: ChannelSpec, request: wire.SubscribeCommand) -> Predicate | None:
@@ -182,14 +185,16 @@ def _payload(session: Session, data: Raw) -> tuple[Raw, bool]:
 
 
 async def presence(session: Session, command: int, request: wire.PresenceCommand) -> None:
-    await _may_see_presence(session, request.channel)
-    members = await session.exchange.members(request.channel)
+    with _decision(session, request.channel):
+        await _may_see_presence(session, request.channel)
+        members = await session.exchange.members(request.channel)
     session.reply(wire.Reply(command, presence=wire.PresenceResult(dict(members))))
 
 
 async def presence_stats(session: Session, command: int, request: wire.PresenceStatsCommand) -> None:
-    await _may_see_presence(session, request.channel)
-    stats = await session.exchange.presence_stats(request.channel)
+    with _decision(session, request.channel):
+        await _may_see_presence(session, request.channel)
+        stats = await session.exchange.presence_stats(request.channel)
     result = wire.PresenceStatsResult(stats.num_clients, stats.num_users)
     session.reply(wire.Reply(command, presence_stats=result))
 
@@ -204,15 +209,15 @@ async def history(session: Session, command: int, request: wire.HistoryCommand) 
     """Read the log; `limit` 0 reads the position alone, and no reply exceeds the node's limit (protocol §2.6)."""
     if _channel(session, request.channel).retention.size <= 0:
         raise command_error(108)
-    await session.exchange.application.authorize_history(session.client, request.channel)
     since = None if request.since is None else Position(request.since.epoch, request.since.offset)
     if since is not None and (since.offset < 0 or (request.reverse and since.offset == 0)):
         raise command_error(107)
     most = session.exchange.limits.history_publications
     limit = most if request.limit < 0 else min(request.limit, most)
-    page = await session.exchange.history(
-        request.channel, HistoryQuery(limit=limit, since=since, reverse=request.reverse)
-    )
+    query = HistoryQuery(limit=limit, since=since, reverse=request.reverse)
+    with _decision(session, request.channel):
+        await session.exchange.application.authorize_history(session.client, request.channel)
+        page = await session.exchange.history(request.channel, query)
     if any(publication.binary for publication in page.publications) and not session.codec.binary:
         raise disconnect(3506)
     result = wire.HistoryResult(page.publications, page.top.epoch, page.top.offset)

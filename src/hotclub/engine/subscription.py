@@ -127,7 +127,7 @@ def still_wanted(session: Session, subscriber: Subscriber) -> None:
     """Raise when the connection has ended or the server has ended the subscription meanwhile."""
     if session.closed:
         raise disconnect(3000)
-    if subscriber.expelled:
+    if subscriber.expelled or session.subscribers.get(subscriber.channel) is not subscriber:
         raise command_error(103)
 
 
