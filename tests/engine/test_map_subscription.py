@@ -183,6 +183,13 @@ async def test_the_bounds_of_recovery_are_exact(
         assert len(result.get("publications", [])) == missed
 
 
+async def test_going_live_at_once_needs_to_say_which_map_it_was(club: MapClub) -> None:
+    await club.set("kept-map:a", "x")
+    client = await club.connect()
+    assert (await page(client, "kept-map:a"))["code"] == 112
+    assert (await page(client, "map:a")) == {"type": 1}
+
+
 @pytest.mark.parametrize("missed", [1_000, 1_001])
 async def test_a_client_that_is_too_far_behind_begins_anew(missed: int) -> None:
     club = MapClub()

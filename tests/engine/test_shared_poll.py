@@ -327,6 +327,22 @@ async def test_differences_are_made_per_key(club: PollClub) -> None:
         assert len(last["data"]) < 100
 
 
+async def test_a_key_that_is_followed_again_begins_with_a_whole_value(club: PollClub) -> None:
+    text = "x" * 300
+    club.answer("k", {"n": 1, "text": text}, 1)
+    client = await club.connect()
+    await client.call(subscribe={"channel": CHANNEL, "type": 4, "delta": "fossil"})
+    await track(client, "k", "other")
+    await club.asked(1)
+    await client.call(sub_refresh={"channel": CHANNEL, "type": 2, "untrack": ["k"]})
+    await track(client, ("k", 1))
+    club.answer("k", {"n": 2, "text": text}, 2)
+    await club.refresh()
+    await settled(client)
+    last = client.line.received[-2]["push"]["pub"]
+    assert ("delta" in last, last["version"]) == (False, 2)
+
+
 async def test_a_slow_follower_gets_the_newest_value_of_each_key() -> None:
     club = PollClub(Limits(ephemeral_bytes=1_000, outbox_bytes=4_000))
     await club.node.start()

@@ -148,7 +148,7 @@ async def _stream(
     )
     if catch_up.goal is None:
         catch_up.goal = page.top.offset
-    if since.epoch != page.top.epoch or since.offset > page.top.offset:
+    if since.epoch != page.top.epoch:
         raise command_error(112)
     if since.offset + limit >= catch_up.goal:
         recovering = SubscribeResult(was_recovering=request.recover, recovered=request.recover)
