@@ -65,8 +65,11 @@ class Face:
         inner: HookPool,
         watch: SessionWatch,
         traffic: Traffic | None = None,
+        keeps: bool = True,
     ) -> None:
-        """`hooks` is the pool for the project's own code, `inner` the one for signing in."""
+        """`hooks` is the pool for the project's own code, `inner` the one for signing in. Unless it `keeps` them, the
+        logs of durable channels are somebody else's."""
+        self._keeps = keeps
         self._registry = registry
         self._config = config
         self._hooks = hooks
@@ -169,7 +172,7 @@ class Face:
                     conn_info=client.info,
                     chan_info=mine.channel_infos.get(channel, EMPTY),
                 )
-                call = _DurablePublish(route, channel, mine, info, self._config)
+                call = _DurablePublish(route, channel, mine, info, self._config, self._keeps)
                 return await self._hooks.run(call, _decoded(data))
             if not _is_open(self._config, route.channel, "can_publish") and not await self._call(
                 route.channel.can_publish, mine, **route.kwargs
@@ -296,6 +299,7 @@ class _DurablePublish:
     client: Client
     info: ClientInfo
     config: Config
+    keeps: bool = True
 
     def __call__(self, data: Any) -> PublishGrant:
         hooks, kwargs = self.route.channel, self.route.kwargs
@@ -310,6 +314,8 @@ class _DurablePublish:
             if result is None:
                 return PublishGrant()
             message = Message(data=encode(result), info=self.info)
+            if not self.keeps:
+                return PublishGrant(data=message.data)
             return PublishGrant(position=append_durably(self.route, self.channel, message))
 
 

@@ -1,0 +1,129 @@
+"""One function per hook, in one table. Each gets the back end and the question, and returns the result's fields."""
+
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+from hotclub.engine.application import ConnectRequest, KeyChange, PollItem, SubscribeGrant, SubscribeRequest
+from hotclub.engine.errors import CommandError, command_error
+from hotclub.proxy.backend import Backend
+from hotclub.proxy.messages import Question, payload_field, polled
+
+REFRESH: Final = 60
+"""Seconds after which the server asks again whether somebody is still signed in."""
+
+Fields = dict[str, Any]
+
+
+async def connect(backend: Backend, question: Question) -> Fields:
+    client = backend.arriving(question)
+    asked = ConnectRequest(
+        data=question.payload, name=question.name, version=question.version, channels=question.channels
+    )
+    grant = await backend.face.connect(client, asked)
+    fields = {
+        "user": grant.user_id,
+        **payload_field("info", grant.info, question.encoding),
+        **payload_field("data", grant.data, question.encoding),
+        "subs": {name: _subscription(entry, question) for name, entry in grant.channels.items()},
+        "meta": backend.meta_of(grant),
+    }
+    return {**fields, "expire_at": _soon()} if grant.user_id else fields
+
+
+async def refresh(backend: Backend, question: Question) -> Fields:
+    return {"expire_at": _soon()} if await backend.is_signed_in(question) else {"expired": True}
+
+
+async def subscribe(backend: Backend, question: Question) -> Fields:
+    client = await backend.known(question)
+    asked = SubscribeRequest(token=question.token, data=question.payload)
+    return _subscription(await backend.face.subscribe(client, question.channel, asked), question)
+
+
+async def sub_refresh(backend: Backend, question: Question) -> Fields:
+    client = await backend.known(question)
+    try:
+        await backend.face.authorize_history(client, question.channel)
+    except CommandError as error:
+        if error.temporary:
+            raise
+        return {"expired": True}
+    return {"expire_at": _soon()}
+
+
+async def publish(backend: Backend, question: Question) -> Fields:
+    client = await backend.known(question)
+    grant = await backend.face.publish(client, question.channel, question.payload)
+    if not bytes(grant.data):
+        raise command_error(108, "on_publish() returned nothing for the server to publish")
+    fields: Fields = payload_field("data", grant.data, question.encoding)
+    if grant.tags:
+        fields["tags"] = grant.tags
+    if grant.idempotency_key:
+        fields["idempotency_key"] = grant.idempotency_key
+    return fields
+
+
+async def rpc(backend: Backend, question: Question) -> Fields:
+    client = await backend.known(question)
+    answer = await backend.face.rpc(client, question.method, question.payload)
+    return payload_field("data", answer, question.encoding)
+
+
+async def map_publish(backend: Backend, question: Question) -> Fields:
+    return await _change(backend, question, removed=False)
+
+
+async def map_remove(backend: Backend, question: Question) -> Fields:
+    return await _change(backend, question, removed=True)
+
+
+async def _change(backend: Backend, question: Question, *, removed: bool) -> Fields:
+    if backend.spec(question.channel).map is None:
+        raise command_error(108, "this channel is no map")
+    client = await backend.known(question)
+    change = KeyChange(key=question.key, data=question.payload, removed=removed)
+    message = await backend.face.change_key(client, question.channel, change)
+    if message is None:
+        raise command_error(108, "the hook returned nothing for the server to change")
+    fields: Fields = {"key": message.key, **payload_field("data", message.data, question.encoding)}
+    if message.tags:
+        fields["tags"] = message.tags
+    if message.score:
+        fields["score"] = message.score
+    return fields
+
+
+async def shared_poll_refresh(backend: Backend, question: Question) -> Fields:
+    if backend.spec(question.channel).poll is None:
+        raise command_error(108, "this channel is no shared poll")
+    items = [PollItem(item.key, item.version) for item in question.items]
+    answer = await backend.face.poll(question.channel, items)
+    fields: Fields = {"items": [polled(item) for item in answer.items]}
+    return {**fields, "epoch": answer.epoch} if answer.epoch else fields
+
+
+def _subscription(grant: SubscribeGrant, question: Question) -> Fields:
+    fields = {
+        **payload_field("info", grant.info, question.encoding),
+        **payload_field("data", grant.data, question.encoding),
+    }
+    return {**fields, "expire_at": int(time.time()) + grant.ttl} if grant.ttl else fields
+
+
+def _soon() -> int:
+    return int(time.time()) + REFRESH
+
+
+HOOKS: Final[dict[str, Callable[[Backend, Question], Awaitable[Fields]]]] = {
+    "connect": connect,
+    "refresh": refresh,
+    "subscribe": subscribe,
+    "sub_refresh": sub_refresh,
+    "publish": publish,
+    "rpc": rpc,
+    "map_publish": map_publish,
+    "map_remove": map_remove,
+    "shared_poll_refresh": shared_poll_refresh,
+}

@@ -1,0 +1,243 @@
+"""The hooks of a stand-alone server, asked with the bodies that such a server posts."""
+
+import base64
+import time
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+from django.db import transaction
+from django.test import AsyncClient, override_settings
+from django.urls import include, path
+
+import hotclub
+import hotclub.proxy
+from hotclub.models import Entry
+from tests.hotclub.conftest import Person, amake_person
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.urls("tests.hotclub.test_proxy")]
+
+Configure = Callable[..., None]
+Declare = Callable[..., None]
+
+SECRET = "between the two of us alone"
+urlpatterns = [path("hooks/", include(hotclub.proxy.urls(secret=SECRET)))]
+COMMON = {"client": "9336a229-2400-4ebc-8c50-0a643d22e8a0", "transport": "websocket", "protocol": "json"}
+
+
+class Room(hotclub.Channel):
+    pattern = "room:<str:name>"
+
+    def can_subscribe(self, client: hotclub.Client, name: str) -> bool:
+        return name != "shut"
+
+    def can_publish(self, client: hotclub.Client, name: str) -> bool:
+        return not client.is_anonymous
+
+    def on_subscribe(self, client: hotclub.Client, name: str) -> Any:
+        return {"welcome": name}
+
+    def channel_info(self, client: hotclub.Client, name: str) -> Any:
+        return {"color": "red"}
+
+    def on_publish(self, client: hotclub.Client, data: Any, name: str) -> Any:
+        return None if data == "swallow" else {"said": data, "by": client.user.get_username()}
+
+
+class Kept(hotclub.Channel):
+    pattern = "kept"
+    history = hotclub.History(size=10, ttl=timedelta(hours=1), durable=True)
+
+    def can_subscribe(self, client: hotclub.Client) -> bool:
+        return True
+
+    def on_publish(self, client: hotclub.Client, data: Any) -> Any:
+        return {"atomic": transaction.get_connection().in_atomic_block}
+
+
+class Board(hotclub.MapChannel):
+    pattern = "board"
+
+    def can_subscribe(self, client: hotclub.Client) -> bool:
+        return True
+
+    def can_publish_key(self, client: hotclub.Client, key: str) -> bool:
+        return key != "locked"
+
+    def can_remove_key(self, client: hotclub.Client, key: str) -> bool:
+        return True
+
+
+class Prices(hotclub.SharedPollChannel):
+    pattern = "prices"
+
+    def can_subscribe(self, client: hotclub.Client) -> bool:
+        return True
+
+    def poll(self, keys: Mapping[str, int]) -> Any:
+        return [hotclub.Polled(key=key, data={"was": version}, version=version + 1) for key, version in keys.items()]
+
+
+@hotclub.rpc("add")
+def add(client: hotclub.Client, a: int, b: int) -> Any:
+    return {"sum": a + b, "user": client.user_id}
+
+
+def hello(client: hotclub.Client) -> hotclub.Welcome:
+    client.info = {"name": client.user.get_username()}
+    return hotclub.Welcome(data={"hello": 1}, channels={"room:1": {"first": 1}})
+
+
+@pytest.fixture(autouse=True)
+def _project(declare: Declare, hotclub_settings: Configure) -> None:
+    declare(Room, Kept, Board, Prices, add)
+    hotclub_settings(ON_CONNECT="tests.hotclub.test_proxy.hello")
+
+
+async def post(hook: str, body: Any, secret: str = SECRET, person: Person | None = None) -> Any:
+    server = AsyncClient(enforce_csrf_checks=True)
+    if person is not None:
+        server.cookies[settings.SESSION_COOKIE_NAME] = person.session_key
+    return await server.post(
+        f"/hooks/{hook}", body, content_type="application/json", headers={"X-Hotclub-Secret": secret}
+    )
+
+
+async def ask(hook: str, person: Person | None = None, **fields: Any) -> Any:
+    answer = await post(hook, {**COMMON, "encoding": "json", **fields}, person=person)
+    assert answer.status_code == 200
+    return answer.json()
+
+
+async def test_connect_is_the_session_and_the_connect_hook() -> None:
+    person = await amake_person()
+
+    result = (await ask("connect", person, name="js", version="1", data={"x": 1}))["result"]
+
+    user = str(person.user.pk)
+    assert result["user"] == user
+    assert result["info"] == {"name": "django"}
+    assert result["data"] == {"hello": 1}
+    assert result["subs"] == {"room:1": {"data": {"first": 1}}, f"#{user}": {}}
+    assert 50 <= result["expire_at"] - time.time() <= 60
+    assert (await ask("refresh", user=user, meta=result["meta"]))["result"]["expire_at"] > time.time()
+
+
+async def test_nobody_is_let_in_unless_the_settings_say_so(hotclub_settings: Configure) -> None:
+    assert await ask("connect") == {"disconnect": {"code": 3501, "reason": "bad request"}}
+
+    hotclub_settings(ALLOW_ANONYMOUS=True, ON_CONNECT=None)
+    assert (await ask("connect"))["result"]["user"] == ""
+
+
+async def test_a_session_that_is_over_expires_the_connection() -> None:
+    person = await amake_person()
+    result = (await ask("connect", person))["result"]
+    user, meta = result["user"], result["meta"]
+    other = await amake_person("other")
+
+    assert (await ask("refresh", user=str(other.user.pk), meta=meta))["result"] == {"expired": True}
+    await person.browser.alogout()
+    assert (await ask("refresh", user=user, meta=meta))["result"] == {"expired": True}
+    assert "expire_at" in (await ask("refresh", user=user, meta={}))["result"]
+    person.user.is_active = False
+    await person.user.asave()
+    assert (await ask("refresh", user=user))["result"] == {"expired": True}
+    assert (await ask("subscribe", user=user, channel="room:1"))["disconnect"]["code"] == 3503
+
+
+async def test_subscribe_asks_the_class() -> None:
+    assert (await ask("subscribe", user="5", channel="room:1"))["result"] == {
+        "info": {"color": "red"},
+        "data": {"welcome": "1"},
+    }
+    assert (await ask("subscribe", user="5", channel="room:shut"))["error"] == {
+        "code": 103,
+        "message": "permission denied",
+    }
+    assert (await ask("subscribe", user="", channel="nowhere"))["error"]["code"] == 102
+    assert "expire_at" in (await ask("sub_refresh", user="5", channel="room:1"))["result"]
+    assert (await ask("sub_refresh", user="5", channel="room:shut"))["result"] == {"expired": True}
+
+
+async def test_publish_runs_the_hook_and_leaves_the_log_to_the_server() -> None:
+    person = await amake_person()
+    user = str(person.user.pk)
+
+    said = await ask("publish", user=user, channel="room:1", data={"text": "hi"})
+    kept = await ask("publish", user=user, channel="kept", data=1)
+
+    assert said == {"result": {"data": {"said": {"text": "hi"}, "by": "django"}}}
+    assert kept == {"result": {"data": {"atomic": True}}}
+    assert not await Entry.objects.filter(stream__channel="kept").aexists()
+    assert (await ask("publish", user="", channel="room:1", data=1))["error"]["code"] == 103
+    assert (await ask("publish", user=user, channel="room:1", data="swallow"))["error"]["code"] == 108
+
+
+async def test_binary_payloads_come_and_go_in_base64() -> None:
+    person = await amake_person()
+    data = base64.b64encode(b'{"text":1}').decode()
+
+    answer = await ask("publish", user=str(person.user.pk), channel="room:1", encoding="binary", b64data=data)
+
+    assert base64.b64decode(answer["result"]["b64data"]) == b'{"said":{"text":1},"by":"django"}'
+    assert (await ask("publish", user="5", channel="room:1", b64data="?"))["error"]["code"] == 107
+
+
+async def test_rpc_calls_the_procedure() -> None:
+    assert (await ask("rpc", user="5", method="add", data={"a": 1, "b": 2}))["result"]["data"] == {
+        "sum": 3,
+        "user": "5",
+    }
+    assert (await ask("rpc", user="5", method="add", data={"a": 1}))["error"]["code"] == 107
+    assert (await ask("rpc", user="5", method="none"))["error"]["code"] == 104
+
+
+async def test_maps_and_shared_polls_ask_their_classes() -> None:
+    assert (await ask("map_publish", user="5", channel="board", key="a", data=1))["result"] == {"key": "a", "data": 1}
+    assert (await ask("map_publish", user="5", channel="board", key="locked", data=1))["error"]["code"] == 103
+    assert (await ask("map_remove", user="5", channel="board", key="a"))["result"] == {"key": "a"}
+    assert (await ask("map_remove", user="5", channel="room:1", key="a"))["error"]["code"] == 108
+    items = [{"key": "a", "version": 3}, {"key": "b"}]
+    assert (await ask("shared_poll_refresh", channel="prices", items=items))["result"]["items"] == [
+        {"key": "a", "version": 4, "data": {"was": 3}},
+        {"key": "b", "version": 1, "data": {"was": 0}},
+    ]
+    assert (await ask("shared_poll_refresh", channel="room:1", items=[]))["error"]["code"] == 108
+
+
+async def test_only_who_knows_the_secret_is_answered() -> None:
+    for secret in ("", "wrong", SECRET + "x"):
+        assert (await post("connect", COMMON, secret)).status_code == 403
+    assert (await post("else", COMMON)).status_code == 404
+    assert (await AsyncClient().get("/hooks/connect", headers={"X-Hotclub-Secret": SECRET})).status_code == 405
+    assert (await post("connect", b"{nonsense")).status_code == 400
+    assert (await post("connect", [1])).status_code == 400
+
+
+async def test_fields_that_are_null_count_as_left_out() -> None:
+    assert "result" in await ask("subscribe", user="5", channel="room:1", data=None, meta=None, token=None)
+
+
+def test_a_secret_that_can_be_guessed_is_refused() -> None:
+    with pytest.raises(ImproperlyConfigured):
+        hotclub.proxy.urls(secret="short")
+
+
+async def test_a_bug_in_a_hook_is_an_internal_error(hotclub_settings: Configure) -> None:
+    hotclub_settings(ON_CONNECT="tests.hotclub.test_proxy.broken")
+    person = await amake_person()
+
+    with override_settings(DEBUG=False):
+        assert (await ask("connect", person))["error"] == {
+            "code": 100,
+            "message": "internal server error",
+            "temporary": True,
+        }
+
+
+def broken(client: hotclub.Client) -> None:
+    raise RuntimeError("a bug")
