@@ -21,7 +21,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.exceptions import PayloadTooBig
 from websockets.frames import Frame, Opcode
-from websockets.http11 import Request
+from websockets.http11 import Request, Response
 from websockets.server import ServerProtocol
 
 from hotclub.engine.limits import Limits, TokenBucket
@@ -33,6 +33,8 @@ _HEAD_BYTES: Final = 65_536
 _HEADERS: Final = 128
 _SINGLE: Final = frozenset({b"host", b"origin", b"cookie", b"content-length", b"authorization"})
 """Header fields of which a request may have one: two readers must not be able to take different ones for the truth."""
+
+_SUBPROTOCOL: Final = "Sec-WebSocket-Protocol"
 
 _SLICE: Final = 8_192
 """Bytes parsed at a time. Tiny frames take a hundred times their size once parsed, so the rest waits unparsed."""
@@ -61,6 +63,12 @@ class FrameParser(ServerProtocol):
         super().__init__(max_size=limits.message_bytes, logger=logging.getLogger("uvicorn.error"))
         self._most_fragments = limits.fragments
         self._fragments = 0
+
+    def accept(self, request: Request) -> Response:
+        # Some clients that have no subprotocol to offer, the PyPI SDK up to 0.5 among them, send the field empty.
+        if request.headers.get_all(_SUBPROTOCOL) == [""]:
+            del request.headers[_SUBPROTOCOL]
+        return super().accept(request)
 
     def recv_frame(self, frame: Frame) -> None:
         if frame.opcode in (Opcode.TEXT, Opcode.BINARY):

@@ -407,6 +407,12 @@ async def test_an_ambiguous_request_is_refused_and_its_connection_ended(serve: S
         assert served.app.writers == []
 
 
+async def test_an_empty_list_of_subprotocols_is_none(serve: Serve) -> None:
+    async with serve() as served, served.connected(headers={"Sec-WebSocket-Protocol": ""}) as connection:
+        await connection.send_text("hi")
+        assert (await connection.read_frame()).payload == b"got"
+
+
 async def test_letters_in_header_values_are_fine(serve: Serve) -> None:
     async with serve() as served:
         request = "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nX-Name: Müller 吉\r\n\r\n".encode()
