@@ -1,28 +1,23 @@
 """A project as an ASGI application: our transports, Channels' consumers beside them, Django for everything else."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from collections.abc import Sequence
 from http import HTTPStatus
-from typing import Any
 
 from django.core.handlers.asgi import get_script_prefix
 
 from hotclub.api.asgi import api_name, serve_api
-from hotclub.asgi import ASGIApplication
 from hotclub.auth import RefusedHandshake, check_handshake, log_refusal
 from hotclub.conf import get_config
 from hotclub.engine.node import Node
 from hotclub.engine.observe import logger, printable
+from hotclub.engine.transports.base import ASGIApplication, Receive, Scope, Send
 from hotclub.engine.transports.unidirectional import serve_uni_websocket
 from hotclub.engine.transports.websocket import serve_websocket
 from hotclub.http import endpoints, serve_http
 from hotclub.rates import TooMany
 from hotclub.redaction import redact_logs
 from hotclub.service import Service
-
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 
 class HotclubApplication:

@@ -1,13 +1,12 @@
 """What a project's `asgi.py` imports, at its top like any other module: nothing here needs the apps to be loaded."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
+
+from hotclub.engine.transports.base import ASGIApplication
 
 if TYPE_CHECKING:
     from hotclub.application import HotclubApplication
-
-ASGIApplication = Callable[..., Awaitable[None]]
-"""Loose, because every framework types the three arguments in its own way."""
 
 
 def application(

@@ -22,6 +22,8 @@ Scope = MutableMapping[str, Any]
 Event = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Event]]
 Send = Callable[[Event], Awaitable[None]]
+ASGIApplication = Callable[..., Awaitable[None]]
+"""Loose, because every framework types the three arguments in its own way."""
 
 
 SHUTDOWN: Final = "hotclub.shutdown"
