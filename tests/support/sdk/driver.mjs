@@ -48,7 +48,12 @@ function watch(subscription, channel) {
 const commands = {
   connect({ url, headers = {}, options = {}, form = "json" }) {
     const { Centrifuge } = form === "protobuf" ? protobuf : json;
-    const polyfills = { websocket: socketWith(headers), fetch, eventsource: EventSource, readableStream: ReadableStream };
+    const polyfills = {
+      websocket: socketWith(headers),
+      fetch,
+      eventsource: EventSource,
+      readableStream: ReadableStream,
+    };
     if (form === "protobuf") {
       encode = (data) => new TextEncoder().encode(JSON.stringify(data));
     }
@@ -78,7 +83,11 @@ const commands = {
   /** The signature is what the application under test takes for one. */
   subscribePoll({ channel, signature, options = {} }) {
     const getSignature = ({ keys }) => Promise.resolve({ keys, signature });
-    commands.subscribeKeys({ channel, kind: "newSharedPollSubscription", options: { getSignature, ...options } });
+    commands.subscribeKeys({
+      channel,
+      kind: "newSharedPollSubscription",
+      options: { getSignature, ...options },
+    });
   },
   publishKey: ({ channel, key, data }) => subscriptions.get(channel).publish(key, encode(data)),
   removeKey: ({ channel, key }) => subscriptions.get(channel).remove(key),
