@@ -7,7 +7,7 @@ from hotclub.engine.model import Publication
 from hotclub.engine.protocol.codec_json import JsonCodec
 from hotclub.engine.protocol.codec_protobuf import ProtobufCodec
 from hotclub.engine.protocol.fossil import apply_delta
-from hotclub.engine.shape import Form, chain, difference, remember
+from hotclub.engine.shape import Form, chain, difference, patch, remember
 from hotclub.engine.transports.framing import Framed, bare, line
 
 TEXT = JsonCodec()
@@ -34,21 +34,22 @@ def test_a_form_wraps_what_its_codec_encodes() -> None:
 
 
 def test_without_a_base_the_data_is_whole_and_for_text_a_string() -> None:
-    shaped = difference(TEXT, None, publication(FIRST))
+    shaped = difference(TEXT, publication(FIRST), None)
     assert (text_of(shaped), shaped.delta) == (FIRST, False)
-    assert difference(BYTES, None, publication(FIRST)) == publication(FIRST)
+    assert difference(BYTES, publication(FIRST), None) == publication(FIRST)
 
 
 def test_against_a_base_it_is_a_patch_that_leads_to_the_data() -> None:
     base, next_one = publication(FIRST), publication(SECOND, 2)
-    text, binary = difference(TEXT, base, next_one), difference(BYTES, base, next_one)
+    made = patch(base, next_one)
+    text, binary = difference(TEXT, next_one, made), difference(BYTES, next_one, made)
     assert (text.delta, binary.delta) == (True, True)
     assert apply_delta(FIRST, text_of(text)) == apply_delta(FIRST, bytes(binary.data)) == SECOND
     assert len(bytes(binary.data)) < len(SECOND) / 5
 
 
 def test_a_patch_that_is_not_shorter_is_not_sent() -> None:
-    shaped = difference(TEXT, publication(b"1"), publication(b"2", 2))
+    shaped = difference(TEXT, publication(b"2", 2), patch(publication(b"1"), publication(b"2", 2)))
     assert (bytes(shaped.data), shaped.delta) == (b'"2"', False)
 
 

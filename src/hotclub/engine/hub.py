@@ -15,7 +15,7 @@ from hotclub.engine.observe import Counters
 from hotclub.engine.protocol.base import Encoder
 from hotclub.engine.protocol.messages import Push
 from hotclub.engine.recovery import Verdict
-from hotclub.engine.shape import Form, difference, remember
+from hotclub.engine.shape import Form, difference, patch, remember
 from hotclub.engine.subscriber import Subscriber
 
 
@@ -297,12 +297,13 @@ class Hub:
 class _Delivery:
     """One publication on its way to many: what it looks like to each form of subscriber, made once."""
 
-    __slots__ = ("_channel", "_differences", "_publication", "frames", "misfits")
+    __slots__ = ("_channel", "_differences", "_patches", "_publication", "frames", "misfits")
 
     def __init__(self, channel: str, publication: Publication) -> None:
         self._channel = channel
         self._publication = publication
         self._differences: dict[tuple[Form, int], bytes] = {}
+        self._patches: dict[int, bytes | None] = {}
         self.frames: dict[Form, bytes] = {}
         self.misfits: list[Subscriber] = []
         """Subscribers whose codec cannot carry it (protocol §6b)."""
@@ -330,11 +331,13 @@ class _Delivery:
         base = subscriber.bases.get(publication.key)
         remember(subscriber.bases, publication)
         # Subscribers that keep up hold the same object; one that has just recovered holds an equal of the same offset.
-        same = (form, 0 if base is None else base.offset or id(base))
-        frame = self._differences.get(same)
+        same = 0 if base is None else base.offset or id(base)
+        frame = self._differences.get((form, same))
         if frame is None:
-            shaped = difference(form.encoder.codec, base, publication)
-            frame = self._differences[same] = form.frame(self._channel, shaped)
+            if same not in self._patches:
+                self._patches[same] = patch(base, publication)
+            shaped = difference(form.encoder.codec, publication, self._patches[same])
+            frame = self._differences[form, same] = form.frame(self._channel, shaped)
         return frame
 
 

@@ -28,15 +28,19 @@ class Form:
         return encoder.frame(encoder.codec.encode_publication(channel, publication, self.number))
 
 
-def difference(codec: Codec, base: Publication | None, publication: Publication) -> Publication:
-    """The publication as a subscriber with differences gets it: against `base`, or whole without one.
+def patch(base: Publication | None, publication: Publication) -> bytes | None:
+    """What turns `base` into the publication; None when it has to be sent whole. It is the same for every codec."""
+    if base is None or publication.removed:
+        return None
+    return create_delta(bytes(base.data), bytes(publication.data))
+
+
+def difference(codec: Codec, publication: Publication, patched: bytes | None) -> Publication:
+    """The publication as a subscriber with differences gets it: as a patch, or whole without one.
 
     A removal carries no data and stays as it is.
     """
-    if publication.removed:
-        return publication
-    patch = None if base is None else create_delta(bytes(base.data), bytes(publication.data))
-    return codec.delta_publication(publication, patch)
+    return publication if publication.removed else codec.delta_publication(publication, patched)
 
 
 def chain(codec: Codec, publications: Iterable[Publication]) -> tuple[Publication, ...]:
@@ -44,7 +48,7 @@ def chain(codec: Codec, publications: Iterable[Publication]) -> tuple[Publicatio
     bases: dict[str, Publication] = {}
     shaped = []
     for publication in publications:
-        shaped.append(difference(codec, bases.get(publication.key), publication))
+        shaped.append(difference(codec, publication, patch(bases.get(publication.key), publication)))
         remember(bases, publication)
     return tuple(shaped)
 
