@@ -174,6 +174,11 @@ async def amap_stats(channel: str) -> MapStats:
     return await aask_node(node, node.exchange.maps.stats(channel))
 
 
+async def change_map(channel: str, message: MapMessage) -> MapOutcome | None:
+    """`amap_publish` or `amap_remove` for a message that is made already. Raises as they do."""
+    return await _asend(channel, message)
+
+
 async def _asend(channel: str, message: MapMessage) -> MapOutcome | None:
     node = current_node()
     if node is None or transaction.get_connection(get_config().database).in_atomic_block:

@@ -41,11 +41,11 @@ class RateLimits:
     connects: Rate | None = Rate(5_000, 10)
     """Handshakes in this process, whoever they come from."""
     connects_per_address: Rate | None = Rate(1_000, 10)
-    connects_per_user: Rate | None = Rate(100, 10)
+    connects_per_user: Rate | None = Rate(500, 10)
     connections_per_address: int | None = 5_000
     connections_per_user: int | None = 200
-    subscribes_per_user: Rate | None = Rate(2_000, 10)
-    publishes_per_user: Rate | None = Rate(1_000, 10)
+    subscribes_per_user: Rate | None = Rate(10_000, 10)
+    publishes_per_user: Rate | None = Rate(10_000, 10)
     """In each channel class that has no `rate` of its own."""
 
 

@@ -215,6 +215,55 @@ async def test_a_batch_answers_each_command(serve: Serve) -> None:
         assert [next(iter(reply)) for reply in replies] == ["publish", "error", "history", "error", "error"]
 
 
+class Board(hotclub.MapChannel):
+    pattern = "board:<str:name>"
+    history = hotclub.History(size=10, ttl=timedelta(minutes=5))
+
+    async def can_subscribe(self, client: hotclub.Client, name: str) -> bool:
+        return True
+
+
+class Prices(hotclub.SharedPollChannel):
+    pattern = "prices"
+
+    async def can_subscribe(self, client: hotclub.Client) -> bool:
+        return True
+
+    async def poll(self, keys: Any) -> Any:
+        return []
+
+
+async def test_maps_are_changed_and_read(serve: Serve, declare: Declare) -> None:
+    declare(Board, Prices, Plain)
+    api = Api(await serve())
+    board = {"channel": "board:1"}
+
+    first = await api.result("map_publish", {**board, "key": "a", "data": {"n": 1}, "tags": {"t": "1"}})
+    await api.result("map_publish", {**board, "key": "b", "b64data": base64.b64encode(b"2").decode()})
+    again = await api.result("map_publish", {**board, "key": "a", "data": 3, "key_mode": "if_new"})
+    wrong = {"offset": 9, "epoch": first["epoch"]}
+    late = await api.result("map_publish", {**board, "key": "a", "data": 3, "expected_position": wrong})
+    state = await api.result("map_read_state", board)
+
+    assert first["offset"] == 1
+    assert (again["suppressed"], again["suppress_reason"]) == (True, "key_exists")
+    assert late["suppress_reason"] == "position_mismatch"
+    assert [(item["key"], item["data"]) for item in state["publications"]] == [("a", {"n": 1}), ("b", 2)]
+    assert await api.result("map_stats", board) == {"num_keys": 2}
+    assert (await api.result("map_remove", {**board, "key": "a"}))["offset"] == 3
+    stream = await api.result("map_read_stream", {**board, "limit": -1})
+    assert [item.get("removed", False) for item in stream["publications"]] == [False, False, True]
+    await api.result("map_clear", board)
+    assert (await api.result("map_read_state", board))["publications"] == []
+    await api.result("shared_poll_publish", {"channel": "prices", "key": "a", "data": 1, "version": 1})
+    for method in ("map_publish", "map_remove", "shared_poll_publish"):
+        assert await api.error(method, {"channel": "plain:1", "key": "a", "data": 1}) == 108
+    for method in ("map_read_state", "map_read_stream", "map_stats", "map_clear"):
+        assert await api.error(method, {"channel": "plain:1"}) == 108
+    assert await api.error("map_publish", {**board, "key": "", "data": 1}) == 107
+    assert await api.error("map_publish", {**board, "key": "a"}) == 107
+
+
 def answering(method: str, params: Any) -> Any:
     return {"method": method, "params": params}
 

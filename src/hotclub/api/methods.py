@@ -12,6 +12,7 @@ from django.utils.module_loading import import_string
 from msgspec import UNSET, Raw, Struct, UnsetType
 
 from hotclub import control
+from hotclub.api import keyed
 from hotclub.api import messages as wire
 from hotclub.api.publishing import publish_to
 from hotclub.api.settings import Grant
@@ -37,7 +38,7 @@ class Method:
 
 
 async def publish(grant: Grant, request: wire.PublishRequest) -> wire.PublishResult:
-    _require(grant, request.channel)
+    grant.require(request.channel)
     return await publish_to(request.channel, request)
 
 
@@ -47,14 +48,14 @@ async def broadcast(grant: Grant, request: wire.BroadcastRequest) -> wire.Broadc
 
 async def _broadcast_one(grant: Grant, channel: str, request: wire.BroadcastRequest) -> wire.BroadcastResponse:
     try:
-        _require(grant, channel)
+        grant.require(channel)
         return wire.BroadcastResponse(result=await publish_to(channel, request))
     except (CommandError, IdempotencyConflict) as error:
         return wire.BroadcastResponse(error=api_error(error))
 
 
 async def subscribe(grant: Grant, request: wire.SubscribeRequest) -> wire.Empty:
-    _require(grant, request.channel)
+    grant.require(request.channel)
     ttl = _ttl(request.expire_at)
     if ttl < 0:
         raise command_error(110)
@@ -69,16 +70,16 @@ async def subscribe(grant: Grant, request: wire.SubscribeRequest) -> wire.Empty:
 
 async def unsubscribe(grant: Grant, request: wire.UnsubscribeRequest) -> wire.Empty:
     if request.channel:
-        _require(grant, request.channel)
+        grant.require(request.channel)
         get_registry().route(request.channel)
     else:
-        _require_everything(grant)
+        grant.require_everything()
     await in_thread(control.unsubscribe_target, _target(request), request.channel, 2000)
     return wire.Empty()
 
 
 async def disconnect(grant: Grant, request: wire.DisconnectRequest) -> wire.Empty:
-    _require_everything(grant)
+    grant.require_everything()
     wanted = request.disconnect or wire.DisconnectReason()
     try:
         reason = Disconnect(wanted.code or 3503, wanted.reason or "force disconnect")
@@ -89,26 +90,26 @@ async def disconnect(grant: Grant, request: wire.DisconnectRequest) -> wire.Empt
 
 
 async def refresh(grant: Grant, request: wire.RefreshRequest) -> wire.Empty:
-    _require_everything(grant)
+    grant.require_everything()
     ttl = -1 if request.expired else _ttl(request.expire_at)
     await in_thread(control.refresh_target, _target(request), ttl, _payload(request.info, ""))
     return wire.Empty()
 
 
 async def presence(grant: Grant, request: wire.ChannelRequest) -> wire.PresenceResult:
-    _require(grant, request.channel)
+    grant.require(request.channel)
     members = await control.apresence(request.channel)
     return wire.PresenceResult({client: wire.client_info(member) for client, member in members.items()})
 
 
 async def presence_stats(grant: Grant, request: wire.ChannelRequest) -> wire.PresenceStatsResult:
-    _require(grant, request.channel)
+    grant.require(request.channel)
     stats = await control.apresence_stats(request.channel)
     return wire.PresenceStatsResult(stats.num_clients, stats.num_users)
 
 
 async def history(grant: Grant, request: wire.HistoryRequest) -> wire.HistoryResult:
-    _require(grant, request.channel)
+    grant.require(request.channel)
     since = None if request.since is None else Position(request.since.epoch, request.since.offset)
     if since is not None and (since.offset < 0 or (request.reverse and since.offset == 0)):
         raise command_error(107)
@@ -122,7 +123,7 @@ async def history(grant: Grant, request: wire.HistoryRequest) -> wire.HistoryRes
 
 
 async def history_remove(grant: Grant, request: wire.ChannelRequest) -> wire.Empty:
-    _require(grant, request.channel)
+    grant.require(request.channel)
     spec = get_registry().route(request.channel).spec
     if spec.retention.size <= 0:
         raise command_error(108)
@@ -188,6 +189,19 @@ METHODS: Final[dict[str, Method]] = {
         "The channels of this process that have subscribers.", wire.ChannelsRequest, wire.ChannelsResult, channels
     ),
     "info": Method("The node that answers.", wire.InfoRequest, wire.InfoResult, info),
+    "map_publish": Method("Set a key of a map.", keyed.MapPublishRequest, keyed.MapChangeResult, keyed.map_publish),
+    "map_remove": Method("Remove a key of a map.", keyed.MapRemoveRequest, keyed.MapChangeResult, keyed.map_remove),
+    "map_read_state": Method(
+        "The entries of a map.", keyed.MapReadStateRequest, keyed.MapReadStateResult, keyed.map_read_state
+    ),
+    "map_read_stream": Method(
+        "The changes of a persistent map.", wire.HistoryRequest, keyed.MapReadStreamResult, keyed.map_read_stream
+    ),
+    "map_stats": Method("How many keys a map has.", wire.ChannelRequest, keyed.MapStatsResult, keyed.map_stats),
+    "map_clear": Method("Remove every key of a map.", wire.ChannelRequest, wire.Empty, keyed.map_clear),
+    "shared_poll_publish": Method(
+        "A key's value for a shared poll.", keyed.SharedPollPublishRequest, wire.Empty, keyed.shared_poll_publish
+    ),
     "rpc": Method("Call the project's own function (`API_RPC`).", wire.RpcRequest, wire.RpcResult, rpc),
 }
 """Every method but `batch`, which runs these."""
@@ -200,16 +214,6 @@ def api_error(error: CommandError | IdempotencyConflict | UnrecoverablePosition)
     if isinstance(error, UnrecoverablePosition):
         return wire.ApiError(112, "unrecoverable position")
     return wire.ApiError(error.code, error.message)
-
-
-def _require(grant: Grant, channel: str) -> None:
-    if not grant.allows_channel(channel):
-        raise command_error(103, "the API key is not for this channel")
-
-
-def _require_everything(grant: Grant) -> None:
-    if not grant.allows_all_channels:
-        raise command_error(103, "the API key is for some channels only")
 
 
 def _target(request: Any) -> Target:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any, Final
 
+from hotclub.engine.errors import command_error
+
 HASHED: Final = "sha256:"
 
 _FIELDS: Final = ("key", "name", "channels", "methods")
@@ -27,9 +29,15 @@ class Grant:
         """Patterns are those of a shell: `*`, `?` and `[…]`."""
         return not self.channels or any(fnmatchcase(channel, pattern) for pattern in self.channels)
 
-    @property
-    def allows_all_channels(self) -> bool:
-        return not self.channels
+    def require(self, channel: str) -> None:
+        """Raises CommandError 103 when the key is not for this channel."""
+        if not self.allows_channel(channel):
+            raise command_error(103, "the API key is not for this channel")
+
+    def require_everything(self) -> None:
+        """Raises CommandError 103 when the key is for some channels only."""
+        if self.channels:
+            raise command_error(103, "the API key is for some channels only")
 
 
 def digest_of(key: str) -> str:
