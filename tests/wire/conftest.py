@@ -5,6 +5,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import pytest
 
 from tests.support.app import WRITE_PATHS, Served, TinyApplication, serve
+from tests.support.npm import NpmClient
+from tests.support.proxy import FaultProxy
 from tests.support.wire import WireClient
 
 
@@ -33,3 +35,36 @@ async def connect(served: Served) -> AsyncIterator[Callable[..., Awaitable[WireC
     yield connect
     for client in clients:
         client.abort()
+
+
+@pytest.fixture(
+    params=[
+        ("websocket", "json"),
+        ("websocket", "protobuf"),
+        ("http_stream", "json"),
+        ("http_stream", "protobuf"),
+        ("sse", "json"),
+    ],
+    ids="-".join,
+)
+def wire(request: pytest.FixtureRequest) -> tuple[str, str]:
+    """A transport of the npm SDK, and the form of the protocol that it speaks over it."""
+    transport, form = request.param
+    return transport, form
+
+
+@pytest.fixture
+async def proxy(served: Served) -> AsyncIterator[FaultProxy]:
+    async with FaultProxy(served.port) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+async def client(proxy: FaultProxy, wire: tuple[str, str]) -> AsyncIterator[NpmClient]:
+    """The npm SDK, connected through the proxy as "ann"."""
+    async with NpmClient.start() as client:
+        transport, form = wire
+        await client.connect_over(proxy.port, transport, form, data={"user": "ann"})
+        connected = await client.event("connected")
+        assert connected["context"]["transport"] == transport
+        yield client

@@ -1,44 +1,10 @@
 """npm `centrifuge` 5.8.0, unchanged, over every transport and in both forms of the protocol."""
 
-from collections.abc import AsyncIterator
-
-import pytest
-
 from hotclub.engine.bus import Target
 from hotclub.engine.errors import Disconnect
 from tests.support.app import Served, raw
 from tests.support.npm import NpmClient
 from tests.support.proxy import FaultProxy
-
-FORMS = [
-    ("websocket", "json"),
-    ("websocket", "protobuf"),
-    ("http_stream", "json"),
-    ("http_stream", "protobuf"),
-    ("sse", "json"),
-]
-
-
-@pytest.fixture(params=FORMS, ids="-".join)
-def wire(request: pytest.FixtureRequest) -> tuple[str, str]:
-    transport, form = request.param
-    return transport, form
-
-
-@pytest.fixture
-async def proxy(served: Served) -> AsyncIterator[FaultProxy]:
-    async with FaultProxy(served.port) as proxy:
-        yield proxy
-
-
-@pytest.fixture
-async def client(proxy: FaultProxy, wire: tuple[str, str]) -> AsyncIterator[NpmClient]:
-    async with NpmClient.start() as client:
-        transport, form = wire
-        await client.connect_over(proxy.port, transport, form, data={"user": "ann"})
-        connected = await client.event("connected")
-        assert connected["context"]["transport"] == transport
-        yield client
 
 
 async def test_it_subscribes_publishes_and_receives(client: NpmClient) -> None:

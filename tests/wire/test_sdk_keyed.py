@@ -1,9 +1,6 @@
 """npm `centrifuge` 5.8.0, unchanged: maps and shared polls, over every transport and in both forms of the protocol."""
 
-from collections.abc import AsyncIterator
 from typing import Any
-
-import pytest
 
 from hotclub.engine.application import PolledItem
 from hotclub.engine.broker.maps import MapMessage
@@ -11,35 +8,7 @@ from tests.support.app import Served, raw
 from tests.support.npm import NpmClient
 from tests.support.proxy import FaultProxy
 
-FORMS = [
-    ("websocket", "json"),
-    ("websocket", "protobuf"),
-    ("http_stream", "json"),
-    ("http_stream", "protobuf"),
-    ("sse", "json"),
-]
 MAP, CLIENTS, USERS = "newMapSubscription", "newMapClientsSubscription", "newMapUsersSubscription"
-
-
-@pytest.fixture(params=FORMS, ids="-".join)
-def wire(request: pytest.FixtureRequest) -> tuple[str, str]:
-    transport, form = request.param
-    return transport, form
-
-
-@pytest.fixture
-async def proxy(served: Served) -> AsyncIterator[FaultProxy]:
-    async with FaultProxy(served.port) as proxy:
-        yield proxy
-
-
-@pytest.fixture
-async def client(proxy: FaultProxy, wire: tuple[str, str]) -> AsyncIterator[NpmClient]:
-    async with NpmClient.start() as client:
-        transport, form = wire
-        await client.connect_over(proxy.port, transport, form, data={"user": "ann"})
-        await client.event("connected")
-        yield client
 
 
 async def change(served: Served, channel: str, key: str, value: object = None, *, removed: bool = False) -> None:
