@@ -14,7 +14,20 @@ from tests.support.npm import NpmClient
 from tests.support.pypi import PypiClient
 
 EDITS: Final = 500
-WORDS: Final = ["live", "channel", "データ", "天地玄黄", "宇宙洪荒", "日月盈昃", "辰宿列张", "🀄", "é", '"quoted"', "back\\slash", "line\nbreak"]
+WORDS: Final = [
+    "live",
+    "channel",
+    "データ",
+    "天地玄黄",
+    "宇宙洪荒",
+    "日月盈昃",
+    "辰宿列张",
+    "🀄",
+    "é",
+    '"quoted"',
+    "back\\slash",
+    "line\nbreak",
+]
 
 
 def versions(chance: random.Random) -> list[dict[str, Any]]:
