@@ -1,15 +1,20 @@
 """The conformance project, served as a site is: by `serve`, in a process of its own, with its HTTP API to publish."""
 
 import asyncio
+import base64
+import hmac
 import itertools
 import json
-from collections.abc import Iterator
+import threading
+from collections.abc import AsyncIterator, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
 
 from tests.support.listener import Response
 from tests.support.processes import Server
+from tests.support.proxy import FaultProxy
 
 _numbers = itertools.count(1)
 
@@ -39,14 +44,71 @@ class Conformance(Server):
             await asyncio.sleep(0)
 
 
+class Backend(ThreadingHTTPServer):
+    """Answers the shared polls: `values` holds data and version by key."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _BackendRequest)
+        self.values: dict[str, dict[str, Any]] = {}
+        self.asked: list[dict[str, Any]] = []
+
+
+class _BackendRequest(BaseHTTPRequestHandler):
+    server: Backend
+
+    def do_POST(self) -> None:
+        question = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        self.server.asked.append(question)
+        values = self.server.values
+        items = [{"key": item["key"], **values[item["key"]]} for item in question["items"] if item["key"] in values]
+        body = json.dumps({"result": {"items": items}}).encode()
+        self.send_response(200)
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
+        """Nothing: what was asked is in `asked`."""
+
+
+def token(user: str, **claims: Any) -> str:
+    """A connection token, or with `channel` a subscription token, by the project's secret."""
+    parts = [{"alg": "HS256", "typ": "JWT"}, {"sub": user, **claims}]
+    text = b".".join(_base64(json.dumps(part).encode()) for part in parts)
+    return b".".join([text, _base64(hmac.digest(b"secret", text, "sha256"))]).decode()
+
+
+def _base64(data: bytes) -> bytes:
+    return base64.urlsafe_b64encode(data).rstrip(b"=")
+
+
 @pytest.fixture(scope="session")
-def conformance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Conformance]:
+def backend() -> Iterator[Backend]:
+    server = Backend()
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield server
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture(scope="session")
+def conformance(tmp_path_factory: pytest.TempPathFactory, backend: Backend) -> Iterator[Conformance]:
     folder = tmp_path_factory.mktemp("conformance")
-    server = Conformance(folder, "tests.conformance.project", {"CONFORMANCE_DATA_DIR": str(folder)})
+    url = f"http://127.0.0.1:{backend.server_port}/refresh"
+    environment = {"CONFORMANCE_DATA_DIR": str(folder), "POLL_BACKEND": url, "POLL_BACKEND_PROTOBUF": url}
+    server = Conformance(folder, "tests.conformance.project", environment)
     server.manage("migrate", "-v", "0")
     server.start_blocking()
     yield server
     server.stop()
+
+
+@pytest.fixture
+async def proxy(conformance: Conformance) -> AsyncIterator[FaultProxy]:
+    async with FaultProxy(conformance.port) as proxy:
+        yield proxy
 
 
 @pytest.fixture

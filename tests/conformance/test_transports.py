@@ -92,3 +92,35 @@ async def test_a_client_that_changes_its_transport_loses_and_doubles_nothing(
     got += last.seen
     assert [offset for offset, _ in got] == list(range(1, count + 1))
     assert [json.loads(data)["number"] for _, data in got] == list(range(1, count + 1))
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+@pytest.mark.parametrize(
+    ("published", "asked", "recovered"),
+    [(3, 2, True), (3, 1, True), (3, 0, False), (3, 3, True), (3, 4, False), (2, 0, True), (0, 0, True), (0, 1, False)],
+)
+async def test_the_edge_of_what_is_kept_is_exact(
+    conformance: Conformance, name: str, transport: str, published: int, asked: int, recovered: bool
+) -> None:
+    """Two publications are kept."""
+    channel = f"smallhistory:{name}"
+    async with Listener.open(conformance.port, "websocket-json", channel) as first:
+        await conformance.publish_all(channel, list(range(published)))
+        await first.until_seen(published)
+    async with Listener.open(conformance.port, transport, channel, since=(first.epoch, asked)) as late:
+        await conformance.publish(channel, "live")
+        await late.until(lambda: bool(late.seen) and late.seen[-1][1] == b'"live"')
+    assert late.recovered is recovered
+    missed = list(range(asked + 1, published + 1)) if recovered else []
+    assert [offset for offset, _ in late.seen] == [*missed, published + 1]
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+async def test_the_epoch_of_another_channel_recovers_nothing(
+    conformance: Conformance, name: str, transport: str
+) -> None:
+    async with Listener.open(conformance.port, "websocket-json", f"recovery:{name}-other") as other:
+        await conformance.publish_all(f"recovery:{name}", [1, 2])
+    async with Listener.open(conformance.port, transport, f"recovery:{name}", since=(other.epoch, 1)) as late:
+        assert not late.recovered
+        assert late.seen == []

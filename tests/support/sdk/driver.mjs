@@ -96,6 +96,7 @@ const commands = {
   deltaStats: ({ channel }) => subscriptions.get(channel).deltaStats(),
   unsubscribe: ({ channel }) => subscriptions.get(channel).unsubscribe(),
   resubscribe: ({ channel }) => subscriptions.get(channel).subscribe(),
+  clientPublish: ({ channel, data }) => client.publish(channel, encode(data)),
   publish: ({ channel, data }) => subscriptions.get(channel).publish(encode(data)),
   history: ({ channel, options = {} }) => subscriptions.get(channel).history(options),
   presence: ({ channel }) => subscriptions.get(channel).presence(),
