@@ -5,6 +5,7 @@ Their responses are async from end to end and hold no thread, whatever middlewar
 
 from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
+from time import monotonic
 from typing import Final
 
 from hotclub.auth import RefusedHandshake, check_http_request, log_refusal
@@ -68,13 +69,16 @@ async def serve_emulation(
     """Take commands for a connection of this or another process (protocol §6.1).
 
     Raises:
-        HttpError: 400, 403, 405, 413, 415, or 404 for a connection that no node of this site has made.
+        HttpError: 400, 403, 405, 413, 415, 404 for a connection that no node of this site has made, or 429 when this
+            process has handed on too much.
     """
     emulation = await read_emulation(node, scope, receive)
     if not is_issued(node, emulation.node, emulation.session):
         raise HttpError(HTTPStatus.NOT_FOUND)
     if emulation.node == node.id:
         emulate(node, emulation, handshake)
+    elif not node.forwarding.take(monotonic()):
+        raise HttpError(HTTPStatus.TOO_MANY_REQUESTS)
     else:
         await in_thread(_forward, emulation, handshake.principal, node.id)
     await respond(send, HTTPStatus.NO_CONTENT, headers)

@@ -2,7 +2,10 @@
 what it opened within a second, and gives nothing when it comes back."""
 
 import asyncio
+import base64
 import contextlib
+import json
+import time
 from collections.abc import Awaitable, Callable, Iterator
 from datetime import timedelta
 from typing import Any
@@ -15,7 +18,14 @@ from django.core.asgi import get_asgi_application
 
 from hotclub import Channel, Client, History, ahistory, apublish, aunsubscribe
 from hotclub.asgi import application
+from hotclub.auth import session_id
 from hotclub.conf import get_config
+from hotclub.engine.limits import TokenBucket
+from hotclub.engine.node import Node
+from hotclub.engine.transports.base import issue_secret
+from hotclub.models import Entry
+from hotclub.runtime import current_node
+from hotclub.streams import RELAY, RelayCommands, send_relay
 from tests.hotclub.conftest import Declare, Person, Site, amake_person
 from tests.hotclub.test_revocation import log_out_like_the_view
 from tests.hotclub.transports import FORMS, HTTP_PATHS, Wire, path_of
@@ -262,6 +272,54 @@ async def test_commands_with_the_secret_of_another_login_are_refused(serve: Serv
             assert (await http.post("/emulation", json=elsewhere)).status_code == 404
         await wire.told(b'"ping"')
         assert wire.received.count(b'"ping":{}') == 1
+
+
+def issued_elsewhere(node: Node) -> str:
+    """A secret of another node of the same site."""
+    other = Node(node.application, key=node.key)
+    other.id = "elsewhere"
+    return issue_secret(other)
+
+
+async def test_commands_for_another_process_are_handed_on_and_bounded(
+    serve: Serve, members: set[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site, person = await serve(), await someone(members)
+    node = current_node()
+    assert node is not None
+    body = {"session": issued_elsewhere(node), "node": "elsewhere", "data": '{"id":3,"ping":{}}'}
+    headers = {"Origin": site.url, "Cookie": person.cookie}
+    async with httpx.AsyncClient(base_url=site.url, headers=headers) as http:
+        assert (await http.post("/emulation", json=body)).status_code == 204
+        row = await Entry.objects.filter(stream__channel=RELAY).alatest("id")
+        assert json.loads(row.data) | {"principal": "", "origin": ""} == {
+            "type": "commands",
+            "node": "elsewhere",
+            "session": body["session"],
+            "principal": "",
+            "data": base64.b64encode(b'{"id":3,"ping":{}}').decode(),
+            "origin": "",
+        }
+        monkeypatch.setattr(node, "forwarding", TokenBucket(rate=0.001, burst=1, now=time.monotonic()))
+        assert [(await http.post("/emulation", json=body)).status_code for _ in range(2)] == [204, 429]
+
+
+@pytest.mark.parametrize("own", [True, False])
+async def test_commands_that_arrived_at_another_process_are_taken_from_the_same_login(
+    serve: Serve, members: set[str], own: bool
+) -> None:
+    site, person = await serve(), await someone(members)
+    async with Wire.open("http_stream", site.url, person.cookie, "room:1") as wire:
+        connected = wire.messages()[0]["connect"]
+        principal = session_id(person.cookie.partition("=")[2])
+        shown_with = {b'{"id":3,"rpc":{}}': principal if own else "another", b'{"id":4,"ping":{}}': principal}
+        for command, shown in shown_with.items():
+            message = RelayCommands(
+                node=connected["node"], session=connected["session"], principal=shown, data=command, origin="x"
+            )
+            await sync_to_async(send_relay)(message)
+        await wire.told(b'"ping":{}')
+        assert (b'"id":3' in wire.received) is own
 
 
 def test_the_paths_are_the_documented_ones() -> None:

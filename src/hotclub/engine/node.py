@@ -19,7 +19,7 @@ from hotclub.engine.dispatch import Dispatcher
 from hotclub.engine.errors import CommandError, Disconnect, Unsubscribed, command_error, disconnect
 from hotclub.engine.exchange import Exchange
 from hotclub.engine.hub import Hub
-from hotclub.engine.limits import Limits
+from hotclub.engine.limits import Limits, TokenBucket
 from hotclub.engine.model import ClientInfo, HistoryPage, Position, PresenceStats
 from hotclub.engine.observe import Counters, logger
 from hotclub.engine.outbox import Flusher
@@ -103,6 +103,8 @@ class Node:
         self.encoders = _encoders()
         self.key = key or secrets.token_bytes(32)
         self.emulated: dict[str, Dispatcher] = {}
+        self.forwarding = TokenBucket(self.limits.commands_rate, self.limits.commands_burst, monotonic())
+        """Bounds what this node hands on to others: unlike its own connections, it cannot see what they can take."""
         self.pulse: Pulse[Session] = Pulse(self.limits.ping_interval, self.limits.pong_timeout)
         self.flusher = Flusher(self._at_end_of_turn)
         self.connections = 0
