@@ -2,16 +2,25 @@
 
 import asyncio
 import json
+import sys
 import time
 from typing import Any
 
 import pytest
 
+from tests.support.emulated import HttpStreamClient, SseClient
 from tests.support.processes import Server
-from tests.support.rawws import RawWebSocket
 from tests.support.wire import ErrorReply, WireClient
 
 BAD_REQUEST = 107
+
+
+@pytest.fixture(params=[WireClient, HttpStreamClient, SseClient], ids=["websocket", "http_stream", "sse"], autouse=True)
+def transport(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> type[WireClient]:
+    """Every test of this file runs on every transport that takes commands."""
+    kind: type[WireClient] = request.param
+    monkeypatch.setattr(sys.modules[__name__], "WireClient", kind)
+    return kind
 
 
 async def subscriber(server: Server, channel: str) -> WireClient:
@@ -46,7 +55,11 @@ async def publish_text(client: WireClient, channel: str, data: str) -> dict[str,
 async def test_b1_what_is_no_command_is_a_bad_request(server: Server, text: str) -> None:
     async with await WireClient.connected(server.port) as client:
         await client.socket.send_text(text)
-        assert (await client.ended()).code == 3501
+        if isinstance(client, HttpStreamClient) and not text:
+            # A request without commands is refused as a request, and the connection it names has done nothing.
+            assert client.emulated.statuses == [400]
+        else:
+            assert (await client.ended()).code == 3501
 
 
 @pytest.mark.parametrize("opening", ["[", '{"a":'])
@@ -235,7 +248,7 @@ async def test_b9_a_frame_of_line_breaks_is_refused(server: Server) -> None:
 
 async def test_b10_a_flood_of_commands_is_warned_and_then_ended(server: Server) -> None:
     async with await WireClient.connected(server.port) as client, await subscriber(server, "memory:b10") as witness:
-        flood = asyncio.create_task(_flood(client.socket, 20_000))
+        flood = asyncio.create_task(_flood(client, 20_000))
         delays = [await _round_trip(witness, number) for number in range(20)]
         closed = await client.ended(timeout=20)
         flood.cancel()
@@ -334,10 +347,12 @@ async def _round_trip(client: WireClient, number: int) -> float:
     return time.monotonic() - started
 
 
-async def _flood(socket: RawWebSocket, count: int) -> None:
+async def _flood(client: WireClient, count: int) -> None:
+    at_once = 50 if isinstance(client, HttpStreamClient) else 1
+    command = '{"id":%d,"presence_stats":{"channel":"ephemeral:x"}}'
     try:
-        for number in range(count):
-            await socket.send_text('{"id":%d,"presence_stats":{"channel":"ephemeral:x"}}' % (number + 100))  # noqa: UP031 - braces
+        for first in range(100, count, at_once):
+            await client.socket.send_text("\n".join(command % number for number in range(first, first + at_once)))
     except ConnectionError:
         return
 

@@ -284,7 +284,7 @@ class Response:
         self.status = 0
         self.headers: dict[str, str] = {}
         self._reader = reader
-        self._writer = writer
+        self.writer = writer
 
     @classmethod
     async def open(
@@ -325,7 +325,7 @@ class Response:
         return self
 
     async def __aexit__(self, *_exception: object) -> None:
-        self._writer.transport.abort()
+        self.writer.transport.abort()
 
 
 def _from_json(frame: bytes, *, bare: bool) -> list[_Reply]:
