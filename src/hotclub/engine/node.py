@@ -103,8 +103,7 @@ class Node:
         self.encoders = _encoders()
         self.key = key or secrets.token_bytes(32)
         self.emulated: dict[str, Dispatcher] = {}
-        self.forwarding = TokenBucket(self.limits.commands_rate, self.limits.commands_burst, monotonic())
-        """Bounds what this node hands on to others: unlike its own connections, it cannot see what they can take."""
+        self.forwarding = _forwarding(self.limits)
         self.pulse: Pulse[Session] = Pulse(self.limits.ping_interval, self.limits.pong_timeout)
         self.flusher = Flusher(self._at_end_of_turn)
         self.connections = 0
@@ -279,6 +278,11 @@ class Node:
             refused=dict(counters.refused),
             closed=dict(counters.closed),
         )
+
+
+def _forwarding(limits: Limits) -> TokenBucket:
+    """Bounds what a node hands on to others: unlike its own connections, it cannot see what they can take."""
+    return TokenBucket(limits.commands_rate, limits.commands_burst, monotonic())
 
 
 def _encoders() -> Encoders:
