@@ -8,6 +8,8 @@ from collections.abc import Callable, Hashable, Sequence
 from typing import Final
 
 LONGEST: Final = 70_000
+_MOST_SEEDS: Final = 5_000
+"""More would be the fuzzer's own memory, in which a target's could not be seen."""
 _INTERESTING: Final = (
     *(b"", b"\x00", b"\xff", b"\x7f", b"\x80", b"\n", b"\r\n", b'"', b"\\", b"{", b"}", b"[", b"]", b":", b",", b"."),
     *(b"\xed\xa0\x80", b"\xf0\x9f\x8e\xb8", b"\xc0\xaf", b"\xef\xbb\xbf", b"\xe2\x80\xa8", b"\\ud800", b"\\u0000"),
@@ -48,7 +50,7 @@ class Mutator:
 
     def learn(self, tried: bytes, outcome: Hashable) -> None:
         """Tell what became of an input."""
-        if outcome not in self._outcomes and len(tried) <= 4_096:
+        if len(self._seeds) < _MOST_SEEDS and outcome not in self._outcomes and len(tried) <= 4_096:
             self._outcomes.add(outcome)
             self._seeds.append(tried)
 

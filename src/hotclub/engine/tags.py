@@ -75,7 +75,7 @@ def _leaf(node: FilterNode) -> Predicate:
     if node.cmp in ("ex", "nex"):
         return _existence(node)
     if not node.key:
-        raise command_error(107, f"a filter's {node.cmp} needs a key")
+        raise command_error(107, "a filter needs a key to compare")
     if node.cmp in ("in", "nin"):
         return _membership(node)
     return _comparison(node)
