@@ -1,0 +1,22 @@
+"""The protocol page names every code that the engine knows."""
+
+import re
+from pathlib import Path
+
+from hotclub.engine import errors
+
+PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "protocol.md").read_text()
+
+
+def test_the_page_has_every_code_with_its_words() -> None:
+    rows = dict(re.findall(r"^\| (\d{3,4}) \| (.+?) \|$", PAGE, re.MULTILINE))
+    expected = {
+        **{
+            str(code): str(error).partition(" ")[2] for code in range(100, 114) if (error := errors.command_error(code))
+        },
+        **{str(code): reason for code, reason in errors._DISCONNECTS.items()},
+        **{str(code): reason for code, reason in errors._UNSUBSCRIBED.items()},
+    }
+    assert {code: words.removesuffix(" (temporary)") for code, words in rows.items()} == expected
+    temporary = {int(code) for code, words in rows.items() if words.endswith(" (temporary)")}
+    assert temporary == {code for code in range(100, 114) if errors.command_error(code).temporary}
