@@ -136,10 +136,6 @@ class Hub:
         """Every channel with a subscriber here."""
         return list(self._channels)
 
-    def peers(self) -> list[Peer]:
-        """Every registered session."""
-        return list(self._peers.values())
-
     def members(self, channel: str) -> list[Subscriber]:
         """The channel's subscribers here."""
         return list(self._channels.get(channel, {}).values())

@@ -97,12 +97,7 @@ class MemoryBroker:
         now = self._clock()
         log = self._log(channel, now)
         log.expire(now, retention.size)
-        since = query.since
-        if since is not None and since.epoch and since.epoch != log.epoch:
-            raise UnrecoverablePosition(since.epoch, log.epoch)
-        found = select(log.entries, query)
-        page = tuple(found if query.limit < 0 else islice(found, query.limit))
-        return HistoryPage(page, Position(log.epoch, log.top))
+        return read_page(log.entries, query, Position(log.epoch, log.top))
 
     async def remove_history(self, channel: str) -> None:
         if channel in self._logs:
@@ -125,7 +120,20 @@ class MemoryBroker:
         return log
 
 
-def select(log: Reversible[tuple[float, Publication]], query: HistoryQuery) -> Iterator[Publication]:
+def read_page(log: Reversible[tuple[float, Publication]], query: HistoryQuery, top: Position) -> HistoryPage:
+    """The part of a log's kept publications that a query asks for; `top` is where the log stands.
+
+    Raises:
+        UnrecoverablePosition: `query.since` names another epoch.
+    """
+    since = query.since
+    if since is not None and since.epoch and since.epoch != top.epoch:
+        raise UnrecoverablePosition(since.epoch, top.epoch)
+    found = _select(log, query)
+    return HistoryPage(tuple(found if query.limit < 0 else islice(found, query.limit)), top)
+
+
+def _select(log: Reversible[tuple[float, Publication]], query: HistoryQuery) -> Iterator[Publication]:
     """What a query asks of a log, kept with deadlines, oldest first."""
     offset = None if query.since is None else query.since.offset
     entries = reversed(log) if query.reverse else iter(log)

@@ -5,7 +5,6 @@ import secrets
 from bisect import bisect_left, bisect_right
 from collections import deque
 from collections.abc import Callable, Iterator
-from itertools import islice
 from math import inf
 from time import monotonic, time
 from typing import Final
@@ -22,8 +21,8 @@ from hotclub.engine.broker.maps import (
     MapStats,
     Suppressed,
 )
-from hotclub.engine.broker.memory import IDEMPOTENCY_TTL, META_TTL, select
-from hotclub.engine.errors import IdempotencyConflict, UnrecoverablePosition, command_error
+from hotclub.engine.broker.memory import IDEMPOTENCY_TTL, META_TTL, read_page
+from hotclub.engine.errors import IdempotencyConflict, command_error
 from hotclub.engine.leases import Leases
 from hotclub.engine.model import HistoryPage, Position, Publication
 
@@ -157,12 +156,7 @@ class MemoryMapBroker:
         known = self._maps.get(channel)
         store = self._map(channel, MapRetention(stream=retention) if known is None else known[1], now)
         store.trim(now, retention.size)
-        since = query.since
-        if since is not None and since.epoch and since.epoch != store.epoch:
-            raise UnrecoverablePosition(since.epoch, store.epoch)
-        found = select(store.stream, query)
-        page = tuple(found if query.limit < 0 else islice(found, query.limit))
-        return HistoryPage(page, Position(store.epoch, store.top))
+        return read_page(store.stream, query, Position(store.epoch, store.top))
 
     async def stats(self, channel: str) -> MapStats:
         known = self._maps.get(channel)
