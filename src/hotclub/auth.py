@@ -4,7 +4,7 @@ Forwarded headers count only as far as settings trust them: Django's own `SECURE
 `USE_X_FORWARDED_HOST`, and `HOTCLUB["TRUSTED_PROXIES"]` for the address of the client.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from importlib import import_module
@@ -46,6 +46,37 @@ class RefusedHandshake(HotclubError):
     def headers(self) -> tuple[tuple[bytes, bytes], ...]:
         """Headers of the answer."""
         return ((b"retry-after", b"%d" % self.retry_after),) if self.retry_after else ()
+
+
+class RequestHeaders(Mapping[str, str]):
+    """The header fields of a request by lower-cased name, as Django reads them: repeated ones are joined by commas, and
+    those whose names hold an underscore, or speak of a body, are left out.
+
+    Decoded when asked for: every connection keeps them, and few are ever looked at.
+    """
+
+    __slots__ = ("_raw",)
+
+    def __init__(self, raw: Iterable[tuple[bytes, bytes]]) -> None:
+        """`raw` are the fields of an ASGI scope, with lower-cased names."""
+        self._raw = raw
+
+    def __getitem__(self, name: str) -> str:
+        return self._decoded()[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._decoded())
+
+    def __len__(self) -> int:
+        return len(self._decoded())
+
+    def _decoded(self) -> dict[str, str]:
+        decoded: dict[str, str] = {}
+        for raw, value in self._raw:
+            name, text = raw.decode("latin1"), value.decode("latin1")
+            if "_" not in name and not name.startswith("content-"):
+                decoded[name] = f"{decoded[name]},{text}" if name in decoded else text
+        return decoded
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +145,7 @@ def _session_key(request: ASGIRequest) -> str:
 
 def _handshake(scope: Scope, request: ASGIRequest, config: Config) -> Handshake:
     client, session_key = scope.get("client"), _session_key(request)
-    headers = {name.lower(): value for name, value in request.headers.items()}
+    headers = RequestHeaders(scope["headers"])
     return Handshake(
         headers=headers,
         address=client_address(str(client[0] or "") if client else "", headers, config.trusted_proxies),

@@ -1,14 +1,16 @@
 """Who may open a connection, and as whom."""
 
 from collections.abc import Awaitable, Callable
+from io import BytesIO
 from typing import Any
 
 import pytest
 import websockets
 from asgiref.sync import sync_to_async
 from django.contrib.auth import SESSION_KEY, get_user_model
+from django.core.handlers.asgi import ASGIRequest
 
-from hotclub.auth import RefusedHandshake, authenticate, check_handshake, session_id, session_store
+from hotclub.auth import RefusedHandshake, RequestHeaders, authenticate, check_handshake, session_id, session_store
 from hotclub.conf import Config
 from tests.hotclub.conftest import Site, amake_person, make_person
 from tests.support.server import websocket_url
@@ -225,3 +227,20 @@ async def test_the_user_of_a_hook_is_the_session_s_whatever_the_client_claims(
     with pytest.raises(Exception, match="unknown argument 'user'"):
         await connected.sdk.rpc("whoami", {"user": "1", "is_staff": True})
     assert await sync_to_async(lambda: seen[0].user.username)() == "django"
+
+
+def test_headers_are_those_that_django_reads() -> None:
+    raw = [
+        (b"host", b"club.example"),
+        (b"accept-language", b"zh"),
+        (b"accept-language", b"en;q=0.5"),
+        (b"x_forwarded_for", b"forged"),
+        (b"content-length", b"7"),
+        (b"x-name", "café".encode("latin1")),
+    ]
+    request = ASGIRequest({"type": "http", "method": "GET", "path": "/", "headers": raw[:4] + raw[5:]}, BytesIO())
+    headers = RequestHeaders(raw)
+    assert dict(headers) == {name.lower(): value for name, value in request.headers.items()}
+    assert len(headers) == 3
+    assert headers["accept-language"] == "zh,en;q=0.5"
+    assert headers.get("content-length") is None

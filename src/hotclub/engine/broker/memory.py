@@ -6,7 +6,7 @@ mistaken for one of this process.
 
 import secrets
 from collections import deque
-from collections.abc import Callable, Iterator, Reversible
+from collections.abc import Callable, Iterator, Reversible, Sequence
 from itertools import islice
 from time import monotonic, time
 from typing import Final
@@ -26,18 +26,33 @@ META_TTL: Final = 30 * 24 * 3600.0
 class _Log:
     """One channel: the kept publications with their deadlines, oldest first."""
 
-    __slots__ = ("entries", "epoch", "top", "used")
+    __slots__ = ("_kept", "epoch", "top", "used")
 
     def __init__(self, now: float) -> None:
         self.epoch = secrets.token_urlsafe(6)
         self.top = 0
-        self.entries: deque[tuple[float, Publication]] = deque()
+        # A deque is 600 bytes when it is empty, and most personal channels are.
+        self._kept: deque[tuple[float, Publication]] | None = None
         self.used = now
 
+    @property
+    def entries(self) -> Sequence[tuple[float, Publication]]:
+        return self._kept or ()
+
+    def append(self, deadline: float, publication: Publication) -> None:
+        if self._kept is None:
+            self._kept = deque()
+        self._kept.append((deadline, publication))
+
     def expire(self, now: float, size: int) -> None:
-        entries = self.entries
-        while entries and (entries[0][0] <= now or len(entries) > size):
-            entries.popleft()
+        kept = self._kept
+        while kept and (kept[0][0] <= now or len(kept) > size):
+            kept.popleft()
+        if not kept:
+            self.clear()
+
+    def clear(self) -> None:
+        self._kept = None
 
 
 class MemoryBroker:
@@ -83,7 +98,7 @@ class MemoryBroker:
         log = self._log(channel, now)
         log.top += 1
         publication = structs.replace(publication, offset=log.top)
-        log.entries.append((now + retention.ttl, publication))
+        log.append(now + retention.ttl, publication)
         log.expire(now, retention.size)
         return Position(log.epoch, log.top), publication
 
@@ -101,7 +116,7 @@ class MemoryBroker:
 
     async def remove_history(self, channel: str) -> None:
         if channel in self._logs:
-            self._logs[channel].entries.clear()
+            self._logs[channel].clear()
 
     def sweep(self) -> None:
         """Give back the memory of what has expired; to be called now and then."""
