@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from itertools import islice
 from typing import Any, Final, ParamSpec, Protocol, TypeVar
 
@@ -22,6 +23,7 @@ from hotclub.engine.broker.maps import MapMessage
 from hotclub.engine.bus import Target
 from hotclub.engine.model import EMPTY, HistoryPage, Position, Publication
 from hotclub.relay import Tail
+from hotclub.sharing import SharedReads
 from hotclub.tables import append
 
 __all__ = [
@@ -177,6 +179,7 @@ class DatabaseBroker:
         self._fillings: dict[Tail, asyncio.Task[None]] = {}
         self._loops: list[asyncio.Task[None]] = []
         self._failing: set[str] = set()
+        self._histories: SharedReads[HistoryPage] = SharedReads()
 
     async def start(self) -> None:
         """Begin to relay and to prune. Does not fail when the database is down: it is tried until it answers."""
@@ -195,6 +198,7 @@ class DatabaseBroker:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await self._histories.stop()
         self._loops.clear()
         self._tails.clear()
 
@@ -225,7 +229,9 @@ class DatabaseBroker:
         self._tails.pop(channel, None)
 
     async def history(self, channel: str, query: HistoryQuery, retention: Retention) -> HistoryPage:
-        return await self._run(tables.read_history, channel, query, retention)
+        # After a restart all members of a channel ask for what came after the same publication.
+        read = partial(self._run, tables.read_history, channel, query, retention)
+        return await self._histories.read((channel, query, retention), read)
 
     async def remove_history(self, channel: str) -> None:
         await self._run(tables.remove_entries, channel)

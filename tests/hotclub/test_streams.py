@@ -441,6 +441,16 @@ async def test_the_broker_prunes_what_its_channels_do_not_keep(site: Running, mo
     assert sorted(rows) == [("$relay", 1), ("room", 4), ("room", 5)], "a message is kept for a minute"
 
 
+async def test_a_crowd_that_comes_back_reads_the_log_once(site: Running) -> None:
+    async with site() as running:
+        await running.commit(count=3)
+        since = Position("", 1)
+        asked = (running.broker.history("room", HistoryQuery(limit=100, since=since), RETENTION) for _ in range(200))
+        pages = await asyncio.gather(*asked)
+        assert {tuple(publication.offset for publication in page.publications) for page in pages} == {(2, 3)}
+        assert running.queries.count(("read_history", "room")) == 1
+
+
 async def test_history_is_forgotten_on_request(site: Running) -> None:
     async with site(relay_interval=NEVER) as running:
         await running.commit(count=2)
