@@ -42,9 +42,10 @@ async def in_room(browser: Browser, site: Site, person: str, room: str, port: in
         yield opened
 
 
-async def live(page: Page) -> None:
+async def live(page: Page, seconds: float = 15) -> None:
     """The room is connected: it knows that at least its own reader is online."""
-    await expect(page.locator(".people-toggle")).not_to_have_attribute("aria-label", "0 online. People", timeout=15_000)
+    toggle = page.locator(".people-toggle")
+    await expect(toggle).not_to_have_attribute("aria-label", "0 online. People", timeout=seconds * 1000)
     await expect(page.locator("#composer-input")).to_be_visible()
 
 

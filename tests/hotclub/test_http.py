@@ -230,6 +230,7 @@ async def test_a_preflight_names_what_is_allowed(serve: Serve, hotclub_settings:
     async with httpx.AsyncClient(base_url=site.url) as http:
         answer = await http.options(path, headers={"Origin": "https://shop.example.com", **asked})
         assert answer.status_code == 204
+        assert "content-length" not in answer.headers
         assert answer.headers["access-control-allow-origin"] == "https://shop.example.com"
         assert answer.headers["access-control-allow-credentials"] == "true"
         assert answer.headers["access-control-max-age"] == "300"

@@ -1,7 +1,10 @@
 """An HTTP proxy on loopback that refuses what the networks of hotels and offices refuse."""
 
 import asyncio
+import base64
 import contextlib
+import enum
+import hashlib
 import re
 from collections.abc import Collection
 from types import TracebackType
@@ -9,18 +12,32 @@ from typing import Final, Self
 
 _REFUSAL: Final = b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 _CHUNK: Final = 16_384
+_WEBSOCKET_GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+"""What a server proves with that it has read the handshake (RFC 6455 §1.3)."""
+
+
+class Sockets(enum.Enum):
+    """What becomes of WebSockets."""
+
+    REFUSED = "refused"
+    """403, as is everything with a path in `refused`."""
+    MUTE = "mute"
+    """They open, and then nothing passes in either direction."""
+    PASS = "pass"
 
 
 class Middlebox:
     """Listens on `port` and forwards to `target`, request by request.
 
-    It knows no WebSockets, and answers 403 to those and to what has a path in `refused`. `passed` and `stopped` hold
-    the paths of the requests, so that a test can prove which way was taken.
+    `sockets` says what it does to WebSockets; new ones follow when it is changed, and `cut` ends the old ones. `passed`
+    and `stopped` hold the paths of the requests, so that a test can prove which way was taken.
     """
 
-    def __init__(self, target: int, refused: Collection[str] = ()) -> None:
+    def __init__(self, target: int, refused: Collection[str] = (), *, sockets: Sockets = Sockets.REFUSED) -> None:
         self.target = target
         self.refused = refused
+        self.sockets = sockets
+        self._open: set[asyncio.StreamWriter] = set()
         self.port = 0
         self.passed: list[str] = []
         self.stopped: list[str] = []
@@ -36,10 +53,18 @@ class Middlebox:
     ) -> None:
         assert self._server is not None
         self._server.close()
+        self.cut()
+
+    def cut(self) -> None:
+        """End every WebSocket that has passed, without a word."""
+        for writer in self._open:
+            writer.transport.abort()
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         back, forth = await asyncio.open_connection("127.0.0.1", self.target)
         answers = asyncio.create_task(_pump(back, writer))
+        # A server that closes an idle connection is not to be kept secret from its client.
+        answers.add_done_callback(lambda _: writer.close())
         try:
             with contextlib.suppress(OSError, asyncio.IncompleteReadError):
                 while await self._request(reader, writer, forth):
@@ -54,16 +79,30 @@ class Middlebox:
     ) -> bool:
         head = await reader.readuntil(b"\r\n\r\n")
         path = head.split(b" ", 2)[1].split(b"?")[0].decode()
-        if path in self.refused or re.search(rb"(?i)\r\nupgrade: *websocket", head):
+        key = re.search(rb"(?i)\r\nsec-websocket-key: *(\S+)", head)
+        if path in self.refused or (key and self.sockets is not Sockets.PASS):
             self.stopped.append(path)
-            writer.write(_REFUSAL)
+            mute = key if self.sockets is Sockets.MUTE else None
+            writer.write(_accepted(mute[1]) if mute else _REFUSAL)
             await writer.drain()
+            while mute and await reader.read(_CHUNK):
+                pass
             return False
         self.passed.append(path)
         length = re.search(rb"(?i)\r\ncontent-length: *(\d+)", head)
         forth.write(head + await reader.readexactly(int(length[1]) if length else 0))
         await forth.drain()
-        return True
+        if key:
+            self._open.add(writer)
+            await _pump(reader, forth)
+            self._open.discard(writer)
+        return key is None
+
+
+def _accepted(key: bytes) -> bytes:
+    proof = base64.b64encode(hashlib.sha1(key + _WEBSOCKET_GUID, usedforsecurity=False).digest())
+    head = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    return head + b"Sec-WebSocket-Accept: " + proof + b"\r\n\r\n"
 
 
 async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

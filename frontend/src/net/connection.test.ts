@@ -1,6 +1,7 @@
 import type { TransportEndpoint } from "centrifuge";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { Connection } from "./connection";
+import { withDetour } from "./transports";
 
 /** Just enough of a socket for the SDK: the test opens and closes it. */
 class FakeSocket {
@@ -33,6 +34,12 @@ class FakeSocket {
     this.onopen?.();
   }
 
+  /** Opens, and takes what is sent without ever answering. */
+  mute(): void {
+    this.send = () => undefined;
+    this.accept();
+  }
+
   end(code: number, reason = ""): void {
     if (this.readyState === 3) return;
     this.readyState = 3;
@@ -48,6 +55,8 @@ function newest(): FakeSocket {
 
 const opened: Connection[] = [];
 
+/** Its five seconds, and the turn that it leaves to what is late. */
+const SDK_TIMEOUT_MS = 5_001;
 const WEBSOCKET = { transport: "websocket", endpoint: "ws://site.test/connection/websocket" } as const;
 const STREAM = { transport: "http_stream", endpoint: "http://site.test/connection/http_stream" } as const;
 
@@ -71,6 +80,7 @@ beforeEach(() => {
   vi.stubGlobal("WebSocket", FakeSocket);
   vi.spyOn(Math, "random").mockReturnValue(0);
   FakeSocket.all.length = 0;
+  sessionStorage.clear();
 });
 
 afterEach(() => {
@@ -135,10 +145,78 @@ describe("the page's connection", () => {
     expect(FakeSocket.all).toHaveLength(2);
   });
 
+  /** A network that takes plain requests, and streams, but where no socket says a word. */
+  function plainNetwork(reachable: () => boolean): string[] {
+    const asked: string[] = [];
+    vi.stubGlobal("fetch", (url: string, { method, body }: { method: string; body?: string }) => {
+      asked.push(`${method} ${url}`);
+      if (!reachable()) return Promise.reject(new TypeError("no network"));
+      if (method === "OPTIONS") return Promise.resolve(new Response(null, { status: 204 }));
+      const { id } = JSON.parse(body ?? "") as { id: number };
+      const connect = { client: "c1", version: "1", session: "s", node: "n" };
+      const start = (stream: ReadableStreamDefaultController<Uint8Array>) =>
+        stream.enqueue(new TextEncoder().encode(`${JSON.stringify({ id, connect })}\n`));
+      return Promise.resolve(new Response(new ReadableStream({ start }), { status: 200 }));
+    });
+    return asked;
+  }
+
+  it("leaves a way on which nothing is ever said, for the rest of the tab's pages too", async () => {
+    const asked = plainNetwork(() => true);
+    const connection = make(WEBSOCKET, STREAM);
+    connection.client.on("error", () => undefined);
+    connection.open();
+    for (let attempt = 1; attempt <= 2; attempt++) {
+      newest().mute();
+      await vi.advanceTimersByTimeAsync(SDK_TIMEOUT_MS);
+      expect(connection.status.phase).not.toBe("connected");
+      await vi.advanceTimersByTimeAsync(500);
+    }
+    expect(asked).toEqual(["OPTIONS http://site.test/emulation", `POST ${STREAM.endpoint}`]);
+    expect(FakeSocket.all).toHaveLength(2);
+    await vi.waitUntil(() => connection.status.phase === "connected");
+    const ways = { endpoints: [WEBSOCKET, STREAM], emulation: "" };
+    expect(withDetour(ways, sessionStorage, Date.now()).endpoints).toEqual([STREAM, WEBSOCKET]);
+    expect(withDetour(ways, sessionStorage, Date.now() + 600_001).endpoints).toEqual([WEBSOCKET, STREAM]);
+  });
+
+  it("stays with a way that worked while the server is away, however long", async () => {
+    const connection = make(WEBSOCKET, STREAM);
+    connection.open();
+    newest().accept();
+    await vi.advanceTimersByTimeAsync(0);
+    const asked = plainNetwork(() => false);
+    newest().end(1006);
+    for (let attempt = 2; attempt <= 6; attempt++) {
+      await vi.advanceTimersByTimeAsync(connection.status.retryAt - Date.now());
+      expect(FakeSocket.all).toHaveLength(attempt);
+      newest().end(1006);
+      await vi.advanceTimersByTimeAsync(0);
+    }
+    expect(new Set(asked)).toEqual(new Set(["OPTIONS http://site.test/emulation"]));
+  });
+
+  it("leaves a way that worked when the network has changed and lets it pass no longer", async () => {
+    const connection = make(WEBSOCKET, STREAM);
+    connection.open();
+    newest().accept();
+    await vi.advanceTimersByTimeAsync(0);
+    const asked = plainNetwork(() => true);
+    newest().end(1006);
+    for (let attempt = 2; attempt <= 4; attempt++) {
+      await vi.advanceTimersByTimeAsync(connection.status.retryAt - Date.now());
+      expect(FakeSocket.all).toHaveLength(attempt);
+      newest().end(1006);
+      await vi.advanceTimersByTimeAsync(0);
+    }
+    await vi.advanceTimersByTimeAsync(connection.status.retryAt - Date.now());
+    expect(asked.at(-1)).toBe(`POST ${STREAM.endpoint}`);
+  });
+
   it("tries the next way at once, and says nothing before all have failed", async () => {
     const asked: string[] = [];
-    vi.stubGlobal("fetch", (url: string) => {
-      asked.push(url);
+    vi.stubGlobal("fetch", (url: string, { method }: { method: string }) => {
+      if (method !== "OPTIONS") asked.push(url);
       return Promise.reject(new TypeError("no network"));
     });
     const connection = make(WEBSOCKET, STREAM);

@@ -7,10 +7,20 @@
 import { Centrifuge } from "centrifuge";
 import { backoffDelay } from "./backoff";
 import { IDLE, reduceStatus, type Status, type StatusEvent } from "./status";
-import { type Ways, waysFrom } from "./transports";
+import {
+  isReachable,
+  leaveWay,
+  rememberDetour,
+  tabStorage,
+  type Ways,
+  waysFrom,
+  withDetour,
+} from "./transports";
 
 /** Only a safety net: attempts are started by `retryNow` and by our timer, which is never longer than 20 s. */
 const SDK_DELAY_MS = 60_000;
+/** Attempts that fail after a connection before the way itself is doubted: a server that restarts takes some seconds. */
+const PATIENCE = 2;
 /** After these codes the connection is gone for good by the protocol, but a new one may well succeed. */
 const RETRIED_CODES = new Set([3502]);
 
@@ -22,9 +32,19 @@ export class Connection extends EventTarget {
   #timer: ReturnType<typeof setTimeout> | undefined;
   /** Ways that have not been tried yet. The SDK goes through all of them at once, before it waits for the first time. */
   #untried: number;
+  readonly #ways: Ways;
+  /** Attempts that have failed in a row. */
+  #failed = 0;
+  /** The server has answered a plain request since the last connection: an attempt that fails now, fails by its way. */
+  #reachable = false;
+  /** The next attempt is to take another way. */
+  #leaving = false;
+  #left = false;
 
-  constructor({ endpoints, emulation }: Ways) {
+  constructor(ways: Ways) {
     super();
+    this.#ways = ways;
+    const { endpoints, emulation } = ways;
     this.#untried = endpoints.length - 1;
     this.client = new Centrifuge([...endpoints], {
       name: "clubhouse",
@@ -34,10 +54,12 @@ export class Connection extends EventTarget {
       networkEventTarget: this.#network,
     });
     this.client.on("connecting", ({ code }) => this.#connecting(code));
-    this.client.on("connected", () => this.#connected());
+    this.client.on("connected", ({ transport }) => this.#connected(transport));
     this.client.on("disconnected", ({ code }) => this.#closed(code));
     this.client.on("error", ({ type }) => {
-      if (type === "transport" || type === "connect") this.#wait();
+      if (type !== "transport" && type !== "connect") return;
+      this.#doubt();
+      this.#wait();
     });
     this.#watchPage();
   }
@@ -58,11 +80,28 @@ export class Connection extends EventTarget {
     else this.#wait();
   }
 
-  #connected(): void {
+  #connected(transport: string): void {
     clearTimeout(this.#timer);
-    this.#attempt = 0;
-    this.#untried = 0;
+    if (this.#left && transport !== "websocket") rememberDetour(tabStorage(), Date.now());
+    this.#attempt = this.#failed = this.#untried = 0;
+    this.#reachable = this.#leaving = false;
     this.#dispatch({ type: "connected", now: Date.now() });
+  }
+
+  /**
+   * An attempt has failed. If others fail after the server has answered a plain request, the network lets plain
+   * requests pass and not this way: a socket that opens and stays silent is no better than one that is refused.
+   */
+  #doubt(): void {
+    this.#failed++;
+    if (this.#ways.endpoints.length < 2) return;
+    if (this.#reachable) this.#leaving = true;
+    else if (!this.status.wasConnected || this.#failed >= PATIENCE) void this.#ask(this.#failed);
+  }
+
+  async #ask(failed: number): Promise<void> {
+    const reachable = await isReachable(this.#ways.emulation);
+    if (this.#failed === failed) this.#reachable = reachable;
   }
 
   #closed(code: number): void {
@@ -92,6 +131,12 @@ export class Connection extends EventTarget {
 
   #tryAgain(): void {
     clearTimeout(this.#timer);
+    if (this.#leaving && leaveWay(this.client)) {
+      this.#left = true;
+      this.#untried = this.#ways.endpoints.length - 1;
+    }
+    this.#reachable &&= !this.#leaving;
+    this.#leaving = false;
     this.#dispatch({ type: "attempt", now: Date.now() });
     this.#network.dispatchEvent(new Event("online"));
   }
@@ -120,7 +165,7 @@ export function pageConnection(): Connection | null {
   if (shared !== undefined) return shared;
   const { user } = document.body.dataset;
   const ways = waysFrom(document.body.dataset, location.href);
-  shared = ways && user ? new Connection(ways) : null;
+  shared = ways && user ? new Connection(withDetour(ways, tabStorage(), Date.now())) : null;
   shared?.open();
   return shared;
 }

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from http import HTTPStatus
 from typing import Final
 
 from hotclub.engine.dispatch import Dispatcher
@@ -67,7 +68,8 @@ def content_type(scope: Scope) -> str:
 
 async def respond(send: Send, status: int, headers: Headers = (), body: bytes = b"") -> None:
     """A whole response."""
-    head = [*headers, (b"content-length", b"%d" % len(body))]
+    # 204 has no body, and may not say how long it is (RFC 9110 §8.6).
+    head = headers if status == HTTPStatus.NO_CONTENT else [*headers, (b"content-length", b"%d" % len(body))]
     await send({"type": "http.response.start", "status": status, "headers": head})
     await send({"type": "http.response.body", "body": body})
 
