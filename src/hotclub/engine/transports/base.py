@@ -52,17 +52,21 @@ def told_of_shutdown(server: Stoppable | None, session: Session) -> Iterator[Non
 class Encoders:
     """One encoder per form of the wire, so that all connections of a form share encoded messages.
 
-    "frames" are ready-made WebSocket frames, "messages" what an ASGI server frames itself.
+    "frames" are ready-made WebSocket frames, "deflated" the same for connections that have agreed on compression, and
+    "messages" what an ASGI server frames itself.
     """
 
     json_frames: Encoder
+    json_deflated: Encoder
     json_messages: Encoder
     protobuf_frames: Encoder
+    protobuf_deflated: Encoder
     protobuf_messages: Encoder
     json_lines: Encoder
     protobuf_stream: Encoder
     events: Encoder
     uni_frames: Encoder
+    uni_deflated: Encoder
     uni_messages: Encoder
     uni_lines: Encoder
     uni_events: Encoder
