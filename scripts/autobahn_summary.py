@@ -6,6 +6,7 @@ from collections import Counter
 from pathlib import Path
 
 PASSED = {"OK", "NON-STRICT", "INFORMATIONAL"}
+WORTH_NAMING = ("NON-STRICT", "INFORMATIONAL")
 
 Cases = dict[str, dict[str, str]]
 
@@ -19,9 +20,8 @@ def summary(agent: str, cases: Cases) -> tuple[str, bool]:
         if case["behavior"] not in {*PASSED, "UNIMPLEMENTED"} or case["behaviorClose"] not in PASSED
     }
     lines = [f"{agent}: {len(cases)} cases: " + ", ".join(f"{count} {name}" for name, count in counts.most_common())]
-    for behavior in ("NON-STRICT", "INFORMATIONAL"):
-        if named := [name for name, case in cases.items() if case["behavior"] == behavior]:
-            lines.append(f"  {behavior}: {' '.join(named)}")
+    named = {kind: [name for name, case in cases.items() if case["behavior"] == kind] for kind in WORTH_NAMING}
+    lines += [f"  {kind}: {' '.join(names)}" for kind, names in named.items() if names]
     lines += [f"  {name}: {case['behavior']}, closing {case['behaviorClose']}" for name, case in bad.items()]
     return "\n".join(lines), not bad
 
