@@ -305,7 +305,11 @@ class Response:
             fields["content-length"] = str(len(body))
         head = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
         writer.write(f"{method} {path} HTTP/1.1\r\n{head}\r\n".encode() + (body or b""))
-        lines = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
+        try:
+            lines = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
+        except BaseException:
+            writer.transport.abort()
+            raise
         response.status = int(lines[0].split()[1])
         for line in filter(None, lines[1:]):
             name, _, value = line.partition(":")
