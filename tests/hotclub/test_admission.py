@@ -464,10 +464,12 @@ async def test_an_sdk_that_comes_back_gets_another_ticket(serve: Serve) -> None:
     """SDKs keep the token that they connected with, and a ticket is good only once."""
     site = await serve()
     person = await amake_person()
-    async with FaultProxy(int(site.url.rpartition(":")[2])) as proxy:
-        async with PypiClient.connected(proxy.port, get_token=lambda: hotclub.aticket(request_of(person))) as client:
-            proxy.cut()
-            await client.until(lambda: len(client.contexts("connected")) == 2)
+    async with (
+        FaultProxy(int(site.url.rpartition(":")[2])) as proxy,
+        PypiClient.connected(proxy.port, get_token=lambda: hotclub.aticket(request_of(person))) as client,
+    ):
+        proxy.cut()
+        await client.until(lambda: len(client.contexts("connected")) == 2)
 
 
 async def test_a_ticket_is_over_after_thirty_seconds(monkeypatch: pytest.MonkeyPatch) -> None:

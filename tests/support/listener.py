@@ -6,7 +6,7 @@ Protobuf is read with the classes that the PyPI SDK brings, differences with its
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from types import MappingProxyType
 from typing import Any, Final, Self
 from urllib.parse import quote
@@ -316,7 +316,7 @@ class Response:
             response.headers[name.lower()] = value.strip()
         return response
 
-    async def pieces(self) -> AsyncIterator[bytes]:
+    async def pieces(self) -> AsyncGenerator[bytes, None]:
         """The chunks of the body, until it ends."""
         if self.headers.get("transfer-encoding") != "chunked":
             yield await self._reader.readexactly(int(self.headers.get("content-length", "0")))

@@ -111,7 +111,7 @@ class Node:
         )
         self.encoders = _encoders()
         self.key = key or secrets.token_bytes(32)
-        self.emulated: dict[str, Dispatcher] = {}
+        self.addressed: dict[str, Dispatcher] = {}
         self.forwarding = _forwarding(self.limits)
         self.pulse: Pulse[Session] = Pulse(self.limits.ping_interval, self.limits.pong_timeout)
         self.flusher = Flusher(self._at_end_of_turn)
