@@ -26,7 +26,7 @@ format: ## rewrite Python and TypeScript in the house style
 frontend: ## build the pages' JavaScript and CSS, and compile the translations
 	@scripts/setup dev
 
-autobahn: ## the public WebSocket suite; needs Python 2.7 (PYTHON2=, PORT=, CASES=)
+autobahn: ## the public WebSocket suite; needs Python 2.7 (PYTHON2=, CASES=)
 	@exec scripts/autobahn
 
 bench: ## measure, beside peers in the same run (ARGS=)

@@ -64,13 +64,14 @@ class Admission:
         """The connection of a connect command with this token, "" for none.
 
         Raises:
-            Disconnect: 3500 for a token or a ticket that is worth nothing.
-            CommandError: 109 for a token whose time is over.
+            Disconnect: 3500 for a token that is worth nothing.
+            CommandError: 109 for a token whose time is over, or a ticket that is used up.
         """
         if token.startswith(PREFIX):
             key = await self._inner.run(redeem, token)
             if key is None:
-                raise _refused("a ticket that was used, is over, or is none of ours")
+                # SDKs keep what they connected with, and show it again when they come back: this has them get another.
+                raise command_error(109)
             return _entry(client, await self._login(key))
         if token:
             return await self._by_token(client, token)

@@ -35,6 +35,7 @@ class Config:
     on_connect: str | None = None
     on_disconnect: str | None = None
     allow_anonymous: bool = False
+    compression: bool = False
     insecure: bool = False
     tokens: TokenSettings | None = None
     rates: RateLimits = field(default_factory=RateLimits)
@@ -251,6 +252,7 @@ SETTINGS: Final[dict[str, Callable[[str, Any], Iterator[Problem]]]] = {
     "ON_CONNECT": _dotted_path,
     "ON_DISCONNECT": _dotted_path,
     "ALLOW_ANONYMOUS": _boolean,
+    "COMPRESSION": _boolean,
     "INSECURE": _boolean,
     "TOKENS": _explained("E009", token_problems),
     "RATES": _explained("E006", rate_problems),

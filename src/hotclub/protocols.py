@@ -16,10 +16,12 @@ import socket
 import struct
 from collections.abc import Callable, Sequence
 from typing import Any, Final
+from zlib import MAX_WBITS
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.exceptions import PayloadTooBig
+from websockets.extensions.permessage_deflate import PerMessageDeflate, ServerPerMessageDeflateFactory
 from websockets.frames import Frame, Opcode
 from websockets.http11 import Request, Response
 from websockets.server import ServerProtocol
@@ -39,6 +41,9 @@ _SUBPROTOCOL: Final = "Sec-WebSocket-Protocol"
 _SLICE: Final = 8_192
 """Bytes parsed at a time. Tiny frames take a hundred times their size once parsed, so the rest waits unparsed."""
 
+_DEFLATED_SLICE: Final = 512
+"""The same where frames may be compressed: a kilobyte of those takes a megabyte once parsed."""
+
 _QUEUED: Final = 32
 """Messages the application may leave unread before the socket is read no further."""
 
@@ -57,10 +62,19 @@ class TooManyFragments(PayloadTooBig):
 
 
 class FrameParser(ServerProtocol):
-    """The frame parser, with a bound on how many frames one message is cut into, and open to a close between them."""
+    """The frame parser, with a bound on how many frames one message is cut into, and open to a close between them.
 
-    def __init__(self, limits: Limits) -> None:
-        super().__init__(max_size=limits.message_bytes, logger=logging.getLogger("uvicorn.error"))
+    The bound on a message's bytes holds for what a compressed one becomes.
+    """
+
+    def __init__(self, limits: Limits, *, compression: bool) -> None:
+        # Without a context there is nothing to keep for each connection, and nothing that one message tells of another.
+        deflate = ServerPerMessageDeflateFactory(server_no_context_takeover=True, client_no_context_takeover=True)
+        super().__init__(
+            extensions=[deflate] if compression else [],
+            max_size=limits.message_bytes,
+            logger=logging.getLogger("uvicorn.error"),
+        )
         self._most_fragments = limits.fragments
         self._fragments = 0
 
@@ -69,6 +83,12 @@ class FrameParser(ServerProtocol):
         if request.headers.get_all(_SUBPROTOCOL) == [""]:
             del request.headers[_SUBPROTOCOL]
         return super().accept(request)
+
+    @property
+    def window_bits(self) -> int:
+        """How far back compressed frames may refer, as a power of two; 0 when nothing was agreed on."""
+        agreed = [item for item in self.extensions if isinstance(item, PerMessageDeflate)]
+        return agreed[0].local_max_window_bits if agreed else 0
 
     def recv_frame(self, frame: Frame) -> None:
         if frame.opcode in (Opcode.TEXT, Opcode.BINARY):
@@ -97,15 +117,17 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         *("server", "tasks", "transport", "writable"),
     )
 
-    def __init__(self, *args: Any, limits: Limits, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, limits: Limits, compression: bool = False, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.conn = FrameParser(limits)
+        self.conn: FrameParser = FrameParser(limits, compression=compression)
         # In place of asyncio's own, for the memory of idle connections.
         self.queue = Mailbox()  # type: ignore[assignment]
         self.writable = Gate()  # type: ignore[assignment]
         self.close_timeout = limits.close_timeout
         self.on_shutdown: Callable[[], None] | None = None
+        self.deflates = False
         self._unparsed = bytearray()
+        self._slice = _DEFLATED_SLICE if compression else _SLICE
         self._failed = False
         self._control: TokenBucket | None = None
 
@@ -135,6 +157,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         if self.response.status_code == 101:
             extensions: dict[str, Any] = self.scope["extensions"]
             extensions[WRITER] = self
+            self.deflates = self.conn.window_bits == MAX_WBITS
 
     # Receiving
 
@@ -151,8 +174,8 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
     def _parse(self) -> None:
         """Parse what has arrived, as long as somebody takes the messages."""
         while self._unparsed and (self.close_sent or self.queue.qsize() < _QUEUED):
-            piece = bytes(self._unparsed[:_SLICE])
-            del self._unparsed[:_SLICE]
+            piece = bytes(self._unparsed[: self._slice])
+            del self._unparsed[: self._slice]
             if not self._failed:
                 super().data_received(piece)
                 if self.conn.handshake_exc is not None and not self.handshake_initiated:
@@ -237,6 +260,9 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
             # Never read again, and kilobytes large; the parser keeps the request too.
             self.request.headers.clear()
             self.request = self.response = None  # type: ignore[assignment]
+        elif self.close_sent:
+            # Refused with a response of the application's own is complete, too; the base class reports an error.
+            self.handshake_complete = True
         if self.close_timer is not None:
             self._reset_later()
             self._parse()

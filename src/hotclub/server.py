@@ -74,11 +74,12 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def run(
+def run(  # noqa: PLR0913 - options, each by its name
     app: Callable[..., Any],
     *,
     listener: socket.socket,
     limits: Limits,
+    compression: bool = False,
     log_level: str = "info",
     access_log: bool = False,
     loop: str = "auto",
@@ -92,7 +93,7 @@ def run(
         app,
         loop=loop,
         http=partial(HttpProtocol, limits=limits),  # type: ignore[arg-type]
-        ws=partial(WebSocketProtocol, limits=limits),  # type: ignore[arg-type]
+        ws=partial(WebSocketProtocol, limits=limits, compression=compression),  # type: ignore[arg-type]
         ws_max_size=limits.message_bytes,
         ws_per_message_deflate=False,
         log_config=LOGGING_CONFIG,

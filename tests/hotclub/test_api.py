@@ -2,6 +2,8 @@
 
 import asyncio
 import base64
+import contextlib
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import timedelta
 from typing import Any
@@ -21,6 +23,7 @@ from hotclub.api.issue import new_key, revoke_key
 from hotclub.api.openapi import document
 from hotclub.asgi import application
 from tests.hotclub.conftest import Person, Site, amake_person
+from tests.support.listener import Response
 from tests.support.wire import WireClient
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -161,6 +164,29 @@ async def test_broadcast_answers_for_each_channel(serve: Serve) -> None:
 
     assert [item.get("error", {}).get("code") for item in answer["responses"]] == [None, 102, None]
     assert answer["responses"][0]["result"]["offset"] == 1
+
+
+@pytest.mark.parametrize("transport", ["http_stream", "uni_http_stream", "uni_sse"])
+async def test_a_connection_is_addressed_by_the_secret_it_was_given(serve: Serve, transport: str) -> None:
+    api = Api(site := await serve())
+    body = b'{"id":1,"connect":{}}' if transport == "http_stream" else b"{}"
+    headers = {"content-type": "application/json"}
+    async with (
+        await opened(site),
+        await Response.open(port(site), f"/connection/{transport}", body=body, headers=headers) as stream,
+        contextlib.aclosing(stream.pieces()) as pieces,
+    ):
+        reply = b""
+        while b"}" not in reply:
+            reply += await anext(pieces)
+        known = {key.decode(): value.decode() for key, value in re.findall(rb'"(client|session)":"([^"]+)"', reply)}
+
+        await api.result("subscribe", {"channel": "room:1", "session": known["session"], "client": "another"})
+        assert (await api.result("presence", {"channel": "room:1"}))["presence"] == {}
+        await api.result("subscribe", {"channel": "room:1", "session": known["session"]})
+        assert list((await api.result("presence", {"channel": "room:1"}))["presence"]) == [known["client"]]
+        await api.result("unsubscribe", {"channel": "room:1", **known})
+        assert (await api.result("presence", {"channel": "room:1"}))["presence"] == {}
 
 
 async def test_subscriptions_and_connections_are_controlled(serve: Serve) -> None:

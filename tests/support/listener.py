@@ -6,7 +6,7 @@ Protobuf is read with the classes that the PyPI SDK brings, differences with its
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from types import MappingProxyType
 from typing import Any, Final, Self
 from urllib.parse import quote
@@ -305,14 +305,18 @@ class Response:
             fields["content-length"] = str(len(body))
         head = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
         writer.write(f"{method} {path} HTTP/1.1\r\n{head}\r\n".encode() + (body or b""))
-        lines = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
+        try:
+            lines = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
+        except BaseException:
+            writer.transport.abort()
+            raise
         response.status = int(lines[0].split()[1])
         for line in filter(None, lines[1:]):
             name, _, value = line.partition(":")
             response.headers[name.lower()] = value.strip()
         return response
 
-    async def pieces(self) -> AsyncIterator[bytes]:
+    async def pieces(self) -> AsyncGenerator[bytes, None]:
         """The chunks of the body, until it ends."""
         if self.headers.get("transfer-encoding") != "chunked":
             yield await self._reader.readexactly(int(self.headers.get("content-length", "0")))

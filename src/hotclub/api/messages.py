@@ -85,7 +85,7 @@ class _Addressed(Struct, frozen=True, kw_only=True):
     """A user id; "" addresses the anonymous connections, unless a client or a session is named."""
     client: str = ""
     session: str = ""
-    """The secret of a connection over HTTP, or a login (`Client.session_id`)."""
+    """The secret that a connection was given (`session` in its connect reply), or a login (`Client.session_id`)."""
 
 
 class SubscribeRequest(_Addressed, frozen=True, kw_only=True):

@@ -219,9 +219,9 @@ def api_error(error: CommandError | IdempotencyConflict | UnrecoverablePosition)
 def _target(request: Any) -> Target:
     user, client, session = request.user, request.client, request.session
     node = current_node()
-    over_http = None if node is None or not session else node.emulated.get(session)
-    if over_http is not None and not client:
-        client, session = over_http.session.id, ""
+    bearer = None if node is None or not session else node.addressed.get(session)
+    if bearer is not None and client in ("", bearer.session.id):
+        client, session = bearer.session.id, ""
     return Target(
         user_id=user if user or not (client or session) else None,
         session_id=session or None,

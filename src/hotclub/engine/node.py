@@ -31,7 +31,16 @@ from hotclub.engine.pulse import Pulse
 from hotclub.engine.session import Session
 from hotclub.engine.subscription import Terms, subscribe_from_server
 from hotclub.engine.transports.base import Encoders
-from hotclub.engine.transports.framing import Framed, bare, binary_frame, event, line, text_frame
+from hotclub.engine.transports.framing import (
+    Framed,
+    bare,
+    binary_frame,
+    deflated_binary_frame,
+    deflated_text_frame,
+    event,
+    line,
+    text_frame,
+)
 
 SWEEP_INTERVAL: Final = 60.0
 EXPIRY_INTERVAL: Final = 0.5
@@ -102,7 +111,7 @@ class Node:
         )
         self.encoders = _encoders()
         self.key = key or secrets.token_bytes(32)
-        self.emulated: dict[str, Dispatcher] = {}
+        self.addressed: dict[str, Dispatcher] = {}
         self.forwarding = _forwarding(self.limits)
         self.pulse: Pulse[Session] = Pulse(self.limits.ping_interval, self.limits.pong_timeout)
         self.flusher = Flusher(self._at_end_of_turn)
@@ -289,13 +298,16 @@ def _encoders() -> Encoders:
     text, protobuf, bare_text = JsonCodec(), ProtobufCodec(), UniJsonCodec()
     return Encoders(
         json_frames=Framed(text, text_frame),
+        json_deflated=Framed(text, text_frame, deflated_text_frame),
         json_messages=Framed(text, bare),
         protobuf_frames=Framed(protobuf, binary_frame),
+        protobuf_deflated=Framed(protobuf, binary_frame, deflated_binary_frame),
         protobuf_messages=Framed(protobuf, bare),
         json_lines=Framed(text, line),
         protobuf_stream=Framed(protobuf, bare),
         events=Framed(text, event),
         uni_frames=Framed(bare_text, text_frame),
+        uni_deflated=Framed(bare_text, text_frame, deflated_text_frame),
         uni_messages=Framed(bare_text, bare),
         uni_lines=Framed(bare_text, line),
         uni_events=Framed(bare_text, event),

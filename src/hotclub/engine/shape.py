@@ -25,7 +25,7 @@ class Form:
     def frame(self, channel: str, publication: Publication) -> bytes:
         """The publication as it is written."""
         encoder = self.encoder
-        return encoder.frame(encoder.codec.encode_publication(channel, publication, self.number))
+        return encoder.frame_publication(encoder.codec.encode_publication(channel, publication, self.number))
 
 
 def patch(base: Publication | None, publication: Publication) -> bytes | None:

@@ -64,3 +64,7 @@ class Encoder(Protocol):
     def frame(self, message: bytes) -> bytes:
         """An encoded message as its transport writes it."""
         ...
+
+    def frame_publication(self, message: bytes) -> bytes:
+        """An encoded publication as its transport writes it: the one kind of message that may be compressed."""
+        ...

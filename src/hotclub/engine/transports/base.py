@@ -52,17 +52,21 @@ def told_of_shutdown(server: Stoppable | None, session: Session) -> Iterator[Non
 class Encoders:
     """One encoder per form of the wire, so that all connections of a form share encoded messages.
 
-    "frames" are ready-made WebSocket frames, "messages" what an ASGI server frames itself.
+    "frames" are ready-made WebSocket frames, "deflated" the same for connections that have agreed on compression, and
+    "messages" what an ASGI server frames itself.
     """
 
     json_frames: Encoder
+    json_deflated: Encoder
     json_messages: Encoder
     protobuf_frames: Encoder
+    protobuf_deflated: Encoder
     protobuf_messages: Encoder
     json_lines: Encoder
     protobuf_stream: Encoder
     events: Encoder
     uni_frames: Encoder
+    uni_deflated: Encoder
     uni_messages: Encoder
     uni_lines: Encoder
     uni_events: Encoder
@@ -79,8 +83,8 @@ class Host(Protocol):
     version: str
     connections: int
     """Transports that are open, also those whose connect command is not finished."""
-    emulated: dict[str, Dispatcher]
-    """By session secret, the connections whose commands come in requests of their own."""
+    addressed: dict[str, Dispatcher]
+    """By session secret, the connections that have one."""
     key: bytes
     """What the secrets of all nodes of a site are signed with."""
 
@@ -210,13 +214,19 @@ def _proof(key: bytes, node_id: str, token: str) -> str:
     return hmac.new(key, f"{node_id}\n{token}".encode(), "sha256").hexdigest()[:32]
 
 
-async def conduct(session: Session, dispatcher: Dispatcher, conversation: Coroutine[Any, Any, None]) -> None:
+async def conduct(
+    host: Host, session: Session, dispatcher: Dispatcher, conversation: Coroutine[Any, Any, None]
+) -> None:
     """Hold the conversation within its deadline for the connect command, and undo everything after it."""
     timeout = session.exchange.limits.connect_timeout
     deadline = asyncio.get_running_loop().call_later(timeout, _end_stale, session)
+    secret = session.kind.secret
+    if secret:
+        host.addressed[secret] = dispatcher
     try:
         await conversation
     finally:
+        host.addressed.pop(secret, None)
         deadline.cancel()
         session.lost()
         await dispatcher.stop()

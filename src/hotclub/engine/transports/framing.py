@@ -1,8 +1,10 @@
 """How each transport writes an encoded message: WebSocket frames (RFC 6455 §5.2), lines, events.
 
-Server frames are final, unmasked and uncompressed.
+Server frames are final and unmasked. Those of publications may be compressed (RFC 7692), each for itself: so the
+connections of an encoder can share them, and no message's length tells of another's content.
 """
 
+import zlib
 from collections.abc import Callable
 from typing import Final
 
@@ -10,14 +12,24 @@ from hotclub.engine.protocol.base import Codec
 
 _TEXT: Final = 0x81
 _BINARY: Final = 0x82
+_COMPRESSED: Final = 0x40
+
+_WORTHWHILE: Final = 128
+"""Bytes below which a message is hardly made shorter."""
+
+_FLUSHED: Final = b"\x00\x00\xff\xff"
 
 
 class Framed:
     """An `Encoder`: a codec, and what its messages are wrapped into."""
 
-    def __init__(self, codec: Codec, frame: Callable[[bytes], bytes]) -> None:
+    def __init__(
+        self, codec: Codec, frame: Callable[[bytes], bytes], publication: Callable[[bytes], bytes] | None = None
+    ) -> None:
+        """`publication` frames publications, where that is not the same."""
         self.codec = codec
         self.frame = frame
+        self.frame_publication = publication or frame
 
 
 def bare(message: bytes) -> bytes:
@@ -43,6 +55,25 @@ def text_frame(payload: bytes) -> bytes:
 def binary_frame(message: bytes) -> bytes:
     """One whole binary message as one frame."""
     return _frame(_BINARY, message)
+
+
+def deflated_text_frame(payload: bytes) -> bytes:
+    """The same as `text_frame`, compressed if that makes it shorter."""
+    return _deflated(_TEXT, payload)
+
+
+def deflated_binary_frame(message: bytes) -> bytes:
+    """The same as `binary_frame`, compressed if that makes it shorter."""
+    return _deflated(_BINARY, message)
+
+
+def _deflated(opcode: int, payload: bytes) -> bytes:
+    if len(payload) < _WORTHWHILE:
+        return _frame(opcode, payload)
+    compressor = zlib.compressobj(level=zlib.Z_BEST_SPEED, wbits=-zlib.MAX_WBITS)
+    data = compressor.compress(payload) + compressor.flush(zlib.Z_SYNC_FLUSH)
+    data = data.removesuffix(_FLUSHED)
+    return _frame(opcode | _COMPRESSED, data) if len(data) < len(payload) else _frame(opcode, payload)
 
 
 def _frame(opcode: int, payload: bytes) -> bytes:

@@ -22,7 +22,7 @@ from hotclub.engine.session import Session
 from hotclub.engine.transports.base import Host, Receive, Scope, Send, conduct, counted, is_crowded, new_session
 from hotclub.engine.transports.emulation import JSON, connect_argument, query_argument
 from hotclub.engine.transports.stream import Headers, HttpError, StreamLine, content_type, hold, read_body
-from hotclub.engine.transports.websocket import frame_of, serve_messages
+from hotclub.engine.transports.websocket import Encodings, frame_of, serve_messages
 
 _LAST_EVENT_ID: Final = b"last-event-id"
 _LONGEST_ID: Final = 4_096
@@ -90,8 +90,8 @@ async def serve_uni_websocket(host: Host, scope: Scope, receive: Receive, send: 
                 waiting = False
                 _connect(dispatcher, frame)
 
-    pair = host.encoders.uni_frames, host.encoders.uni_messages
-    await serve_messages(host, scope, receive, send, handshake, pair, converse, unidirectional=True)
+    form = Encodings(host.encoders.uni_frames, host.encoders.uni_deflated, host.encoders.uni_messages)
+    await serve_messages(host, scope, receive, send, handshake, form, converse, unidirectional=True)
 
 
 def _connect(dispatcher: Dispatcher, argument: bytes) -> None:
@@ -138,7 +138,7 @@ async def _stream(
         try:
             await line.begin(*head)
             dispatcher.submit(_COMMAND, request)
-            await conduct(session, dispatcher, hold(line, session, scope, receive))
+            await conduct(host, session, dispatcher, hold(line, session, scope, receive))
         finally:
             await line.stop()
 

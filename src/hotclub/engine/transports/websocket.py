@@ -5,7 +5,7 @@ same outbox drains through ASGI `send`.
 """
 
 from collections.abc import Callable, Coroutine, Sequence
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 from urllib.parse import parse_qs
 
 from hotclub.engine.application import Handshake
@@ -41,6 +41,8 @@ class FrameWriter(Protocol):
     """
 
     on_shutdown: Callable[[], None] | None
+    deflates: bool
+    """Whether the peer takes compressed frames, each compressed for itself in a window of 32 KiB."""
 
     def write(self, frames: Sequence[bytes]) -> None:
         """Hand over ready-made frames; ignored while closing."""
@@ -82,6 +84,17 @@ class MessageLine(AsgiLine):
         return {"type": "websocket.close", "code": reason.code, "reason": reason.reason}
 
 
+class Encodings(NamedTuple):
+    """The encoders of one form of the protocol on a WebSocket."""
+
+    frames: Encoder
+    """For a server with a `FrameWriter`."""
+    deflated: Encoder
+    """The same, for a peer that takes compressed frames."""
+    messages: Encoder
+    """For any other server."""
+
+
 Conversation = Callable[[Dispatcher, Receive], Coroutine[Any, Any, None]]
 """What is done with the messages of an accepted WebSocket."""
 
@@ -94,10 +107,10 @@ async def serve_websocket(host: Host, scope: Scope, receive: Receive, send: Send
     """
     encoders = host.encoders
     if wants_protobuf(scope):
-        pair = encoders.protobuf_frames, encoders.protobuf_messages
+        form = Encodings(encoders.protobuf_frames, encoders.protobuf_deflated, encoders.protobuf_messages)
     else:
-        pair = encoders.json_frames, encoders.json_messages
-    await serve_messages(host, scope, receive, send, handshake, pair, _converse)
+        form = Encodings(encoders.json_frames, encoders.json_deflated, encoders.json_messages)
+    await serve_messages(host, scope, receive, send, handshake, form, _converse)
 
 
 def wants_protobuf(scope: Scope) -> bool:
@@ -113,29 +126,29 @@ async def serve_messages(  # noqa: PLR0913 - the ASGI triple is one argument in 
     receive: Receive,
     send: Send,
     handshake: Handshake,
-    encoders: tuple[Encoder, Encoder],
+    encoders: Encodings,
     converse: Conversation,
     *,
     unidirectional: bool = False,
 ) -> None:
-    """Accept a WebSocket and hold the conversation. `encoders` are for a server with and without a `FrameWriter`."""
+    """Accept a WebSocket and hold the conversation."""
     await receive()
     if is_crowded(host):
         await _refuse(scope, send)
         return
     # A client that offers a sub-protocol drops the connection unless it is named back.
-    chosen = PROTOBUF if PROTOBUF in scope.get("subprotocols", ()) else None
+    chosen = PROTOBUF if encoders.frames.codec.binary and PROTOBUF in scope.get("subprotocols", ()) else None
     await send({"type": "websocket.accept", "subprotocol": chosen})
     with counted(host):
         writer: FrameWriter | None = (scope.get("extensions") or {}).get(WRITER)
-        frames, messages = encoders
         if writer is not None:
-            session = new_session(host, WriterLine(writer, frames), handshake, unidirectional=unidirectional)
-            await _serve_writer(session, writer, receive, converse)
+            encoder = encoders.deflated if writer.deflates else encoders.frames
+            session = new_session(host, WriterLine(writer, encoder), handshake, unidirectional=unidirectional)
+            await _serve_writer(host, session, writer, receive, converse)
         else:
-            line = MessageLine(send, messages, host.exchange.limits.close_timeout)
+            line = MessageLine(send, encoders.messages, host.exchange.limits.close_timeout)
             session = new_session(host, line, handshake, unidirectional=unidirectional)
-            await _serve_line(session, line, receive, converse)
+            await _serve_line(host, session, line, receive, converse)
 
 
 async def _refuse(scope: Scope, send: Send) -> None:
@@ -148,16 +161,20 @@ async def _refuse(scope: Scope, send: Send) -> None:
     await send({"type": "websocket.http.response.body", "body": b"too many connections are waiting\n"})
 
 
-async def _serve_writer(session: Session, writer: FrameWriter, receive: Receive, converse: Conversation) -> None:
+async def _serve_writer(
+    host: Host, session: Session, writer: FrameWriter, receive: Receive, converse: Conversation
+) -> None:
     dispatcher = Dispatcher(session)
     with told_of_shutdown(writer, session):
-        await conduct(session, dispatcher, converse(dispatcher, receive))
+        await conduct(host, session, dispatcher, converse(dispatcher, receive))
 
 
-async def _serve_line(session: Session, line: MessageLine, receive: Receive, converse: Conversation) -> None:
+async def _serve_line(
+    host: Host, session: Session, line: MessageLine, receive: Receive, converse: Conversation
+) -> None:
     dispatcher = Dispatcher(session)
     try:
-        await conduct(session, dispatcher, line.until_ended(converse(dispatcher, receive)))
+        await conduct(host, session, dispatcher, line.until_ended(converse(dispatcher, receive)))
     finally:
         await line.stop()
 

@@ -51,10 +51,12 @@ class Command(runserver.Command):
             self.stderr.write(f"Error: {error}")
             # An ordinary exit ends only this thread, and the autoreloader would wait for a change of the code.
             os._exit(1)
+        config = get_config()
         run(
             self.get_handler(*args, **options),
             listener=listener,
-            limits=get_config().limits,
+            limits=config.limits,
+            compression=config.compression,
             log_level="warning",
             access_log=True,
             loop="asyncio",

@@ -46,6 +46,7 @@ class Command(BaseCommand):
             application,
             listener=listener,
             limits=config.limits,
+            compression=config.compression,
             log_level=options["log_level"],
             access_log=options["access_log"],
             on_ready=self._announce,
