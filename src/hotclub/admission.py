@@ -14,6 +14,7 @@ from django.core.exceptions import ValidationError
 from django.utils.crypto import constant_time_compare
 from msgspec import Raw
 
+from hotclub import overrides
 from hotclub.auth import SESSION_STATE, URL_STATE, Login, authenticate, session_id
 from hotclub.client import Client, TokenUser
 from hotclub.conf import Config
@@ -89,7 +90,12 @@ class Admission:
             ttl = self._life(claims)
             await self._check_revoked(claims)
             _check_bearer(claims, client, channel)
-            return SubscribeGrant(info=claims.shown_info(), data=payload_of(claims.data, claims.b64data), ttl=ttl)
+            return SubscribeGrant(
+                info=claims.shown_info(),
+                data=payload_of(claims.data, claims.b64data),
+                ttl=ttl,
+                overrides=overrides.read(claims.override),
+            )
         except InvalidToken as error:
             logger.info("Refused a token: %s", error.reason)
             raise command_error(103) from None
@@ -235,7 +241,11 @@ def _entry(client: EngineClient, login: Login | None) -> Entry:
 
 
 def _server_side(entry: ServerSide) -> SubscribeGrant:
-    return SubscribeGrant(info=payload_of(entry.info, entry.b64info), data=payload_of(entry.data, entry.b64data))
+    return SubscribeGrant(
+        info=payload_of(entry.info, entry.b64info),
+        data=payload_of(entry.data, entry.b64data),
+        overrides=overrides.read(entry.override),
+    )
 
 
 def _check_bearer(claims: SubscriptionClaims, client: Client, channel: str) -> None:

@@ -146,6 +146,7 @@ class Face:
                 info=signed.info if info is None else encode(info),
                 data=signed.data if data is None else encode(data),
                 ttl=signed.ttl,
+                overrides=signed.overrides,
             )
             if grant.info:
                 mine.channel_infos[channel] = grant.info

@@ -24,6 +24,7 @@ from hotclub.encoding import encode
 from hotclub.engine.errors import CommandError, HotclubError
 from hotclub.engine.model import EMPTY
 from hotclub.engine.protocol.payload import check_payload
+from hotclub.overrides import Override
 from hotclub.token_keys import BadKey, TokenSettings, signatures
 
 if TYPE_CHECKING:
@@ -85,13 +86,13 @@ class _Common(Struct, frozen=True, kw_only=True):
 
 
 class ServerSide(Struct, frozen=True, kw_only=True):
-    """One entry of the `subs` claim. `override` is understood, but a channel's options are those of its class."""
+    """One entry of the `subs` claim."""
 
     info: Raw = EMPTY
     b64info: str = ""
     data: Raw = EMPTY
     b64data: str = ""
-    override: Any = None
+    override: Override | None = None
 
 
 class ConnectionClaims(_Common, frozen=True, kw_only=True):
@@ -115,7 +116,7 @@ class SubscriptionClaims(_Common, frozen=True, kw_only=True):
     client: str | None = None
     data: Raw = EMPTY
     b64data: str = ""
-    override: Any = None
+    override: Override | None = None
 
 
 class _Issuer(Struct):

@@ -243,23 +243,31 @@ async def test_maps_are_changed_and_read(serve: Serve, declare: Declare) -> None
     again = await api.result("map_publish", {**board, "key": "a", "data": 3, "key_mode": "if_new"})
     wrong = {"offset": 9, "epoch": first["epoch"]}
     late = await api.result("map_publish", {**board, "key": "a", "data": 3, "expected_position": wrong})
-    state = await api.result("map_read_state", board)
+    state = await api.result("map_read_state", {**board, "limit": -1})
 
     assert first["offset"] == 1
     assert (again["suppressed"], again["suppress_reason"]) == (True, "key_exists")
     assert late["suppress_reason"] == "position_mismatch"
-    assert [(item["key"], item["data"]) for item in state["publications"]] == [("a", {"n": 1}), ("b", 2)]
+    assert [(item["key"], item["data"]) for item in state["entries"]] == [("a", {"n": 1}), ("b", 2)]
     assert await api.result("map_stats", board) == {"num_keys": 2}
     assert (await api.result("map_remove", {**board, "key": "a"}))["offset"] == 3
     stream = await api.result("map_read_stream", {**board, "limit": -1})
-    assert [item.get("removed", False) for item in stream["publications"]] == [False, False, True]
+    assert [item.get("removed", False) for item in stream["entries"]] == [False, False, True]
+    assert [item["key"] for item in (await api.result("map_read_state", {**board, "key": "b"}))["entries"]] == ["b"]
+    assert (await api.result("map_read_state", board))["entries"] == []
+    revision = {"revision_offset": 1, "revision_epoch": first["epoch"]}
+    assert (await api.result("map_read_state", {**board, **revision, "limit": -1}))["entries"] == []
+    assert await api.error("map_read_state", {**board, "limit": -1, "revision_offset": 1}) == 112
+    newer = await api.result("map_read_stream", {**board, "limit": -1, "since_offset": 2})
+    assert [item["offset"] for item in newer["entries"]] == [3]
+    assert await api.error("map_read_stream", {**board, "limit": 1, "since_epoch": "?"}) == 112
     await api.result("map_clear", board)
-    assert (await api.result("map_read_state", board))["publications"] == []
+    assert (await api.result("map_read_state", {**board, "limit": -1}))["entries"] == []
     await api.result("shared_poll_publish", {"channel": "prices", "key": "a", "data": 1, "version": 1})
     for method in ("map_publish", "map_remove", "shared_poll_publish"):
-        assert await api.error(method, {"channel": "plain:1", "key": "a", "data": 1}) == 108
+        assert await api.error(method, {"channel": "plain:1", "key": "a", "data": 1, "version": 1}) == 107
     for method in ("map_read_state", "map_read_stream", "map_stats", "map_clear"):
-        assert await api.error(method, {"channel": "plain:1"}) == 108
+        assert await api.error(method, {"channel": "plain:1"}) == 107
     assert await api.error("map_publish", {**board, "key": "", "data": 1}) == 107
     assert await api.error("map_publish", {**board, "key": "a"}) == 107
 
@@ -270,7 +278,7 @@ def answering(method: str, params: Any) -> Any:
 
 async def test_rpc_is_the_projects_own_function(serve: Serve, hotclub_settings: Configure) -> None:
     api = Api(await serve())
-    assert await api.error("rpc", {"method": "x"}) == 108
+    assert await api.error("rpc", {"method": "x"}) == 104
 
     hotclub_settings(API_RPC="tests.hotclub.test_api.answering")
 
@@ -283,7 +291,13 @@ async def test_rpc_is_the_projects_own_function(serve: Serve, hotclub_settings: 
         ("publish", {"channel": "nowhere", "data": 1}, 102, 404),
         ("publish", {"channel": "room:1"}, 107, 400),
         ("publish", {"data": 1}, 107, 400),
-        ("publish", {"channel": 1, "data": 1}, 107, 400),
+        ("publish", {"channel": "", "data": 1}, 107, 400),
+        ("publish", {"channel": "plain:1", "data": 1, "delta": True}, 108, 400),
+        ("publish", {"channel": "room:1", "data": 1, "skip_history": True, "version": 1}, 107, 400),
+        ("broadcast", {"channels": [], "data": 1}, 107, 400),
+        ("subscribe", {"channel": "room:1", "b64info": "?"}, 107, 400),
+        ("subscribe", {"channel": "room:1", "label_filter": {"key": "a"}}, 108, 400),
+        ("rpc", {"method": "x"}, 104, 404),
         ("publish", {"channel": "room:1", "b64data": "?"}, 107, 400),
         ("publish", {"channel": "kept:1", "b64data": "AAEC"}, 108, 400),
         ("presence", {"channel": "plain:1"}, 108, 400),

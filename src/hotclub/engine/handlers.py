@@ -107,7 +107,7 @@ def _terms(spec: ChannelSpec, request: wire.SubscribeCommand, grant: SubscribeGr
     admits = _both(grant.admits, wanted)
     return Terms(
         channel=request.channel,
-        spec=spec,
+        spec=grant.overrides.of(spec),
         chan_info=grant.info,
         data=grant.data,
         asked=Position(request.epoch, request.offset) if request.recover else None,

@@ -4,7 +4,8 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
-from hotclub.engine.application import ConnectRequest, KeyChange, PollItem, SubscribeGrant, SubscribeRequest
+from hotclub import overrides
+from hotclub.engine.application import ConnectRequest, KeyChange, Overrides, PollItem, SubscribeGrant, SubscribeRequest
 from hotclub.engine.errors import CommandError, command_error
 from hotclub.proxy.backend import Backend
 from hotclub.proxy.messages import Question, payload_field, polled
@@ -105,10 +106,12 @@ async def shared_poll_refresh(backend: Backend, question: Question) -> Fields:
 
 
 def _subscription(grant: SubscribeGrant, question: Question) -> Fields:
-    fields = {
+    fields: Fields = {
         **payload_field("info", grant.info, question.encoding),
         **payload_field("data", grant.data, question.encoding),
     }
+    if grant.overrides != Overrides():
+        fields["override"] = overrides.write(grant.overrides)
     return {**fields, "expire_at": int(time.time()) + grant.ttl} if grant.ttl else fields
 
 
