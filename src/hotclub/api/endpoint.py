@@ -1,7 +1,7 @@
 """One request to the HTTP API, from its bytes to the answer's; the same for ASGI and for Django's views."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from http import HTTPStatus
 from typing import Any, Final
@@ -62,10 +62,11 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A response; the body is JSON."""
+    """A response; the body is JSON. `allow` are the verbs of a 405."""
 
     status: int
     body: bytes = b""
+    allow: str = ""
 
 
 async def answer(call: Call) -> Answer:
@@ -77,7 +78,7 @@ async def answer(call: Call) -> Answer:
     if grant is None:
         return _refused(HTTPStatus.UNAUTHORIZED)
     if call.verb != "POST":
-        return _refused(HTTPStatus.METHOD_NOT_ALLOWED)
+        return replace(_refused(HTTPStatus.METHOD_NOT_ALLOWED), allow="POST")
     try:
         outcome = await _run(grant, call.name, Raw(call.body))
     except (msgspec.DecodeError, RecursionError) as error:
@@ -95,7 +96,7 @@ async def _document(call: Call, grant: Grant | None) -> Answer:
     if grant is None and not call.staff:
         return _refused(HTTPStatus.UNAUTHORIZED)
     if call.verb not in ("GET", "HEAD"):
-        return _refused(HTTPStatus.METHOD_NOT_ALLOWED)
+        return replace(_refused(HTTPStatus.METHOD_NOT_ALLOWED), allow="GET, HEAD")
     return Answer(HTTPStatus.OK, msgspec.json.encode(document()))
 
 
