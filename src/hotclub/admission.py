@@ -29,6 +29,7 @@ from hotclub.revoked import is_revoked
 from hotclub.tickets import PREFIX, redeem
 from hotclub.tokens import (
     ConnectionClaims,
+    EndedToken,
     ExpiredToken,
     InvalidToken,
     ServerSide,
@@ -66,7 +67,7 @@ class Admission:
 
         Raises:
             Disconnect: 3500 for a token or a ticket that is worth nothing.
-            CommandError: 109 for a token whose time is over.
+            CommandError: 109 for a token whose time is over, 110 for one whose `expire_at` is.
         """
         if token.startswith(PREFIX):
             key = await self._inner.run(redeem, token)
@@ -83,7 +84,8 @@ class Admission:
 
         Raises:
             Disconnect: 3500, it is for another channel, user or connection.
-            CommandError: 103 for one that is worth nothing, 109 for one whose time is over.
+            CommandError: 103 for one that is worth nothing, 109 for one whose time is over, 110 for one whose
+                `expire_at` is.
         """
         try:
             claims = verify_subscription(token, self._config.tokens)
@@ -99,8 +101,8 @@ class Admission:
         except InvalidToken as error:
             logger.info("Refused a token: %s", error.reason)
             raise command_error(103) from None
-        except ExpiredToken:
-            raise command_error(109) from None
+        except ExpiredToken as error:
+            raise command_error(110 if isinstance(error, EndedToken) else 109) from None
 
     async def refresh(self, client: Client, token: str) -> RefreshGrant:
         """A new connection token for a living connection.
@@ -157,8 +159,8 @@ class Admission:
             info = claims.shown_info()
         except InvalidToken as error:
             raise _refused(error.reason) from None
-        except ExpiredToken:
-            raise command_error(109) from None
+        except ExpiredToken as error:
+            raise command_error(110 if isinstance(error, EndedToken) else 109) from None
         mine = Client(
             id=client.id,
             user=user,
@@ -177,7 +179,7 @@ class Admission:
         if self._config.insecure:
             return 0
         if ttl is None:
-            raise ExpiredToken
+            raise EndedToken
         return ttl
 
     async def _bearer(self, claims: ConnectionClaims) -> Any:

@@ -58,6 +58,10 @@ class ExpiredToken(HotclubError):
     """The token is good, but its time is over or has not begun."""
 
 
+class EndedToken(ExpiredToken):
+    """The token is good, but what it grants has ended: its `expire_at` is over."""
+
+
 class _Common(Struct, frozen=True, kw_only=True):
     sub: str = ""
     exp: Time | None = None
@@ -99,14 +103,15 @@ class ConnectionClaims(_Common, frozen=True, kw_only=True):
     """What a connection token says."""
 
     channels: list[str] = []
-    subs: dict[str, ServerSide] = {}
+    subs: dict[str, ServerSide | None] = {}
     meta: Any = None
     channel: Any = UNSET
 
     @property
     def server_side(self) -> dict[str, ServerSide]:
         """The channels that the connection is subscribed to by the server; `subs` wins over `channels`."""
-        return self.subs or {name: ServerSide() for name in self.channels}
+        named = {name: entry or ServerSide() for name, entry in self.subs.items()}
+        return named or {name: ServerSide() for name in self.channels}
 
 
 class SubscriptionClaims(_Common, frozen=True, kw_only=True):
