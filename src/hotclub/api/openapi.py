@@ -67,7 +67,7 @@ def _nullable(schema: dict[str, Any]) -> dict[str, Any]:
     kinds = schema.get("anyOf", ())
     if not schema or {"type": "null"} in kinds or set(schema) <= {"default", "description"}:
         return schema
-    described = {name: schema[name] for name in ("default", "description") if name in schema}
+    described: dict[str, Any] = {name: schema[name] for name in ("default", "description") if name in schema}
     rest = {name: value for name, value in schema.items() if name not in described}
     return {"anyOf": [rest, {"type": "null"}], **described}
 
