@@ -1,4 +1,4 @@
-"""The HTTP API beside the reference server's: `api_answers.json` holds what that answered to each request, in order.
+"""The HTTP API beside the reference server's: `api_answers.jsonl` holds what that answered to each request, in order.
 
 Of an error its code counts, of a result every field that the reference has; epochs, cursors and times are placeholders
 there. Where Hotclub refuses on purpose what the reference lets pass, the request is not in the file.
@@ -12,7 +12,8 @@ import httpx
 
 from tests.conformance.conftest import Conformance
 
-RECORDED: list[dict[str, Any]] = json.loads((Path(__file__).parent / "api_answers.json").read_text())
+LINES = (Path(__file__).parent / "api_answers.jsonl").read_text().splitlines()
+RECORDED: list[dict[str, Any]] = [json.loads(line) for line in LINES]
 PLACEHOLDERS = {"epoch": "E", "cursor": "C", "time": "T"}
 
 
