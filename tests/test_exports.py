@@ -23,6 +23,7 @@ PUBLIC = {
     *("ClientInfo", "Position", "Publication", "HistoryPage", "PresenceStats"),
     *("publish", "broadcast", "publish_to_user", "disconnect", "subscribe", "unsubscribe"),
     *("MapChannel", "MapEntry", "SharedPollChannel", "Polled", "PollResult", "sign_keys"),
+    *("shared_poll_publish", "ashared_poll_publish"),
     *("map_publish", "map_remove", "map_clear", "map_state", "map_stats"),
     *("amap_publish", "amap_remove", "amap_clear", "amap_state", "amap_stats"),
     *("MapOutcome", "MapPage", "MapStats", "Suppressed"),

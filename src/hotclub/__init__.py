@@ -39,6 +39,7 @@ from hotclub.maps import (
     map_state,
     map_stats,
 )
+from hotclub.polls import ashared_poll_publish, shared_poll_publish
 from hotclub.publishing import abroadcast, apublish, apublish_to_user, broadcast, publish, publish_to_user
 from hotclub.rates import Rate
 from hotclub.runtime import NoNode
@@ -90,6 +91,7 @@ __all__ = [
     "apresence_stats",
     "apublish",
     "apublish_to_user",
+    "ashared_poll_publish",
     "asubscribe",
     "aticket",
     "aunsubscribe",
@@ -107,6 +109,7 @@ __all__ = [
     "publish",
     "publish_to_user",
     "rpc",
+    "shared_poll_publish",
     "sign_keys",
     "subscribe",
     "subscription_token",

@@ -14,6 +14,7 @@ from django.core.exceptions import ValidationError
 from django.utils.crypto import constant_time_compare
 from msgspec import Raw
 
+from hotclub import overrides
 from hotclub.auth import SESSION_STATE, URL_STATE, Login, authenticate, session_id
 from hotclub.client import Client, TokenUser
 from hotclub.conf import Config
@@ -28,6 +29,7 @@ from hotclub.revoked import is_revoked
 from hotclub.tickets import PREFIX, redeem
 from hotclub.tokens import (
     ConnectionClaims,
+    EndedToken,
     ExpiredToken,
     InvalidToken,
     ServerSide,
@@ -65,7 +67,8 @@ class Admission:
 
         Raises:
             Disconnect: 3500 for a token that is worth nothing.
-            CommandError: 109 for a token whose time is over, or a ticket that is used up.
+            CommandError: 109 for a token whose time is over, or a ticket that is used up; 110 for a token whose
+                `expire_at` is over.
         """
         if token.startswith(PREFIX):
             key = await self._inner.run(redeem, token)
@@ -83,19 +86,25 @@ class Admission:
 
         Raises:
             Disconnect: 3500, it is for another channel, user or connection.
-            CommandError: 103 for one that is worth nothing, 109 for one whose time is over.
+            CommandError: 103 for one that is worth nothing, 109 for one whose time is over, 110 for one whose
+                `expire_at` is.
         """
         try:
             claims = verify_subscription(token, self._config.tokens)
             ttl = self._life(claims)
             await self._check_revoked(claims)
             _check_bearer(claims, client, channel)
-            return SubscribeGrant(info=claims.shown_info(), data=payload_of(claims.data, claims.b64data), ttl=ttl)
+            return SubscribeGrant(
+                info=claims.shown_info(),
+                data=payload_of(claims.data, claims.b64data),
+                ttl=ttl,
+                overrides=overrides.read(claims.override),
+            )
         except InvalidToken as error:
             logger.info("Refused a token: %s", error.reason)
             raise command_error(103) from None
-        except ExpiredToken:
-            raise command_error(109) from None
+        except ExpiredToken as error:
+            raise command_error(110 if isinstance(error, EndedToken) else 109) from None
 
     async def refresh(self, client: Client, token: str) -> RefreshGrant:
         """A new connection token for a living connection.
@@ -152,8 +161,8 @@ class Admission:
             info = claims.shown_info()
         except InvalidToken as error:
             raise _refused(error.reason) from None
-        except ExpiredToken:
-            raise command_error(109) from None
+        except ExpiredToken as error:
+            raise command_error(110 if isinstance(error, EndedToken) else 109) from None
         mine = Client(
             id=client.id,
             user=user,
@@ -172,7 +181,7 @@ class Admission:
         if self._config.insecure:
             return 0
         if ttl is None:
-            raise ExpiredToken
+            raise EndedToken
         return ttl
 
     async def _bearer(self, claims: ConnectionClaims) -> Any:
@@ -236,7 +245,11 @@ def _entry(client: EngineClient, login: Login | None) -> Entry:
 
 
 def _server_side(entry: ServerSide) -> SubscribeGrant:
-    return SubscribeGrant(info=payload_of(entry.info, entry.b64info), data=payload_of(entry.data, entry.b64data))
+    return SubscribeGrant(
+        info=payload_of(entry.info, entry.b64info),
+        data=payload_of(entry.data, entry.b64data),
+        overrides=overrides.read(entry.override),
+    )
 
 
 def _check_bearer(claims: SubscriptionClaims, client: Client, channel: str) -> None:

@@ -16,7 +16,7 @@ from hotclub.encoding import encode
 from hotclub.engine.application import SubscribeGrant
 from hotclub.engine.broker.base import HistoryQuery
 from hotclub.engine.bus import Target
-from hotclub.engine.errors import Disconnect, Unsubscribed
+from hotclub.engine.errors import Disconnect, Unsubscribed, command_error
 from hotclub.engine.model import EMPTY, ClientInfo, HistoryPage, Position, PresenceStats
 from hotclub.publishing import user_id_of
 from hotclub.registry import Route, get_registry
@@ -140,7 +140,7 @@ def subscribe(  # noqa: PLR0913 - whom, to what, and on which terms
         since: where in the channel's log to begin.
 
     Raises:
-        CommandError: 102, no such channel.
+        CommandError: 102, no such channel; 108, it is a map or a shared poll.
         TypeError: nobody is named.
         ValueError: the user has no primary key.
         SynchronousOnlyOperation: called where an event loop runs; await `asubscribe`.
@@ -289,12 +289,16 @@ def unsubscribe_target(target: Target, channel: str, code: int, reason: str = "s
 
 
 def subscribe_target(target: Target, channel: str, grant: SubscribeGrant, since: Position | None) -> None:
-    """`subscribe` for whom `target` names. Synchronous. Raises CommandError 102, no such channel."""
+    """`subscribe` for whom `target` names. Synchronous. Raises CommandError 102 and 108, see there."""
     from hotclub.streams import RelaySubscribe  # noqa: PLC0415
 
-    get_registry().route(channel)
+    spec = grant.overrides.of(get_registry().route(channel).spec)
+    if spec.map is not None or spec.poll is not None:
+        raise command_error(108, "a map or a shared poll has no subscribers by the server's will")
     everywhere(
-        lambda origin: RelaySubscribe(target, channel, grant.data, grant.info, grant.ttl, since, origin),
+        lambda origin: RelaySubscribe(
+            target, channel, grant.data, grant.info, grant.ttl, since, grant.overrides, origin
+        ),
         lambda node: local.subscribe(node, target, channel, grant, since),
     )
 

@@ -5,13 +5,11 @@
 import contextlib
 import inspect
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 from asgiref.sync import iscoroutinefunction
 from django.core.exceptions import PermissionDenied, ValidationError
-from django.db import transaction
 from django.utils.module_loading import import_string
 from msgspec import Raw
 
@@ -19,6 +17,7 @@ from hotclub.admission import Admission, Entry
 from hotclub.channels import Channel
 from hotclub.client import Client
 from hotclub.conf import Config
+from hotclub.durable import DurablePublish, raise_nothing
 from hotclub.encoding import decode, encode
 from hotclub.engine.application import (
     ChannelSpec,
@@ -33,14 +32,12 @@ from hotclub.engine.application import (
     SubscribeRequest,
 )
 from hotclub.engine.application import Client as EngineClient
-from hotclub.engine.broker.base import Message
 from hotclub.engine.broker.maps import MapMessage
 from hotclub.engine.errors import CommandError, HotclubError, command_error, disconnect
 from hotclub.engine.model import EMPTY, ClientInfo, Position
 from hotclub.engine.observe import logger
 from hotclub.keyed_hooks import KeyedHooks
 from hotclub.pool import HookPool
-from hotclub.publishing import append_durably
 from hotclub.rates import Traffic, site
 from hotclub.registry import Registry, Route
 from hotclub.revocation import SessionWatch
@@ -146,6 +143,7 @@ class Face:
                 info=signed.info if info is None else encode(info),
                 data=signed.data if data is None else encode(data),
                 ttl=signed.ttl,
+                overrides=signed.overrides,
             )
             if grant.info:
                 mine.channel_infos[channel] = grant.info
@@ -172,7 +170,10 @@ class Face:
                     conn_info=client.info,
                     chan_info=mine.channel_infos.get(channel, EMPTY),
                 )
-                call = _DurablePublish(route, channel, mine, info, self._config, self._keeps)
+                is_open = _is_open(self._config, route.channel, "can_publish")
+                call = DurablePublish(
+                    route, channel, mine, info, self._config.database, is_open=is_open, keeps=self._keeps
+                )
                 return await self._hooks.run(call, _decoded(data))
             if not _is_open(self._config, route.channel, "can_publish") and not await self._call(
                 route.channel.can_publish, mine, **route.kwargs
@@ -181,9 +182,11 @@ class Face:
             if not _overridden(route.channel, "on_publish"):
                 return PublishGrant(data=data)
             result = await self._call(route.channel.on_publish, mine, _decoded(data), **route.kwargs)
-            return (
-                PublishGrant(position=result) if isinstance(result, Position) else PublishGrant(data=_payload(result))
-            )
+            if not self._keeps and (result is None or isinstance(result, Position)):
+                raise_nothing()
+            if isinstance(result, Position):
+                return PublishGrant(position=result)
+            return PublishGrant(data=_payload(result))
 
     async def change_key(self, client: EngineClient, channel: str, change: KeyChange) -> MapMessage | None:
         route = self._registry.route(channel)
@@ -231,6 +234,8 @@ class Face:
             await self._authorize(client, route)
             if not _overridden(route.channel, "get_state"):
                 raise command_error(108)
+            if route.spec.positioned and not self._keeps:
+                raise command_error(108, "where the channel stands is known to the server that keeps its log alone")
             position = await position_of(route, channel)
             return encode(answer(await self._call(route.channel.get_state, client, **route.kwargs), position))
 
@@ -288,44 +293,6 @@ class Face:
         result = await self._hooks.run(function, client, *args, **kwargs)
         # A function that returns a coroutine, such as a functools.partial of one, is as good as an async one.
         return await result if inspect.isawaitable(result) else result
-
-
-@dataclass(frozen=True, slots=True)
-class _DurablePublish:
-    """Ask, let the hook write its rows, and append: one transaction, in a pool thread."""
-
-    route: Route
-    channel: str
-    client: Client
-    info: ClientInfo
-    config: Config
-    keeps: bool = True
-
-    def __call__(self, data: Any) -> PublishGrant:
-        hooks, kwargs = self.route.channel, self.route.kwargs
-        self.client.forget_permissions()
-        with transaction.atomic(using=self.config.database):
-            is_open = _is_open(self.config, hooks, "can_publish")
-            if not is_open and not _finished(hooks.can_publish(self.client, **kwargs)):
-                raise command_error(103)
-            result = _finished(hooks.on_publish(self.client, data, **kwargs))
-            if isinstance(result, Position):
-                return PublishGrant(position=result)
-            if result is None:
-                return PublishGrant()
-            message = Message(data=encode(result), info=self.info)
-            if not self.keeps:
-                return PublishGrant(data=message.data)
-            return PublishGrant(position=append_durably(self.route, self.channel, message))
-
-
-def _finished(result: Any) -> Any:
-    """The result of a hook that takes part in a transaction, which an async one cannot."""
-    if inspect.isawaitable(result):
-        if inspect.iscoroutine(result):
-            result.close()
-        raise TypeError("can_publish() and on_publish() of a durable channel must be plain functions")
-    return result
 
 
 def _decoded(data: Raw) -> Any:

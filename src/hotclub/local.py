@@ -5,7 +5,7 @@ from collections.abc import Collection
 
 from msgspec import Raw
 
-from hotclub.engine.application import SubscribeGrant
+from hotclub.engine.application import PolledItem, SubscribeGrant
 from hotclub.engine.broker.base import Message
 from hotclub.engine.bus import Target
 from hotclub.engine.errors import Disconnect, Unsubscribed, disconnect
@@ -54,8 +54,15 @@ def refresh(node: Node, target: Target, ttl: int, info: Raw) -> None:
 
 
 def publish_unkept(node: Node, channel: str, message: Message) -> None:
-    """Send to the subscribers of this process, and keep nothing. Positions do not move."""
+    """Send to the subscribers of this process, and keep nothing. Positions do not move. An idempotency key counts."""
+    if message.idempotency_key and not node.exchange.is_first(channel, message.idempotency_key):
+        return
     publication = Publication(
         data=message.data, info=message.info, tags=message.tags, time=int(time.time() * 1000), binary=message.binary
     )
     node.hub.deliver(channel, publication, "")
+
+
+def publish_item(node: Node, channel: str, item: PolledItem, epoch: str) -> None:
+    """Tell who follows the key in this process."""
+    node.exchange.polls.publish(channel, item, epoch)

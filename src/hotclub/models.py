@@ -7,9 +7,12 @@ Payloads are stored as JSON *text*, never as a JSON column: PostgreSQL's jsonb r
 an escaped NUL, and what was published has to come back byte for byte.
 """
 
+from django.core.exceptions import ValidationError
 from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
+
+from hotclub.api.settings import is_list_of_text
 
 
 class Stream(models.Model):
@@ -121,6 +124,13 @@ class ApiKey(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    def clean(self) -> None:
+        """A text in the place of a list would be taken letter by letter, and one of them can be `*`."""
+        wrong = _('Write a list of text, such as ["chat:*"].')
+        problems = {name: wrong for name in ("channels", "methods") if not is_list_of_text(getattr(self, name))}
+        if problems:
+            raise ValidationError(problems)
 
 
 class StreamVersion(models.Model):

@@ -212,6 +212,8 @@ def _relay(batch: Sequence[_Outgoing]) -> None:
                 data=message.data,
                 tags=message.tags,
                 idempotency_key=message.idempotency_key,
+                version=message.version,
+                version_epoch=message.version_epoch,
                 origin="",
             )
         )

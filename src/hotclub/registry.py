@@ -142,7 +142,12 @@ def channel_spec(channel: type[Channel] | Channel) -> ChannelSpec:
     cls = channel if isinstance(channel, type) else type(channel)
     history = channel.history
     spec = ChannelSpec(
-        presence=channel.presence, delta=channel.delta, filters=channel.filters, compaction=channel.compaction
+        presence=channel.presence,
+        join_leave=channel.presence,
+        push_join_leave=channel.presence,
+        delta=channel.delta,
+        filters=channel.filters,
+        compaction=channel.compaction,
     )
     if history is not None:
         spec = structs.replace(

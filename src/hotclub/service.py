@@ -31,6 +31,7 @@ from hotclub.streams import (
     RelayDisconnect,
     RelayMap,
     RelayMessage,
+    RelayPoll,
     RelayPublish,
     RelayRefresh,
     RelaySubscribe,
@@ -128,8 +129,9 @@ class Service:
             case RelayUnsubscribe():
                 local.unsubscribe(node, message.target, message.channel, Unsubscribed(message.code, message.reason))
             case RelaySubscribe():
-                grant = SubscribeGrant(info=message.info, data=message.data, ttl=message.ttl)
-                local.subscribe(node, message.target, message.channel, grant, message.since)
+                local.subscribe(node, message.target, message.channel, _grant(message), message.since)
+            case RelayPoll():
+                local.publish_item(node, message.channel, message.item, message.epoch)
             case RelayRefresh():
                 local.refresh(node, message.target, message.ttl, message.info)
             case RelayCommands():
@@ -159,13 +161,18 @@ class Service:
                 emulate(self.node, Emulation(message.session, message.node, message.data), handshake)
 
     async def _publish(self, message: RelayPublish) -> None:
+        made = Message(
+            data=message.data,
+            tags=message.tags,
+            idempotency_key=message.idempotency_key,
+            version=message.version,
+            version_epoch=message.version_epoch,
+        )
         if message.unkept:
-            local.publish_unkept(self.node, message.channel, Message(data=message.data, tags=message.tags))
+            local.publish_unkept(self.node, message.channel, made)
             return
         try:
-            await self.node.publish(
-                message.channel, message.data, tags=message.tags, idempotency_key=message.idempotency_key
-            )
+            await self.node.exchange.publish(message.channel, made)
         except CommandError as error:
             logger.warning("A publication of another process in %r was dropped: %s", message.channel, error)
 
@@ -181,3 +188,7 @@ class Service:
         """End the connections whose login is over."""
         for client, reason in await self._inner_pool.run(self._watch.check, self._watch.clients()):
             self.node.disconnect(Target(client_id=client.id), reason)
+
+
+def _grant(message: RelaySubscribe) -> SubscribeGrant:
+    return SubscribeGrant(info=message.info, data=message.data, ttl=message.ttl, overrides=message.overrides)

@@ -18,6 +18,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from hotclub import tables
+from hotclub.engine.application import Overrides, PolledItem
 from hotclub.engine.broker.base import HistoryQuery, Message, PublicationHandler, Retention
 from hotclub.engine.broker.maps import MapMessage
 from hotclub.engine.bus import Target
@@ -33,6 +34,7 @@ __all__ = [
     "RelayDisconnect",
     "RelayMap",
     "RelayMessage",
+    "RelayPoll",
     "RelayPublish",
     "RelayRefresh",
     "RelaySubscribe",
@@ -64,6 +66,8 @@ class RelayPublish(Struct, frozen=True, omit_defaults=True, tag="publish"):
     data: Raw
     tags: dict[str, str] = {}
     idempotency_key: str = ""
+    version: int = 0
+    version_epoch: str = ""
     unkept: bool = False
     """Only for who is subscribed now: in no history, whatever the channel keeps."""
     origin: str = ""
@@ -98,6 +102,7 @@ class RelaySubscribe(Struct, frozen=True, omit_defaults=True, tag="subscribe"):
     info: Raw = EMPTY
     ttl: int = 0
     since: Position | None = None
+    overrides: Overrides = Overrides()
     origin: str = ""
 
 
@@ -128,8 +133,24 @@ class RelayMap(Struct, frozen=True, omit_defaults=True, tag="map"):
     origin: str = ""
 
 
+class RelayPoll(Struct, frozen=True, omit_defaults=True, tag="poll"):
+    """A key's value for a shared poll."""
+
+    channel: str
+    item: PolledItem
+    epoch: str = ""
+    origin: str = ""
+
+
 RelayMessage = (
-    RelayPublish | RelayDisconnect | RelayUnsubscribe | RelaySubscribe | RelayRefresh | RelayMap | RelayCommands
+    RelayPublish
+    | RelayDisconnect
+    | RelayUnsubscribe
+    | RelaySubscribe
+    | RelayRefresh
+    | RelayMap
+    | RelayPoll
+    | RelayCommands
 )
 
 _RELAY_DECODER: Final[msgspec.json.Decoder[RelayMessage]] = msgspec.json.Decoder(RelayMessage)

@@ -25,10 +25,10 @@ from django.utils import timezone
 from msgspec import Raw
 
 from hotclub.conf import get_config
-from hotclub.engine.broker.base import HistoryQuery, Message, Retention
+from hotclub.engine.broker.base import HistoryQuery, Message, Retention, is_newer
 from hotclub.engine.errors import HotclubError, IdempotencyConflict, UnrecoverablePosition
 from hotclub.engine.model import EMPTY, ClientInfo, HistoryPage, Position, Publication
-from hotclub.models import Entry, Stream
+from hotclub.models import Entry, Stream, StreamVersion
 
 KEY_LIFETIME: Final = 300.0
 """Seconds for which pruning leaves an entry alone, so that a retry with its idempotency key still finds it."""
@@ -82,8 +82,9 @@ def append(channel: str, message: Message, retention: Retention) -> tuple[Positi
     applied when reading and pruning.
 
     Returns:
-        The position, the publication as subscribers will see it, and whether this repeats an earlier idempotency key:
-        then position and publication are the first ones, and nothing was written.
+        The position, the publication as subscribers will see it, and whether nothing was written: this repeats an
+        earlier idempotency key, whose position and publication are returned, or its version is not newer, and the
+        position is the top.
 
     Raises:
         IdempotencyConflict: the key was used for another payload. The transaction remains usable.
@@ -104,17 +105,41 @@ def _append(
     connection: BaseDatabaseWrapper, channel: str, message: Message, data: str
 ) -> tuple[Position, Publication, bool]:
     stream_id, epoch, offset = _take_offset(connection, channel)
+    if message.version and not _advance(connection.alias, stream_id, channel, message):
+        _return_offset(connection.alias, stream_id)
+        return Position(epoch, offset - 1), Publication(data=message.data, offset=offset - 1), True
     created = timezone.now()
     if _insert(connection, stream_id, offset, message, data, created):
         publication = Publication(
             data=message.data, info=message.info, offset=offset, tags=message.tags, time=_milliseconds(created)
         )
         return Position(epoch, offset), publication, False
-    Stream.objects.using(connection.alias).filter(pk=stream_id).update(top=models.F("top") - 1)
+    _return_offset(connection.alias, stream_id)
     publication = _first_with_key(connection.alias, stream_id, message.idempotency_key, channel, offset)
     if bytes(publication.data) != bytes(message.data):
         raise IdempotencyConflict(channel, message.idempotency_key)
     return Position(epoch, publication.offset), publication, True
+
+
+def _return_offset(alias: str, stream_id: int) -> None:
+    Stream.objects.using(alias).filter(pk=stream_id).update(top=models.F("top") - 1)
+
+
+def _advance(alias: str, stream_id: int, channel: str, message: Message) -> bool:
+    """Take note of the message's version; False when one as new is there. The stream's row lock keeps others out.
+
+    What was published before under the same idempotency key is left to that key.
+    """
+    entries = Entry.objects.using(alias).filter(stream=stream_id, key=message.idempotency_key)
+    if message.idempotency_key and entries.exists():
+        return True
+    rows = StreamVersion.objects.using(alias)
+    known = rows.filter(channel=channel).values_list("epoch", "version").first()
+    if known is not None and not is_newer(message.version_epoch, message.version, *known):
+        return False
+    newest = {"epoch": message.version_epoch, "version": message.version}
+    rows.update_or_create(channel=channel, defaults=newest)
+    return True
 
 
 def _take_offset(connection: BaseDatabaseWrapper, channel: str) -> tuple[int, str, int]:

@@ -24,6 +24,7 @@ from hotclub.encoding import encode
 from hotclub.engine.errors import CommandError, HotclubError
 from hotclub.engine.model import EMPTY
 from hotclub.engine.protocol.payload import check_payload
+from hotclub.overrides import Override
 from hotclub.token_keys import BadKey, TokenSettings, signatures
 
 if TYPE_CHECKING:
@@ -57,6 +58,10 @@ class ExpiredToken(HotclubError):
     """The token is good, but its time is over or has not begun."""
 
 
+class EndedToken(ExpiredToken):
+    """The token is good, but what it grants has ended: its `expire_at` is over."""
+
+
 class _Common(Struct, frozen=True, kw_only=True):
     sub: str = ""
     exp: Time | None = None
@@ -85,27 +90,28 @@ class _Common(Struct, frozen=True, kw_only=True):
 
 
 class ServerSide(Struct, frozen=True, kw_only=True):
-    """One entry of the `subs` claim. `override` is understood, but a channel's options are those of its class."""
+    """One entry of the `subs` claim."""
 
     info: Raw = EMPTY
     b64info: str = ""
     data: Raw = EMPTY
     b64data: str = ""
-    override: Any = None
+    override: Override | None = None
 
 
 class ConnectionClaims(_Common, frozen=True, kw_only=True):
     """What a connection token says."""
 
     channels: list[str] = []
-    subs: dict[str, ServerSide] = {}
+    subs: dict[str, ServerSide | None] = {}
     meta: Any = None
     channel: Any = UNSET
 
     @property
     def server_side(self) -> dict[str, ServerSide]:
         """The channels that the connection is subscribed to by the server; `subs` wins over `channels`."""
-        return self.subs or {name: ServerSide() for name in self.channels}
+        named = {name: entry or ServerSide() for name, entry in self.subs.items()}
+        return named or {name: ServerSide() for name in self.channels}
 
 
 class SubscriptionClaims(_Common, frozen=True, kw_only=True):
@@ -115,7 +121,7 @@ class SubscriptionClaims(_Common, frozen=True, kw_only=True):
     client: str | None = None
     data: Raw = EMPTY
     b64data: str = ""
-    override: Any = None
+    override: Override | None = None
 
 
 class _Issuer(Struct):

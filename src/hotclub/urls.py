@@ -24,6 +24,8 @@ async def api(request: HttpRequest, name: str) -> HttpResponse:
     outcome = await answer(Call(request.method or "", name, headers, query, body, staff=staff))
     response = HttpResponse(outcome.body, status=outcome.status, content_type="application/json")
     response["Cache-Control"] = "no-store"
+    if outcome.allow:
+        response["Allow"] = outcome.allow
     return response
 
 

@@ -3,8 +3,8 @@
 import pytest
 from msgspec import Raw
 
-from hotclub.engine.broker.base import Broker, Message, PublicationHandler, Retention
-from hotclub.engine.broker.memory import IDEMPOTENCY_TTL, META_TTL, MemoryBroker
+from hotclub.engine.broker.base import IDEMPOTENCY_TTL, Broker, Message, PublicationHandler, Retention
+from hotclub.engine.broker.memory import META_TTL, MemoryBroker
 from hotclub.engine.model import Position, Publication
 from hotclub.testing.contracts import KEEP, BrokerContract
 

@@ -211,7 +211,7 @@ async def test_times_are_judged_with_leeway(serve: Serve) -> None:
     assert await fate(site, made(sub="1", exp=soon(-35))) == 109
     assert await fate(site, made(sub="1", nbf=soon(60))) == 109
     assert await fate(site, made(sub="1", nbf=soon(-1))) == 0
-    assert await fate(site, made(sub="1", expire_at=soon(-1))) == 109
+    assert await fate(site, made(sub="1", expire_at=soon(-1))) == 110
     assert await fate(site, made(sub="1", exp=soon(-35), expire_at=0)) == 109
 
 

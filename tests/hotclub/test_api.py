@@ -10,6 +10,7 @@ from typing import Any
 
 import cent
 import httpx
+import jsonschema
 import msgspec
 import pytest
 import pytest_asyncio
@@ -65,6 +66,22 @@ def _project(declare: Declare, hotclub_settings: Configure) -> None:
     hotclub_settings(API_KEYS=[KEY], ALLOW_ANONYMOUS=True)
 
 
+DOCUMENT = document()
+TEAPOT = 418
+"""What the project's own pages answer in these tests."""
+
+
+def check_documented(method: str, answer: httpx.Response) -> None:
+    """Hold an answer to what the OpenAPI document says of it."""
+    path = DOCUMENT["paths"].get(f"/{method}")
+    if path is None or answer.status_code == TEAPOT:
+        return
+    described = path["post"]["responses"][str(answer.status_code)].get("content")
+    if described is not None:
+        schema = described["application/json"]["schema"]
+        jsonschema.validate(answer.json(), {**schema, "components": DOCUMENT["components"]})
+
+
 class Api:
     """Requests to a served site."""
 
@@ -75,7 +92,9 @@ class Api:
     async def post(self, method: str, body: Any = None, **headers: str) -> httpx.Response:
         async with httpx.AsyncClient(trust_env=False) as http:
             content = body if isinstance(body, bytes) else msgspec.json.encode(body or {})
-            return await http.post(f"{self.url}/{method}", content=content, headers={**self.headers, **headers})
+            answer = await http.post(f"{self.url}/{method}", content=content, headers={**self.headers, **headers})
+        check_documented(method.partition("?")[0], answer)
+        return answer
 
     async def result(self, method: str, body: Any = None) -> Any:
         answer = await self.post(method, body)
@@ -234,11 +253,26 @@ async def test_a_batch_answers_each_command(serve: Serve) -> None:
         {"history": {"channel": "room:1", "limit": 1}},
         {"nonsense": {}},
         {"batch": {"commands": []}},
+        {"publish": {"channel": "room:1"}, "info": {}},
+        {"publish": None},
+        None,
     ]
+    codes = [102, 104, 104, 107, 104, 107]
 
     for parallel in (False, True):
         replies = (await api.result("batch", {"commands": commands, "parallel": parallel}))["replies"]
-        assert [next(iter(reply)) for reply in replies] == ["publish", "error", "history", "error", "error"]
+        assert [next(iter(reply)) for reply in replies] == ["publish", "error", "history", *["error"] * 5]
+        assert [reply["error"]["code"] for reply in replies if "error" in reply] == codes
+
+
+async def test_a_batch_that_is_malformed_somewhere_does_nothing(serve: Serve) -> None:
+    api = Api(await serve())
+    commands = [{"publish": {"channel": "room:1", "data": 1}}, {"publish": {"channel": 1, "data": 1}}]
+
+    assert (await api.post("batch", {"commands": commands})).status_code == 400
+
+    assert (await api.result("history", {"channel": "room:1"}))["offset"] == 0
+    assert (await api.result("batch"))["replies"] == []
 
 
 class Board(hotclub.MapChannel):
@@ -269,23 +303,48 @@ async def test_maps_are_changed_and_read(serve: Serve, declare: Declare) -> None
     again = await api.result("map_publish", {**board, "key": "a", "data": 3, "key_mode": "if_new"})
     wrong = {"offset": 9, "epoch": first["epoch"]}
     late = await api.result("map_publish", {**board, "key": "a", "data": 3, "expected_position": wrong})
-    state = await api.result("map_read_state", board)
+    state = await api.result("map_read_state", {**board, "limit": -1})
 
     assert first["offset"] == 1
     assert (again["suppressed"], again["suppress_reason"]) == (True, "key_exists")
     assert late["suppress_reason"] == "position_mismatch"
-    assert [(item["key"], item["data"]) for item in state["publications"]] == [("a", {"n": 1}), ("b", 2)]
+    assert [(item["key"], item["data"]) for item in state["entries"]] == [("a", {"n": 1}), ("b", 2)]
     assert await api.result("map_stats", board) == {"num_keys": 2}
     assert (await api.result("map_remove", {**board, "key": "a"}))["offset"] == 3
     stream = await api.result("map_read_stream", {**board, "limit": -1})
-    assert [item.get("removed", False) for item in stream["publications"]] == [False, False, True]
+    assert [item.get("removed", False) for item in stream["entries"]] == [False, False, True]
     await api.result("map_clear", board)
-    assert (await api.result("map_read_state", board))["publications"] == []
+    assert (await api.result("map_read_state", {**board, "limit": -1}))["entries"] == []
+
+
+async def test_a_map_is_read_in_part(serve: Serve, declare: Declare) -> None:
+    declare(Board)
+    api = Api(await serve())
+    board = {"channel": "board:1"}
+    first = await api.result("map_publish", {**board, "key": "a", "data": 1})
+    await api.result("map_publish", {**board, "key": "b", "data": 2})
+    await api.result("map_remove", {**board, "key": "a"})
+
+    assert [item["key"] for item in (await api.result("map_read_state", {**board, "key": "b"}))["entries"]] == ["b"]
+    assert (await api.result("map_read_state", board))["entries"] == []
+    revision = {"revision_offset": 1, "revision_epoch": first["epoch"]}
+    assert (await api.result("map_read_state", {**board, **revision, "limit": -1}))["entries"] == []
+    assert await api.error("map_read_state", {**board, "limit": -1, "revision_offset": 1}) == 112
+    newer = await api.result("map_read_stream", {**board, "limit": -1, "since_offset": 2})
+    assert [item["offset"] for item in newer["entries"]] == [3]
+    assert await api.error("map_read_stream", {**board, "limit": 1, "since_epoch": "?"}) == 112
+
+
+async def test_only_a_map_is_one(serve: Serve, declare: Declare) -> None:
+    declare(Board, Prices, Plain)
+    api = Api(await serve())
+    board = {"channel": "board:1"}
+
     await api.result("shared_poll_publish", {"channel": "prices", "key": "a", "data": 1, "version": 1})
     for method in ("map_publish", "map_remove", "shared_poll_publish"):
-        assert await api.error(method, {"channel": "plain:1", "key": "a", "data": 1}) == 108
+        assert await api.error(method, {"channel": "plain:1", "key": "a", "data": 1, "version": 1}) == 107
     for method in ("map_read_state", "map_read_stream", "map_stats", "map_clear"):
-        assert await api.error(method, {"channel": "plain:1"}) == 108
+        assert await api.error(method, {"channel": "plain:1"}) == 107
     assert await api.error("map_publish", {**board, "key": "", "data": 1}) == 107
     assert await api.error("map_publish", {**board, "key": "a"}) == 107
 
@@ -296,7 +355,7 @@ def answering(method: str, params: Any) -> Any:
 
 async def test_rpc_is_the_projects_own_function(serve: Serve, hotclub_settings: Configure) -> None:
     api = Api(await serve())
-    assert await api.error("rpc", {"method": "x"}) == 108
+    assert await api.error("rpc", {"method": "x"}) == 104
 
     hotclub_settings(API_RPC="tests.hotclub.test_api.answering")
 
@@ -309,7 +368,13 @@ async def test_rpc_is_the_projects_own_function(serve: Serve, hotclub_settings: 
         ("publish", {"channel": "nowhere", "data": 1}, 102, 404),
         ("publish", {"channel": "room:1"}, 107, 400),
         ("publish", {"data": 1}, 107, 400),
-        ("publish", {"channel": 1, "data": 1}, 107, 400),
+        ("publish", {"channel": "", "data": 1}, 107, 400),
+        ("publish", {"channel": "plain:1", "data": 1, "delta": True}, 108, 400),
+        ("publish", {"channel": "room:1", "data": 1, "skip_history": True, "version": 1}, 107, 400),
+        ("broadcast", {"channels": [], "data": 1}, 107, 400),
+        ("subscribe", {"channel": "room:1", "b64info": "?"}, 107, 400),
+        ("subscribe", {"channel": "room:1", "label_filter": {"key": "a"}}, 108, 400),
+        ("rpc", {"method": "x"}, 104, 404),
         ("publish", {"channel": "room:1", "b64data": "?"}, 107, 400),
         ("publish", {"channel": "kept:1", "b64data": "AAEC"}, 108, 400),
         ("presence", {"channel": "plain:1"}, 108, 400),
@@ -343,9 +408,13 @@ async def test_what_is_no_request_is_refused(serve: Serve) -> None:
 
     assert (await api.post("publish", b"{nonsense")).status_code == 400
     assert (await api.post("batch", b'{"commands": [{"publish": }]}')).status_code == 400
+    for body in (b"", b"[1]", b'"x"', b'{"channel": 1}', b"[" * 100_000, b'{"data":"\\ud800"}'):
+        assert (await api.post("publish", body)).status_code == 400, body[:20]
     assert (await api.post("publish", b"x" * (8 * 1024 * 1024 + 1))).status_code == 413
     async with httpx.AsyncClient(trust_env=False) as http:
-        assert (await http.get(f"{api.url}/publish", headers=api.headers)).status_code == 405
+        assert (await http.get(f"{api.url}/publish", headers=api.headers)).headers["allow"] == "POST"
+        wrong = await http.post(f"{api.url}/openapi.json", headers=api.headers)
+        assert (wrong.status_code, wrong.headers["allow"]) == (405, "GET, HEAD")
         assert (await http.get(f"{site.url}/api/else")).status_code == 418
 
 

@@ -89,6 +89,36 @@ class Wire:
             await (wire._listen if wire.transport.startswith("uni_") else wire._talk)(channel, position)
             yield wire
 
+    @classmethod
+    async def fate(cls, form: str, url: str, token: str, /, **subscribe: Any) -> int:
+        """The code that connecting with this token leads to, or the subscribe command after it; 0 for success."""
+        wire = cls(form, url, {"Origin": url})
+        async with wire._stack:
+            if wire.transport.startswith("uni_"):
+                await wire._knock(json.dumps({"token": token}).encode())
+                await wire._answered(lambda: b'"connect":' in wire.received)
+                return wire.code or 0
+            await wire._knock(encoded(wire.binary, id=1, connect={"token": token}))
+            verdict = await wire._verdict(1)
+            if verdict or not subscribe:
+                return verdict
+            command = encoded(wire.binary, id=2, subscribe=subscribe)
+            await (wire._send(command) if wire.transport == "websocket" else wire._post(command))
+            return await wire._verdict(2)
+
+    async def _knock(self, first: bytes) -> None:
+        if not self.transport.endswith("websocket"):
+            await self._open_stream(first)
+            return
+        await self._open_socket()
+        await self._send(first)
+
+    async def _verdict(self, number: int) -> int:
+        if not await self._answered(lambda: self._reply(number) is not None):
+            return self.code or 0
+        code: int = self._reply(number).get("error", {}).get("code", 0)
+        return code
+
     async def _listen(self, channel: str, position: dict[str, Any]) -> None:
         request = json.dumps({"subs": {channel: position}}).encode()
         if self.transport == "uni_websocket":
@@ -188,6 +218,7 @@ class Wire:
             yield {
                 "id": reply.id,
                 "connect": {"session": connect.session, "node": connect.node},
+                **({"error": {"code": reply.error.code}} if reply.HasField("error") else {}),
                 **({"push": {"disconnect": {"code": push.disconnect.code}}} if push.HasField("disconnect") else {}),
             }
 

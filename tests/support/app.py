@@ -47,13 +47,15 @@ from hotclub.protocols import HttpProtocol, WebSocketProtocol
 
 CHANNELS: Final = {
     "plain": ChannelSpec(),
-    "log": ChannelSpec(retention=Retention(size=100, ttl=300), recoverable=True, presence=True),
+    "log": ChannelSpec(
+        retention=Retention(size=100, ttl=300), recoverable=True, presence=True, join_leave=True, push_join_leave=True
+    ),
     "deep": ChannelSpec(retention=Retention(size=1_000, ttl=300), recoverable=True),
     "short": ChannelSpec(retention=Retention(size=2, ttl=300), recoverable=True),
     "open": ChannelSpec(retention=Retention(size=100, ttl=300), recoverable=True, members_only=False),
     "open-map": ChannelSpec(map=MapSpec(key_ttl=60), members_only=False),
     "kept": ChannelSpec(retention=Retention(size=10, ttl=300)),
-    "here": ChannelSpec(presence=True),
+    "here": ChannelSpec(presence=True, join_leave=True, push_join_leave=True),
     "delta": ChannelSpec(retention=Retention(size=100, ttl=300), recoverable=True, delta=True),
     "tagged": ChannelSpec(retention=Retention(size=100, ttl=300), recoverable=True, filters=True),
     "map": ChannelSpec(map=MapSpec(key_ttl=60), filters=True),
@@ -68,7 +70,9 @@ CHANNELS: Final = {
     "poll": ChannelSpec(poll=PollSpec(interval=3600, batch=2, keys=3), delta=True),
     "poll-plain": ChannelSpec(poll=PollSpec(interval=3600, versioned=False)),
     "poll-quick": ChannelSpec(poll=PollSpec(interval=0.01)),
-    "deny": ChannelSpec(retention=Retention(size=10, ttl=300), recoverable=True, presence=True),
+    "deny": ChannelSpec(
+        retention=Retention(size=10, ttl=300), recoverable=True, presence=True, join_leave=True, push_join_leave=True
+    ),
 }
 
 STANDARD: Final = "standard"

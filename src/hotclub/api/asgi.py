@@ -26,7 +26,9 @@ async def serve_api(name: str, scope: Scope, receive: Receive, send: Send) -> No
     query = scope["query_string"].decode("latin-1")
     staff = name == DOCUMENT and await _is_staff(scope)
     outcome = await answer(Call(scope["method"], name, headers, query, body, staff=staff))
-    head = ((b"content-type", b"application/json"), (b"cache-control", b"no-store"))
+    head = [(b"content-type", b"application/json"), (b"cache-control", b"no-store")]
+    if outcome.allow:
+        head.append((b"allow", outcome.allow.encode()))
     await respond(send, outcome.status, head, outcome.body)
 
 

@@ -1,7 +1,7 @@
 """One request to the HTTP API, from its bytes to the answer's; the same for ASGI and for Django's views."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from http import HTTPStatus
 from typing import Any, Final
@@ -41,6 +41,10 @@ _STATUS: Final = {
     113: HTTPStatus.CONFLICT,
 }
 _COMMANDS: Final = 10_000
+_NOTHING: Final = (b"", b'""', b"[]")
+"""JSON that is no value for a field that needs one."""
+
+Perform = Callable[[], Awaitable[Struct]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +62,11 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A response; the body is JSON."""
+    """A response; the body is JSON. `allow` are the verbs of a 405."""
 
     status: int
     body: bytes = b""
+    allow: str = ""
 
 
 async def answer(call: Call) -> Answer:
@@ -69,16 +74,15 @@ async def answer(call: Call) -> Answer:
     config = get_config()
     grant = await find_grant(presented_key(call.headers, call.query, config), config)
     if call.name == DOCUMENT:
-        allowed = call.staff or grant is not None
-        return Answer(HTTPStatus.OK, msgspec.json.encode(document())) if allowed else _refused(HTTPStatus.UNAUTHORIZED)
+        return await _document(call, grant)
     if grant is None:
         return _refused(HTTPStatus.UNAUTHORIZED)
     if call.verb != "POST":
-        return _refused(HTTPStatus.METHOD_NOT_ALLOWED)
+        return replace(_refused(HTTPStatus.METHOD_NOT_ALLOWED), allow="POST")
     try:
-        outcome = await _run(grant, call.name, Raw(call.body or b"{}"))
-    except msgspec.DecodeError:
-        return _refused(HTTPStatus.BAD_REQUEST)
+        outcome = await _run(grant, call.name, Raw(call.body))
+    except (msgspec.DecodeError, RecursionError) as error:
+        return _refused(HTTPStatus.BAD_REQUEST, str(error) if isinstance(error, msgspec.DecodeError) else "too deep")
     if isinstance(outcome, wire.ApiError):
         return _told(outcome, call.headers.get("x-centrifugo-error-mode", ""))
     told: dict[str, Any] = {"result": outcome}
@@ -88,65 +92,105 @@ async def answer(call: Call) -> Answer:
     return Answer(HTTPStatus.OK, msgspec.json.encode(told))
 
 
+async def _document(call: Call, grant: Grant | None) -> Answer:
+    if grant is None and not call.staff:
+        return _refused(HTTPStatus.UNAUTHORIZED)
+    if call.verb not in ("GET", "HEAD"):
+        return replace(_refused(HTTPStatus.METHOD_NOT_ALLOWED), allow="GET, HEAD")
+    return Answer(HTTPStatus.OK, msgspec.json.encode(document()))
+
+
 def _told(error: wire.ApiError, mode: str) -> Answer:
     if mode.lower() == "transport":
         return Answer(_STATUS.get(error.code, HTTPStatus.BAD_REQUEST), msgspec.json.encode(error))
     return Answer(HTTPStatus.OK, msgspec.json.encode({"error": error}))
 
 
-def _refused(status: HTTPStatus) -> Answer:
-    return Answer(status, msgspec.json.encode({"code": status.value, "message": status.phrase.lower()}))
+def _refused(status: HTTPStatus, why: str = "") -> Answer:
+    message = f"{status.phrase.lower()}: {why}" if why else status.phrase.lower()
+    return Answer(status, msgspec.json.encode({"code": status.value, "message": message}))
 
 
 async def _run(grant: Grant, name: str, body: Raw) -> Struct | wire.ApiError:
     """One method, or its error.
 
     Raises:
-        msgspec.DecodeError: the body is no JSON at all.
+        msgspec.DecodeError: the body is no JSON at all, or a field is of another type than the method's.
     """
     try:
-        return await _perform(grant, name, body)
+        perform = _prepare(grant, name, body)
+    except CommandError as error:
+        return api_error(error)
+    return await _finish(name, perform)
+
+
+async def _finish(name: str, perform: Perform) -> Struct | wire.ApiError:
+    try:
+        return await perform()
     except (CommandError, IdempotencyConflict, UnrecoverablePosition) as error:
         return api_error(error)
     except NoNode as error:
         return wire.ApiError(108, str(error))
-    except msgspec.ValidationError as error:
-        return wire.ApiError(107, f"bad request: {error}")
-    except msgspec.DecodeError:
-        raise
     except Exception:  # noqa: BLE001 - whatever it was, the caller gets an answer
         logger.exception("The API's %s failed", name)
         return wire.ApiError(100, "internal server error")
 
 
-async def _perform(grant: Grant, name: str, body: Raw) -> Struct:
+def _prepare(grant: Grant, name: str, body: Raw) -> Perform:
+    """What is to be done. Raises as `_run`, and CommandError 103, 104 and 107."""
+    if name != "batch" and name not in METHODS:
+        raise command_error(104)
     if not grant.allows_method(name):
         raise command_error(103, "the API key is not for this method")
     if name == "batch":
-        return await _batch(grant, _decode(body, wire.BatchRequest))
-    method = METHODS.get(name)
-    if method is None:
-        raise command_error(104)
-    return await method.run(grant, _decode(body, method.request))
+        request = _decode(body, wire.BatchRequest)
+        return partial(_batch, _commands(grant, request), parallel=request.parallel)
+    method = METHODS[name]
+    return partial(method.run, grant, _decode(body, method.request))
 
 
-async def _batch(grant: Grant, request: wire.BatchRequest) -> wire.BatchResult:
+def _commands(grant: Grant, request: wire.BatchRequest) -> list[Callable[[], Awaitable[dict[str, Any]]]]:
+    """Every command is read before any is done: a batch that is malformed somewhere does nothing."""
     if len(request.commands) > _COMMANDS:
         raise command_error(107, f"a batch has at most {_COMMANDS} commands")
-    calls = [partial(_command, grant, command) for command in request.commands]
-    return wire.BatchResult(await together(calls, parallel=request.parallel))
+    return [partial(_command, name, perform) for name, perform in (_parse(grant, it) for it in request.commands)]
 
 
-async def _command(grant: Grant, command: dict[str, Raw]) -> dict[str, Any]:
-    if len(command) != 1 or "batch" in command:
-        return {"error": wire.ApiError(107, "a command is an object with the name of one method")}
-    [(name, body)] = command.items()
-    outcome = await _run(grant, name, body)
+def _parse(grant: Grant, command: dict[str, Raw] | None) -> tuple[str, Perform]:
+    """A command's method and what it is to do, which may be no more than to fail."""
+    named = {} if command is None else {name: body for name, body in command.items() if bytes(body) != b"null"}
+    try:
+        if command is None or len(named) > 1:
+            raise command_error(107, "a command is an object with the name of one method")
+        [(name, body)] = named.items() or [("", Raw(b"{}"))]
+        return name, _prepare(grant, "" if name == "batch" else name, body)
+    except CommandError as error:
+        return "", partial(_fail, error)
+
+
+async def _fail(error: CommandError) -> Struct:
+    raise error
+
+
+async def _batch(commands: Sequence[Callable[[], Awaitable[dict[str, Any]]]], *, parallel: bool) -> wire.BatchResult:
+    return wire.BatchResult(await together(commands, parallel=parallel))
+
+
+async def _command(name: str, perform: Perform) -> dict[str, Any]:
+    outcome = await _finish(name, perform)
     return {"error" if isinstance(outcome, wire.ApiError) else name: outcome}
 
 
 def _decode(body: Raw, kind: type[Struct]) -> Any:
-    """A request. A field that is null counts as left out, unless it is a payload."""
-    fields = msgspec.json.decode(body, type=dict[str, Raw])
+    """A request. A field that is null counts as left out, unless it is a payload.
+
+    Raises:
+        CommandError: 107, something is missing.
+        msgspec.DecodeError: as `_run`.
+    """
+    fields = msgspec.json.decode(body, type=dict[str, Raw] | None) or {}
     given = {name: value for name, value in fields.items() if bytes(value) != b"null" or name in ("data", "params")}
+    for field in msgspec.structs.fields(kind):
+        if field.required and bytes(given.get(field.encode_name, b"")) in _NOTHING:
+            raise command_error(107, f"{field.encode_name} is required")
     return msgspec.json.decode(msgspec.json.encode(given), type=kind)

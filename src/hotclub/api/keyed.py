@@ -1,48 +1,51 @@
 """The HTTP API's methods for maps and shared polls."""
 
-import base64
-import binascii
-from typing import Literal
+from typing import Annotated, Any, Final
 
-from msgspec import UNSET, Raw, Struct, UnsetType
+from msgspec import UNSET, Meta, Raw, Struct, UnsetType, ValidationError, convert
 
 from hotclub import maps
 from hotclub.api import messages as wire
 from hotclub.api.settings import Grant
 from hotclub.conf import get_config
-from hotclub.engine.application import PolledItem
+from hotclub.engine.application import ChannelSpec, PolledItem
 from hotclub.engine.broker.base import HistoryQuery
-from hotclub.engine.broker.maps import MapMessage, MapOutcome
-from hotclub.engine.errors import command_error
-from hotclub.engine.maps import check_key
+from hotclub.engine.broker.maps import KeyMode, MapMessage, MapOutcome
+from hotclub.engine.errors import UnrecoverablePosition, command_error
 from hotclub.engine.model import EMPTY, Position, Publication
 from hotclub.engine.protocol.payload import check_payload
+from hotclub.polls import publish_item
 from hotclub.registry import get_registry
-from hotclub.runtime import aask_node, require_node, tell_node
+from hotclub.runtime import aask_node, in_thread, require_node
+
+NOWHERE: Final = Position("", 0)
 
 
 class MapPublishRequest(Struct, frozen=True, kw_only=True):
-    channel: str
-    key: str
+    channel: wire.Name
+    key: wire.Name
     data: Raw | UnsetType = UNSET
     b64data: str = ""
     tags: dict[str, str] = {}
-    score: int = 0
-    key_mode: Literal["", "if_new", "if_exists"] = ""
-    version: int = 0
-    version_epoch: str = ""
+    score: Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)] = 0
+    key_mode: Annotated[str, Meta(extra_json_schema={"enum": ["", "if_new", "if_exists"]})] = ""
+    version: wire.Count = 0
+    version_epoch: wire.Key = ""
     expected_position: wire.StreamPosition | None = None
     """Set only if the key was last changed there."""
-    idempotency_key: str = ""
+    idempotency_key: wire.Key = ""
     delta: bool = False
-    """Understood; whether differences are sent is an option of the channel's class."""
+    """Send differences to who asked for them: for a channel whose class does so, which then does it anyway."""
+    stream_data: Any = None
+    """Refused with 108, as `b64stream_data`: what is set and what is sent are the same."""
+    b64stream_data: str = ""
 
 
 class MapRemoveRequest(Struct, frozen=True, kw_only=True):
-    channel: str
-    key: str
+    channel: wire.Name
+    key: wire.Name
     expected_position: wire.StreamPosition | None = None
-    idempotency_key: str = ""
+    idempotency_key: wire.Key = ""
 
 
 class MapChangeResult(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -55,16 +58,20 @@ class MapChangeResult(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class MapReadStateRequest(Struct, frozen=True, kw_only=True):
-    channel: str
+    channel: wire.Name
     key: str = ""
     cursor: str = ""
-    limit: int = 100
-    """-1 is all."""
+    limit: wire.Limit = 0
+    """0 reads the position alone, unless a key is named; -1 is all."""
     asc: bool = False
+    revision_offset: wire.Count = 0
+    """Of a page before: entries that changed since are left out."""
+    revision_epoch: str = ""
+    """Of a page before: 112 when the map was cleared since."""
 
 
-class MapItem(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """An entry of a map, or a change of one."""
+class MapEntry(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """An entry of a map, or a change of one. `time` is in milliseconds since 1970."""
 
     key: str
     data: Raw | UnsetType = UNSET
@@ -73,17 +80,27 @@ class MapItem(Struct, frozen=True, kw_only=True, omit_defaults=True):
     tags: dict[str, str] = {}
     score: int = 0
     removed: bool = False
+    time: int = 0
 
 
 class MapReadStateResult(Struct, frozen=True, kw_only=True):
-    publications: list[MapItem]
+    entries: list[MapEntry]
     epoch: str
     offset: int
     cursor: str = ""
 
 
+class MapReadStreamRequest(Struct, frozen=True, kw_only=True):
+    channel: wire.Name
+    since_offset: wire.Count = 0
+    since_epoch: str = ""
+    limit: wire.Limit = 0
+    """0 reads the position alone, -1 everything kept."""
+    reverse: bool = False
+
+
 class MapReadStreamResult(Struct, frozen=True, kw_only=True):
-    publications: list[MapItem]
+    entries: list[MapEntry]
     epoch: str
     offset: int
 
@@ -93,24 +110,29 @@ class MapStatsResult(Struct, frozen=True):
 
 
 class SharedPollPublishRequest(Struct, frozen=True, kw_only=True):
-    """A key's value, before it is asked for the next time; for who follows it in the process that answers."""
+    """A key's value, before it is asked for the next time; for who follows it, in every process of the site."""
 
-    channel: str
-    key: str
+    channel: wire.Name
+    key: wire.Name
     data: Raw | UnsetType = UNSET
-    version: int = 0
+    b64data: str = ""
+    version: wire.Count = 0
     removed: bool = False
     epoch: str = ""
 
 
 async def map_publish(grant: Grant, request: MapPublishRequest) -> MapChangeResult:
-    grant.require(request.channel)
+    spec = _require_map(grant, request.channel)
+    if request.delta and not spec.delta:
+        raise command_error(108, "the channel's class has no delta")
+    if request.stream_data is not None or request.b64stream_data:
+        raise command_error(108, "what is set and what is sent are the same here")
     message = MapMessage(
         key=request.key,
-        data=_payload(request),
+        data=_payload(request.data, request.b64data),
         tags=request.tags,
         score=request.score,
-        mode=request.key_mode,
+        mode=_key_mode(request.key_mode),
         version=request.version,
         version_epoch=request.version_epoch,
         expected=_position(request.expected_position),
@@ -120,7 +142,7 @@ async def map_publish(grant: Grant, request: MapPublishRequest) -> MapChangeResu
 
 
 async def map_remove(grant: Grant, request: MapRemoveRequest) -> MapChangeResult:
-    grant.require(request.channel)
+    _require_map(grant, request.channel)
     message = MapMessage(
         key=request.key,
         removed=True,
@@ -133,23 +155,36 @@ async def map_remove(grant: Grant, request: MapRemoveRequest) -> MapChangeResult
 async def map_read_state(grant: Grant, request: MapReadStateRequest) -> MapReadStateResult:
     _require_map(grant, request.channel)
     page = await maps.amap_state(
-        request.channel, key=request.key, cursor=request.cursor, limit=request.limit, asc=request.asc
+        request.channel, key=request.key, cursor=request.cursor, limit=_page_size(request), asc=request.asc
     )
+    revision, entries = Position(request.revision_epoch, request.revision_offset), page.entries
+    if revision != NOWHERE:
+        if revision.epoch != page.top.epoch:
+            raise UnrecoverablePosition(revision.epoch, page.top.epoch)
+        entries = tuple(entry for entry in entries if entry.offset <= revision.offset)
+    wanted = entries if request.limit or request.key else ()
     return MapReadStateResult(
-        publications=[_item(entry) for entry in page.entries],
+        entries=[_entry(entry) for entry in wanted],
         epoch=page.top.epoch,
         offset=page.top.offset,
-        cursor=page.cursor,
+        cursor=page.cursor if wanted else "",
     )
 
 
-async def map_read_stream(grant: Grant, request: wire.HistoryRequest) -> MapReadStreamResult:
+def _page_size(request: MapReadStateRequest) -> int:
+    return max(request.limit, -1) or 1
+
+
+async def map_read_stream(grant: Grant, request: MapReadStreamRequest) -> MapReadStreamResult:
     _require_map(grant, request.channel)
-    query = HistoryQuery(limit=max(request.limit, -1), since=_position(request.since), reverse=request.reverse)
+    since = Position(request.since_epoch, request.since_offset)
+    query = HistoryQuery(
+        limit=max(request.limit, -1), since=None if since == NOWHERE else since, reverse=request.reverse
+    )
     node = require_node()
     page = await aask_node(node, node.history(request.channel, query))
     return MapReadStreamResult(
-        publications=[_item(change) for change in page.publications], epoch=page.top.epoch, offset=page.top.offset
+        entries=[_entry(change) for change in page.publications], epoch=page.top.epoch, offset=page.top.offset
     )
 
 
@@ -159,35 +194,38 @@ async def map_stats(grant: Grant, request: wire.ChannelRequest) -> MapStatsResul
 
 
 async def map_clear(grant: Grant, request: wire.ChannelRequest) -> wire.Empty:
-    grant.require(request.channel)
+    _require_map(grant, request.channel)
     await maps.amap_clear(request.channel)
     return wire.Empty()
 
 
 async def shared_poll_publish(grant: Grant, request: SharedPollPublishRequest) -> wire.Empty:
     grant.require(request.channel)
-    if get_registry().route(request.channel).spec.poll is None:
-        raise command_error(108, "this channel is no shared poll")
-    limits, node = get_config().limits, require_node()
-    check_key(request.key, limits)
-    data = EMPTY if request.removed else check_payload(bytes(wire.payload(request.data)), limits)
+    data = EMPTY if request.removed else _payload(request.data, request.b64data)
     item = PolledItem(key=request.key, data=data, version=request.version, removed=request.removed)
-    tell_node(node, node.exchange.polls.publish, request.channel, item, request.epoch)
+    await in_thread(publish_item, request.channel, item, request.epoch)
     return wire.Empty()
 
 
-def _require_map(grant: Grant, channel: str) -> None:
+def _require_map(grant: Grant, channel: str) -> ChannelSpec:
     grant.require(channel)
-    if get_registry().route(channel).spec.map is None:
-        raise command_error(108, "this channel is no map")
+    spec = get_registry().route(channel).spec
+    if spec.map is None:
+        raise command_error(107, "this channel is no map")
+    return spec
 
 
-def _payload(request: MapPublishRequest) -> Raw:
+def _key_mode(text: str) -> KeyMode:
     try:
-        data = base64.b64decode(request.b64data, validate=True) if request.b64data else wire.payload(request.data)
-    except binascii.Error:
-        raise command_error(107, "b64data is no base64") from None
-    return check_payload(bytes(data), get_config().limits)
+        mode: KeyMode = convert(text, KeyMode)
+    except ValidationError:
+        raise command_error(107, "key_mode is neither if_new nor if_exists") from None
+    return mode
+
+
+def _payload(plain: Raw | UnsetType, base64_text: str) -> Raw:
+    data = wire.binary(base64_text, "b64data") if base64_text else bytes(wire.payload(plain))
+    return check_payload(data, get_config().limits)
 
 
 def _position(given: wire.StreamPosition | None) -> Position | None:
@@ -204,8 +242,8 @@ def _result(outcome: MapOutcome | None) -> MapChangeResult:
     )
 
 
-def _item(item: Publication) -> MapItem:
-    return MapItem(
+def _entry(item: Publication) -> MapEntry:
+    return MapEntry(
         key=item.key,
         data=UNSET if item.binary else item.data or UNSET,
         offset=item.offset,
@@ -213,4 +251,5 @@ def _item(item: Publication) -> MapItem:
         tags=item.tags,
         score=item.score,
         removed=item.removed,
+        time=item.time,
     )

@@ -5,7 +5,7 @@ from urllib.parse import parse_qs
 
 from django.utils.crypto import constant_time_compare
 
-from hotclub.api.settings import Grant, digest_of, static_grant
+from hotclub.api.settings import Grant, digest_of, is_list_of_text, static_grant
 from hotclub.conf import Config
 from hotclub.runtime import in_thread
 
@@ -42,6 +42,6 @@ def _stored_grant(digest: str, database: str) -> Grant | None:
     from hotclub.models import ApiKey  # noqa: PLC0415
 
     row = ApiKey.objects.using(database).filter(digest=digest, revoked=None).first()
-    if row is None:
+    if row is None or not is_list_of_text(row.channels) or not is_list_of_text(row.methods):
         return None
     return Grant(row.digest, row.name, tuple(row.channels), tuple(row.methods))

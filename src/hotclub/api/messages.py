@@ -1,10 +1,20 @@
 """Requests and results of the HTTP API, as on the wire (protocol §8.1). The OpenAPI document is made of them."""
 
-from typing import Any
+from base64 import b64decode
+from typing import Annotated, Any
 
-from msgspec import UNSET, Raw, Struct, UnsetType
+from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 from hotclub.engine import model
+from hotclub.engine.errors import command_error
+from hotclub.overrides import Override
+
+Count = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+Limit = Annotated[int, Meta(ge=-(2**31), le=2**31 - 1)]
+Time = Annotated[int, Meta(ge=0, le=2**53)]
+"""Seconds since 1970."""
+Name = Annotated[str, Meta(min_length=1)]
+Key = Annotated[str, Meta(max_length=255)]
 
 
 class ClientInfo(Struct, frozen=True, kw_only=True):
@@ -28,7 +38,7 @@ class Publication(Struct, frozen=True, kw_only=True, omit_defaults=True):
 class StreamPosition(Struct, frozen=True, kw_only=True):
     """A point in a channel's log."""
 
-    offset: int = 0
+    offset: Count = 0
     epoch: str = ""
 
 
@@ -39,22 +49,22 @@ class _Publishing(Struct, frozen=True, kw_only=True):
     skip_history: bool = False
     """Only for who is subscribed now."""
     tags: dict[str, str] = {}
-    idempotency_key: str = ""
+    idempotency_key: Key = ""
     """Repeating a request with the same key publishes once."""
     delta: bool = False
-    """Understood; whether differences are sent is an option of the channel's class."""
-    version: int = 0
-    """A publication whose version is not greater than the last one's is dropped."""
-    version_epoch: str = ""
-    """Versions of different epochs are not compared: the later request wins."""
+    """Send differences to who asked for them: for a channel whose class does so, which then does it anyway."""
+    version: Count = 0
+    """A publication whose version is not greater than the newest one is dropped; 0 has no version."""
+    version_epoch: Key = ""
+    """Versions of different epochs are not compared: the later request wins. "" compares with any."""
 
 
 class PublishRequest(_Publishing, frozen=True, kw_only=True):
-    channel: str
+    channel: Name
 
 
 class BroadcastRequest(_Publishing, frozen=True, kw_only=True):
-    channels: list[str]
+    channels: Annotated[list[str], Meta(min_length=1)]
 
 
 class PublishResult(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -86,18 +96,22 @@ class _Addressed(Struct, frozen=True, kw_only=True):
     client: str = ""
     session: str = ""
     """The secret that a connection was given (`session` in its connect reply), or a login (`Client.session_id`)."""
+    all_users: bool = False
+    """With no user, client or session: every connection."""
+    label_filter: Any = None
+    """Refused with 108: connections have no labels."""
 
 
 class SubscribeRequest(_Addressed, frozen=True, kw_only=True):
-    channel: str
-    expire_at: int = 0
+    channel: Name
+    expire_at: Time = 0
     info: Raw | UnsetType = UNSET
     b64info: str = ""
     data: Raw | UnsetType = UNSET
     b64data: str = ""
     recover_since: StreamPosition | None = None
-    override: Any = None
-    """Understood; a channel's options are those of its class."""
+    override: Override | None = None
+    """What these subscriptions do in another way than the channel's class."""
 
 
 class UnsubscribeRequest(_Addressed, frozen=True, kw_only=True):
@@ -106,7 +120,7 @@ class UnsubscribeRequest(_Addressed, frozen=True, kw_only=True):
 
 
 class DisconnectReason(Struct, frozen=True, kw_only=True):
-    code: int = 3503
+    code: Annotated[int, Meta(ge=0, le=2**32 - 1)] = 3503
     reason: str = "force disconnect"
 
 
@@ -118,12 +132,12 @@ class DisconnectRequest(_Addressed, frozen=True, kw_only=True):
 
 class RefreshRequest(_Addressed, frozen=True, kw_only=True):
     expired: bool = False
-    expire_at: int = 0
+    expire_at: Time = 0
     info: Raw | UnsetType = UNSET
 
 
 class ChannelRequest(Struct, frozen=True):
-    channel: str
+    channel: Name
 
 
 class PresenceResult(Struct, frozen=True):
@@ -136,8 +150,8 @@ class PresenceStatsResult(Struct, frozen=True):
 
 
 class HistoryRequest(Struct, frozen=True, kw_only=True):
-    channel: str
-    limit: int = 0
+    channel: Name
+    limit: Limit = 0
     """0 reads the position alone, -1 everything kept."""
     since: StreamPosition | None = None
     reverse: bool = False
@@ -151,7 +165,7 @@ class HistoryResult(Struct, frozen=True, kw_only=True):
 
 class ChannelsRequest(Struct, frozen=True):
     pattern: str = ""
-    """As of a shell: `chat:*`. "" is all."""
+    """As of a shell: `chat:*`, `?`, `[ab]`. "" is all."""
 
 
 class ChannelInfo(Struct, frozen=True):
@@ -182,7 +196,7 @@ class InfoResult(Struct, frozen=True):
 
 
 class RpcRequest(Struct, frozen=True):
-    method: str
+    method: Name
     params: Raw | UnsetType = UNSET
 
 
@@ -197,7 +211,7 @@ class Empty(Struct, frozen=True):
 class BatchRequest(Struct, frozen=True):
     """Several requests in one: each command is an object with one key, the name of its method."""
 
-    commands: list[dict[str, Raw]]
+    commands: list[dict[str, Raw] | None] = []
     parallel: bool = False
     """Whether they may run at the same time; otherwise they run in their order."""
 
@@ -206,6 +220,14 @@ class BatchResult(Struct, frozen=True):
     """An answer for each command: an object with the method's name and its result, or with an error."""
 
     replies: list[dict[str, Any]]
+
+
+def binary(base64_text: str, field: str) -> bytes:
+    """The bytes of a field in base64. Raises CommandError 107 for what is none."""
+    try:
+        return b64decode(base64_text, validate=True)
+    except ValueError:
+        raise command_error(107, f"{field} is no base64") from None
 
 
 def payload(field: Raw | UnsetType) -> Raw:

@@ -11,19 +11,19 @@ from typing import Any, Final
 from django.utils.module_loading import import_string
 from msgspec import UNSET, Raw, Struct, UnsetType
 
-from hotclub import control
+from hotclub import control, overrides
 from hotclub.api import keyed
 from hotclub.api import messages as wire
 from hotclub.api.publishing import publish_to
 from hotclub.api.settings import Grant
 from hotclub.conf import get_config
 from hotclub.encoding import decode, encode
-from hotclub.engine.application import SubscribeGrant
+from hotclub.engine.application import ChannelSpec, SubscribeGrant
 from hotclub.engine.bus import Target
 from hotclub.engine.errors import CommandError, Disconnect, IdempotencyConflict, UnrecoverablePosition, command_error
 from hotclub.engine.model import Position
 from hotclub.registry import get_registry
-from hotclub.runtime import aask_node, current_node, in_thread, require_node
+from hotclub.runtime import aask_node, in_thread, require_node
 from hotclub.tokens import InvalidToken, payload_of
 
 
@@ -43,6 +43,8 @@ async def publish(grant: Grant, request: wire.PublishRequest) -> wire.PublishRes
 
 
 async def broadcast(grant: Grant, request: wire.BroadcastRequest) -> wire.BroadcastResult:
+    # What is wrong for every channel is wrong with the request.
+    wire.binary(request.b64data, "b64data")
     return wire.BroadcastResult([await _broadcast_one(grant, channel, request) for channel in request.channels])
 
 
@@ -60,7 +62,10 @@ async def subscribe(grant: Grant, request: wire.SubscribeRequest) -> wire.Empty:
     if ttl < 0:
         raise command_error(110)
     given = SubscribeGrant(
-        info=_payload(request.info, request.b64info), data=_payload(request.data, request.b64data), ttl=ttl
+        info=_payload(request.info, request.b64info, "b64info"),
+        data=_payload(request.data, request.b64data, "b64data"),
+        ttl=ttl,
+        overrides=overrides.read(request.override),
     )
     since = request.recover_since
     position = None if since is None else Position(since.epoch, since.offset)
@@ -92,7 +97,7 @@ async def disconnect(grant: Grant, request: wire.DisconnectRequest) -> wire.Empt
 async def refresh(grant: Grant, request: wire.RefreshRequest) -> wire.Empty:
     grant.require_everything()
     ttl = -1 if request.expired else _ttl(request.expire_at)
-    await in_thread(control.refresh_target, _target(request), ttl, _payload(request.info, ""))
+    await in_thread(control.refresh_target, _target(request), ttl, _payload(request.info, "", "info"))
     return wire.Empty()
 
 
@@ -110,9 +115,10 @@ async def presence_stats(grant: Grant, request: wire.ChannelRequest) -> wire.Pre
 
 async def history(grant: Grant, request: wire.HistoryRequest) -> wire.HistoryResult:
     grant.require(request.channel)
+    _require_log(request.channel)
     since = None if request.since is None else Position(request.since.epoch, request.since.offset)
-    if since is not None and (since.offset < 0 or (request.reverse and since.offset == 0)):
-        raise command_error(107)
+    if since is not None and request.reverse and since.offset == 0:
+        raise command_error(107, "nothing is before offset 0")
     limit = max(request.limit, -1)
     page = await control.ahistory(request.channel, limit=limit, since=since, reverse=request.reverse)
     return wire.HistoryResult(
@@ -124,13 +130,18 @@ async def history(grant: Grant, request: wire.HistoryRequest) -> wire.HistoryRes
 
 async def history_remove(grant: Grant, request: wire.ChannelRequest) -> wire.Empty:
     grant.require(request.channel)
-    spec = get_registry().route(request.channel).spec
-    if spec.retention.size <= 0:
-        raise command_error(108)
+    spec = _require_log(request.channel)
     node = require_node()
     broker = node.durable if spec.durable and node.durable is not None else node.broker
     await aask_node(node, broker.remove_history(request.channel))
     return wire.Empty()
+
+
+def _require_log(channel: str) -> ChannelSpec:
+    spec = get_registry().route(channel).spec
+    if spec.map is not None or spec.poll is not None or spec.retention.size <= 0:
+        raise command_error(108, "this channel keeps no publications; those of a map have methods of their own")
+    return spec
 
 
 async def channels(grant: Grant, request: wire.ChannelsRequest) -> wire.ChannelsResult:
@@ -163,7 +174,7 @@ async def info(_grant: Grant, _request: wire.InfoRequest) -> wire.InfoResult:
 async def rpc(_grant: Grant, request: wire.RpcRequest) -> wire.RpcResult:
     path = get_config().api_rpc
     if path is None:
-        raise command_error(108)
+        raise command_error(104)
     function, params = import_string(path), decode(wire.payload(request.params))
     if inspect.iscoroutinefunction(function):
         answer = await function(request.method, params)
@@ -186,7 +197,10 @@ METHODS: Final[dict[str, Method]] = {
     "history": Method("What a channel keeps.", wire.HistoryRequest, wire.HistoryResult, history),
     "history_remove": Method("Forget what a channel keeps.", wire.ChannelRequest, wire.Empty, history_remove),
     "channels": Method(
-        "The channels of this process that have subscribers.", wire.ChannelsRequest, wire.ChannelsResult, channels
+        "The channels that have subscribers in the process that answers.",
+        wire.ChannelsRequest,
+        wire.ChannelsResult,
+        channels,
     ),
     "info": Method("The node that answers.", wire.InfoRequest, wire.InfoResult, info),
     "map_publish": Method("Set a key of a map.", keyed.MapPublishRequest, keyed.MapChangeResult, keyed.map_publish),
@@ -195,7 +209,7 @@ METHODS: Final[dict[str, Method]] = {
         "The entries of a map.", keyed.MapReadStateRequest, keyed.MapReadStateResult, keyed.map_read_state
     ),
     "map_read_stream": Method(
-        "The changes of a persistent map.", wire.HistoryRequest, keyed.MapReadStreamResult, keyed.map_read_stream
+        "The changes of a persistent map.", keyed.MapReadStreamRequest, keyed.MapReadStreamResult, keyed.map_read_stream
     ),
     "map_stats": Method("How many keys a map has.", wire.ChannelRequest, keyed.MapStatsResult, keyed.map_stats),
     "map_clear": Method("Remove every key of a map.", wire.ChannelRequest, wire.Empty, keyed.map_clear),
@@ -218,18 +232,18 @@ def api_error(error: CommandError | IdempotencyConflict | UnrecoverablePosition)
 
 def _target(request: Any) -> Target:
     user, client, session = request.user, request.client, request.session
-    node = current_node()
-    bearer = None if node is None or not session else node.addressed.get(session)
-    if bearer is not None and client in ("", bearer.session.id):
-        client, session = bearer.session.id, ""
+    if request.label_filter is not None:
+        raise command_error(108, "connections have no labels to filter by")
+    everybody = request.all_users or client or session
     return Target(
-        user_id=user if user or not (client or session) else None,
+        user_id=user if user or not everybody else None,
         session_id=session or None,
         client_id=client or None,
     )
 
 
-def _payload(plain: Raw | UnsetType, base64_text: str) -> Raw:
+def _payload(plain: Raw | UnsetType, base64_text: str, field: str) -> Raw:
+    wire.binary(base64_text, field)
     try:
         return payload_of(wire.payload(plain), base64_text)
     except InvalidToken as error:

@@ -69,9 +69,10 @@ def key_problems(raw: Any) -> Iterator[tuple[str, str]]:
             yield f"HOTCLUB['API_KEYS'][{number}] has no key.", hint
         elif set(fields) - set(_FIELDS):
             yield f"HOTCLUB['API_KEYS'][{number}] has unknown fields.", f"Known fields are {', '.join(_FIELDS)}."
-        elif not all(_is_list_of_text(fields.get(name, ())) for name in ("channels", "methods")):
+        elif not all(is_list_of_text(fields.get(name, ())) for name in ("channels", "methods")):
             yield f"HOTCLUB['API_KEYS'][{number}] has channels or methods that are no list of text.", hint
 
 
-def _is_list_of_text(value: Any) -> bool:
+def is_list_of_text(value: Any) -> bool:
+    """Whether a value can stand for channels or methods."""
     return isinstance(value, list | tuple) and all(isinstance(item, str) for item in value)

@@ -8,10 +8,11 @@ answered with error 100.
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
-from msgspec import Raw, Struct
+from msgspec import Raw, Struct, structs
 
 from hotclub.engine.broker.base import Retention
 from hotclub.engine.broker.maps import MapMessage, MapRetention
+from hotclub.engine.errors import command_error
 from hotclub.engine.model import EMPTY, Position
 from hotclub.engine.protocol.messages import MAP_TYPE, SHARED_POLL_TYPE, STREAM_TYPE
 
@@ -55,7 +56,11 @@ class ChannelSpec(Struct, frozen=True, kw_only=True):
     durable: bool = False
     """Kept by the durable broker instead of the node's own."""
     presence: bool = False
-    """Who is here, with join and leave pushed to every member."""
+    """Who is here."""
+    join_leave: bool = False
+    """Whoever comes or goes is announced."""
+    push_join_leave: bool = False
+    """Members are told of it."""
     recoverable: bool = False
     """Positions are given out and recovery is attempted; needs a retention."""
     cache: bool = False
@@ -93,7 +98,7 @@ class ChannelSpec(Struct, frozen=True, kw_only=True):
     @property
     def visible(self) -> bool:
         """Whether anybody can see who is subscribed."""
-        return self.presence or bool(self.clients_map or self.users_map)
+        return self.presence or self.join_leave or bool(self.clients_map or self.users_map)
 
     @property
     def latest(self) -> bool:
@@ -105,6 +110,32 @@ class ChannelSpec(Struct, frozen=True, kw_only=True):
         """What the map broker keeps of it; for maps only."""
         assert self.map is not None
         return MapRetention(stream=self.retention, key_ttl=self.map.key_ttl)
+
+
+class Overrides(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What one subscription does in another way than its channel does; None is the same way (protocol §8.1)."""
+
+    presence: bool | None = None
+    join_leave: bool | None = None
+    """Its own coming and going is announced."""
+    push_join_leave: bool | None = None
+    """It is told who comes and goes."""
+    recoverable: bool | None = None
+    position: bool | None = None
+
+    def of(self, spec: ChannelSpec) -> ChannelSpec:
+        """The options of this subscription.
+
+        Raises:
+            CommandError: 108, the channel does not keep what this would need.
+        """
+        if self.presence and not spec.presence:
+            raise command_error(108, "an override cannot give presence to a channel that keeps none")
+        if (self.recoverable or self.position) and (spec.retention.size <= 0 or spec.map is not None):
+            raise command_error(108, "an override cannot give positions to a channel that keeps no history")
+        wanted = {name: value for name, value in structs.asdict(self).items() if value is not None}
+        spec = structs.replace(spec, **wanted)
+        return structs.replace(spec, cache=spec.cache and spec.recoverable)
 
 
 class Handshake(Struct, frozen=True, kw_only=True):
@@ -175,12 +206,14 @@ class SubscribeGrant(Struct, frozen=True, kw_only=True):
 
     `info` is shown to the channel's members (`chan_info`), `data` to the subscriber. `ttl` is in seconds, 0 for ever.
     Publications whose tags `admits` refuses never reach this subscriber, whatever its own filter says.
+    `overrides` are for this subscription alone.
     """
 
     info: Raw = EMPTY
     data: Raw = EMPTY
     ttl: int = 0
     admits: Predicate | None = None
+    overrides: Overrides = Overrides()
 
 
 class RefreshGrant(Struct, frozen=True, kw_only=True):

@@ -6,7 +6,7 @@ from msgspec import Struct
 class Target(Struct, frozen=True):
     """Connections, by every condition given; with none given, all of them.
 
-    `user_id` "" addresses the anonymous ones.
+    `user_id` "" addresses the anonymous ones. `session_id` is a login, or the secret of one connection over HTTP.
     """
 
     user_id: str | None = None

@@ -132,7 +132,7 @@ def _connected(session: Session, grant: ConnectGrant, openings: Sequence[Opening
 
 async def _open(session: Session, channel: str, grant: SubscribeGrant, request: wire.ConnectCommand) -> Opening:
     known = request.subs.get(channel)
-    spec = session.exchange.spec(channel)
+    spec = grant.overrides.of(session.exchange.spec(channel))
     terms = Terms(
         channel=channel,
         spec=spec,

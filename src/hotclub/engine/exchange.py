@@ -6,13 +6,15 @@ Both the commands of clients and the calls of the server come through here.
 import asyncio
 import re
 from collections.abc import Coroutine, Mapping
+from time import monotonic
 from typing import Any, Final
 
 from hotclub.engine.application import Application, ChannelSpec
-from hotclub.engine.broker.base import Broker, HistoryQuery, Message
+from hotclub.engine.broker.base import IDEMPOTENCY_TTL, Broker, HistoryQuery, Message
 from hotclub.engine.broker.maps import MapBroker
 from hotclub.engine.errors import command_error
 from hotclub.engine.hub import Hub
+from hotclub.engine.leases import Leases
 from hotclub.engine.limits import Limits
 from hotclub.engine.maps import Maps
 from hotclub.engine.model import ClientInfo, HistoryPage, Position, PresenceStats
@@ -48,6 +50,7 @@ class Exchange:
         self.presence = presence
         self.maps = Maps(maps, hub, limits, self.spec)
         self.polls = SharedPolls(application, hub)
+        self._passed: Leases[tuple[str, str], bool] = Leases(IDEMPOTENCY_TTL)
         self._linked: set[str] = set()
         self._linking: dict[str, asyncio.Task[None]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -88,6 +91,15 @@ class Exchange:
             raise command_error(108, "this channel takes keys and values")
         return await self._broker(spec).publish(channel, message, spec.retention)
 
+    def is_first(self, channel: str, idempotency_key: str) -> bool:
+        """Whether the key is new, of what goes to the subscribers here without any log."""
+        now = monotonic()
+        self._passed.expire(now)
+        if self._passed.get((channel, idempotency_key)):
+            return False
+        self._passed.touch((channel, idempotency_key), True, now)
+        return True
+
     async def history(self, channel: str, query: HistoryQuery) -> HistoryPage:
         """Read a channel's log.
 
@@ -115,9 +127,10 @@ class Exchange:
             raise command_error(108)
 
     async def appear(self, channel: str, spec: ChannelSpec, info: ClientInfo) -> None:
-        """Enter a channel with presence, and tell its members."""
+        """Enter a channel where that is seen, and tell its members."""
         if spec.presence:
             await self.presence.touch(channel, info)
+        if spec.join_leave:
             self.hub.announce(Push(channel, join=Membership(info)))
         await self.maps.appear(spec, info)
 
@@ -129,7 +142,7 @@ class Exchange:
 
     async def disappear(self, channel: str, spec: ChannelSpec, info: ClientInfo) -> None:
         """Undo `appear`."""
-        if spec.presence:
+        if spec.join_leave:
             self.hub.announce(Push(channel, leave=Membership(info)))
         await self.vanish(channel, spec, info)
 
@@ -192,7 +205,7 @@ class Exchange:
         for channel in self.hub.channels():
             try:
                 spec = self.spec(channel)
-                if spec.positioned:
+                if spec.retention.size > 0 and any(member.positioned for member in self.hub.members(channel)):
                     page = await self._log(spec).history(channel, HistoryQuery(), spec.retention)
                     self.hub.check_top(channel, page.top)
             except Exception:  # noqa: BLE001 - one channel's store being down must not end the check of the others

@@ -107,7 +107,7 @@ def _terms(spec: ChannelSpec, request: wire.SubscribeCommand, grant: SubscribeGr
     admits = _both(grant.admits, wanted)
     return Terms(
         channel=request.channel,
-        spec=spec,
+        spec=grant.overrides.of(spec),
         chan_info=grant.info,
         data=grant.data,
         asked=Position(request.epoch, request.offset) if request.recover else None,
@@ -242,6 +242,8 @@ async def send(session: Session, _command: int, request: wire.SendCommand) -> No
 
 async def refresh(session: Session, command: int, request: wire.RefreshCommand) -> None:
     """A new token for the connection (protocol §2.8)."""
+    if not request.token:
+        raise disconnect(3501)
     grant = await session.exchange.application.refresh(session.client, request.token)
     if grant.info:
         session.client.info = grant.info

@@ -33,6 +33,11 @@ class Peer(Protocol):
         ...
 
     @property
+    def secret(self) -> str:
+        """What commands that come on another way show, "" for none."""
+        ...
+
+    @property
     def subscribers(self) -> dict[str, Subscriber]: ...
 
     def close(self, reason: Disconnect) -> None: ...
@@ -263,7 +268,7 @@ class Hub:
         """Fan a join or a leave out to the channel's subscribers."""
         frames: dict[Encoder, bytes] = {}
         for subscriber in list(self._channels.get(push.channel, {}).values()):
-            if subscriber.buffer is not None:
+            if subscriber.buffer is not None or not subscriber.spec.push_join_leave:
                 continue
             encoder = subscriber.form.encoder
             if encoder not in frames:
@@ -340,6 +345,6 @@ class _Delivery:
 def _matches(peer: Peer, target: Target) -> bool:
     return (
         target.user_id in (None, peer.user_id)
-        and target.session_id in (None, peer.login)
+        and (target.session_id is None or target.session_id in (peer.login, peer.secret))
         and target.client_id in (None, peer.id)
     )

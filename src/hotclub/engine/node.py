@@ -111,7 +111,7 @@ class Node:
         )
         self.encoders = _encoders()
         self.key = key or secrets.token_bytes(32)
-        self.addressed: dict[str, Dispatcher] = {}
+        self.emulated: dict[str, Dispatcher] = {}
         self.forwarding = _forwarding(self.limits)
         self.pulse: Pulse[Session] = Pulse(self.limits.ping_interval, self.limits.pong_timeout)
         self.flusher = Flusher(self._at_end_of_turn)
@@ -230,9 +230,10 @@ class Node:
         Those that are subscribed already are left as they are.
 
         Raises:
-            CommandError: 102 or 107, see `Exchange.spec`; 108 for a map or a shared poll.
+            CommandError: 102 or 107, see `Exchange.spec`; 108 for a map or a shared poll, and for what the channel
+                cannot be overridden to do.
         """
-        spec = self.exchange.spec(channel)
+        spec = grant.overrides.of(self.exchange.spec(channel))
         if spec.map is not None or spec.poll is not None:
             raise command_error(108, "a map or a shared poll has no subscribers by the server's will")
         terms = Terms(

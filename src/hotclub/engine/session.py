@@ -110,6 +110,10 @@ class Session:
         return self.client.session_id
 
     @property
+    def secret(self) -> str:
+        return self.kind.secret
+
+    @property
     def codec(self) -> Codec:
         """The form of the protocol that this connection speaks."""
         return self._encoder.codec

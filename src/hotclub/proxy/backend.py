@@ -45,7 +45,9 @@ class _Passing(Traffic):
 class Backend:
     """The project's channels, for one request."""
 
-    def __init__(self, shared: "Shared", handshake: Handshake) -> None:
+    def __init__(self, shared: "Shared", handshake: Handshake, recheck: int = 0) -> None:
+        """`recheck` is after how many seconds the server is to ask again about a subscription, 0 for never."""
+        self.recheck = recheck
         self.face = shared.face
         self._registry = shared.registry
         self._handshake = handshake

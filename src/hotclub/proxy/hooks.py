@@ -4,7 +4,10 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
-from hotclub.engine.application import ConnectRequest, KeyChange, PollItem, SubscribeGrant, SubscribeRequest
+from msgspec import structs
+
+from hotclub import overrides
+from hotclub.engine.application import ConnectRequest, KeyChange, Overrides, PollItem, SubscribeGrant, SubscribeRequest
 from hotclub.engine.errors import CommandError, command_error
 from hotclub.proxy.backend import Backend
 from hotclub.proxy.messages import Question, payload_field, polled
@@ -38,7 +41,12 @@ async def refresh(backend: Backend, question: Question) -> Fields:
 async def subscribe(backend: Backend, question: Question) -> Fields:
     client = await backend.known(question)
     asked = SubscribeRequest(token=question.token, data=question.payload)
-    return _subscription(await backend.face.subscribe(client, question.channel, asked), question)
+    grant = await backend.face.subscribe(client, question.channel, asked)
+    if grant.admits is not None:
+        raise command_error(108, "the server cannot run the tags_filter() of this channel")
+    if backend.recheck and not grant.ttl:
+        grant = structs.replace(grant, ttl=backend.recheck)
+    return _subscription(grant, question)
 
 
 async def sub_refresh(backend: Backend, question: Question) -> Fields:
@@ -49,15 +57,13 @@ async def sub_refresh(backend: Backend, question: Question) -> Fields:
         if error.temporary:
             raise
         return {"expired": True}
-    return {"expire_at": _soon()}
+    return {"expire_at": int(time.time()) + (backend.recheck or REFRESH)}
 
 
 async def publish(backend: Backend, question: Question) -> Fields:
     client = await backend.known(question)
     grant = await backend.face.publish(client, question.channel, question.payload)
-    if not bytes(grant.data):
-        raise command_error(108, "on_publish() returned nothing for the server to publish")
-    fields: Fields = payload_field("data", grant.data, question.encoding)
+    fields: Fields = {**payload_field("data", grant.data, question.encoding), **_delta(backend, question)}
     if grant.tags:
         fields["tags"] = grant.tags
     if grant.idempotency_key:
@@ -88,6 +94,8 @@ async def _change(backend: Backend, question: Question, *, removed: bool) -> Fie
     if message is None:
         raise command_error(108, "the hook returned nothing for the server to change")
     fields: Fields = {"key": message.key, **payload_field("data", message.data, question.encoding)}
+    if not removed:
+        fields |= _delta(backend, question)
     if message.tags:
         fields["tags"] = message.tags
     if message.score:
@@ -104,11 +112,18 @@ async def shared_poll_refresh(backend: Backend, question: Question) -> Fields:
     return {**fields, "epoch": answer.epoch} if answer.epoch else fields
 
 
+def _delta(backend: Backend, question: Question) -> Fields:
+    """Left to itself, the server sends what a hook has allowed without differences."""
+    return {"delta": True} if backend.spec(question.channel).delta else {}
+
+
 def _subscription(grant: SubscribeGrant, question: Question) -> Fields:
-    fields = {
+    fields: Fields = {
         **payload_field("info", grant.info, question.encoding),
         **payload_field("data", grant.data, question.encoding),
     }
+    if grant.overrides != Overrides():
+        fields["override"] = overrides.write(grant.overrides)
     return {**fields, "expire_at": int(time.time()) + grant.ttl} if grant.ttl else fields
 
 

@@ -1,6 +1,7 @@
 """The hooks as Django views."""
 
 from collections.abc import Callable
+from datetime import timedelta
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -20,6 +21,7 @@ from hotclub.engine.observe import logger
 from hotclub.proxy.backend import Backend, Shared, handshake_of
 from hotclub.proxy.hooks import HOOKS
 from hotclub.proxy.messages import Question, read_question
+from hotclub.runtime import NoNode
 
 SHORTEST: Final = 16
 """Characters of a secret that cannot be guessed."""
@@ -29,7 +31,7 @@ View = Callable[..., Any]
 """Loose, because the type stubs know no async view."""
 
 
-def urls(*, secret: str, header: str = HEADER) -> list[URLPattern]:
+def urls(*, secret: str, header: str = HEADER, recheck: timedelta | None = None) -> list[URLPattern]:
     """URL patterns for `include()`: `connect`, `refresh`, `subscribe`, `sub_refresh`, `publish`, `rpc`, `map_publish`,
     `map_remove` and `shared_poll_refresh`, to be named in the server's configuration.
 
@@ -37,16 +39,22 @@ def urls(*, secret: str, header: str = HEADER) -> list[URLPattern]:
         secret: what the server sends in the header; without it a hook answers 403. At least 16 characters, because
             whoever knows it can be any user.
         header: the name of that header.
+        recheck: how long a subscription lives until the server has to ask `sub_refresh` whether it may go on; None for
+            as long as its connection. The server must have that hook for all of its channels.
 
     Raises:
         ImproperlyConfigured: the secret is too short.
     """
     if len(secret) < SHORTEST:
         raise ImproperlyConfigured(f"hotclub.proxy.urls() needs a secret of {SHORTEST} characters or more")
-    return [path("<str:hook>", _view(secret, header), name="hotclub-proxy")]
+    return [path("<str:hook>", _view(secret, header, _seconds(recheck)), name="hotclub-proxy")]
 
 
-def _view(secret: str, header: str) -> View:
+def _seconds(interval: timedelta | None) -> int:
+    return 0 if interval is None else max(1, round(interval.total_seconds()))
+
+
+def _view(secret: str, header: str, recheck: int) -> View:
     shared: Shared | None = None
 
     @csrf_exempt
@@ -63,7 +71,7 @@ def _view(secret: str, header: str) -> View:
         except msgspec.DecodeError:
             return HttpResponse(status=HTTPStatus.BAD_REQUEST)
         shared = Shared.current(shared)
-        outcome = await _outcome(Backend(shared, _handshake(request, header)), hook, question)
+        outcome = await _outcome(Backend(shared, _handshake(request, header), recheck), hook, question)
         return HttpResponse(msgspec.json.encode(outcome), content_type="application/json")
 
     return hook_view
@@ -83,6 +91,8 @@ async def _outcome(backend: Backend, hook: str, question: Question) -> dict[str,
         return _error(error.code, error.message, temporary=error.temporary)
     except IdempotencyConflict as conflict:
         return _error(107, str(conflict))
+    except NoNode as error:
+        return _error(108, str(error))
     except Disconnect as end:
         return {"disconnect": {"code": end.code, "reason": end.reason}}
     except Exception:  # noqa: BLE001 - a status would be retried, and the client is to hear of it

@@ -104,7 +104,7 @@ async def test_commands_come_in_requests_of_their_own(club: Club, opener: Any) -
     assert push["data"] == 7
     stream.leave()
     await stream.finished()
-    assert (club.node.hub.num_clients, club.node.hub.num_channels, club.node.addressed) == (0, 0, {})
+    assert (club.node.hub.num_clients, club.node.hub.num_channels, club.node.emulated) == (0, 0, {})
     assert await club.node.presence.members("log:a") == {}
     await post_commands(club, connected, subscribe("log:a"))
     assert club.node.hub.num_channels == 0, "commands for a connection that is gone are no error and do nothing"
@@ -129,7 +129,7 @@ async def test_requests_that_overtake_each_other_run_one_after_the_other(club: C
 async def test_a_pong_comes_in_a_request(club: Club) -> None:
     stream = http_stream(club)
     connected = await stream.connected()
-    (session,) = [dispatcher.session for dispatcher in club.node.addressed.values()]
+    (session,) = [dispatcher.session for dispatcher in club.node.emulated.values()]
     club.node.pulse._awaiting[session] = 1e9
     await post_commands(club, connected, {})
     assert session not in club.node.pulse._awaiting
@@ -334,7 +334,7 @@ async def test_a_bad_beginning_is_told_in_the_stream(club: Club, body: bytes, co
         return
     assert await stream.disconnected() == code
     await stream.finished()
-    assert (club.node.hub.num_clients, club.node.addressed, len(club.node.pulse)) == (0, {}, 0)
+    assert (club.node.hub.num_clients, club.node.emulated, len(club.node.pulse)) == (0, {}, 0)
 
 
 async def test_a_connect_that_does_not_come_ends_the_stream() -> None:
@@ -355,7 +355,7 @@ async def test_a_cancelled_request_leaves_nothing(club: Club, opener: Any) -> No
     stream.cancel()
     with pytest.raises(asyncio.CancelledError):
         await stream.finished()
-    assert (club.node.hub.num_clients, club.node.addressed, len(club.node.pulse)) == (0, {}, 0)
+    assert (club.node.hub.num_clients, club.node.emulated, len(club.node.pulse)) == (0, {}, 0)
     assert await club.node.presence.members("here:a") == {}
 
 
@@ -365,7 +365,7 @@ async def test_a_client_that_is_gone_while_its_hook_runs_leaves_nothing(club: Cl
     await gate.entered.wait()
     stream.leave()
     await stream.finished()
-    assert (club.node.hub.num_clients, club.node.connections, club.node.addressed) == (0, 0, {})
+    assert (club.node.hub.num_clients, club.node.connections, club.node.emulated) == (0, 0, {})
 
 
 @pytest.mark.parametrize("opener", OPENERS)
@@ -380,7 +380,7 @@ async def test_a_reader_that_stopped_is_cut_off_and_costs_a_bounded_memory(club:
         await asyncio.sleep(0)
     await stream.finished()
     assert club.node.counters.closed == {3008: 1}
-    assert (club.node.hub.num_clients, club.node.connections, club.node.addressed) == (0, 0, {})
+    assert (club.node.hub.num_clients, club.node.connections, club.node.emulated) == (0, 0, {})
 
 
 async def test_a_slow_reader_that_goes_on_is_told_why_it_was_cut_off(club: Club) -> None:

@@ -1,10 +1,13 @@
 """The broker port: the log of a channel and its fan-out to nodes."""
 
-from typing import Protocol
+from typing import Final, Protocol
 
 from msgspec import Raw, Struct
 
 from hotclub.engine.model import EMPTY, ClientInfo, HistoryPage, Position, Publication
+
+IDEMPOTENCY_TTL: Final = 300.0
+"""Seconds for which an idempotency key is remembered, where a log in memory does it."""
 
 
 class Retention(Struct, frozen=True, kw_only=True):
@@ -24,8 +27,16 @@ class Message(Struct, frozen=True, kw_only=True):
     info: ClientInfo | None = None
     tags: dict[str, str] = {}
     idempotency_key: str = ""
+    version: int = 0
+    """Dropped unless it is higher than the channel's newest within the same `version_epoch`; 0 has no version."""
+    version_epoch: str = ""
     binary: bool = False
     """The data is not JSON: only clients of the protobuf form can be sent it."""
+
+
+def is_newer(version_epoch: str, version: int, newest_epoch: str, newest: int) -> bool:
+    """Whether a version counts after the newest one so far (0: none). Versions of different epochs do not compare."""
+    return not newest or (bool(version_epoch) and version_epoch != newest_epoch) or version > newest
 
 
 class HistoryQuery(Struct, frozen=True, kw_only=True):
@@ -57,7 +68,8 @@ class Broker(Protocol):
     async def publish(self, channel: str, message: Message, retention: Retention) -> Position:
         """Append and fan out, and return where the publication stands (offset 0 without history).
 
-        A repeated idempotency key returns the position of the first and stores nothing.
+        A repeated idempotency key returns the position of the first and stores nothing; a version that is not newer
+        returns the top and stores nothing.
 
         Raises:
             IdempotencyConflict: the key was used for another payload.

@@ -13,12 +13,11 @@ from typing import Final
 
 from msgspec import Raw, structs
 
-from hotclub.engine.broker.base import HistoryQuery, Message, PublicationHandler, Retention
+from hotclub.engine.broker.base import IDEMPOTENCY_TTL, HistoryQuery, Message, PublicationHandler, Retention, is_newer
 from hotclub.engine.errors import IdempotencyConflict, UnrecoverablePosition
 from hotclub.engine.leases import Leases
 from hotclub.engine.model import HistoryPage, Position, Publication
 
-IDEMPOTENCY_TTL: Final = 300.0
 META_TTL: Final = 30 * 24 * 3600.0
 """How long the position of a channel outlives its last use, in seconds."""
 
@@ -26,7 +25,7 @@ META_TTL: Final = 30 * 24 * 3600.0
 class _Log:
     """One channel: the kept publications with their deadlines, oldest first."""
 
-    __slots__ = ("_kept", "epoch", "top", "used")
+    __slots__ = ("_kept", "epoch", "top", "used", "version")
 
     def __init__(self, now: float) -> None:
         self.epoch = secrets.token_urlsafe(6)
@@ -34,6 +33,15 @@ class _Log:
         # A deque is 600 bytes when it is empty, and most personal channels are.
         self._kept: deque[tuple[float, Publication]] | None = None
         self.used = now
+        self.version: tuple[str, int] = "", 0
+        """The newest version, and what it counts in."""
+
+    def advance(self, version_epoch: str, version: int) -> bool:
+        """Take note of a version; whether it is newer than every one before it."""
+        if not is_newer(version_epoch, version, *self.version):
+            return False
+        self.version = version_epoch, version
+        return True
 
     @property
     def entries(self) -> Sequence[tuple[float, Publication]]:
@@ -70,12 +78,18 @@ class MemoryBroker:
         first = self._first_answer(channel, message, now)
         if first is not None:
             return first
+        if message.version and not self._log(channel, now).advance(message.version_epoch, message.version):
+            return self._top(channel, retention, now)
         position, publication = self._append(channel, message, retention, now)
         if message.idempotency_key:
             self._answers.touch((channel, message.idempotency_key), (position, message.data), now)
         if channel in self._subscribed:
             self._handler(channel, publication, position.epoch)
         return position
+
+    def _top(self, channel: str, retention: Retention, now: float) -> Position:
+        log = self._log(channel, now)
+        return Position(log.epoch, log.top) if retention.size > 0 else Position("", 0)
 
     def _first_answer(self, channel: str, message: Message, now: float) -> Position | None:
         if not message.idempotency_key:

@@ -11,7 +11,7 @@ from typing import Final
 
 from msgspec import Raw, Struct
 
-from hotclub.engine.broker.base import HistoryQuery, PublicationHandler, Retention
+from hotclub.engine.broker.base import IDEMPOTENCY_TTL, HistoryQuery, PublicationHandler, Retention
 from hotclub.engine.broker.maps import (
     MapMessage,
     MapOutcome,
@@ -21,7 +21,7 @@ from hotclub.engine.broker.maps import (
     MapStats,
     Suppressed,
 )
-from hotclub.engine.broker.memory import IDEMPOTENCY_TTL, META_TTL, read_page
+from hotclub.engine.broker.memory import META_TTL, read_page
 from hotclub.engine.errors import IdempotencyConflict, command_error
 from hotclub.engine.leases import Leases
 from hotclub.engine.model import HistoryPage, Position, Publication

@@ -83,8 +83,8 @@ class Host(Protocol):
     version: str
     connections: int
     """Transports that are open, also those whose connect command is not finished."""
-    addressed: dict[str, Dispatcher]
-    """By session secret, the connections that have one."""
+    emulated: dict[str, Dispatcher]
+    """By session secret, the connections whose commands come in requests of their own."""
     key: bytes
     """What the secrets of all nodes of a site are signed with."""
 
@@ -214,19 +214,13 @@ def _proof(key: bytes, node_id: str, token: str) -> str:
     return hmac.new(key, f"{node_id}\n{token}".encode(), "sha256").hexdigest()[:32]
 
 
-async def conduct(
-    host: Host, session: Session, dispatcher: Dispatcher, conversation: Coroutine[Any, Any, None]
-) -> None:
+async def conduct(session: Session, dispatcher: Dispatcher, conversation: Coroutine[Any, Any, None]) -> None:
     """Hold the conversation within its deadline for the connect command, and undo everything after it."""
     timeout = session.exchange.limits.connect_timeout
     deadline = asyncio.get_running_loop().call_later(timeout, _end_stale, session)
-    secret = session.kind.secret
-    if secret:
-        host.addressed[secret] = dispatcher
     try:
         await conversation
     finally:
-        host.addressed.pop(secret, None)
         deadline.cancel()
         session.lost()
         await dispatcher.stop()

@@ -112,10 +112,12 @@ async def _emulate(
     with counted(host):
         session = new_session(host, line, handshake, emulated=True)
         dispatcher = Dispatcher(session)
+        host.emulated[session.kind.secret] = dispatcher
         try:
             await line.begin(form.headers, form.media_type, form.prelude)
-            await conduct(host, session, dispatcher, converse(dispatcher, line, scope, receive, commands))
+            await conduct(session, dispatcher, converse(dispatcher, line, scope, receive, commands))
         finally:
+            del host.emulated[session.kind.secret]
             await line.stop()
 
 
@@ -148,8 +150,8 @@ def emulate(host: Host, emulation: Emulation, handshake: Handshake) -> None:
     Raises:
         HttpError: 403, the request comes from another login than the connection.
     """
-    dispatcher = host.addressed.get(emulation.session)
-    if dispatcher is None or dispatcher.session.kind.unidirectional:
+    dispatcher = host.emulated.get(emulation.session)
+    if dispatcher is None:
         return
     if dispatcher.session.client.handshake.principal != handshake.principal:
         raise HttpError(403)

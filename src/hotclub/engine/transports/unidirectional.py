@@ -138,7 +138,7 @@ async def _stream(
         try:
             await line.begin(*head)
             dispatcher.submit(_COMMAND, request)
-            await conduct(host, session, dispatcher, hold(line, session, scope, receive))
+            await conduct(session, dispatcher, hold(line, session, scope, receive))
         finally:
             await line.stop()
 

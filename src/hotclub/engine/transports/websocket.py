@@ -144,11 +144,11 @@ async def serve_messages(  # noqa: PLR0913 - the ASGI triple is one argument in 
         if writer is not None:
             encoder = encoders.deflated if writer.deflates else encoders.frames
             session = new_session(host, WriterLine(writer, encoder), handshake, unidirectional=unidirectional)
-            await _serve_writer(host, session, writer, receive, converse)
+            await _serve_writer(session, writer, receive, converse)
         else:
             line = MessageLine(send, encoders.messages, host.exchange.limits.close_timeout)
             session = new_session(host, line, handshake, unidirectional=unidirectional)
-            await _serve_line(host, session, line, receive, converse)
+            await _serve_line(session, line, receive, converse)
 
 
 async def _refuse(scope: Scope, send: Send) -> None:
@@ -161,20 +161,16 @@ async def _refuse(scope: Scope, send: Send) -> None:
     await send({"type": "websocket.http.response.body", "body": b"too many connections are waiting\n"})
 
 
-async def _serve_writer(
-    host: Host, session: Session, writer: FrameWriter, receive: Receive, converse: Conversation
-) -> None:
+async def _serve_writer(session: Session, writer: FrameWriter, receive: Receive, converse: Conversation) -> None:
     dispatcher = Dispatcher(session)
     with told_of_shutdown(writer, session):
-        await conduct(host, session, dispatcher, converse(dispatcher, receive))
+        await conduct(session, dispatcher, converse(dispatcher, receive))
 
 
-async def _serve_line(
-    host: Host, session: Session, line: MessageLine, receive: Receive, converse: Conversation
-) -> None:
+async def _serve_line(session: Session, line: MessageLine, receive: Receive, converse: Conversation) -> None:
     dispatcher = Dispatcher(session)
     try:
-        await conduct(host, session, dispatcher, line.until_ended(converse(dispatcher, receive)))
+        await conduct(session, dispatcher, line.until_ended(converse(dispatcher, receive)))
     finally:
         await line.stop()
 

@@ -1,0 +1,81 @@
+"""Publishing of a client in a durable channel: the permission, the hook's rows and the append in one transaction."""
+
+import inspect
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+from django.db import transaction
+
+from hotclub.client import Client
+from hotclub.encoding import encode
+from hotclub.engine.application import PublishGrant
+from hotclub.engine.broker.base import HistoryQuery, Message
+from hotclub.engine.errors import command_error
+from hotclub.engine.model import ClientInfo, Position
+from hotclub.publishing import append_durably
+from hotclub.registry import Route
+
+
+@dataclass(frozen=True, slots=True)
+class DurablePublish:
+    """Ask, let the hook write its rows, and append. To be called with the data, in a pool thread.
+
+    With `is_open` nobody is asked. Unless it `keeps` it, the log is another server's: that is told what to append.
+    """
+
+    route: Route
+    channel: str
+    client: Client
+    info: ClientInfo
+    database: str
+    is_open: bool = False
+    keeps: bool = True
+
+    def __call__(self, data: Any) -> PublishGrant:
+        hooks, kwargs = self.route.channel, self.route.kwargs
+        self.client.forget_permissions()
+        with transaction.atomic(using=self.database):
+            if not self.is_open and not _finished(hooks.can_publish(self.client, **kwargs)):
+                raise command_error(103)
+            result = _finished(hooks.on_publish(self.client, data, **kwargs))
+            if not self.keeps:
+                return self._handed_over(result)
+            if isinstance(result, Position):
+                return PublishGrant(position=result)
+            if result is None:
+                return PublishGrant()
+            message = Message(data=encode(result), info=self.info)
+            return PublishGrant(position=append_durably(self.route, self.channel, message))
+
+    def _handed_over(self, result: Any) -> PublishGrant:
+        if result is None:
+            raise_nothing()
+        if not isinstance(result, Position):
+            return PublishGrant(data=encode(result))
+        # Models can be imported only after this module.
+        from hotclub.tables import read_history  # noqa: PLC0415
+
+        since = Position(result.epoch, result.offset - 1)
+        page = read_history(self.channel, HistoryQuery(limit=1, since=since), self.route.spec.retention)
+        found = [item for item in page.publications if item.offset == result.offset]
+        if not found:
+            raise_nothing()
+        return PublishGrant(data=found[0].data, tags=found[0].tags)
+
+
+def raise_nothing() -> NoReturn:
+    """Refuse what cannot be said to a server that publishes whatever is not refused.
+
+    Raises:
+        CommandError: 108; what a durable channel's hook has written is rolled back with it.
+    """
+    raise command_error(108, "on_publish() returned nothing for the server to publish")
+
+
+def _finished(result: Any) -> Any:
+    """The result of a hook that takes part in a transaction, which an async one cannot."""
+    if inspect.isawaitable(result):
+        if inspect.iscoroutine(result):
+            result.close()
+        raise TypeError("can_publish() and on_publish() of a durable channel must be plain functions")
+    return result

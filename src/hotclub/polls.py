@@ -1,0 +1,73 @@
+"""Telling the followers of a shared poll a key's value before it is asked for the next time."""
+
+from typing import Any
+
+from msgspec import Raw
+
+from hotclub import local
+from hotclub.conf import get_config
+from hotclub.control import everywhere
+from hotclub.encoding import encode
+from hotclub.engine.application import PolledItem
+from hotclub.engine.errors import command_error
+from hotclub.engine.maps import check_key
+from hotclub.engine.model import EMPTY
+from hotclub.registry import get_registry
+from hotclub.runtime import in_thread, refuse_event_loop
+
+
+def shared_poll_publish(
+    channel: str, key: str, data: Any, *, version: int, removed: bool = False, epoch: str = ""
+) -> None:
+    """Send a key's new value to whoever follows it, in every process of the site; `poll` goes on to be asked.
+
+    Inside `transaction.atomic()` it leaves with the commit, or not at all. Nothing is kept: where nobody follows the
+    key, nothing happens.
+
+    Args:
+        channel: the name of a `SharedPollChannel` with versions.
+        key: 1 to 256 bytes of text.
+        data: what JSON can hold.
+        version: counts the key's values, as in the answers of `poll`: one that is not newer is dropped.
+        removed: the key is gone, and `data` does not matter.
+        epoch: what the version counts in, as in the answers of `poll`; another one than before makes every follower
+            begin anew.
+
+    Raises:
+        CommandError: 102, no such channel; 107, the channel is no shared poll, or the key or the version is none; 108,
+            the channel's values have no versions.
+        TypeError, ValueError: JSON cannot hold the data.
+        SynchronousOnlyOperation: called where an event loop runs; await `ashared_poll_publish`.
+    """
+    refuse_event_loop("shared_poll_publish")
+    publish_item(channel, PolledItem(key=key, data=_data(data, removed), version=version, removed=removed), epoch)
+
+
+async def ashared_poll_publish(
+    channel: str, key: str, data: Any, *, version: int, removed: bool = False, epoch: str = ""
+) -> None:
+    """`shared_poll_publish` for async code."""
+    item = PolledItem(key=key, data=_data(data, removed), version=version, removed=removed)
+    await in_thread(publish_item, channel, item, epoch)
+
+
+def publish_item(channel: str, item: PolledItem, epoch: str) -> None:
+    """`shared_poll_publish` for a value that is made already. Synchronous."""
+    from hotclub.streams import RelayPoll  # noqa: PLC0415
+
+    spec = get_registry().route(channel).spec
+    if spec.poll is None:
+        raise command_error(107, "this channel is no shared poll")
+    if not spec.poll.versioned:
+        raise command_error(108, "the values of this shared poll have no versions")
+    if item.version < 1:
+        raise command_error(107, "a version is 1 or higher")
+    check_key(item.key, get_config().limits)
+    everywhere(
+        lambda origin: RelayPoll(channel, item, epoch, origin),
+        lambda node: local.publish_item(node, channel, item, epoch),
+    )
+
+
+def _data(data: Any, removed: bool) -> Raw:
+    return EMPTY if removed else encode(data)
