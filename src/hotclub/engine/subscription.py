@@ -137,8 +137,9 @@ async def _position(session: Session, subscriber: Subscriber, terms: Terms) -> S
     From the merge to the return nothing awaits, so the buffer is complete; what comes between the return and
     `go_live` is appended to it and sent from there.
     """
+    recovering = terms.asked is not None
     if not terms.spec.positioned:
-        return SubscribeResult()
+        return SubscribeResult(was_recovering=recovering)
     asked = terms.asked if terms.spec.recoverable else None
     page = await session.exchange.history(terms.channel, _query(session, terms.spec, asked))
     if terms.spec.cache:
@@ -156,11 +157,11 @@ async def _position(session: Session, subscriber: Subscriber, terms: Terms) -> S
         recoverable=terms.spec.recoverable,
         positioned=True,
         epoch=page.top.epoch,
-        # A recovering client walks from here through the publications; any other starts at the top (protocol §3.1).
-        offset=start if outcome.recovered else top,
+        # A recovering client walks on from where it was; any other starts at the top (protocol §3.1).
+        offset=(start if terms.asked is None else max(terms.asked.offset, 0)) if outcome.recovered else top,
         publications=newer if outcome.recovered else (),
         recovered=outcome.recovered,
-        was_recovering=asked is not None,
+        was_recovering=recovering or asked is not None,
     )
 
 

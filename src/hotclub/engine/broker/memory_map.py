@@ -117,6 +117,7 @@ class MemoryMapBroker:
             tags=message.tags or (entry.publication.tags if message.removed and entry is not None else {}),
             score=message.score,
             offset=store.top,
+            epoch=store.epoch if store.top == 1 else "",
             time=int(time() * 1000),
             binary=message.binary,
         )
