@@ -102,7 +102,7 @@ async def test_an_idle_subscriber_that_has_missed_something_is_found(club: Club)
 
 
 async def test_what_is_still_on_its_way_is_nothing_missed(club: Club) -> None:
-    """Between two nodes a publication stands in the log before it is delivered, and on a busy channel one always does."""
+    """A publication stands in the log before it is delivered to every node, and on a busy channel one always does."""
     client = await member(club, "log:a")
     epoch = client.session.subscribers["log:a"].epoch
     await club.broker.unsubscribe("log:a")
