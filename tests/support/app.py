@@ -26,6 +26,7 @@ from hotclub.engine.application import (
     PolledItem,
     PollItem,
     PollSpec,
+    Predicate,
     PublishGrant,
     RefreshGrant,
     SubscribeGrant,
@@ -187,6 +188,9 @@ class TinyApplication:
 
     async def authorize_history(self, client: Client, channel: str) -> None:
         self._refuse(channel)
+
+    async def admits(self, client: Client, channel: str) -> Predicate | None:
+        return None
 
     async def rpc(self, client: Client, method: str, data: Raw) -> Raw:
         if not self.procedures:

@@ -284,6 +284,11 @@ class Application(Protocol):
         """Return when this subscriber may read the channel's history; raise 103 otherwise."""
         ...
 
+    async def admits(self, client: Client, channel: str) -> Predicate | None:
+        """Which publications of the channel this client may have, None for all: asked wherever it gets some without a
+        `subscribe`. Raises CommandError when that cannot be told; then it gets none."""
+        ...
+
     async def rpc(self, client: Client, method: str, data: Raw) -> Raw:
         """Call a procedure. Raises 108 when there are none at all, 104 for an unknown one."""
         ...

@@ -234,6 +234,7 @@ class Node:
             data=grant.data,
             asked=recover_since,
             admits=grant.admits,
+            unasked=grant.admits is None,
             ttl=grant.ttl,
             server_side=True,
         )

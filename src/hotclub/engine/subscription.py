@@ -24,7 +24,8 @@ class Terms(Struct, frozen=True, kw_only=True):
     """What an authorised subscription asks for.
 
     `asked` is the position to recover from, `ttl` its life in seconds (0 for ever), `admits` what it lets through by
-    tags; `delta` and `compact` are what was agreed on.
+    tags; `delta` and `compact` are what was agreed on. With `unasked` the application has still to be asked what it
+    lets through.
     """
 
     channel: str
@@ -37,6 +38,7 @@ class Terms(Struct, frozen=True, kw_only=True):
     delta: bool = False
     compact: bool = False
     admits: Predicate | None = None
+    unasked: bool = False
     ttl: int = 0
 
 
@@ -61,6 +63,8 @@ async def open_subscription(session: Session, terms: Terms) -> Opening:
         raise command_error(108, "a map or a shared poll has no subscribers by the server's will")
     subscriber = enter(session, terms)
     try:
+        if terms.unasked:
+            subscriber.filter(await session.exchange.application.admits(session.client, terms.channel))
         await session.exchange.link(terms.channel, terms.spec)
         result = agreed(subscriber, await _position(session, subscriber, terms), data=terms.data, ttl=terms.ttl)
         still_wanted(session, subscriber)
