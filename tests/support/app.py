@@ -33,8 +33,9 @@ from hotclub.engine.application import (
     SubscribeRequest,
 )
 from hotclub.engine.broker.base import Broker, PublicationHandler, Retention
-from hotclub.engine.broker.maps import MapMessage
+from hotclub.engine.broker.maps import MapBroker, MapMessage
 from hotclub.engine.broker.memory import MemoryBroker
+from hotclub.engine.broker.memory_map import MemoryMapBroker
 from hotclub.engine.errors import command_error, disconnect
 from hotclub.engine.limits import Limits
 from hotclub.engine.model import EMPTY, Publication
@@ -318,10 +319,11 @@ async def serve(
     write_path: str = FAST,
     limits: Limits = Limits(),
     make_broker: Callable[[PublicationHandler], Broker] = MemoryBroker,
+    make_maps: Callable[[PublicationHandler], MapBroker] = MemoryMapBroker,
 ) -> AsyncIterator[Served]:
     """The application on a free port of 127.0.0.1, until the block ends."""
     application = application or TinyApplication()
-    node = Node(application, limits=limits, make_broker=make_broker)
+    node = Node(application, limits=limits, make_broker=make_broker, make_maps=make_maps)
     await node.start()
     config = uvicorn.Config(
         asgi(node),
