@@ -1,5 +1,5 @@
-"""Recovery, from one before to one behind each boundary: logs, maps, cache mode and the server's own subscriptions, over
-the wire in both forms of the protocol."""
+"""Recovery, from one before to one behind each boundary, over the wire in both forms of the protocol: logs, maps, cache
+mode and the server's own subscriptions."""
 
 from collections.abc import AsyncIterator
 from typing import Any
