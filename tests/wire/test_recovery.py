@@ -155,6 +155,17 @@ async def test_a_loss_on_an_idle_channel_is_found_by_the_position_check(write_pa
         assert (again["recovered"], offsets(again)) == (True, [1])
 
 
+async def test_a_loss_on_an_idle_channel_of_the_servers_own_ends_the_connection(write_path: str) -> None:
+    limits = Limits(position_check=0.2)
+    async with (
+        serve(write_path=write_path, make_broker=LossyBroker, limits=limits) as served,
+        await WireClient.connected(served.port, data={"channels": ["log:mine"]}) as client,
+    ):
+        await served.node.publish("log:mine", LossyBroker.LOST)
+        closed = await client.ended()
+        assert (closed.code, closed.reason) == (3010, "insufficient state")
+
+
 async def test_a_gap_of_a_server_side_subscription_ends_the_connection(write_path: str) -> None:
     async with (
         serve(write_path=write_path, make_broker=LossyBroker) as served,

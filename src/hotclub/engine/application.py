@@ -29,6 +29,8 @@ class MapSpec(Struct, frozen=True, kw_only=True):
     """What the keys are: names, connections or users; clients have to ask for the same."""
     key_ttl: float = 0.0
     """Seconds that a key lives after it was last set; 0 is until it is removed."""
+    keys: int = 0
+    """Most keys that it holds, 0 for any number."""
     ordered: bool = False
     """Its state is read by score, highest first."""
 
@@ -104,7 +106,7 @@ class ChannelSpec(Struct, frozen=True, kw_only=True):
     def map_retention(self) -> MapRetention:
         """What the map broker keeps of it; for maps only."""
         assert self.map is not None
-        return MapRetention(stream=self.retention, key_ttl=self.map.key_ttl)
+        return MapRetention(stream=self.retention, key_ttl=self.map.key_ttl, keys=self.map.keys)
 
 
 class Handshake(Struct, frozen=True, kw_only=True):

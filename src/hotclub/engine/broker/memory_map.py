@@ -86,6 +86,8 @@ class MemoryMapBroker:
                 store.entries.touch(message.key, entry, now)
             current = entry.publication if entry is not None and reason is Suppressed.POSITION_MISMATCH else None
             return MapOutcome(position=_top(store, retention.stream), suppressed=reason, current=current)
+        if entry is None and 0 < retention.keys <= len(store.entries):
+            raise command_error(106, f"a map holds at most {retention.keys} keys")
         self._apply(channel, message, entry, now)
         position = _top(store, retention.stream)
         if message.idempotency_key:
