@@ -174,12 +174,11 @@ class Admission:
             token_channels=frozenset(channels),
             password_proof=claims.pwh,
         )
-        return Entry(mine, info, channels, ttl)
+        return Entry(mine, info, channels, 0 if self._config.insecure else ttl)
 
-    def _life(self, claims: ConnectionClaims | SubscriptionClaims) -> int:
+    @staticmethod
+    def _life(claims: ConnectionClaims | SubscriptionClaims) -> int:
         ttl = claims.life(time.time())
-        if self._config.insecure:
-            return 0
         if ttl is None:
             raise EndedToken
         return ttl

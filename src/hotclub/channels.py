@@ -109,7 +109,8 @@ class Channel:
 
     def tags_filter(self, client: Client, *args: Any, **kwargs: Any) -> Callable[[Mapping[str, str]], bool] | None:
         """A function of a publication's tags that says whether this client may have it; None for all of them. Asked
-        for once, at the subscribe. Publications then come without differences."""
+        for at the subscribe, the server's own included, and for the history. Publications then come without
+        differences."""
         return None
 
     def channel_info(self, client: Client, *args: Any, **kwargs: Any) -> Any:

@@ -26,6 +26,7 @@ from hotclub.engine.application import (
     KeyChange,
     PollAnswer,
     PollItem,
+    Predicate,
     PublishGrant,
     RefreshGrant,
     SubscribeGrant,
@@ -137,9 +138,8 @@ class Face:
             await self._authorize(mine, route)
             info = await self._optional("channel_info", route, mine)
             data = await self._optional("on_subscribe", route, mine)
-            admits = await self._optional("tags_filter", route, mine)
             grant = SubscribeGrant(
-                admits=admits,
+                admits=await self._optional("tags_filter", route, mine),
                 info=signed.info if info is None else encode(info),
                 data=signed.data if data is None else encode(data),
                 ttl=signed.ttl,
@@ -215,6 +215,12 @@ class Face:
 
     async def authorize_history(self, client: EngineClient, channel: str) -> None:
         await self._reauthorize(client, channel)
+
+    async def admits(self, client: EngineClient, channel: str) -> Predicate | None:
+        route = self._registry.route(channel)
+        with _answers(route.pattern):
+            admits: Predicate | None = await self._optional("tags_filter", route, _client(client))
+            return admits
 
     async def rpc(self, client: EngineClient, method: str, data: Raw) -> Raw:
         if method == STATE_METHOD:

@@ -52,6 +52,8 @@ class MapChannel(Channel, abstract=True):
 
     key_ttl: ClassVar[timedelta | None] = None
     """How long a key lives after it was last set; None: until it is removed."""
+    max_keys: ClassVar[int] = 10_000
+    """Most keys in one map; setting one more is error 106."""
     holds: ClassVar[Literal["values", "clients", "users"]] = "values"
     """What the keys are. Maps of clients and of users are filled by other channels, see `Channel.presence_clients`."""
     ordered: ClassVar[bool] = False

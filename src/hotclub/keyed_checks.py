@@ -57,6 +57,7 @@ def _map_problems(channel: type[MapChannel], limits: Limits) -> Iterator[tuple[s
         yield "A map cannot be durable: its values live in the engine.", "Leave durable out of its history."
     if channel.debounce is not None and not _is_duration(channel.debounce):
         yield f"debounce is {channel.debounce!r}.", _SECONDS
+    yield from _count_problems(channel, ("max_keys",))
     yield from _hook_problems(channel, MAP_HOOKS)
 
 
@@ -66,13 +67,17 @@ def _poll_problems(channel: type[SharedPollChannel]) -> Iterator[tuple[str, str]
     for name in ("interval", "timeout"):
         if not _is_duration(getattr(channel, name)):
             yield f"{name} is {getattr(channel, name)!r}.", _SECONDS
-    for name in ("batch_size", "max_keys"):
-        value: Any = getattr(channel, name)
-        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-            yield f"{name} is {value!r}.", "Use a whole number from 1."
+    yield from _count_problems(channel, ("batch_size", "max_keys"))
     if channel.history is not None or channel.filters:
         yield "A shared poll has neither history nor filters.", "Leave them out: it holds the newest values only."
     yield from _hook_problems(channel, ("poll",))
+
+
+def _count_problems(channel: type[Channel], names: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+    for name in names:
+        value: Any = getattr(channel, name)
+        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+            yield f"{name} is {value!r}.", "Use a whole number from 1."
 
 
 def _hook_problems(channel: type[Channel], hooks: tuple[str, ...]) -> Iterator[tuple[str, str]]:

@@ -170,6 +170,8 @@ def _map_spec(channel: type[MapChannel], spec: ChannelSpec) -> ChannelSpec:
         map=MapSpec(
             type=_MAP_TYPES[channel.holds],
             key_ttl=0.0 if key_ttl is None else key_ttl.total_seconds(),
+            # There are no more members than connections, and nobody can be told that there is no room for them.
+            keys=channel.max_keys if channel.holds == "values" else 0,
             ordered=channel.ordered,
         ),
         durable=False,

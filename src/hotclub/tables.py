@@ -111,7 +111,12 @@ def _append(
     created = timezone.now()
     if _insert(connection, stream_id, offset, message, data, created):
         publication = Publication(
-            data=message.data, info=message.info, offset=offset, tags=message.tags, time=_milliseconds(created)
+            data=message.data,
+            info=message.info,
+            offset=offset,
+            tags=message.tags,
+            time=_milliseconds(created),
+            epoch=_named(epoch, offset),
         )
         return Position(epoch, offset), publication, False
     _return_offset(connection.alias, stream_id)
@@ -240,7 +245,9 @@ def read_after(channel: str, offset: int, limit: int) -> tuple[Position, list[Pu
         return Position("", 0), []
     stream_id, epoch, top = found
     rows = Entry.objects.using(alias).filter(stream=stream_id, offset__gt=offset, offset__lte=top)
-    return Position(epoch, top), [_publication(row) for row in rows.order_by("offset").values_list(*_COLUMNS)[:limit]]
+    return Position(epoch, top), [
+        _publication(row, epoch) for row in rows.order_by("offset").values_list(*_COLUMNS)[:limit]
+    ]
 
 
 def read_history(channel: str, query: HistoryQuery, retention: Retention) -> HistoryPage:
@@ -263,7 +270,7 @@ def read_history(channel: str, query: HistoryQuery, retention: Retention) -> His
         floor = max(floor, query.since.offset)
     kept = rows.filter(offset__gt=floor, offset__lte=ceiling).order_by("-offset" if query.reverse else "offset")
     chosen = kept.values_list(*_COLUMNS)[: None if query.limit < 0 else query.limit]
-    return HistoryPage(tuple(_publication(row) for row in chosen), top)
+    return HistoryPage(tuple(_publication(row, top.epoch) for row in chosen), top)
 
 
 def _expired(entries: "models.QuerySet[Entry]", ttl: float) -> int:
@@ -272,7 +279,7 @@ def _expired(entries: "models.QuerySet[Entry]", ttl: float) -> int:
     return entries.filter(created__lt=cutoff).aggregate(newest=Max("offset"))["newest"] or 0
 
 
-def _publication(row: tuple[Any, ...]) -> Publication:
+def _publication(row: tuple[Any, ...], epoch: str = "") -> Publication:
     offset, data, tags, publisher, created = row
     return Publication(
         data=Raw(data.encode()) if data else EMPTY,
@@ -280,7 +287,13 @@ def _publication(row: tuple[Any, ...]) -> Publication:
         offset=offset,
         tags=_TAGS.decode(tags) if tags else {},
         time=_milliseconds(created),
+        epoch=_named(epoch, offset),
     )
+
+
+def _named(epoch: str, offset: int) -> str:
+    """The epoch that a publication carries: only the first of a log names it."""
+    return epoch if offset == 1 else ""
 
 
 def _milliseconds(moment: datetime) -> int:

@@ -15,6 +15,7 @@ from hotclub.engine.application import (
     ConnectGrant,
     ConnectRequest,
     Handshake,
+    Predicate,
     RefreshGrant,
     SubscribeGrant,
     SubscribeRequest,
@@ -56,6 +57,8 @@ class ClubApplication(TinyApplication):
     refreshes: dict[str, RefreshGrant | Exception] = field(default_factory=dict)
     """By token."""
     asked: list[tuple[str, SubscribeRequest]] = field(default_factory=list)
+    filters: dict[str, Predicate] = field(default_factory=dict)
+    """By channel, what it lets through to anybody that the server gives it to."""
 
     def channel(self, name: str) -> ChannelSpec | None:
         return (MORE_CHANNELS | CHANNELS).get(name.partition(":")[0])
@@ -76,6 +79,10 @@ class ClubApplication(TinyApplication):
     async def authorize_presence(self, client: Client, channel: str) -> None:
         await self._gate("members", channel)
         await super().authorize_presence(client, channel)
+
+    async def admits(self, client: Client, channel: str) -> Predicate | None:
+        await self._gate("admits", channel)
+        return self.filters.get(channel)
 
     async def refresh(self, client: Client, token: str) -> RefreshGrant:
         await self._gate("refresh", token)

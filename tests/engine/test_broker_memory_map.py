@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from msgspec import Raw
+from msgspec import Raw, structs
 
 from hotclub.engine.broker.base import HistoryQuery, Retention
 from hotclub.engine.broker.maps import MapMessage, MapOutcome, MapQuery, MapRetention, Suppressed
@@ -72,6 +72,19 @@ async def test_a_persistent_map_counts_its_changes(kept: Store) -> None:
     ]
     assert {epoch for _, epoch in kept.told} == {first.position.epoch}
     assert await kept.keys() == []
+
+
+async def test_a_full_map_takes_no_new_key_and_changes_those_it_has(passing: Store) -> None:
+    passing.retention = structs.replace(passing.retention, keys=2)
+    for key in ("a", "b", "a"):
+        await passing.set(key)
+    with pytest.raises(CommandError) as refused:
+        await passing.set("c")
+    assert refused.value.code == 106
+    assert (await passing.set("c", mode="if_exists")).suppressed is Suppressed.KEY_NOT_FOUND
+    await passing.remove("a")
+    await passing.set("c")
+    assert await passing.keys() == ["b", "c"]
 
 
 async def test_an_ephemeral_map_has_no_positions(passing: Store) -> None:

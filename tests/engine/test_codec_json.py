@@ -66,6 +66,38 @@ def test_what_is_not_a_command_ends_the_connection(frame: bytes) -> None:
     assert end.value.code == 3501
 
 
+def test_a_field_that_is_null_is_one_that_is_not_there() -> None:
+    """As in every JSON form of protobuf; what is inside a payload is nobody's business, and stays to the byte."""
+    (command,) = decode(
+        b' {"id":3,"publish":null,"subscribe":{"channel":"c","token":null,"recover":true,"offset":null,"tf":null,'
+        b'"data": {"a":null, "b": [ null ]}}}'
+    )
+    assert command == wire.Command(
+        id=3, subscribe=wire.SubscribeCommand(channel="c", recover=True, data=Raw(b'{"a":null, "b": [ null ]}'))
+    )
+    (command,) = decode(b'{"id":1,"connect":{"token":null,"data":null,"subs":{"c":{"recover":true,"epoch":null}}}}')
+    position = wire.SubscribeCommand(recover=True)
+    assert command.connect == wire.ConnectCommand(data=Raw(b"null"), subs={"c": position})
+    (command,) = decode(b'{"id":1,"sub_refresh":{"track":[{"signature":"s","items":[{"key":"k","version":null}]}]}}')
+    batch = wire.TrackBatch("s", (wire.KeyedItem("k"),))
+    assert command.sub_refresh == wire.SubRefreshCommand(track=(batch,))
+    assert UniJsonCodec().decode_connect(b'{"token":null}') == wire.ConnectCommand()
+
+
+@pytest.mark.parametrize(
+    "frame", [b'{"id":1,"sub_refresh":{"untrack":[null]}}', b'{"id":"null","rpc":{"method":null}}']
+)
+def test_null_in_the_place_of_anything_else_is_malformed(frame: bytes) -> None:
+    with pytest.raises(Disconnect):
+        decode(frame)
+
+
+def test_looking_for_nulls_is_bounded() -> None:
+    deep = b'{"op":null,"nodes":[' * 3_000 + b"]}" * 3_000
+    with pytest.raises(Disconnect):
+        decode(b'{"id":1,"subscribe":{"tf":' + deep + b"}}")
+
+
 def test_a_batch_is_cut_off_while_it_is_split() -> None:
     limits = Limits(commands_per_frame=3)
     assert len(decode(b"{}\n{}\n{}", limits)) == 3

@@ -97,7 +97,37 @@ async def test_an_idle_subscriber_that_has_missed_something_is_found(club: Club)
     await club.broker.unsubscribe("log:a")
     await club.publish("log:a")
     await club.node.exchange.check_positions()
+    await club.node.exchange.check_positions()
     assert "log:a" not in client.session.subscribers
+
+
+async def test_what_is_still_on_its_way_is_nothing_missed(club: Club) -> None:
+    """A publication stands in the log before it is delivered to every node, and on a busy channel one always does."""
+    client = await member(club, "log:a")
+    epoch = client.session.subscribers["log:a"].epoch
+    await club.broker.unsubscribe("log:a")
+    for offset in (1, 2, 3):
+        await club.publish("log:a")
+        await club.node.exchange.check_positions()
+        club.node.hub.deliver("log:a", Publication(data=Raw(b"null"), offset=offset), epoch)
+    await club.node.exchange.check_positions()
+    await flushed(client)
+    assert client.offsets("log:a") == [1, 2, 3]
+    assert "log:a" in client.session.subscribers
+
+
+async def test_a_log_that_began_anew_takes_nobody_by_surprise_who_has_come_since(club: Club) -> None:
+    stale = await member(club, "log:a")
+    await club.broker.unsubscribe("log:a")
+    await club.publish("log:a")
+    await club.node.exchange.check_positions()
+    club.broker._logs.clear()
+    fresh = await member(club, "log:a")
+    await club.node.exchange.check_positions()
+    assert "log:a" in fresh.session.subscribers
+    await club.node.exchange.check_positions()
+    assert "log:a" not in stale.session.subscribers
+    assert "log:a" in fresh.session.subscribers
 
 
 async def test_a_slow_reader_is_closed_and_the_others_are_served(club: Club) -> None:

@@ -68,6 +68,22 @@ async def test_a_cache_channel_gives_the_latest_across_any_gap_and_epoch(club: C
         client = await club.connect()
         result = await subscribe(client, "cache:a", recover=True, **asked)
         assert ([pub["offset"] for pub in result["publications"]], result["recovered"]) == ([5], True)
+        assert result["offset"] == asked["offset"]
+
+
+async def test_a_position_before_the_first_is_none_on_the_wire(club: Club) -> None:
+    await club.publish("cache:a", 1)
+    result = await subscribe(await club.connect(), "cache:a", recover=True, offset=-5)
+    assert ([pub["offset"] for pub in result["publications"]], "offset" in result) == ([1], False)
+
+
+@pytest.mark.parametrize("channel", ["plain:a", "kept:a", "position:a"])
+async def test_who_asks_to_recover_where_nothing_can_be_is_told_so(club: Club, channel: str) -> None:
+    """Its application has to load its state anew; without `was_recovering` it would not know."""
+    result = await subscribe(await club.connect(), channel, recover=True, offset=1, epoch="a")
+    assert result["was_recovering"]
+    assert "recovered" not in result
+    assert "was_recovering" not in await subscribe(await club.connect(), channel)
 
 
 async def test_an_empty_cache_channel_is_recovered_only_where_the_client_stands(club: Club) -> None:
@@ -107,7 +123,7 @@ async def test_a_positioned_channel_is_held_to_its_order_and_recovers_nothing(cl
     client = await club.connect()
     result = await subscribe(client, "position:a", recover=True, offset=0)
     assert (result["positioned"], result["offset"]) == (True, 1)
-    assert not {"recoverable", "recovered", "was_recovering", "publications"} & set(result)
+    assert not {"recoverable", "recovered", "publications"} & set(result)
     epoch = client.session.subscribers["position:a"].epoch
     club.node.hub.deliver("position:a", Publication(data=Raw(b"1"), offset=3), epoch)
     assert (await client.pushed("unsubscribe"))[0]["code"] == 2500

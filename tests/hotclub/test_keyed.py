@@ -156,6 +156,9 @@ def test_options_become_the_engines() -> None:
     assert (cursors.clients_map, cursors.users_map) == ("online:cursors:7", "people:7")
     assert [registry.route(name).spec.type for name in ("board:a", "online:x", "people:1", "weather")] == [1, 2, 3, 4]
     assert not registry.route("online:x").spec.delta
+    online = registry.route("online:x").spec.map
+    assert online is not None
+    assert (board.map.keys, online.keys) == (10_000, 0)
     prices = registry.route("prices:a").spec.poll
     assert prices is not None
     assert (prices.interval, prices.batch, prices.keys, prices.versioned) == (3600.0, 1000, 5000, True)
@@ -410,6 +413,7 @@ def wrong(base: type, declare: Declare, **attributes: Any) -> list[str | None]:
     ("base", "attributes"),
     [
         (Board, {"key_ttl": 60}),
+        (Board, {"max_keys": 0}),
         (Board, {"key_ttl": timedelta(0)}),
         (Board, {"holds": "people"}),
         (Board, {"history": hotclub.History(size=1, ttl=MINUTE, durable=True)}),

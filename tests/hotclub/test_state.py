@@ -14,6 +14,7 @@ from hotclub.engine.application import Handshake
 from hotclub.engine.errors import CommandError
 from hotclub.service import Service
 from tests.hotclub.conftest import Site, amake_person
+from tests.support.wire import WireClient
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -97,6 +98,22 @@ async def test_a_publication_for_somebody_else_never_arrives_live_or_recovered(s
     for number, to in enumerate(["alice", "bob", "alice"]):
         await hotclub.apublish("board:1", number, tags={"to": to})
     assert [(await client.publications.get())[1] for _ in range(2)] == [0, 2]
+
+
+async def test_a_publication_for_somebody_else_is_in_no_history_and_in_no_subscription_by_the_server(
+    serve: Serve,
+) -> None:
+    site = await serve()
+    person = await amake_person("alice")
+    headers = {"Origin": site.url, "Cookie": person.cookie}
+    async with await WireClient.connected(int(site.url.rpartition(":")[2]), headers=headers) as client:
+        await hotclub.asubscribe("board:1", user=person.user)
+        await client.push("subscribe", "board:1")
+        for number, to in enumerate(["bob", "alice"]):
+            await hotclub.apublish("board:1", number, tags={"to": to})
+        assert [publication["data"] for publication in await client.publications("board:1", 1)] == [1]
+        page = await client.call("history", channel="board:1", limit=10)
+        assert [publication["data"] for publication in page["publications"]] == [1]
 
 
 async def test_bytes_that_are_not_json_are_refused_and_not_a_failure() -> None:

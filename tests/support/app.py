@@ -26,14 +26,16 @@ from hotclub.engine.application import (
     PolledItem,
     PollItem,
     PollSpec,
+    Predicate,
     PublishGrant,
     RefreshGrant,
     SubscribeGrant,
     SubscribeRequest,
 )
 from hotclub.engine.broker.base import Broker, PublicationHandler, Retention
-from hotclub.engine.broker.maps import MapMessage
+from hotclub.engine.broker.maps import MapBroker, MapMessage
 from hotclub.engine.broker.memory import MemoryBroker
+from hotclub.engine.broker.memory_map import MemoryMapBroker
 from hotclub.engine.errors import command_error, disconnect
 from hotclub.engine.limits import Limits
 from hotclub.engine.model import EMPTY, Publication
@@ -192,6 +194,9 @@ class TinyApplication:
     async def authorize_history(self, client: Client, channel: str) -> None:
         self._refuse(channel)
 
+    async def admits(self, client: Client, channel: str) -> Predicate | None:
+        return None
+
     async def rpc(self, client: Client, method: str, data: Raw) -> Raw:
         if not self.procedures:
             raise command_error(108)
@@ -318,10 +323,11 @@ async def serve(
     write_path: str = FAST,
     limits: Limits = Limits(),
     make_broker: Callable[[PublicationHandler], Broker] = MemoryBroker,
+    make_maps: Callable[[PublicationHandler], MapBroker] = MemoryMapBroker,
 ) -> AsyncIterator[Served]:
     """The application on a free port of 127.0.0.1, until the block ends."""
     application = application or TinyApplication()
-    node = Node(application, limits=limits, make_broker=make_broker)
+    node = Node(application, limits=limits, make_broker=make_broker, make_maps=make_maps)
     await node.start()
     config = uvicorn.Config(
         asgi(node),

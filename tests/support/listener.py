@@ -27,6 +27,9 @@ TRANSPORTS: Final = (*BIDIRECTIONAL, *UNIDIRECTIONAL)
 _TYPES: Final = {"json": "application/json", "protobuf": "application/octet-stream"}
 _CONNECT, _SUBSCRIBE = 1, 2
 
+_NEWER: Final = {"type": b"\x78", "phase": b"\x80\x01"}
+"""Fields of a subscribe command that the schema of that SDK does not have yet, by their tags."""
+
 Since = tuple[str, int]
 """Epoch and offset."""
 
@@ -100,12 +103,19 @@ class Listener:
     @classmethod
     @contextlib.asynccontextmanager
     async def open(
-        cls, port: int, transport: str, channel: str, *, since: Since | None = None, delta: bool = False
+        cls, port: int, transport: str, channel: str, *, since: Since | None = None, delta: bool = False, **fields: Any
     ) -> AsyncIterator[Self]:
-        """A live subscriber, until the block ends. With `since` it asks for what came after that position."""
+        """A live subscriber, until the block ends. With `since` it asks for what came after that position.
+
+        `fields` are further ones of its subscribe command.
+
+        Raises:
+            Refused: the server said no.
+        """
         name, _, form = transport.partition("-")
         listener = cls(channel, form, delta=delta)
         wish: dict[str, Any] = {"recover": True, "epoch": since[0], "offset": since[1]} if since else {}
+        wish |= fields
         if delta:
             wish["delta"] = "fossil"
         if since:
@@ -237,7 +247,7 @@ class Listener:
     def _commands(self, *commands: dict[str, Any]) -> bytes:
         if self._form == "json":
             return "\n".join(map(json.dumps, commands)).encode()
-        messages = [ParseDict(command, client_pb2.Command()).SerializeToString() for command in commands]
+        messages = [_to_protobuf(command) for command in commands]
         return b"".join(_length(len(message)) + message for message in messages)
 
     async def _take(self, frame: bytes, *, bare: bool = False) -> None:
@@ -336,6 +346,17 @@ def _from_json(frame: bytes, *, bare: bool) -> list[_Reply]:
     if bare:
         return [_Reply(push=msgspec.json.decode(line, type=_Push)) for line in frame.split(b"\n")]
     return [msgspec.json.decode(line, type=_Reply) for line in frame.split(b"\n")]
+
+
+def _to_protobuf(command: dict[str, Any]) -> bytes:
+    asked = command.get("subscribe", {})
+    newer = b"".join(_NEWER[name] + _length(value) for name, value in asked.items() if name in _NEWER)
+    known = {name: value for name, value in asked.items() if name not in _NEWER}
+    message = ParseDict({**command, **({"subscribe": known} if asked else {})}, client_pb2.Command())
+    if newer:
+        message.subscribe.MergeFromString(newer)
+    encoded: bytes = message.SerializeToString()
+    return encoded
 
 
 def _from_protobuf(frame: bytes) -> list[_Reply]:

@@ -113,13 +113,17 @@ async def test_a_client_may_rather_be_refused_than_reset(served: Served, connect
     assert served.node.num_subscribers("log:a") == 0
 
 
-async def test_the_first_publication_of_a_stream_names_its_epoch_or_none_does(connect: Connect) -> None:
+async def test_the_first_publication_of_a_stream_names_its_epoch_and_no_other_does(connect: Connect) -> None:
     client = await connect()
     result = await client.subscribe("log:new")
-    await client.publish("log:new", 1)
-    (publication,) = await client.publications("log:new", 1)
-    assert publication.get("epoch", result["epoch"]) == result["epoch"]
-    assert "prev_data" not in publication
+    for value in (1, 2):
+        await client.publish("log:new", value)
+    live = await client.publications("log:new", 2)
+    replayed = (await (await connect()).subscribe("log:new", recover=True))["publications"]
+    kept = (await client.call("history", channel="log:new", limit=-1))["publications"]
+    for publications in (live, replayed, kept):
+        assert [publication.get("epoch") for publication in publications] == [result["epoch"], None]
+        assert all("prev_data" not in publication for publication in publications)
 
 
 async def test_a_live_gap_ends_the_subscription_with_2500(write_path: str) -> None:
@@ -149,6 +153,17 @@ async def test_a_loss_on_an_idle_channel_is_found_by_the_position_check(write_pa
         assert (await client.push("unsubscribe", "log:a"))["code"] == 2500
         again = await client.subscribe("log:a", recover=True, epoch=first["epoch"])
         assert (again["recovered"], offsets(again)) == (True, [1])
+
+
+async def test_a_loss_on_an_idle_channel_of_the_servers_own_ends_the_connection(write_path: str) -> None:
+    limits = Limits(position_check=0.2)
+    async with (
+        serve(write_path=write_path, make_broker=LossyBroker, limits=limits) as served,
+        await WireClient.connected(served.port, data={"channels": ["log:mine"]}) as client,
+    ):
+        await served.node.publish("log:mine", LossyBroker.LOST)
+        closed = await client.ended()
+        assert (closed.code, closed.reason) == (3010, "insufficient state")
 
 
 async def test_a_gap_of_a_server_side_subscription_ends_the_connection(write_path: str) -> None:

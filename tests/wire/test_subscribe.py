@@ -20,7 +20,7 @@ def index(client: WireClient, matches: Callable[[dict[str, object]], bool]) -> i
 
 async def test_a_plain_channel_promises_nothing(connect: Connect) -> None:
     client = await connect()
-    assert await client.subscribe("plain:a", recover=True, flag=1) == {}
+    assert await client.subscribe("plain:a", flag=1) == {}
 
 
 async def test_a_recoverable_channel_gives_its_position(served: Served, connect: Connect) -> None:
@@ -39,7 +39,7 @@ async def test_a_recoverable_channel_gives_its_position(served: Served, connect:
 
 async def test_history_without_recovery_is_not_positioned(connect: Connect) -> None:
     client = await connect()
-    assert await client.subscribe("kept:a", recover=True) == {}
+    assert await client.subscribe("kept:a") == {}
 
 
 async def test_the_hooks_data_is_in_the_reply(connect: Connect) -> None:

@@ -30,6 +30,8 @@ class MapSpec(Struct, frozen=True, kw_only=True):
     """What the keys are: names, connections or users; clients have to ask for the same."""
     key_ttl: float = 0.0
     """Seconds that a key lives after it was last set; 0 is until it is removed."""
+    keys: int = 0
+    """Most keys that it holds, 0 for any number."""
     ordered: bool = False
     """Its state is read by score, highest first."""
 
@@ -109,7 +111,7 @@ class ChannelSpec(Struct, frozen=True, kw_only=True):
     def map_retention(self) -> MapRetention:
         """What the map broker keeps of it; for maps only."""
         assert self.map is not None
-        return MapRetention(stream=self.retention, key_ttl=self.map.key_ttl)
+        return MapRetention(stream=self.retention, key_ttl=self.map.key_ttl, keys=self.map.keys)
 
 
 class Overrides(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -315,6 +317,11 @@ class Application(Protocol):
 
     async def authorize_history(self, client: Client, channel: str) -> None:
         """Return when this subscriber may read the channel's history; raise 103 otherwise."""
+        ...
+
+    async def admits(self, client: Client, channel: str) -> Predicate | None:
+        """Which publications of the channel this client may have, None for all: asked wherever it gets some without a
+        `subscribe`. Raises CommandError when that cannot be told; then it gets none."""
         ...
 
     async def rpc(self, client: Client, method: str, data: Raw) -> Raw:

@@ -7,6 +7,8 @@ connections, or subscriptions) must hold for its outcome as well, so such orders
 from collections.abc import Mapping, Sequence
 from itertools import islice
 
+from msgspec import structs
+
 from hotclub.engine.application import ConnectGrant, ConnectRequest, SubscribeGrant, SubscribeRequest
 from hotclub.engine.errors import CommandError
 from hotclub.engine.model import EMPTY, Position
@@ -70,7 +72,7 @@ async def _undo(session: Session) -> None:
 async def _open_all(session: Session, grant: ConnectGrant, request: wire.ConnectCommand) -> list[Opening]:
     """Every server-side subscription up to the reply, without those that the server has ended again meanwhile."""
     session.revoked = revoked = session.exchange.hub.add(session)
-    channels = dict(grant.channels)
+    channels = {name: await _narrowed(session, name, channel) for name, channel in grant.channels.items()}
     if session.kind.unidirectional:
         channels |= await _wishes(session, request, channels)
     openings = []
@@ -88,6 +90,13 @@ async def _open_all(session: Session, grant: ConnectGrant, request: wire.Connect
             session.leave(opening.subscriber)
             session.exchange.spawn(session.retire(opening.subscriber))
     return [opening for opening in openings if not opening.subscriber.expelled]
+
+
+async def _narrowed(session: Session, name: str, grant: SubscribeGrant) -> SubscribeGrant:
+    """The grant with what the channel itself lets through to this client."""
+    if grant.admits is not None:
+        return grant
+    return structs.replace(grant, admits=await session.exchange.application.admits(session.client, name))
 
 
 async def _wishes(

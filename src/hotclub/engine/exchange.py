@@ -53,6 +53,8 @@ class Exchange:
         self._passed: Leases[tuple[str, str], bool] = Leases(IDEMPOTENCY_TTL)
         self._linked: set[str] = set()
         self._linking: dict[str, asyncio.Task[None]] = {}
+        self._tops: dict[str, Position] = {}
+        """Where logs stood at the last position check that somebody here had not come to yet."""
         self._tasks: set[asyncio.Task[None]] = set()
 
     def spec(self, channel: str) -> ChannelSpec:
@@ -201,12 +203,25 @@ class Exchange:
             await asyncio.wait(set(self._tasks))
 
     async def check_positions(self) -> None:
-        """Compare every positioned subscriber here with the top of its log, and tell who has missed something."""
+        """Hold every positioned subscriber here against its log, and tell who has missed something; to be called twice
+        in the time that a loss may go unnoticed.
+
+        What another process has published may be on its way, so nobody is told for being behind once: only for not
+        having come by the next call to where the log stood.
+        """
+        former, self._tops = self._tops, {}
         for channel in self.hub.channels():
             try:
-                spec = self.spec(channel)
-                if spec.retention.size > 0 and any(member.positioned for member in self.hub.members(channel)):
-                    page = await self._log(spec).history(channel, HistoryQuery(), spec.retention)
-                    self.hub.check_top(channel, page.top)
+                await self._check_position(channel, former.get(channel))
             except Exception:  # noqa: BLE001 - one channel's store being down must not end the check of the others
                 logger.warning("Position check failed for a channel; it is tried again", exc_info=True)
+
+    async def _check_position(self, channel: str, former: Position | None) -> None:
+        spec = self.spec(channel)
+        if spec.retention.size <= 0 or not any(member.positioned for member in self.hub.members(channel)):
+            return
+        top = (await self._log(spec).history(channel, HistoryQuery(), spec.retention)).top
+        if former is not None and former.epoch == top.epoch:
+            self.hub.check_top(channel, former)
+        if self.hub.is_behind(channel, top):
+            self._tops[channel] = top

@@ -216,11 +216,14 @@ async def history(session: Session, command: int, request: wire.HistoryCommand) 
     limit = most if request.limit < 0 else min(request.limit, most)
     query = HistoryQuery(limit=limit, since=since, reverse=request.reverse)
     with _decision(session, request.channel):
-        await session.exchange.application.authorize_history(session.client, request.channel)
+        application = session.exchange.application
+        await application.authorize_history(session.client, request.channel)
+        admits = await application.admits(session.client, request.channel)
         page = await session.exchange.history(request.channel, query)
-    if any(publication.binary for publication in page.publications) and not session.codec.binary:
+    shown = tuple(item for item in page.publications if admits is None or admits(item.tags))
+    if any(publication.binary for publication in shown) and not session.codec.binary:
         raise disconnect(3506)
-    result = wire.HistoryResult(page.publications, page.top.epoch, page.top.offset)
+    result = wire.HistoryResult(shown, page.top.epoch, page.top.offset)
     session.reply(wire.Reply(command, history=result))
 
 

@@ -4,7 +4,7 @@ Rules of this file: nothing here awaits, so no check is parted from the write it
 encoder however many receive it; and one reader's trouble is settled after the loop over all readers, never inside it.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from itertools import count
 from typing import Protocol
 
@@ -276,11 +276,18 @@ class Hub:
             subscriber.outbox.push(frames[encoder])
 
     def check_top(self, channel: str, top: Position) -> None:
-        """Hold every positioned subscriber against the top of the log: who is behind has missed something.
+        """Hold every positioned subscriber against a top that the log has reached: who is behind has missed something.
 
-        The caller has read `top` before; so a subscriber may be ahead, but never behind without a loss.
+        The caller has read `top` before, and given what was on its way the time to come.
         """
-        self.report_gaps([member for member in self._channels.get(channel, {}).values() if member.is_behind(top)])
+        self.report_gaps(self._behind(channel, top))
+
+    def is_behind(self, channel: str, top: Position) -> bool:
+        """Whether a positioned subscriber has not come to this top, yet or at all."""
+        return any(True for _ in self._behind(channel, top))
+
+    def _behind(self, channel: str, top: Position) -> Iterator[Subscriber]:
+        return (member for member in self.members(channel) if member.is_behind(top))
 
     def report_gaps(self, behind: Iterable[Subscriber]) -> None:
         """Tell subscribers that have missed something to recover (protocol §3.3)."""

@@ -47,6 +47,7 @@ class Limits:
     presence_ttl: float = 60.0
     presence_refresh: float = 25.0
     position_check: float = 10.0
+    """How long a subscriber of a silent channel may go without what it has missed, until it is told to recover."""
 
 
 class TokenBucket:

@@ -165,7 +165,7 @@ async def _at_once(
 ) -> SubscribeResult:
     """Live without any page, from a position or, in an ephemeral map, from now on."""
     if not subscriber.spec.positioned:
-        return _live(subscriber, catch_up, SubscribeResult())
+        return _live(subscriber, catch_up, SubscribeResult(was_recovering=request.recover))
     recovering = SubscribeResult(was_recovering=request.recover, recovered=request.recover)
     return await _join(session, subscriber, catch_up, Position(request.epoch, request.offset), recovering)
 

@@ -41,7 +41,8 @@ class Maps:
         """Set or remove a key, and fan that out; see `MapBroker.change`.
 
         Raises:
-            CommandError: as `spec`; 107 for a key that is none, and for compare and set without positions.
+            CommandError: as `spec`; 106 for a new key in a full map, 107 for a key that is none, and for compare and
+                set without positions.
             IdempotencyConflict: the idempotency key was used for another change.
         """
         spec = self.spec(channel)

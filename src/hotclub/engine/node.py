@@ -145,7 +145,8 @@ class Node:
         self._timers = [
             loop.create_task(_every(tick, self._beat)),
             loop.create_task(_every(limits.presence_refresh, self._refresh_presence)),
-            loop.create_task(_every(limits.position_check, self.exchange.check_positions)),
+            # Twice, as `check_positions` asks for.
+            loop.create_task(_every(limits.position_check / 2, self.exchange.check_positions)),
             loop.create_task(_every(SWEEP_INTERVAL, self._sweep)),
             loop.create_task(_every(EXPIRY_INTERVAL, self._expire_keys)),
             loop.create_task(_every(RELEASE_INTERVAL, self._release_held)),
@@ -243,6 +244,7 @@ class Node:
             data=grant.data,
             asked=recover_since,
             admits=grant.admits,
+            unasked=grant.admits is None,
             ttl=grant.ttl,
             server_side=True,
         )

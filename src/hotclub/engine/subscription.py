@@ -24,7 +24,8 @@ class Terms(Struct, frozen=True, kw_only=True):
     """What an authorised subscription asks for.
 
     `asked` is the position to recover from, `ttl` its life in seconds (0 for ever), `admits` what it lets through by
-    tags; `delta` and `compact` are what was agreed on.
+    tags; `delta` and `compact` are what was agreed on. With `unasked` the application has still to be asked what it
+    lets through.
     """
 
     channel: str
@@ -37,6 +38,7 @@ class Terms(Struct, frozen=True, kw_only=True):
     delta: bool = False
     compact: bool = False
     admits: Predicate | None = None
+    unasked: bool = False
     ttl: int = 0
 
 
@@ -61,6 +63,8 @@ async def open_subscription(session: Session, terms: Terms) -> Opening:
         raise command_error(108, "a map or a shared poll has no subscribers by the server's will")
     subscriber = enter(session, terms)
     try:
+        if terms.unasked:
+            subscriber.filter(await session.exchange.application.admits(session.client, terms.channel))
         await session.exchange.link(terms.channel, terms.spec)
         result = agreed(subscriber, await _position(session, subscriber, terms), data=terms.data, ttl=terms.ttl)
         still_wanted(session, subscriber)
@@ -137,8 +141,9 @@ async def _position(session: Session, subscriber: Subscriber, terms: Terms) -> S
     From the merge to the return nothing awaits, so the buffer is complete; what comes between the return and
     `go_live` is appended to it and sent from there.
     """
+    recovering = terms.asked is not None
     if not terms.spec.positioned:
-        return SubscribeResult()
+        return SubscribeResult(was_recovering=recovering)
     asked = terms.asked if terms.spec.recoverable else None
     page = await session.exchange.history(terms.channel, _query(session, terms.spec, asked))
     if terms.spec.cache:
@@ -156,11 +161,11 @@ async def _position(session: Session, subscriber: Subscriber, terms: Terms) -> S
         recoverable=terms.spec.recoverable,
         positioned=True,
         epoch=page.top.epoch,
-        # A recovering client walks from here through the publications; any other starts at the top (protocol §3.1).
-        offset=start if outcome.recovered else top,
+        # A recovering client walks on from where it was; any other starts at the top (protocol §3.1).
+        offset=(start if terms.asked is None else max(terms.asked.offset, 0)) if outcome.recovered else top,
         publications=newer if outcome.recovered else (),
         recovered=outcome.recovered,
-        was_recovering=asked is not None,
+        was_recovering=recovering or asked is not None,
     )
 
 

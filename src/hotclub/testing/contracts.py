@@ -88,6 +88,16 @@ class BrokerContract:
         assert [(item.offset, bytes(item.data)) for _, item, _ in seen] == [(1, b"0"), (2, b"1"), (3, b"2")]
         assert {epoch for _, _, epoch in seen} == {positions[0].epoch}
 
+    async def test_the_first_publication_of_a_log_names_its_epoch(self, bench: Bench) -> None:
+        """And no other does, neither when it is handed over nor when it is read (protocol §2.9)."""
+        await bench.broker.subscribe("ch")
+        top = await bench.publish("1")
+        await bench.publish("2")
+        page = await bench.broker.history("ch", ALL, KEEP)
+        handed_over = [publication for _, publication, _ in await bench.seen()]
+        for publications in (handed_over, page.publications):
+            assert [publication.epoch for publication in publications] == [top.epoch, ""]
+
     async def test_tags_and_time_come_with_the_data(self, bench: Bench) -> None:
         await bench.broker.subscribe("ch")
         await bench.broker.publish("ch", Message(data=Raw(b"1"), tags={"lang": "zh"}), KEEP)

@@ -18,10 +18,11 @@ KeyMode = Literal["", "if_new", "if_exists"]
 
 class MapRetention(Struct, frozen=True, kw_only=True):
     """What is kept of a map: `stream` of its changes (size 0: ephemeral), and a key for `key_ttl` seconds after it was
-    last set (0: until it is removed)."""
+    last set (0: until it is removed), as long as there are no more than `keys` of them (0: any number)."""
 
     stream: Retention = Retention()
     key_ttl: float = 0.0
+    keys: int = 0
 
 
 class MapMessage(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -113,6 +114,7 @@ class MapBroker(Protocol):
         """Set or remove a key and fan that out, unless something suppresses it.
 
         Raises:
+            CommandError: 106, the map is full and the key is not in it.
             IdempotencyConflict: the idempotency key was used for another change.
         """
         ...

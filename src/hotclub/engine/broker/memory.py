@@ -111,7 +111,7 @@ class MemoryBroker:
             return Position("", 0), publication
         log = self._log(channel, now)
         log.top += 1
-        publication = structs.replace(publication, offset=log.top)
+        publication = structs.replace(publication, offset=log.top, epoch=log.epoch if log.top == 1 else "")
         log.append(now + retention.ttl, publication)
         log.expire(now, retention.size)
         return Position(log.epoch, log.top), publication

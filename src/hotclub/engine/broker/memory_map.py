@@ -86,6 +86,8 @@ class MemoryMapBroker:
                 store.entries.touch(message.key, entry, now)
             current = entry.publication if entry is not None and reason is Suppressed.POSITION_MISMATCH else None
             return MapOutcome(position=_top(store, retention.stream), suppressed=reason, current=current)
+        if entry is None and 0 < retention.keys <= len(store.entries):
+            raise command_error(106, f"a map holds at most {retention.keys} keys")
         self._apply(channel, message, entry, now)
         position = _top(store, retention.stream)
         if message.idempotency_key:
@@ -117,6 +119,7 @@ class MemoryMapBroker:
             tags=message.tags or (entry.publication.tags if message.removed and entry is not None else {}),
             score=message.score,
             offset=store.top,
+            epoch=store.epoch if store.top == 1 else "",
             time=int(time() * 1000),
             binary=message.binary,
         )

@@ -14,6 +14,13 @@ from hotclub.engine.protocol.messages import Command, ConnectCommand, Emulation,
 
 T = TypeVar("T")
 
+_NULL_LEVELS: Final = 12
+"""How deep fields that are null are looked for: each level costs a pass over what is below it."""
+_NULL: Final = Raw(b"null")
+_PAYLOAD: Final = "data"
+_fields: Final = msgspec.json.Decoder(dict[str, Raw])
+_items: Final = msgspec.json.Decoder(list[Raw])
+
 
 class _Pushed(msgspec.Struct, frozen=True):
     push: Push
@@ -109,7 +116,32 @@ class UniJsonCodec(JsonCodec):
 
 
 def _read(decoder: msgspec.json.Decoder[T], text: bytes) -> T:
+    """Raises Disconnect 3501. A field that is null counts as absent; that is looked at where nothing else helps."""
     try:
-        return decoder.decode(text)
+        try:
+            return decoder.decode(text)
+        except msgspec.ValidationError:
+            if b"null" not in text:
+                raise
+            return decoder.decode(_without_nulls(Raw(text.strip()), _NULL_LEVELS))
     except (msgspec.MsgspecError, ValueError, RecursionError):
         raise disconnect(3501) from None
+
+
+def _without_nulls(value: Raw, levels: int) -> Raw:
+    """JSON without the fields that are null, down to some level; a payload may hold them, and stays as it is."""
+    begin = bytes(memoryview(value)[:1])
+    if begin == b"{" and levels:
+        fields = _fields.decode(value)
+        return Raw(
+            msgspec.json.encode(
+                {
+                    name: field if name == _PAYLOAD else _without_nulls(field, levels - 1)
+                    for name, field in fields.items()
+                    if name == _PAYLOAD or field != _NULL
+                }
+            )
+        )
+    if begin == b"[" and levels:
+        return Raw(msgspec.json.encode([_without_nulls(item, levels - 1) for item in _items.decode(value)]))
+    return value

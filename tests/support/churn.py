@@ -1,0 +1,129 @@
+"""Connections that subscribe, recover and unsubscribe all the time while others publish, and the judgement of it.
+
+Nothing is waited for that the protocol does not tell: whether something was lost, doubled or delivered to nobody's
+subscription is read from what each connection was sent, in that order.
+"""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+from tests.support.wire import Object, WireClient, push_of
+
+Publish = Callable[[int], Awaitable[Any]]
+
+
+class Churner:
+    """One connection that comes and goes, and knows what it should have been sent."""
+
+    def __init__(self, client: WireClient, channel: str) -> None:
+        self.client = client
+        self.channel = channel
+        self.position = ("", 0)
+        self.subscribed = False
+        self.recovered = 0
+        """Publications that came by a replay."""
+        self.live = 0
+        self._read = 0
+        self._asked: dict[int, str] = {}
+
+    async def round(self, chance: random.Random) -> None:
+        """Subscribe where it left off, unsubscribe at once or after some publications; sometimes in one frame."""
+        commands = [self._command("subscribe"), self._command("unsubscribe")]
+        if chance.random() < 0.4:
+            await self.client.send(*commands)
+            await self.client.answer(commands[1]["id"])
+        else:
+            await self.client.send(commands[0])
+            await self.client.answer(commands[0]["id"])
+            awaited = len(self.client.inbox) + chance.randrange(4)
+            await self.client.wait(lambda: len(self.client.inbox) >= awaited)
+            await self.client.send(commands[1])
+            await self.client.answer(commands[1]["id"])
+        self.judge()
+
+    async def finish(self) -> None:
+        """Subscribe for good, and read everything up to there."""
+        command = self._command("subscribe")
+        await self.client.send(command)
+        await self.client.answer(command["id"])
+        self.judge()
+
+    def _command(self, method: str) -> Object:
+        number = self.client.next_id()
+        self._asked[number] = method
+        asked: Object = {"channel": self.channel}
+        if method == "subscribe" and self.position[0]:
+            asked |= {"recover": True, "epoch": self.position[0], "offset": self.position[1]}
+        return {"id": number, method: asked}
+
+    def judge(self) -> None:
+        """Read what has come since the last look, and fail over a loss, a double or a ghost."""
+        for item in self.client.inbox[self._read :]:
+            method = self._asked.get(item.get("id", 0))
+            publication = push_of(item, "pub", self.channel)
+            if method == "subscribe":
+                self._begin(item)
+            elif method == "unsubscribe":
+                assert item == {"id": item["id"], "unsubscribe": {}}
+                self.subscribed = False
+            elif publication is not None:
+                assert self.subscribed, f"a ghost: {publication}"
+                self._take(publication)
+                self.live += 1
+            else:
+                assert push_of(item, "unsubscribe") is None, item
+        self._read = len(self.client.inbox)
+
+    def _begin(self, reply: Object) -> None:
+        result = reply["subscribe"]
+        if self.position[0]:
+            assert result.get("recovered"), result
+            assert (result["epoch"], result.get("offset", 0)) == self.position
+        self.position = (result["epoch"], result.get("offset", 0))
+        self.subscribed = True
+        for publication in result.get("publications", ()):
+            self._take(publication)
+            self.recovered += 1
+
+    def _take(self, publication: Object) -> None:
+        assert publication["offset"] == self.position[1] + 1, (publication["offset"], self.position)
+        self.position = (self.position[0], publication["offset"])
+
+
+async def churn(
+    clients: Sequence[WireClient], channel: str, publishers: Sequence[Publish], *, rounds: int, each: int
+) -> list[Churner]:
+    """Let every client come and go for so many rounds while every publisher publishes at least `each`, and go on
+    publishing until the last round is over. Then every client has come to the same position, or this fails."""
+    churners = [Churner(client, channel) for client in clients]
+    for churner in churners:
+        await churner.finish()
+        await churner.client.call("unsubscribe", channel=channel)
+        churner.subscribed = False
+        churner.judge()
+    coming_and_going = asyncio.Event()
+
+    async def publish(work: Publish) -> None:
+        number = 0
+        while number < each or not coming_and_going.is_set():
+            number += 1
+            await work(number)
+            await asyncio.sleep(0)
+
+    async def come_and_go(churner: Churner, chance: random.Random) -> None:
+        for _ in range(rounds):
+            await churner.round(chance)
+
+    async with asyncio.TaskGroup() as group:
+        for work in publishers:
+            group.create_task(publish(work))
+        async with asyncio.TaskGroup() as comers:
+            for number, churner in enumerate(churners):
+                comers.create_task(come_and_go(churner, random.Random(number)))
+        coming_and_going.set()
+    for churner in churners:
+        await churner.finish()
+    assert len({churner.position for churner in churners}) == 1, [churner.position for churner in churners]
+    return churners
