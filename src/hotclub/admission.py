@@ -86,7 +86,7 @@ class Admission:
         """
         try:
             claims = verify_subscription(token, self._config.tokens)
-            ttl = self._life(claims)
+            ttl = _life(claims)
             await self._check_revoked(claims)
             _check_bearer(claims, client, channel)
             return SubscribeGrant(info=claims.shown_info(), data=payload_of(claims.data, claims.b64data), ttl=ttl)
@@ -107,7 +107,7 @@ class Admission:
             raise disconnect(3501)
         try:
             claims = verify_connection(token, self._config.tokens)
-            ttl = self._life(claims)
+            ttl = _life(claims)
             await self._bearer(claims)
             info = claims.shown_info()
         except InvalidToken as error:
@@ -128,7 +128,7 @@ class Admission:
         """
         try:
             claims = verify_subscription(token, self._config.tokens)
-            ttl = self._life(claims)
+            ttl = _life(claims)
             await self._check_revoked(claims)
             _check_bearer(claims, client, channel)
             return RefreshGrant(ttl=ttl, info=claims.shown_info())
@@ -143,7 +143,8 @@ class Admission:
     async def _by_token(self, client: EngineClient, token: str) -> Entry:
         try:
             claims = verify_connection(token, self._config.tokens)
-            ttl = self._life(claims)
+            # Nobody needs the token of an insecure site, so losing it costs nobody the connection.
+            ttl = 0 if self._config.insecure else _life(claims)
             if client.handshake.state.get(URL_STATE) and not self._config.insecure:
                 _check_url(claims)
             user = await self._bearer(claims)
@@ -166,14 +167,6 @@ class Admission:
         )
         return Entry(mine, info, channels, ttl)
 
-    def _life(self, claims: ConnectionClaims | SubscriptionClaims) -> int:
-        ttl = claims.life(time.time())
-        if self._config.insecure:
-            return 0
-        if ttl is None:
-            raise ExpiredToken
-        return ttl
-
     async def _bearer(self, claims: ConnectionClaims) -> Any:
         """The user that the token names.
 
@@ -189,6 +182,13 @@ class Admission:
             revoked = await self._inner.run(is_revoked, claims.sid, claims.jti)
             if revoked:
                 raise InvalidToken("it was revoked")
+
+
+def _life(claims: ConnectionClaims | SubscriptionClaims) -> int:
+    ttl = claims.life(time.time())
+    if ttl is None:
+        raise ExpiredToken
+    return ttl
 
 
 def find_bearer(claims: ConnectionClaims) -> Any:
