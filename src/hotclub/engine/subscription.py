@@ -4,6 +4,7 @@ authorise → enter the hub, buffering → link the broker → read the log → 
 release the buffer → appear. Whatever fails on the way, `withdraw` undoes what was done.
 """
 
+import asyncio
 from functools import partial
 
 from msgspec import Raw, Struct, structs
@@ -118,9 +119,15 @@ def _visible(subscriber: Subscriber, publications: tuple[Publication, ...]) -> t
 
 
 async def withdraw(session: Session, subscriber: Subscriber) -> None:
-    """Undo every step, as far as they were taken."""
+    """Undo every step, as far as they were taken. A cancelled caller waits for it all the same: nobody else knows of
+    the place any more."""
     session.leave(subscriber)
-    await session.retire(subscriber)
+    work = asyncio.ensure_future(session.retire(subscriber))
+    try:
+        await asyncio.shield(work)
+    except asyncio.CancelledError:
+        await work
+        raise
 
 
 def still_wanted(session: Session, subscriber: Subscriber) -> None:
