@@ -31,7 +31,7 @@ async def test_what_was_missed_over_a_cut_arrives_once(
     await client.event("publication", channel)
     await away(client, proxy, conformance, channel, [2, 3, 4])
     again = client.contexts("subscribed", channel)[1]
-    assert (again.was_recovering, again.recovered) == (True, True)
+    assert (again.was_recovering, again.recovered, again.stream_position.offset) == (True, True, 1)
     await conformance.publish(channel, 5)
     await client.event("publication", channel, number=5)
     assert client.received(channel) == [1, 2, 3, 4, 5]
