@@ -11,7 +11,7 @@ from msgspec import Raw, Struct, structs
 
 from hotclub.engine.application import ChannelSpec, Predicate
 from hotclub.engine.broker.base import HistoryQuery
-from hotclub.engine.errors import command_error, disconnect
+from hotclub.engine.errors import CONNECTION_CLOSED, command_error, disconnect
 from hotclub.engine.model import EMPTY, Position, Publication
 from hotclub.engine.protocol.connection import State
 from hotclub.engine.protocol.messages import Push, SubscribePush, SubscribeResult
@@ -133,7 +133,7 @@ async def withdraw(session: Session, subscriber: Subscriber) -> None:
 def still_wanted(session: Session, subscriber: Subscriber) -> None:
     """Raise when the connection has ended or the server has ended the subscription meanwhile."""
     if session.closed:
-        raise disconnect(3000)
+        raise disconnect(CONNECTION_CLOSED)
     if subscriber.expelled or session.subscribers.get(subscriber.channel) is not subscriber:
         raise command_error(103)
 

@@ -50,11 +50,18 @@ async def test_going_and_coming_back(client: PypiClient, name: str) -> None:
     assert first.client != second.client
 
 
-@pytest.mark.parametrize("code", [3000, 3011, 3499, 4000, 4499])
+@pytest.mark.parametrize("code", [3001, 3011, 3499, 4000, 4499])
 async def test_sent_away_for_a_moment(conformance: Conformance, client: PypiClient, user: str, code: int) -> None:
     await conformance.api("disconnect", user=user, disconnect={"code": code, "reason": "稍后再来"})
     told = await client.event("connecting", number=2)
     assert (told.code, told.reason) == (code, "稍后再来")
+    await client.event("connected", number=2)
+
+
+async def test_merely_closed(conformance: Conformance, client: PypiClient, user: str) -> None:
+    await conformance.api("disconnect", user=user, disconnect={"code": 3000, "reason": "closed"})
+    told = await client.event("connecting", number=2)
+    assert (told.code, told.reason) == (1, "transport closed")
     await client.event("connected", number=2)
 
 
