@@ -91,7 +91,7 @@ class Admission:
         """
         try:
             claims = verify_subscription(token, self._config.tokens)
-            ttl = self._life(claims)
+            ttl = _life(claims)
             await self._check_revoked(claims)
             _check_bearer(claims, client, channel)
             return SubscribeGrant(
@@ -117,7 +117,7 @@ class Admission:
             raise disconnect(3501)
         try:
             claims = verify_connection(token, self._config.tokens)
-            ttl = self._life(claims)
+            ttl = _life(claims)
             await self._bearer(claims)
             info = claims.shown_info()
         except InvalidToken as error:
@@ -138,7 +138,7 @@ class Admission:
         """
         try:
             claims = verify_subscription(token, self._config.tokens)
-            ttl = self._life(claims)
+            ttl = _life(claims)
             await self._check_revoked(claims)
             _check_bearer(claims, client, channel)
             return RefreshGrant(ttl=ttl, info=claims.shown_info())
@@ -153,7 +153,7 @@ class Admission:
     async def _by_token(self, client: EngineClient, token: str) -> Entry:
         try:
             claims = verify_connection(token, self._config.tokens)
-            ttl = self._life(claims)
+            ttl = _life(claims)
             if client.handshake.state.get(URL_STATE) and not self._config.insecure:
                 _check_url(claims)
             user = await self._bearer(claims)
@@ -176,13 +176,6 @@ class Admission:
         )
         return Entry(mine, info, channels, 0 if self._config.insecure else ttl)
 
-    @staticmethod
-    def _life(claims: ConnectionClaims | SubscriptionClaims) -> int:
-        ttl = claims.life(time.time())
-        if ttl is None:
-            raise EndedToken
-        return ttl
-
     async def _bearer(self, claims: ConnectionClaims) -> Any:
         """The user that the token names.
 
@@ -198,6 +191,13 @@ class Admission:
             revoked = await self._inner.run(is_revoked, claims.sid, claims.jti)
             if revoked:
                 raise InvalidToken("it was revoked")
+
+
+def _life(claims: ConnectionClaims | SubscriptionClaims) -> int:
+    ttl = claims.life(time.time())
+    if ttl is None:
+        raise EndedToken
+    return ttl
 
 
 def find_bearer(claims: ConnectionClaims) -> Any:

@@ -9,6 +9,7 @@ import random
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -179,7 +180,7 @@ def npm_history(client: NpmClient, talk: Talk) -> Recorder:
 @asynccontextmanager
 async def pypi_reader(site: Site, talk: Talk) -> AsyncIterator[PypiClient]:
     headers = site.people["Fay"].headers(site.server.port)
-    options = {"headers": headers, "min_reconnect_delay": 0.02, "max_reconnect_delay": 0.2}
+    options: dict[str, Any] = {"headers": headers, "min_reconnect_delay": 0.02, "max_reconnect_delay": 0.2}
     async with PypiClient.connected(site.server.port, **options) as client:
         await client.subscribe(talk.channel)
         yield client

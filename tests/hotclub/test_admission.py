@@ -610,6 +610,7 @@ async def test_insecure_is_open_but_for_what_a_class_forbids(
     assert await fate(site, "nonsense") == 3500
     assert await refusal(client.subscribe("loose:3", token="nonsense")) == 103
     assert await refusal(opened(site, made(sub="7", exp=soon(-60)))) == 109
+    assert (await client.subscribe("loose:3", token=made(channel="loose:3", exp=soon(60))))["expires"] is True
     mine = await WireClient.open(int(site.url.rpartition(":")[2]), headers={"Origin": site.url})
     assert "expires" not in await mine.connect(token=made(sub="7", exp=soon(60)))
     await mine.publish("#7", "to myself")

@@ -1,7 +1,7 @@
 """npm `centrifuge` 5.8.0, unchanged, over every transport and in both forms of the protocol."""
 
 from hotclub.engine.bus import Target
-from hotclub.engine.errors import Disconnect
+from hotclub.engine.errors import Disconnect, disconnect
 from tests.support.app import Served, raw
 from tests.support.npm import NpmClient
 from tests.support.proxy import FaultProxy
@@ -61,6 +61,14 @@ async def test_a_final_disconnect_reaches_the_client_with_code_and_reason(served
     served.node.disconnect(Target(user_id="ann"), Disconnect(4500, "banned"))
     disconnected = await client.event("disconnected")
     assert (disconnected["context"]["code"], disconnected["context"]["reason"]) == (4500, "banned")
+
+
+async def test_a_connection_that_is_merely_closed_looks_lost(served: Served, client: NpmClient) -> None:
+    seen = len(client.events)
+    served.node.disconnect(Target(user_id="ann"), disconnect(3000))
+    connecting = await client.event("connecting", start=seen)
+    assert (connecting["context"]["code"], connecting["context"]["reason"]) == (1, "transport closed")
+    await client.event("connected", start=seen)
 
 
 async def test_a_difference_arrives_as_the_whole(served: Served, client: NpmClient) -> None:

@@ -105,6 +105,18 @@ async def test_it_resubscribes_after_insufficient_state(served: Served, client: 
     assert client.contexts("subscribed", "log:a")[1].recovered
 
 
+async def test_it_begins_anew_when_its_state_is_invalid(served: Served, client: PypiClient) -> None:
+    await client.subscribe("log:a")
+    await served.node.publish("log:a", raw(1))
+    await client.event("publication", "log:a")
+    served.node.unsubscribe(Target(user_id="ann"), "log:a", unsubscribed(2502))
+    again = await client.event("subscribed", "log:a", number=2)
+    assert (again.was_recovering, again.recovered) == (True, False)
+    await served.node.publish("log:a", raw(2))
+    await client.event("publication", "log:a", number=2)
+    assert client.received("log:a") == [1, 2]
+
+
 async def test_it_hears_of_an_ended_subscription(served: Served, client: PypiClient) -> None:
     await client.subscribe("log:a")
     served.node.unsubscribe(Target(user_id="ann"), "log:a", unsubscribed(2000))

@@ -297,3 +297,23 @@ async def _publish_until_cancelled(served: Served, channel: str) -> None:
         number += 1
         if number % 3 == 0:
             await asyncio.sleep(0.001)  # the pace of the traffic; nothing waits for it
+
+
+@pytest.mark.parametrize("others", [0, 1])
+async def test_leaving_and_hanging_up_at_once_leaves_nothing_behind(
+    served: Served, connect: Connect, others: int
+) -> None:
+    for _ in range(others):
+        await (await connect("bob")).subscribe("here:a")
+    client = await connect("ann")
+    await client.subscribe("here:a")
+    await client.push("join", "here:a")
+    gate = served.application.hold("presence", "here:a")
+    await client.start("unsubscribe", channel="here:a")
+    closed = asyncio.create_task(client.close())
+    await gate.entered.wait()
+    await closed
+    gate.open()
+    await served.application.until(lambda: bool(served.application.left))
+    assert served.application.left == [(client.client_id, "here:a")]
+    assert [info.user for info in (await served.node.presence_members("here:a")).values()] == ["bob"] * others

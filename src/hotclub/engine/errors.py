@@ -106,8 +106,10 @@ _COMMAND_ERRORS: Final[dict[int, tuple[str, bool]]] = {
     112: ("unrecoverable position", False),
     113: ("concurrent pagination", True),
 }
+CONNECTION_CLOSED: Final = 3000
+"""The end of a connection that its client is told nothing of, so that it looks lost (protocol §4.2)."""
 _DISCONNECTS: Final[dict[int, str]] = {
-    3000: "connection closed",
+    CONNECTION_CLOSED: "connection closed",
     3001: "shutdown",
     3004: "internal server error",
     3005: "connection expired",

@@ -10,7 +10,7 @@ from typing import Protocol
 from msgspec import Raw, Struct
 
 from hotclub.engine.application import ChannelSpec, Client, Handshake
-from hotclub.engine.errors import Disconnect, Unsubscribed, disconnect, unsubscribed
+from hotclub.engine.errors import CONNECTION_CLOSED, Disconnect, Unsubscribed, disconnect, unsubscribed
 from hotclub.engine.exchange import Exchange
 from hotclub.engine.model import EMPTY, ClientInfo
 from hotclub.engine.outbox import Flusher, Outbox, Sink
@@ -209,7 +209,7 @@ class Session:
             self.expire_subscription_in(subscriber, 0)
             await self.retire(subscriber)
         if self.connected:
-            reason = self.ended_with or Disconnect(3000, "connection closed")
+            reason = self.ended_with or disconnect(CONNECTION_CLOSED)
             await self.exchange.application.disconnected(self.client, reason.code, reason.reason)
 
     def info(self, chan_info: Raw = EMPTY) -> ClientInfo:

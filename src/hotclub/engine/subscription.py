@@ -4,13 +4,14 @@ authorise → enter the hub, buffering → link the broker → read the log → 
 release the buffer → appear. Whatever fails on the way, `withdraw` undoes what was done.
 """
 
+import asyncio
 from functools import partial
 
 from msgspec import Raw, Struct, structs
 
 from hotclub.engine.application import ChannelSpec, Predicate
 from hotclub.engine.broker.base import HistoryQuery
-from hotclub.engine.errors import command_error, disconnect
+from hotclub.engine.errors import CONNECTION_CLOSED, command_error, disconnect
 from hotclub.engine.model import EMPTY, Position, Publication
 from hotclub.engine.protocol.connection import State
 from hotclub.engine.protocol.messages import Push, SubscribePush, SubscribeResult
@@ -122,15 +123,21 @@ def _visible(subscriber: Subscriber, publications: tuple[Publication, ...]) -> t
 
 
 async def withdraw(session: Session, subscriber: Subscriber) -> None:
-    """Undo every step, as far as they were taken."""
+    """Undo every step, as far as they were taken. A cancelled caller waits for it all the same: nobody else knows of
+    the place any more."""
     session.leave(subscriber)
-    await session.retire(subscriber)
+    work = asyncio.ensure_future(session.retire(subscriber))
+    try:
+        await asyncio.shield(work)
+    except asyncio.CancelledError:
+        await work
+        raise
 
 
 def still_wanted(session: Session, subscriber: Subscriber) -> None:
     """Raise when the connection has ended or the server has ended the subscription meanwhile."""
     if session.closed:
-        raise disconnect(3000)
+        raise disconnect(CONNECTION_CLOSED)
     if subscriber.expelled or session.subscribers.get(subscriber.channel) is not subscriber:
         raise command_error(103)
 

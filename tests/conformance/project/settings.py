@@ -23,7 +23,8 @@ MIDDLEWARE = [
 ]
 HOTCLUB = {
     "INSECURE": True,
-    "TOKENS": {"hmac_secret": "secret"},
+    # The suites have tokens that were over only seconds ago, and want them refused.
+    "TOKENS": {"hmac_secret": "secret", "leeway": 0},
     "API_KEYS": ["test-api-key"],
     "POLL_SECRETS": ["test-poll-secret"],
 }

@@ -10,7 +10,7 @@ from urllib.parse import parse_qs
 
 from hotclub.engine.application import Handshake
 from hotclub.engine.dispatch import Dispatcher
-from hotclub.engine.errors import Disconnect, disconnect
+from hotclub.engine.errors import CONNECTION_CLOSED, Disconnect, disconnect
 from hotclub.engine.protocol.base import Encoder
 from hotclub.engine.session import Session
 from hotclub.engine.transports.base import (
@@ -67,7 +67,7 @@ class WriterLine:
         self._writer = writer
 
     def close(self, reason: Disconnect) -> None:
-        self._writer.close(reason.code, reason.reason)
+        self._writer.close(*_close_frame(reason))
 
 
 class MessageLine(AsgiLine):
@@ -81,7 +81,13 @@ class MessageLine(AsgiLine):
         return {"type": "websocket.send", "text": data.decode()}
 
     def goodbye(self, reason: Disconnect) -> Event:
-        return {"type": "websocket.close", "code": reason.code, "reason": reason.reason}
+        code, text = _close_frame(reason)
+        return {"type": "websocket.close", "code": code, "reason": text}
+
+
+def _close_frame(reason: Disconnect) -> tuple[int, str]:
+    """The code and the text of the close frame: none of ours for what is merely closed."""
+    return (1001, "") if reason.code == CONNECTION_CLOSED else (reason.code, reason.reason)
 
 
 class Encodings(NamedTuple):
