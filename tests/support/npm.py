@@ -125,9 +125,13 @@ class NpmClient:
         return context
 
     def contexts(self, name: str, channel: str = "", *, start: int = 0) -> list[Event]:
-        """The contexts of every event of that name so far."""
+        """The contexts of every event of that name so far, of this channel."""
         events = self.events[start:]
         return [event["context"] for event in events if event["event"] == name and event.get("channel", "") == channel]
+
+    def channels(self, name: str, *, start: int = 0) -> set[str]:
+        """The channels that had an event of that name."""
+        return {event["channel"] for event in self.events[start:] if event["event"] == name}
 
     def publications(self, channel: str) -> list[Event]:
         """What the subscription's application callback was given so far."""

@@ -136,8 +136,8 @@ class Client(Struct, kw_only=True, eq=False):
 class ConnectRequest(Struct, frozen=True, kw_only=True):
     """The client's connect command, without the positions.
 
-    `headers` are the client's own claim, and no more to be trusted than `data`. `channels` are those it knows or, over
-    a unidirectional transport, wishes for.
+    `headers` are the client's own claim, and no more to be trusted than `data`. `channels` are those it knows or wishes
+    for.
     """
 
     token: str = ""

@@ -71,8 +71,7 @@ async def _open_all(session: Session, grant: ConnectGrant, request: wire.Connect
     """Every server-side subscription up to the reply, without those that the server has ended again meanwhile."""
     session.revoked = revoked = session.exchange.hub.add(session)
     channels = dict(grant.channels)
-    if session.kind.unidirectional:
-        channels |= await _wishes(session, request, channels)
+    channels |= await _wishes(session, request, channels)
     openings = []
     for name, channel in channels.items():
         if name in revoked:
@@ -93,7 +92,9 @@ async def _open_all(session: Session, grant: ConnectGrant, request: wire.Connect
 async def _wishes(
     session: Session, request: wire.ConnectCommand, known: Mapping[str, SubscribeGrant]
 ) -> dict[str, SubscribeGrant]:
-    """The channels a unidirectional client names, as far as a subscribe command for them would be allowed (§6.2).
+    """The channels a client names, as far as a subscribe command for them would be allowed (§6.2).
+
+    Those of a client that comes back are what the server subscribed it to while it was connected: it stays subscribed.
 
     Raises:
         CommandError: a temporary one; the client is to come back for what it would have missed.
