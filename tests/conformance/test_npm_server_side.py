@@ -140,7 +140,7 @@ async def test_other_channels_in_a_new_token_begin_a_new_connection(secured: Con
         await client.context("server unsubscribed", f"news:{name}-0")
         connecting = client.contexts("connecting")[1]
         assert (connecting["code"], connecting["reason"]) == (3010, "insufficient state")
-        await client.context("server subscribed", f"news:{name}-2")
+        await client.context("server subscribed", f"news:{name}-1")
 
     await over_every_wire(scenario)
 

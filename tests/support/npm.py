@@ -61,8 +61,10 @@ class NpmClient:
             yield client
         finally:
             client._writer.close()
-            client._reader.cancel()
-            await asyncio.gather(client._reader, *client._answers, return_exceptions=True)
+            tasks = [client._reader, *client._answers]
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
     async def connect_over(self, port: int, transport: str, form: str, **options: Any) -> None:
         """Connect over one transport ("websocket", "http_stream" or "sse"), in one form ("json" or "protobuf")."""
