@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import contextlib
 import hashlib
 import hmac
 import itertools
@@ -17,7 +18,7 @@ import pytest
 from tests.support.listener import BIDIRECTIONAL, Response
 from tests.support.npm import NpmClient
 from tests.support.processes import Server
-from tests.support.proxy import FaultProxy
+from tests.support.proxy import FaultProxy, Mode
 
 _numbers = itertools.count(1)
 
@@ -148,6 +149,17 @@ def wire(request: pytest.FixtureRequest) -> list[str]:
     """A transport of an SDK, and a form of the protocol on it."""
     parts: list[str] = request.param.split("-")
     return parts
+
+
+@contextlib.asynccontextmanager
+async def away(client: NpmClient, proxy: FaultProxy) -> AsyncIterator[int]:
+    """The block runs while the client has lost its connection and gets no other. Gives where its events go on."""
+    seen = len(client.events)
+    proxy.set_mode(Mode.REFUSE)
+    assert proxy.cut() >= 1
+    await client.event("connecting", start=seen)
+    yield seen
+    proxy.set_mode(Mode.PASS)
 
 
 async def over_every_wire(scenario: Callable[[NpmClient, list[str]], Awaitable[None]]) -> None:

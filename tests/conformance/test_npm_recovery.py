@@ -4,17 +4,9 @@ from typing import Any
 
 import pytest
 
-from tests.conformance.conftest import Conformance, token
+from tests.conformance.conftest import Conformance, away, token
 from tests.support.npm import Event, NpmClient
 from tests.support.proxy import FaultProxy
-
-
-async def cut(client: NpmClient, proxy: FaultProxy) -> int:
-    """Cut the connection; returns where the events after that begin."""
-    seen = len(client.events)
-    assert proxy.cut() >= 1
-    await client.event("connecting", start=seen)
-    return seen
 
 
 async def position(conformance: Conformance, channel: str) -> dict[str, Any]:
@@ -29,8 +21,8 @@ async def test_what_was_missed_over_a_cut_arrives_once(
     await client.subscribe(channel)
     await conformance.publish(channel, 1)
     await client.context("publication", channel)
-    seen = await cut(client, proxy)
-    await conformance.publish_all(channel, [2, 3, 4])
+    async with away(client, proxy) as seen:
+        await conformance.publish_all(channel, [2, 3, 4])
     again = await client.context("subscribed", channel, start=seen)
     assert (again["wasRecovering"], again["recovered"], again["hasRecoveredPublications"]) == (True, True, True)
     await conformance.publish(channel, 5)
@@ -56,8 +48,8 @@ async def test_too_much_missed_is_said_and_nothing_of_it_is_replayed(
 ) -> None:
     channel = f"smallhistory:{name}"
     await client.subscribe(channel)
-    seen = await cut(client, proxy)
-    await conformance.publish_all(channel, [1, 2, 3])
+    async with away(client, proxy) as seen:
+        await conformance.publish_all(channel, [1, 2, 3])
     again = await client.context("subscribed", channel, start=seen)
     assert (again["wasRecovering"], again["recovered"]) == (True, False)
     await conformance.publish(channel, 4)
@@ -121,8 +113,8 @@ async def test_the_state_is_loaded_first_and_the_rest_recovered(
 
     assert (await client.subscribe(channel, getState=load))["recovered"]
     await client.until(lambda: client.data(channel) == [3])
-    seen = await cut(client, proxy)
-    await conformance.publish(channel, 4)
+    async with away(client, proxy) as seen:
+        await conformance.publish(channel, 4)
     assert (await client.context("subscribed", channel, start=seen))["recovered"]
     await client.until(lambda: client.data(channel) == [3, 4])
     assert state.asked == 1
@@ -136,8 +128,8 @@ async def test_the_state_is_loaded_anew_when_too_much_was_missed(
     state = State(conformance, channel)
     options = {"minResubscribeDelay": 10, "maxResubscribeDelay": 20}
     await client.subscribe(channel, getState=state.load, **options)
-    seen = await cut(client, proxy)
-    await conformance.publish_all(channel, [1, 2, 3])
+    async with away(client, proxy) as seen:
+        await conformance.publish_all(channel, [1, 2, 3])
     again = await client.context("subscribed", channel, start=seen)
     assert (again["recovered"], state.asked) == (True, 2)
     assert again["streamPosition"]["offset"] == 3
@@ -237,8 +229,8 @@ async def test_differences_go_on_after_a_cut(
     await conformance.publish_all(channel, documents[:2])
     await client.until(lambda: len(client.data(channel)) == 2)
     before = await client.call("deltaStats", channel=channel)
-    seen = await cut(client, proxy)
-    await conformance.publish_all(channel, documents[2 : 2 + missed])
+    async with away(client, proxy) as seen:
+        await conformance.publish_all(channel, documents[2 : 2 + missed])
     assert (await client.context("subscribed", channel, start=seen))["recovered"]
     await conformance.publish_all(channel, documents[2 + missed :])
     await client.until(lambda: len(client.data(channel)) == len(documents))

@@ -151,7 +151,7 @@ class NpmClient:
     async def synced(self, channel: str, *, start: int = 0) -> dict[str, Any]:
         """The entries of a map's next snapshot."""
         context = await self.context("sync", channel, start=start)
-        return {entry["key"]: entry["data"] for entry in context["entries"]}
+        return {entry["key"]: entry.get("data") for entry in context["entries"]}
 
     async def until(self, condition: Callable[[], bool], *, timeout: float = 10) -> None:
         """Wait until the condition holds; it is looked at after each event."""
