@@ -16,7 +16,7 @@ from hotclub.encoding import encode
 from hotclub.engine.application import SubscribeGrant
 from hotclub.engine.broker.base import HistoryQuery
 from hotclub.engine.bus import Target
-from hotclub.engine.errors import Disconnect, Unsubscribed, command_error
+from hotclub.engine.errors import Disconnect, command_error, unsubscribed
 from hotclub.engine.model import EMPTY, ClientInfo, HistoryPage, Position, PresenceStats
 from hotclub.publishing import user_id_of
 from hotclub.registry import Route, get_registry
@@ -277,13 +277,13 @@ def disconnect_target(target: Target, reason: Disconnect, spare: tuple[str, ...]
     )
 
 
-def unsubscribe_target(target: Target, channel: str, code: int, reason: str = "server unsubscribe") -> None:
+def unsubscribe_target(target: Target, channel: str, code: int) -> None:
     """`unsubscribe` for whom `target` names; from every channel for "". Synchronous."""
     from hotclub.streams import RelayUnsubscribe  # noqa: PLC0415
 
-    told = Unsubscribed(code, reason)
+    told = unsubscribed(code)
     everywhere(
-        lambda origin: RelayUnsubscribe(target, channel, code, reason, origin),
+        lambda origin: RelayUnsubscribe(target, channel, code, told.reason, origin),
         lambda node: local.unsubscribe(node, target, channel, told),
     )
 

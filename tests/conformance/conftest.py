@@ -2,19 +2,23 @@
 
 import asyncio
 import base64
+import contextlib
+import hashlib
 import hmac
 import itertools
 import json
 import threading
-from collections.abc import AsyncIterator, Iterator
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
 
-from tests.support.listener import Response
+from tests.support.listener import BIDIRECTIONAL, Response
+from tests.support.npm import NpmClient
 from tests.support.processes import Server
-from tests.support.proxy import FaultProxy
+from tests.support.proxy import FaultProxy, Mode
 
 _numbers = itertools.count(1)
 
@@ -78,6 +82,19 @@ def token(user: str, **claims: Any) -> str:
     return b".".join([text, _base64(hmac.digest(b"secret", text, "sha256"))]).decode()
 
 
+def token_for(user: str, *, seconds: float = 300, **claims: Any) -> str:
+    """A token that lives for some seconds: SSE has it in a URL, where no other is taken outside of insecure mode."""
+    return token(user, exp=int(time.time() + seconds), **claims)
+
+
+def poll_signature(user: str, channel: str, keys: Iterable[str], *, ttl: int = 60, iat: int | None = None) -> str:
+    """What allows a user to follow keys of a shared poll, by the project's secret."""
+    begun = int(time.time()) if iat is None else iat
+    digest = hashlib.sha256("\0".join(keys).encode()).hexdigest()
+    signed = f"{begun}\0{begun + ttl}\0{user}\0{channel}\0{digest}".encode()
+    return f"{begun}:{begun + ttl}:{hmac.digest(b'test-poll-secret', signed, 'sha256').hex()}"
+
+
 def _base64(data: bytes) -> bytes:
     return base64.urlsafe_b64encode(data).rstrip(b"=")
 
@@ -105,6 +122,16 @@ def conformance(tmp_path_factory: pytest.TempPathFactory, backend: Backend) -> I
     server.stop()
 
 
+@pytest.fixture(scope="session")
+def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Conformance]:
+    folder = tmp_path_factory.mktemp("secured")
+    server = Conformance(folder, "tests.conformance.secured", {"CONFORMANCE_DATA_DIR": str(folder)})
+    server.manage("migrate", "-v", "0")
+    server.start_blocking()
+    yield server
+    server.stop()
+
+
 @pytest.fixture
 async def proxy(conformance: Conformance) -> AsyncIterator[FaultProxy]:
     async with FaultProxy(conformance.port) as proxy:
@@ -115,3 +142,52 @@ async def proxy(conformance: Conformance) -> AsyncIterator[FaultProxy]:
 def name() -> str:
     """A channel's name, for behind the colon, that no other test uses."""
     return f"t{next(_numbers)}"
+
+
+@pytest.fixture(params=BIDIRECTIONAL)
+def wire(request: pytest.FixtureRequest) -> list[str]:
+    """A transport of an SDK, and a form of the protocol on it."""
+    parts: list[str] = request.param.split("-")
+    return parts
+
+
+@contextlib.asynccontextmanager
+async def away(client: NpmClient, proxy: FaultProxy) -> AsyncIterator[int]:
+    """The block runs while the client has lost its connection and gets no other. Gives where its events go on."""
+    seen = len(client.events)
+    proxy.set_mode(Mode.REFUSE)
+    assert proxy.cut() >= 1
+    await client.event("connecting", start=seen)
+    yield seen
+    proxy.set_mode(Mode.PASS)
+
+
+async def over_every_wire(scenario: Callable[[NpmClient, list[str]], Awaitable[None]]) -> None:
+    """Run the scenario of a client over every wire of the npm SDK at the same time, for what takes seconds."""
+
+    async def over(wire: str) -> None:
+        async with NpmClient.start() as client:
+            try:
+                await scenario(client, wire.split("-"))
+            except BaseException as error:
+                error.add_note(f"over {wire}")
+                raise
+
+    async with asyncio.TaskGroup() as group:
+        for wire in BIDIRECTIONAL:
+            group.create_task(over(wire))
+
+
+@pytest.fixture
+async def idle() -> AsyncIterator[NpmClient]:
+    """The npm SDK without a connection."""
+    async with NpmClient.start() as client:
+        yield client
+
+
+@pytest.fixture
+async def client(idle: NpmClient, proxy: FaultProxy, wire: list[str]) -> NpmClient:
+    """The npm SDK, signed in as 42 by a token, through the proxy."""
+    await idle.connect_over(proxy.port, *wire, token=token("42", info={"name": "Ann"}))
+    await idle.event("connected")
+    return idle

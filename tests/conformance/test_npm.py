@@ -1,173 +1,180 @@
 """npm `centrifuge` 5.8.0, unchanged, against the conformance project: over every transport, in both forms."""
 
-import hashlib
-import hmac
-import time
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
-from tests.conformance.conftest import Backend, Conformance, token
-from tests.support.listener import BIDIRECTIONAL
-from tests.support.npm import NpmClient, SdkError
-from tests.support.proxy import FaultProxy
-
-
-@pytest.fixture(params=BIDIRECTIONAL)
-def wire(request: pytest.FixtureRequest) -> list[str]:
-    parts: list[str] = request.param.split("-")
-    return parts
+from tests.conformance.conftest import Conformance, token
+from tests.support.npm import NpmClient
 
 
 @pytest.fixture
-async def client(proxy: FaultProxy, wire: list[str]) -> AsyncIterator[NpmClient]:
-    """Signed in as 42 by a token."""
+async def other(conformance: Conformance) -> AsyncIterator[NpmClient]:
+    """Another client, signed in as 43."""
     async with NpmClient.start() as client:
-        await client.connect_over(proxy.port, *wire, token=token("42", info={"name": "Ann"}))
-        await client.event("connected")
+        await client.connect_over(conformance.port, "websocket", "json", token=token("43"))
         yield client
 
 
-async def code_of(client: NpmClient, command: str, **arguments: Any) -> int:
-    with pytest.raises(SdkError) as caught:
-        await client.call(command, **arguments)
-    return caught.value.code
-
-
-async def subscribe(client: NpmClient, channel: str, **options: Any) -> dict[str, Any]:
-    start = len(client.events)
-    await client.call("subscribe", channel=channel, options=options)
-    event = await client.event(lambda item: item["event"] == "subscribed" and item["channel"] == channel, start=start)
-    context: dict[str, Any] = event["context"]
-    return context
-
-
 async def test_the_anonymous_may_connect_and_do_everything(
-    conformance: Conformance, wire: list[str], name: str
+    conformance: Conformance, idle: NpmClient, wire: list[str], name: str
 ) -> None:
-    async with NpmClient.start() as client:
-        await client.connect_over(conformance.port, *wire)
-        await client.event("connected")
-        await subscribe(client, name)
-        await client.call("publish", channel=name, data={"n": 1.5, "text": "你好"})
-        await client.event("publication")
-        assert client.publications(name)[0]["data"] == {"n": 1.5, "text": "你好"}
-        assert await client.call("presenceStats", channel=name) == {"numClients": 1, "numUsers": 1}
-        assert await code_of(client, "rpc", method="anything", data={}) == 108
+    await idle.connect_over(conformance.port, *wire)
+    assert (await idle.context("connected"))["transport"] == wire[0]
+    await idle.subscribe(name)
+    await idle.call("publish", channel=name, data={"n": 1.5, "text": "你好"})
+    assert (await idle.context("publication", name))["data"] == {"n": 1.5, "text": "你好"}
+    assert await idle.call("presenceStats", channel=name) == {"numClients": 1, "numUsers": 1}
+    assert await idle.error_code("rpc", method="anything", data={}) == 108
 
 
 async def test_everything_of_a_channel_without_a_colon(client: NpmClient, name: str) -> None:
-    context = await subscribe(client, name)
+    context = await client.subscribe(name)
     assert (context["recoverable"], context["positioned"]) == (True, True)
-    joined = await client.event(lambda item: item["event"] == "join" and item["channel"] == name)
-    assert (joined["context"]["info"]["user"], joined["context"]["info"]["connInfo"]) == ("42", {"name": "Ann"})
-    for number in range(3):
-        await client.call("publish", channel=name, data=number)
-    history = await client.call("history", channel=name, options={"limit": 2, "reverse": True})
-    assert [publication["data"] for publication in history["publications"]] == [2, 1]
-    assert history["offset"] == 3
-    since = {"offset": 1, "epoch": history["epoch"]}
-    later = await client.call("history", channel=name, options={"limit": -1, "since": since})
-    assert [publication["offset"] for publication in later["publications"]] == [2, 3]
+    joined = (await client.context("join", name))["info"]
+    assert (joined["user"], joined["connInfo"]) == ("42", {"name": "Ann"})
+    await client.call("publish", channel=name, data=1)
+    publication = await client.context("publication", name)
+    assert (publication["data"], publication["offset"], publication["info"]) == (1, 1, joined)
     (member,) = (await client.call("presence", channel=name))["clients"].values()
-    assert member["user"] == "42"
+    assert {key: member[key] for key in joined} == joined
     await client.call("unsubscribe", channel=name)
-    await client.event("unsubscribed")
+    unsubscribed = await client.context("unsubscribed", name)
+    assert (unsubscribed["code"], unsubscribed["reason"]) == (0, "unsubscribe called")
+
+
+async def test_a_log_is_read_page_by_page_both_ways(conformance: Conformance, client: NpmClient, name: str) -> None:
+    channel = f"recovery:{name}"
+    await conformance.publish_all(channel, list(range(1, 8)))
+
+    async def page(**options: Any) -> list[int]:
+        found = await client.call("clientHistory", channel=channel, options=options)
+        assert found["offset"] == 7
+        return [publication["offset"] for publication in found["publications"]]
+
+    epoch = (await client.call("clientHistory", channel=channel))["epoch"]
+    assert await page() == []
+    assert await page(limit=-1) == [1, 2, 3, 4, 5, 6, 7]
+    assert await page(limit=3) == [1, 2, 3]
+    assert await page(limit=3, since={"offset": 3, "epoch": epoch}) == [4, 5, 6]
+    assert await page(limit=3, since={"offset": 6, "epoch": epoch}) == [7]
+    assert await page(limit=3, since={"offset": 7, "epoch": epoch}) == []
+    assert await page(limit=3, reverse=True) == [7, 6, 5]
+    assert await page(limit=3, reverse=True, since={"offset": 5, "epoch": epoch}) == [4, 3, 2]
+    assert await page(limit=-1, reverse=True, since={"offset": 2, "epoch": epoch}) == [1]
+    other = {"limit": 1, "since": {"offset": 1, "epoch": "other"}}
+    assert await client.error_code("clientHistory", channel=channel, options=other) == 112
+    bottom = {"limit": 1, "reverse": True, "since": {"offset": 0, "epoch": epoch}}
+    assert await client.error_code("clientHistory", channel=channel, options=bottom) == 107
+
+
+@pytest.mark.parametrize(("kind", "size"), [("", 100), ("recovery:", 100), ("delta:", 100), ("smallhistory:", 2)])
+async def test_as_much_is_kept_as_the_channel_says(
+    conformance: Conformance, idle: NpmClient, name: str, kind: str, size: int
+) -> None:
+    channel = f"{kind}{name}"
+    commands = [{"publish": {"channel": channel, "data": number}} for number in range(1, size + 2)]
+    await conformance.api("batch", commands=commands)
+    await idle.connect_over(conformance.port, "websocket", "json")
+    found = await idle.call("clientHistory", channel=channel, options={"limit": -1})
+    assert [publication["data"] for publication in found["publications"]] == list(range(2, size + 2))
+
+
+async def test_members_see_each_other_come_and_go(client: NpmClient, other: NpmClient, name: str) -> None:
+    await client.subscribe(name)
+    await client.context("join", name)
+    await other.subscribe(name)
+    await client.until(lambda: len(client.contexts("join", name)) == 2)
+    presence = await client.call("presence", channel=name)
+    assert sorted(member["user"] for member in presence["clients"].values()) == ["42", "43"]
+    assert await client.call("clientPresenceStats", channel=name) == {"numClients": 2, "numUsers": 2}
+    await other.call("disconnect")
+    left = await client.context("leave", name)
+    assert left["info"] == client.contexts("join", name)[1]["info"]
+    (member,) = (await client.call("clientPresence", channel=name))["clients"].values()
+    assert member["user"] == "42"
+
+
+async def test_what_a_channel_does_not_offer_is_refused(client: NpmClient, name: str) -> None:
+    channel = f"recovery:{name}"
+    context = await client.subscribe(channel, joinLeave=True)
+    assert context["recoverable"]
+    assert await client.error_code("presence", channel=channel) == 108
+    assert await client.error_code("presenceStats", channel=channel) == 108
+    assert await client.error_code("mapPublish", channel=channel, key="k", data=1) == 108
+    assert await client.error_code("clientHistory", channel=f"streamless:{name}") == 108
+    assert await client.error_code("clientPresence", channel=f"nowhere:{name}") == 102
+    await client.call("subscribe", channel=f"nowhere:{name}")
+    assert (await client.context("unsubscribed", f"nowhere:{name}"))["code"] == 102
+    await client.call("subscribe", channel=f"streamless:{name}")
+    assert (await client.context("unsubscribed", f"streamless:{name}"))["code"] == 103
+    await client.subscribe(f"{name}#41")
+
+
+async def test_several_commands_in_one_frame(client: NpmClient, name: str) -> None:
+    await client.subscribe(name)
+    calls = [{"do": "publish", "channel": name, "data": number} for number in range(20)]
+    history = {"do": "history", "channel": name, "options": {"limit": -1}}
+    answers = await client.call("batch", calls=[*calls, history])
+    assert [publication["data"] for publication in answers[-1]["publications"]] == list(range(20))
+    await client.until(lambda: len(client.publications(name)) == 20)
+    assert client.data(name) == list(range(20))
+
+
+async def test_a_connection_has_as_many_channels_as_it_may(client: NpmClient, name: str) -> None:
+    """The personal channel is one of the 128."""
+    channels = [f"recovery:{name}-{number}" for number in range(128)]
+    for channel in channels:
+        await client.call("subscribe", channel=channel)
+    assert (await client.context("unsubscribed", channels[-1]))["code"] == 106
+    for channel in channels[:-1]:
+        await client.context("subscribed", channel)
+    await client.call("unsubscribe", channel=channels[0])
+    await client.call("resubscribe", channel=channels[-1])
+    await client.context("subscribed", channels[-1])
+
+
+async def test_there_and_away_again_many_times(client: NpmClient, name: str) -> None:
+    await client.subscribe(name)
+    for _ in range(10):
+        await client.call("unsubscribe", channel=name)
+        await client.call("resubscribe", channel=name)
+    await client.call("publish", channel=name, data="here")
+    await client.context("publication", name)
+    assert client.data(name) == ["here"]
+
+
+async def test_nobody_takes_messages_without_an_answer(client: NpmClient) -> None:
+    await client.call("send", data={"to": "whom"})
+    disconnected = await client.context("disconnected")
+    assert (disconnected["code"], disconnected["reason"]) == (3508, "not available")
 
 
 async def test_a_personal_channel_comes_by_itself_and_may_be_published_to(client: NpmClient) -> None:
-    await client.event(lambda item: item["event"] == "server subscribed" and item["channel"] == "#42")
+    await client.context("server subscribed", "#42")
     await client.call("clientPublish", channel="#42", data={"to": "me"})
-    publication = await client.event(lambda item: item["event"] == "server publication")
-    assert publication["context"]["data"] == {"to": "me"}
-
-
-async def test_tokens_are_verified_although_nobody_needs_one(
-    conformance: Conformance, wire: list[str], name: str
-) -> None:
-    async with NpmClient.start() as client:
-        await client.connect_over(conformance.port, *wire, token="no.token.atall")
-        disconnected = await client.event("disconnected")
-        assert (disconnected["context"]["code"], disconnected["context"]["reason"]) == (3500, "invalid token")
-
-
-async def test_a_subscription_token_has_to_be_for_this(client: NpmClient, name: str) -> None:
-    await subscribe(client, f"recovery:{name}", token=token("42", channel=f"recovery:{name}"))
-    await client.call("subscribe", channel=f"delta:{name}", options={"token": token("43", channel=f"delta:{name}")})
-    disconnected = await client.event("disconnected")
-    assert disconnected["context"]["code"] == 3500
-
-
-async def test_what_was_missed_over_a_cut_arrives_once(
-    conformance: Conformance, client: NpmClient, proxy: FaultProxy, name: str
-) -> None:
-    channel = f"recovery:{name}"
-    await subscribe(client, channel)
-    await conformance.publish(channel, 1)
-    await client.event("publication")
-    seen = len(client.events)
-    assert proxy.cut() >= 1
-    await client.event("connecting", start=seen)
-    await conformance.publish_all(channel, [2, 3, 4])
-    again = await client.event(lambda item: item["event"] == "subscribed" and item["channel"] == channel, start=seen)
-    assert (again["context"]["wasRecovering"], again["context"]["recovered"]) == (True, True)
-    await conformance.publish(channel, 5)
-    await client.until(lambda: len(client.publications(channel)) >= 5)
-    assert [publication["data"] for publication in client.publications(channel)] == [1, 2, 3, 4, 5]
-
-
-async def test_too_much_missed_is_said_and_nothing_of_it_is_replayed(
-    conformance: Conformance, client: NpmClient, proxy: FaultProxy, name: str
-) -> None:
-    channel = f"smallhistory:{name}"
-    await subscribe(client, channel)
-    seen = len(client.events)
-    assert proxy.cut() >= 1
-    await client.event("connecting", start=seen)
-    await conformance.publish_all(channel, [1, 2, 3])
-    again = await client.event(lambda item: item["event"] == "subscribed" and item["channel"] == channel, start=seen)
-    assert (again["context"]["wasRecovering"], again["context"]["recovered"]) == (True, False)
-    await conformance.publish(channel, 4)
-    await client.until(lambda: bool(client.publications(channel)))
-    assert [publication["data"] for publication in client.publications(channel)] == [4]
+    assert (await client.context("server publication", "#42"))["data"] == {"to": "me"}
 
 
 async def test_the_server_may_unsubscribe_and_disconnect(
     conformance: Conformance, client: NpmClient, name: str
 ) -> None:
-    await subscribe(client, name)
+    await client.subscribe(name)
     await conformance.api("unsubscribe", channel=name, user="42")
-    unsubscribed = await client.event("unsubscribed")
-    assert unsubscribed["context"]["code"] == 2000
+    unsubscribed = await client.context("unsubscribed", name)
+    assert (unsubscribed["code"], unsubscribed["reason"]) == (2000, "server unsubscribe")
+    seen = len(client.events)
+    await conformance.api("disconnect", user="42", disconnect={"code": 4000, "reason": "come back"})
+    assert (await client.context("connecting", start=seen))["code"] == 4000
+    await client.context("connected", start=seen)
     await conformance.api("disconnect", user="42")
-    disconnected = await client.event("disconnected")
-    assert disconnected["context"]["code"] == 3503
+    disconnected = await client.context("disconnected")
+    assert (disconnected["code"], disconnected["reason"]) == (3503, "force disconnect")
 
 
-async def test_maps(client: NpmClient, name: str) -> None:
-    channel = f"positioned:{name}"
-    await client.call("subscribeKeys", channel=channel, kind="newMapSubscription")
-    await client.event("sync")
-    await client.call("publishKey", channel=channel, key="k", data={"x": 1})
-    await client.call("removeKey", channel=channel, key="k")
-
-    def updates() -> list[Any]:
-        return [item["context"] for item in client.events if item["event"] == "update"]
-
-    await client.until(lambda: len(updates()) == 2)
-    assert [(item["key"], item.get("removed", False)) for item in updates()] == [("k", False), ("k", True)]
-
-
-async def test_shared_polls(client: NpmClient, backend: Backend, name: str) -> None:
-    channel, now = f"poll:{name}", int(time.time())
-    backend.values[name] = {"data": {"price": 1}, "version": 1}
-    keys = hashlib.sha256(name.encode()).hexdigest()
-    signed = f"{now}\0{now + 60}\x0042\0{channel}\0{keys}".encode()
-    signature = f"{now}:{now + 60}:{hmac.digest(b'test-poll-secret', signed, 'sha256').hex()}"
-    await client.call("subscribePoll", channel=channel, signature=signature)
-    await client.event("subscribed")
-    await client.call("track", channel=channel, keys=[name])
-    await client.event(lambda item: item["event"] == "update" and item["context"]["data"] == {"price": 1})
-    backend.values[name] = {"data": {"price": 2}, "version": 2}
-    await client.event(lambda item: item["event"] == "update" and item["context"]["data"] == {"price": 2})
+async def test_a_message_too_large_ends_it(conformance: Conformance, idle: NpmClient, name: str) -> None:
+    await idle.connect_over(conformance.port, "websocket", "json")
+    await idle.subscribe(name)
+    assert await idle.error_code("publish", channel=name, data="x" * 70_000) > 0
+    assert (await idle.context("disconnected"))["code"] == 3

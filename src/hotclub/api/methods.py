@@ -254,8 +254,8 @@ def _ttl(expire_at: int) -> int:
     """Seconds until then, 0 for ever, -1 for over."""
     if not expire_at:
         return 0
-    left = int(expire_at - time.time())
-    return left if left > 0 else -1
+    left = expire_at - time.time()
+    return max(1, int(left)) if left > 0 else -1
 
 
 async def together(calls: Sequence[Callable[[], Awaitable[dict[str, Any]]]], *, parallel: bool) -> list[dict[str, Any]]:

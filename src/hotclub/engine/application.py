@@ -169,8 +169,8 @@ class Client(Struct, kw_only=True, eq=False):
 class ConnectRequest(Struct, frozen=True, kw_only=True):
     """The client's connect command, without the positions.
 
-    `headers` are the client's own claim, and no more to be trusted than `data`. `channels` are those it knows or, over
-    a unidirectional transport, wishes for.
+    `headers` are the client's own claim, and no more to be trusted than `data`. `channels` are those it knows or wishes
+    for.
     """
 
     token: str = ""
@@ -184,6 +184,8 @@ class ConnectRequest(Struct, frozen=True, kw_only=True):
 class ConnectGrant(Struct, frozen=True, kw_only=True):
     """The connection may live. `channels` are its server-side subscriptions, granted without asking again.
 
+    `complete` says that there are no others: what else the client had from the server before it came back is over.
+
     `ttl` is in seconds, 0 for ever: the client has to refresh before it is over.
     """
 
@@ -192,6 +194,7 @@ class ConnectGrant(Struct, frozen=True, kw_only=True):
     info: Raw = EMPTY
     data: Raw = EMPTY
     channels: Mapping[str, "SubscribeGrant"] = {}
+    complete: bool = False
     ttl: int = 0
     state: object = None
 

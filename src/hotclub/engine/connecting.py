@@ -73,7 +73,7 @@ async def _open_all(session: Session, grant: ConnectGrant, request: wire.Connect
     """Every server-side subscription up to the reply, without those that the server has ended again meanwhile."""
     session.revoked = revoked = session.exchange.hub.add(session)
     channels = {name: await _narrowed(session, name, channel) for name, channel in grant.channels.items()}
-    if session.kind.unidirectional:
+    if session.kind.unidirectional or not grant.complete:
         channels |= await _wishes(session, request, channels)
     openings = []
     for name, channel in channels.items():
@@ -102,7 +102,9 @@ async def _narrowed(session: Session, name: str, grant: SubscribeGrant) -> Subsc
 async def _wishes(
     session: Session, request: wire.ConnectCommand, known: Mapping[str, SubscribeGrant]
 ) -> dict[str, SubscribeGrant]:
-    """The channels a unidirectional client names, as far as a subscribe command for them would be allowed (§6.2).
+    """The channels a client names, as far as a subscribe command for them would be allowed (§6.2).
+
+    Those of a client that comes back are what the server subscribed it to while it was connected: it stays subscribed.
 
     Raises:
         CommandError: a temporary one; the client is to come back for what it would have missed.

@@ -156,5 +156,5 @@ def disconnect(code: int) -> Disconnect:
 
 
 def unsubscribed(code: int) -> Unsubscribed:
-    """The table's unsubscribe of that code. Raises KeyError for a code that is not in the table."""
-    return Unsubscribed(code, _UNSUBSCRIBED[code])
+    """The table's unsubscribe of that code; one of the application's own has the reason of 2000."""
+    return Unsubscribed(code, _UNSUBSCRIBED.get(code, _UNSUBSCRIBED[2000]))

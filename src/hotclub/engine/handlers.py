@@ -55,8 +55,12 @@ async def subscribe(session: Session, command: int, request: wire.SubscribeComma
 
 def _check_type(spec: ChannelSpec, request: wire.SubscribeCommand) -> None:
     """A client says what kind of channel it takes this one for; a wrong guess would not understand the reply."""
-    if request.type != spec.type:
-        raise command_error(108 if spec.type == wire.STREAM_TYPE else 107, "this channel is of another type")
+    if request.type == spec.type:
+        return
+    code = 103
+    if wire.SHARED_POLL_TYPE in (request.type, spec.type):
+        code = 107 if spec.type == wire.SHARED_POLL_TYPE else 108
+    raise command_error(code, "this channel is of another type")
 
 
 async def _begin_anew(session: Session, subscriber: Subscriber) -> None:

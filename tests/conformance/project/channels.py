@@ -17,7 +17,7 @@ from hotclub import Channel, Client, History, MapChannel, MapEntry, Polled, Shar
 
 
 class Colonless(StringConverter):
-    regex = "[^:#]+"
+    regex = "[^:#][^:]*"
 
 
 register_converter(Colonless, "colonless")

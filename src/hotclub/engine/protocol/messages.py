@@ -64,7 +64,7 @@ class FilterNode(Struct, frozen=True, omit_defaults=True):
 
 class SubscribeCommand(Struct, frozen=True, omit_defaults=True):
     """A subscribe command. Inside `ConnectCommand.subs`, where the key names the channel: the client's position in a
-    channel that the server subscribed it to, or a wish of a unidirectional client."""
+    channel that the server subscribed it to, or a wish."""
 
     channel: str = ""
     token: str = ""

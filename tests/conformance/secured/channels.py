@@ -1,0 +1,133 @@
+"""Channels with the options that no class of the conformance project has. Only tokens and `can_subscribe` let in."""
+
+from collections.abc import Iterable, Mapping
+from datetime import timedelta
+from typing import Any
+
+from hotclub import (
+    Channel,
+    Client,
+    CommandError,
+    History,
+    MapChannel,
+    Polled,
+    SharedPollChannel,
+    Welcome,
+    aunsubscribe,
+    rpc,
+)
+
+LOG = History(size=10, ttl=timedelta(minutes=5))
+
+
+def welcome(client: Client) -> Welcome:
+    return Welcome(data={"hello": client.user_id}, channels={"news:all": {"edition": 1}} if client.meta else {})
+
+
+class Open(Channel, abstract=True):
+    def can_subscribe(self, client: Client, name: str) -> bool:
+        return True
+
+
+class Signed(Channel):
+    pattern = "signed:<str:name>"
+    history = LOG
+    presence = True
+    token = True
+
+
+class News(Channel):
+    """Nobody subscribes to it; the server subscribes them."""
+
+    pattern = "news:<str:name>"
+    history = LOG
+    presence = True
+
+    def can_subscribe(self, client: Client, name: str) -> bool:
+        return False
+
+
+class Refusing(Open):
+    pattern = "refusing:<int:code>"
+
+    def on_subscribe(self, client: Client, code: int) -> None:
+        raise CommandError(code, "as you wish")
+
+    def can_subscribe(self, client: Client, code: int) -> bool:  # type: ignore[override]
+        return True
+
+
+class Newest(Open):
+    pattern = "newest:<str:name>"
+    history = LOG
+    recovery = "cache"
+
+
+class Watched(Open):
+    pattern = "watched:<str:name>"
+    history = LOG
+    recovery = False
+    position = True
+
+
+class Filtered(Open):
+    pattern = "filtered:<str:name>"
+    history = LOG
+    filters = True
+    delta = True
+
+
+class Numbered(Open):
+    pattern = "numbered:<str:name>"
+    history = LOG
+    compaction = True
+    delta = True
+
+
+class Room(MapChannel, Open):
+    pattern = "room:<str:name>"
+    key_ttl = timedelta(minutes=1)
+    presence_users = "users:{channel}"
+    presence_clients = "clients:{channel}"
+
+
+class Users(MapChannel, Open):
+    pattern = "users:<path:name>"
+    key_ttl = timedelta(minutes=1)
+    holds = "users"
+
+
+class Clients(MapChannel, Open):
+    pattern = "clients:<path:name>"
+    key_ttl = timedelta(minutes=1)
+    holds = "clients"
+
+
+class Ranking(MapChannel, Open):
+    pattern = "ranking:<str:name>"
+    history = History(size=1_000, ttl=timedelta(minutes=5))
+    ordered = True
+
+
+class Prices(SharedPollChannel, Open):
+    """Every key has a long value with its own version in it, which grows with every question."""
+
+    pattern = "prices:<str:name>"
+    interval = timedelta(milliseconds=200)
+    delta = True
+    max_keys = 3
+
+    def poll(self, keys: Mapping[str, int], name: str) -> Iterable[Polled]:
+        for key, version in keys.items():
+            yield Polled(key, {"key": key, "version": version + 1, "text": "竹" * 200}, version=version + 1)
+
+
+@rpc("echo")
+def echo(client: Client, text: str) -> dict[str, Any]:
+    return {"user": client.user_id, "text": text}
+
+
+@rpc("invalidate")
+async def invalidate(client: Client, channel: str) -> None:
+    """Have the client forget what it knows of a channel."""
+    await aunsubscribe(channel, client=client, code=2502)

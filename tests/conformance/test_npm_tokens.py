@@ -1,0 +1,327 @@
+"""npm `centrifuge` 5.8.0: tokens of connections and subscriptions, their end and renewal, over every transport and form."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.conformance.conftest import Conformance, over_every_wire, token, token_for
+from tests.support.npm import Event, NpmClient, Unauthorized
+
+SOON = {"minResubscribeDelay": 10, "maxResubscribeDelay": 50}
+
+
+class Tokens:
+    """Gives one token after the other, and the last one for ever; an exception is raised."""
+
+    def __init__(self, *tokens: str | Exception | Callable[[], str]) -> None:
+        self.asked: list[Event] = []
+        self._tokens = tokens
+
+    def __call__(self, context: Event) -> str:
+        self.asked.append(context)
+        given = self._tokens[min(len(self.asked), len(self._tokens)) - 1]
+        if isinstance(given, Exception):
+            raise given
+        return given if isinstance(given, str) else given()
+
+
+def over(user: str = "42", **claims: Any) -> str:
+    return token(user, exp=int(time.time()) - 1000, **claims)
+
+
+# Connections
+
+
+async def test_where_everything_is_allowed_a_token_is_verified_all_the_same(
+    conformance: Conformance, idle: NpmClient, wire: list[str]
+) -> None:
+    tokens = Tokens(over("62"), token("62"))
+    await idle.connect_over(conformance.port, *wire, getToken=tokens)
+    await idle.context("server subscribed", "#62")
+    assert len(tokens.asked) == 2
+    async with NpmClient.start() as other:
+        await other.connect_over(conformance.port, *wire, token="no.token.atall")
+        disconnected = await other.context("disconnected")
+        assert (disconnected["code"], disconnected["reason"]) == (3500, "invalid token")
+
+
+async def test_a_token_need_not_name_anybody(secured: Conformance, idle: NpmClient, wire: list[str]) -> None:
+    await idle.connect_over(secured.port, *wire, token=token_for(""))
+    assert (await idle.context("connected"))["data"] == {"hello": ""}
+    assert await idle.call("rpc", method="echo", data={"text": "二"}) == {"data": {"user": "", "text": "二"}}
+    assert await idle.error_code("rpc", method="nothing", data={}) == 104
+    assert await idle.error_code("rpc", method="echo", data={"words": 1}) == 107
+
+
+async def test_nobody_gets_in_without_a_token(secured: Conformance, idle: NpmClient, wire: list[str]) -> None:
+    await idle.connect_over(secured.port, *wire)
+    disconnected = await idle.context("disconnected")
+    assert (disconnected["code"], disconnected["reason"]) == (3501, "bad request")
+
+
+async def test_a_token_whose_time_is_over_is_replaced_at_connect(
+    secured: Conformance, idle: NpmClient, wire: list[str]
+) -> None:
+    """The server answers with 109, and the SDK asks for another one."""
+    tokens = Tokens(over(), lambda: token_for("42"))
+    await idle.connect_over(secured.port, *wire, token=over(), getToken=tokens)
+    assert (await idle.context("connected"))["data"] == {"hello": "42"}
+    assert len(tokens.asked) == 2
+
+
+@pytest.mark.parametrize("bad", ["forged", "not yet"])
+async def test_a_token_that_is_worth_nothing_ends_it(
+    secured: Conformance, idle: NpmClient, wire: list[str], bad: str
+) -> None:
+    if bad == "forged":
+        await idle.connect_over(secured.port, *wire, token=token_for("42")[:-4] + "AAAA")
+        assert (await idle.context("disconnected"))["code"] == 3500
+    else:
+        tokens = Tokens(token_for("42", nbf=int(time.time()) + 100), lambda: token_for("42"))
+        await idle.connect_over(secured.port, *wire, getToken=tokens)
+        await idle.context("connected")
+        assert len(tokens.asked) == 2
+
+
+async def test_a_subscription_token_opens_no_connection(
+    secured: Conformance, idle: NpmClient, wire: list[str]
+) -> None:
+    await idle.connect_over(secured.port, *wire, token=token_for("42", channel="signed:a"))
+    assert (await idle.context("disconnected"))["code"] == 3500
+
+
+async def test_who_gets_no_token_is_not_connected(
+    secured: Conformance, idle: NpmClient, wire: list[str]
+) -> None:
+    tokens = Tokens(RuntimeError("not now"), Unauthorized("no"))
+    await idle.connect_over(secured.port, *wire, getToken=tokens)
+    disconnected = await idle.context("disconnected")
+    assert (disconnected["code"], disconnected["reason"]) == (1, "unauthorized")
+    assert [error["type"] for error in idle.contexts("error")] == ["connectToken"]
+
+
+async def test_a_connection_is_renewed_and_goes_on(secured: Conformance, name: str) -> None:
+    """Over and over, long after the first token and its grace are over."""
+
+    async def scenario(client: NpmClient, wire: list[str]) -> None:
+        tokens = Tokens(lambda: token_for("42", seconds=2))
+        await client.connect_over(secured.port, *wire, getToken=tokens)
+        await client.subscribe(f"filtered:{name}")
+        await client.until(lambda: len(tokens.asked) == 4)
+        await client.call("rpc", method="echo", data={"text": ""})
+        assert len(client.contexts("connected")) == len(client.contexts("connecting")) == 1
+
+    await over_every_wire(scenario)
+
+
+@pytest.mark.parametrize(
+    ("renewal", "code"),
+    [
+        (Unauthorized("no more"), 1),
+        ("no.token.atall", 3500),
+        (lambda: token_for("43"), 3500),
+        (lambda: token_for("42", channel="signed:a"), 3500),
+    ],
+)
+async def test_a_renewal_that_is_refused_ends_it(
+    secured: Conformance, renewal: str | Exception | Callable[[], str], code: int
+) -> None:
+    async def scenario(client: NpmClient, wire: list[str]) -> None:
+        await client.connect_over(secured.port, *wire, getToken=Tokens(token_for("42", seconds=1.9), renewal))
+        assert (await client.context("disconnected"))["code"] == code
+
+    await over_every_wire(scenario)
+
+
+async def test_a_renewal_that_is_over_begins_a_new_connection(secured: Conformance) -> None:
+    async def scenario(client: NpmClient, wire: list[str]) -> None:
+        tokens = Tokens(token_for("42", seconds=1.9), over(), lambda: token_for("42"))
+        await client.connect_over(secured.port, *wire, getToken=tokens)
+        await client.until(lambda: len(client.contexts("connected")) == 2)
+        connecting = client.contexts("connecting")[1]
+        assert (connecting["code"], connecting["reason"]) == (3005, "connection expired")
+
+    await over_every_wire(scenario)
+
+
+async def test_a_connection_that_is_not_renewed_ends(secured: Conformance) -> None:
+    """After the grace. The application never comes up with a token."""
+
+    async def scenario(client: NpmClient, wire: list[str]) -> None:
+        asked: list[Event] = []
+
+        async def get_token(context: Event) -> str:
+            asked.append(context)
+            if len(asked) == 2:
+                await asyncio.Event().wait()
+            return token_for("42", seconds=1.9 if len(asked) == 1 else 300)
+
+        await client.connect_over(secured.port, *wire, getToken=get_token)
+        await client.until(lambda: len(client.contexts("connecting")) == 2)
+        assert client.contexts("connecting")[1]["code"] == 3005
+
+    await over_every_wire(scenario)
+
+
+async def test_the_api_ends_and_prolongs_connections(secured: Conformance) -> None:
+    async def scenario(client: NpmClient, wire: list[str]) -> None:
+        user = "-".join(wire)
+        await client.connect_over(secured.port, *wire, token=token_for(user, seconds=2))
+        await client.event("connected")
+        await secured.api("refresh", user=user, expire_at=int(time.time()) + 300)
+        await secured.api("refresh", user=user, expired=True)
+        connecting = await client.context("connecting", start=2)
+        assert connecting["code"] == 3005
+
+    await over_every_wire(scenario)
+
+
+# Subscriptions
+
+
+@pytest.fixture
+async def signed_in(secured: Conformance, idle: NpmClient, wire: list[str]) -> NpmClient:
+    await idle.connect_over(secured.port, *wire, token=token_for("42"))
+    await idle.event("connected")
+    return idle
+
+
+async def test_a_subscription_token_is_asked_for_and_lets_in(
+    conformance: Conformance, signed_in: NpmClient, name: str
+) -> None:
+    channel = f"signed:{name}"
+    tokens = Tokens(token("42", channel=channel, info={"seat": 3}, data={"hello": "你好"}))
+    context = await signed_in.subscribe(channel, getToken=tokens)
+    assert (context["data"], tokens.asked) == ({"hello": "你好"}, [{"channel": channel}])
+    assert (await signed_in.context("join", channel))["info"]["chanInfo"] == {"seat": 3}
+    (member,) = (await signed_in.call("presence", channel=channel))["clients"].values()
+    assert member["chanInfo"] == {"seat": 3}
+
+
+@pytest.mark.parametrize("given", ["", "no.token.atall"])
+async def test_nobody_subscribes_without_a_token_that_is_worth_something(
+    signed_in: NpmClient, name: str, given: str
+) -> None:
+    await signed_in.call("subscribe", channel=f"signed:{name}", options={"token": given})
+    unsubscribed = await signed_in.context("unsubscribed", f"signed:{name}")
+    assert (unsubscribed["code"], unsubscribed["reason"]) == (103, "permission denied")
+
+
+async def test_a_token_has_to_be_for_this_channel_and_user_and_connection(
+    signed_in: NpmClient, name: str
+) -> None:
+    channel = f"signed:{name}"
+    mine = (await signed_in.context("connected"))["client"]
+    await signed_in.subscribe(channel, token=token("42", channel=channel, client=mine))
+    for wrong in (
+        token("42", channel="signed:other"),
+        token("43", channel=channel),
+        token("42", channel=channel, client="another"),
+    ):
+        await signed_in.call("subscribe", channel=f"{channel}-{wrong[-4:]}", options={"token": wrong})
+        assert (await signed_in.context("disconnected"))["code"] == 3500
+        seen = len(signed_in.events)
+        await signed_in.call("unsubscribe", channel=f"{channel}-{wrong[-4:]}")
+        await signed_in.call("reconnect")
+        await signed_in.event("connected", start=seen)
+        signed_in.events.clear()
+
+
+async def test_a_subscription_token_whose_time_is_over_is_replaced(signed_in: NpmClient, name: str) -> None:
+    channel = f"signed:{name}"
+    tokens = Tokens(over(channel=channel), token("42", channel=channel))
+    await signed_in.subscribe(channel, token=over(channel=channel), getToken=tokens, **SOON)
+    assert len(tokens.asked) == 2
+    errors = {error["error"]["code"] for error in signed_in.contexts("subscription error", channel)}
+    assert errors == {109}
+
+
+async def test_who_gets_no_subscription_token_is_not_subscribed(signed_in: NpmClient, name: str) -> None:
+    channel = f"signed:{name}"
+    tokens = Tokens(RuntimeError("not now"), Unauthorized("no"))
+    await signed_in.call("subscribe", channel=channel, options={"getToken": tokens, **SOON})
+    unsubscribed = await signed_in.context("unsubscribed", channel)
+    assert (unsubscribed["code"], unsubscribed["reason"]) == (1, "unauthorized")
+    assert len(tokens.asked) == 2
+
+
+async def test_a_subscription_is_renewed_and_goes_on(secured: Conformance, name: str) -> None:
+    channel = f"signed:{name}"
+
+    async def scenario(client: NpmClient, wire: list[str]) -> None:
+        tokens = Tokens(lambda: token_for("42", seconds=2, channel=channel))
+        await client.connect_over(secured.port, *wire, token=token_for("42"))
+        await client.subscribe(channel, getToken=tokens)
+        await client.until(lambda: len(tokens.asked) == 4)
+        await client.call("history", channel=channel)
+        assert len(client.contexts("subscribed", channel)) == len(client.contexts("subscribing", channel)) == 1
+
+    await over_every_wire(scenario)
+
+
+async def test_a_subscription_that_is_not_renewed_ends_and_begins_anew(secured: Conformance, name: str) -> None:
+    channel = f"signed:{name}"
+
+    async def scenario(client: NpmClient, wire: list[str]) -> None:
+        asked: list[Event] = []
+
+        async def get_token(context: Event) -> str:
+            asked.append(context)
+            if len(asked) == 2:
+                await asyncio.Event().wait()
+            return token_for("42", seconds=1.9 if len(asked) == 1 else 300, channel=channel)
+
+        await client.connect_over(secured.port, *wire, token=token_for("42"))
+        await client.subscribe(channel, getToken=get_token, **SOON)
+        await client.until(lambda: len(client.contexts("subscribing", channel)) == 2)
+        subscribing = client.contexts("subscribing", channel)[1]
+        assert (subscribing["code"], subscribing["reason"]) == (2501, "subscription expired")
+
+    await over_every_wire(scenario)
+
+
+@pytest.mark.parametrize(
+    ("renewal", "event", "code"),
+    [
+        (Unauthorized("no more"), "unsubscribed", 1),
+        ("no.token.atall", "disconnected", 3500),
+        (lambda: token_for("42", channel="signed:other"), "disconnected", 3500),
+        (lambda: over(channel="signed:RENEWED"), "connecting", 3006),
+    ],
+)
+async def test_a_subscription_whose_renewal_is_refused_ends(
+    secured: Conformance, renewal: str | Exception | Callable[[], str], event: str, code: int
+) -> None:
+    async def scenario(client: NpmClient, wire: list[str]) -> None:
+        tokens = Tokens(token_for("42", seconds=1.9, channel="signed:RENEWED"), renewal)
+        await client.connect_over(secured.port, *wire, token=token_for("42"))
+        await client.subscribe("signed:RENEWED", getToken=tokens)
+        ended = await client.event(lambda item: item["event"] == event, start=len(client.events))
+        assert ended["context"]["code"] == code
+
+    await over_every_wire(scenario)
+
+
+async def test_a_subscription_that_the_server_calls_invalid_gets_a_new_token(
+    signed_in: NpmClient, name: str
+) -> None:
+    """2502: nothing of what the client holds counts any more, its position included."""
+    channel = f"signed:{name}"
+    tokens = Tokens(token("42", channel=channel))
+    await signed_in.subscribe(channel, getToken=tokens)
+    seen = len(signed_in.events)
+    await signed_in.call("rpc", method="invalidate", data={"channel": channel})
+    subscribing = await signed_in.context("subscribing", channel, start=seen)
+    assert (subscribing["code"], subscribing["reason"]) == (2502, "state invalidated")
+    again = await signed_in.context("subscribed", channel, start=seen)
+    assert (again["wasRecovering"], again["recovered"], len(tokens.asked)) == (True, False, 2)
+
+
+@pytest.mark.parametrize("code", [400, 1999])
+async def test_an_application_refuses_with_a_code_of_its_own(signed_in: NpmClient, code: int) -> None:
+    await signed_in.call("subscribe", channel=f"refusing:{code}")
+    unsubscribed = await signed_in.context("unsubscribed", f"refusing:{code}")
+    assert (unsubscribed["code"], unsubscribed["reason"]) == (code, "as you wish")
