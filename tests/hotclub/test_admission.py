@@ -547,6 +547,22 @@ async def test_the_connect_hook_subscribes_and_the_client_recovers(serve: Serve,
     again.abort()
 
 
+async def test_a_client_that_comes_back_keeps_what_the_server_subscribed_it_to(serve: Serve) -> None:
+    """As far as it may be there, and unless its token names its channels: then those are all."""
+    site = await serve()
+    known: dict[str, Any] = {"room:1": {"recover": True}, "room:shut": {"recover": True}}
+
+    async def kept(**claims: Any) -> set[str]:
+        client = await WireClient.open(int(site.url.rpartition(":")[2]), headers={"Origin": site.url})
+        result = await client.connect(token=made(sub="7", **claims), subs=known)
+        client.abort()
+        return set(result["subs"])
+
+    assert await kept() == {"#7", "room:1"}
+    assert await kept(channels=["room:2"]) == {"#7", "room:2"}
+    assert await kept(channels=["room:2", "room:1"]) == {"#7", "room:1", "room:2"}
+
+
 async def test_a_live_connection_is_subscribed_and_unsubscribed_from_anywhere(serve: Serve) -> None:
     site = await serve()
     person = await amake_person()
