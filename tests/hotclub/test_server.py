@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import functools
+import logging
 import os
 import socket
 import struct
@@ -57,6 +58,10 @@ class Echo:
         await receive()
         if scope["path"] == "/closed":
             await send({"type": "websocket.close"})
+            return
+        if scope["path"] == "/crowded":
+            await send({"type": "websocket.http.response.start", "status": 503, "headers": [(b"retry-after", b"1")]})
+            await send({"type": "websocket.http.response.body", "body": b"later"})
             return
         await send({"type": "websocket.accept"})
         writer = scope["extensions"]["hotclub.writer"]
@@ -432,6 +437,23 @@ async def test_a_refused_handshake_is_ended(serve: Serve) -> None:
         with pytest.raises(HandshakeRefused) as refused:
             await RawWebSocket.connect(served.port, "/closed")
         assert refused.value.status == 403
+
+
+async def test_a_handshake_refused_with_a_response_is_no_error_of_the_application(
+    serve: Serve, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with serve() as served:
+        log = logging.getLogger("uvicorn.error")
+        log.addHandler(caplog.handler)
+        try:
+            with pytest.raises(HandshakeRefused) as refused:
+                await RawWebSocket.connect(served.port, "/crowded")
+            await _answers(served)
+        finally:
+            log.removeHandler(caplog.handler)
+        assert (refused.value.status, refused.value.body) == (503, b"later")
+        assert refused.value.headers["retry-after"] == "1"
+        assert caplog.messages == []
 
 
 @pytest.mark.parametrize("head", [b"", b"GET / HT", b"\r\n\r\n", b"GET / HTTP/1.1\r\nHost: a\r\n"])

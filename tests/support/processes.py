@@ -59,6 +59,8 @@ class Server:
     environment: Mapping[str, str] = field(default_factory=dict)
     port: int = field(default_factory=free_port)
     process: "subprocess.Popen[bytes] | None" = None
+    _logged: int = 0
+    """How much was in the log before the last start."""
 
     @property
     def log(self) -> Path:
@@ -131,6 +133,7 @@ class Server:
         """Start it without waiting."""
         assert not self.alive
         with self.log.open("ab") as log:
+            self._logged = log.tell()
             self.process = subprocess.Popen(
                 [sys.executable, "-m", self.module, "serve", "--host", "127.0.0.1", "--port", str(self.port)],
                 cwd=REPOSITORY,
@@ -172,11 +175,16 @@ class Server:
             raise ProcessFailed(f"{self.module} ignored {number.name}:\n{self.tail()}") from None
 
     def _answers(self) -> bool:
+        """Whether this very process says that it answers: on the port alone, somebody else's server might.
+
+        Raises:
+            ProcessFailed: it has ended.
+        """
         if not self.alive:
             raise ProcessFailed(f"{self.module} ended before it answered:\n{self.tail()}")
-        with socket.socket() as probe:
-            probe.settimeout(0.5)
-            return probe.connect_ex(("127.0.0.1", self.port)) == 0
+        with self.log.open("rb") as log:
+            log.seek(self._logged)
+            return f"{self.url}/".encode() in log.read()
 
     def _environment(self) -> dict[str, str]:
         path = [str(REPOSITORY / "src"), str(REPOSITORY), os.environ.get("PYTHONPATH", "")]

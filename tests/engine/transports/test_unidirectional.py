@@ -42,7 +42,7 @@ def uni_http_stream(club: Club, request: object = None) -> Exchange:
 
 
 def uni_websocket(club: Club, request: object = None) -> Exchange:
-    scope = {"type": "websocket", "query_string": b"", "headers": []}
+    scope = {"type": "websocket", "query_string": b"", "headers": [], "subprotocols": ["centrifuge-protobuf"]}
     exchange = Exchange.start(serve_uni_websocket, club.node, scope, ..., Handshake())
     exchange.put({"type": "websocket.connect"})
     exchange.put({"type": "websocket.receive", "text": json.dumps(request or {})})
@@ -156,6 +156,14 @@ async def test_what_is_no_request(club: Club, request_: object) -> None:
     stream = uni_websocket(club, request_ or [0])
     await stream.finished()
     assert stream.sent[-1]["code"] == 3501
+
+
+async def test_a_form_that_is_not_spoken_is_not_agreed_on(club: Club) -> None:
+    stream = uni_websocket(club)
+    await stream.until(lambda: stream.sent)
+    assert stream.sent[0] == {"type": "websocket.accept", "subprotocol": None}
+    go(stream)
+    await stream.finished()
 
 
 async def test_what_is_refused_before_the_stream(club: Club) -> None:
