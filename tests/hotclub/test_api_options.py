@@ -368,6 +368,9 @@ async def test_a_process_that_serves_nobody_does_not_pretend(serve: Serve) -> No
             told = await answer(Call("POST", method, {"x-api-key": KEY}, "", body))
             assert b'"code":108' in told.body, method
             assert b"No node runs in this process" in told.body
+        for method in ("publish", "history", "history_remove"):
+            told = await answer(Call("POST", method, {"x-api-key": KEY}, "", b'{"channel":"kept:1","data":1}'))
+            assert b'"result"' in told.body, method
     finally:
         set_current_node(node)
 
