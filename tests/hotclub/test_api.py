@@ -371,6 +371,8 @@ async def test_rpc_is_the_projects_own_function(serve: Serve, hotclub_settings: 
         ("publish", {"channel": "", "data": 1}, 107, 400),
         ("publish", {"channel": "plain:1", "data": 1, "delta": True}, 108, 400),
         ("publish", {"channel": "room:1", "data": 1, "skip_history": True, "version": 1}, 107, 400),
+        ("publish", {"channel": "kept:1", "data": 1, "idempotency_key": "\0"}, 107, 400),
+        ("publish", {"channel": "kept:1", "data": 1, "version": 1, "version_epoch": "\0"}, 107, 400),
         ("broadcast", {"channels": [], "data": 1}, 107, 400),
         ("subscribe", {"channel": "room:1", "b64info": "?"}, 107, 400),
         ("subscribe", {"channel": "room:1", "label_filter": {"key": "a"}}, 108, 400),

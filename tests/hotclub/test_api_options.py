@@ -13,6 +13,7 @@ from hotclub.api.endpoint import Call, answer
 from hotclub.runtime import current_node, set_current_node
 from tests.hotclub.conftest import Site, amake_person
 from tests.hotclub.test_api import KEY, Api, opened
+from tests.hotclub.transports import Wire
 from tests.support.wire import ErrorReply, WireClient, push_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -45,6 +46,12 @@ class Quiet(Open):
     recovery = False
 
 
+class Latest(Open):
+    pattern = "latest:<str:name>"
+    history = Room.history
+    recovery = "cache"
+
+
 class Kept(Open):
     pattern = "kept:<str:name>"
     history = hotclub.History(size=100, ttl=timedelta(minutes=5), durable=True)
@@ -59,7 +66,7 @@ class Board(hotclub.MapChannel):
 
 @pytest.fixture(autouse=True)
 def _project(declare: Declare, hotclub_settings: Configure) -> None:
-    declare(Room, Bare, Quiet, Kept, Board)
+    declare(Room, Bare, Quiet, Latest, Kept, Board)
     hotclub_settings(API_KEYS=[KEY], ALLOW_ANONYMOUS=True, TOKENS={"hmac_secret": SECRET})
 
 
@@ -83,18 +90,23 @@ async def seen_by(client: WireClient, kind: str, channel: str, count: int) -> li
     return told()
 
 
-async def test_an_override_hides_a_subscriber_and_its_coming_and_going(serve: Serve) -> None:
+async def test_an_override_hides_a_subscriber_or_its_coming_and_going(serve: Serve) -> None:
     api = Api(site := await serve())
-    watcher, hidden, seen = await opened(site), await opened(site), await opened(site)
+    watcher, hidden, silent, seen = [await opened(site) for _ in range(4)]
     await watcher.subscribe("room:1")
 
-    await subscribed(api, hidden, "room:1", presence=False, join_leave=False)
-    assert set((await api.result("presence", {"channel": "room:1"}))["presence"]) == {watcher.client_id}
+    await subscribed(api, hidden, "room:1", presence=False)
+    await subscribed(api, silent, "room:1", join_leave=False)
     await subscribed(api, seen, "room:1")
 
-    assert await seen_by(watcher, "join", "room:1", 2) == [watcher.client_id, seen.client_id]
-    assert await seen_by(hidden, "join", "room:1", 1) == [seen.client_id]
-    for client in (watcher, hidden, seen):
+    present = (await api.result("presence", {"channel": "room:1"}))["presence"]
+    assert set(present) == {watcher.client_id, silent.client_id, seen.client_id}
+    announced = [watcher.client_id, hidden.client_id, seen.client_id]
+    assert await seen_by(watcher, "join", "room:1", 3) == announced
+    for client in (hidden, silent, seen):
+        await api.result("unsubscribe", {"channel": "room:1", "client": client.client_id})
+    assert await seen_by(watcher, "leave", "room:1", 2) == announced[1:]
+    for client in (watcher, hidden, silent, seen):
         client.abort()
 
 
@@ -135,6 +147,11 @@ async def test_an_override_gives_and_takes_recovery_and_positions(serve: Serve) 
     recovering = await subscribed(api, client, "quiet:1", force_recovery=True)
     placed = await subscribed(api, client, "quiet:2", force_positioning=True)
 
+    await api.result("publish", {"channel": "latest:1", "data": "kept"})
+    await subscribed(api, client, "latest:1", force_recovery=False, force_positioning=True)
+    await api.result("publish", {"channel": "latest:1", "data": "live"})
+
+    assert [item["data"] for item in await client.publications("latest:1", 1)] == ["live"]
     assert not {"recoverable", "positioned", "epoch"} & set(plain)
     assert recovering["recoverable"]
     assert recovering["positioned"]
@@ -258,6 +275,19 @@ async def test_everybody_and_a_session_are_addressed(serve: Serve) -> None:
     assert (await nobody.ended()).code == 3503
 
 
+@pytest.mark.parametrize("form", ["http_stream", "sse", "uni_sse"])
+async def test_a_connection_over_http_is_addressed_by_its_secret(serve: Serve, form: str) -> None:
+    api = Api(site := await serve())
+    async with Wire.open(form, site.url, "", "bare:1") as wire, Wire.open(form, site.url, "", "bare:1") as other:
+        [connected] = [item["connect"] for item in wire.messages() if "connect" in item]
+
+        await api.result("disconnect", {"session": connected["session"]})
+
+        assert await wire.ended(5) == 3503
+        await api.result("publish", {"channel": "bare:1", "data": "still there"})
+        await other.told(b"still there")
+
+
 class Prices(hotclub.SharedPollChannel):
     pattern = "prices:<str:name>"
     interval = timedelta(seconds=30)
@@ -291,6 +321,7 @@ async def test_a_value_reaches_the_followers_of_a_shared_poll(serve: Serve, decl
     await hotclub.ashared_poll_publish("prices:1", "a", {"n": 1}, version=2)
     await sync_to_async(hotclub.shared_poll_publish)("prices:1", "a", {"n": 2}, version=3)
     set_current_node(node)
+    await client.wait(lambda: any(item.get("version") == 3 for item in client.received("prices:1")))
     await api.result("shared_poll_publish", {"channel": "prices:1", "key": "a", "b64data": "WzNd", "version": 4})
     await api.result("shared_poll_publish", {"channel": "prices:1", "key": "a", "data": "old", "version": 3})
     await api.result("shared_poll_publish", {"channel": "prices:1", "key": "b", "version": 2, "removed": True})
@@ -337,6 +368,9 @@ async def test_a_process_that_serves_nobody_does_not_pretend(serve: Serve) -> No
             told = await answer(Call("POST", method, {"x-api-key": KEY}, "", body))
             assert b'"code":108' in told.body, method
             assert b"No node runs in this process" in told.body
+        for method in ("publish", "history", "history_remove"):
+            told = await answer(Call("POST", method, {"x-api-key": KEY}, "", b'{"channel":"kept:1","data":1}'))
+            assert b'"result"' in told.body, method
     finally:
         set_current_node(node)
 

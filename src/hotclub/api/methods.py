@@ -130,10 +130,14 @@ async def history(grant: Grant, request: wire.HistoryRequest) -> wire.HistoryRes
 
 async def history_remove(grant: Grant, request: wire.ChannelRequest) -> wire.Empty:
     grant.require(request.channel)
-    spec = _require_log(request.channel)
+    if _require_log(request.channel).durable:
+        # Models can be imported only after this module.
+        from hotclub.tables import remove_entries  # noqa: PLC0415
+
+        await in_thread(remove_entries, request.channel)
+        return wire.Empty()
     node = require_node()
-    broker = node.durable if spec.durable and node.durable is not None else node.broker
-    await aask_node(node, broker.remove_history(request.channel))
+    await aask_node(node, node.broker.remove_history(request.channel))
     return wire.Empty()
 
 

@@ -41,6 +41,8 @@ async def publish_to(channel: str, request: Request) -> wire.PublishResult:
 def _check(spec: ChannelSpec, message: Message, request: Request) -> None:
     if spec.map is not None or spec.poll is not None:
         raise command_error(107, "this channel takes keys and values")
+    if "\0" in request.idempotency_key or "\0" in request.version_epoch:
+        raise command_error(107, "a key holds no NUL")
     if request.delta and not spec.delta:
         raise command_error(108, "the channel's class has no delta")
     if request.skip_history and request.version:

@@ -352,6 +352,6 @@ class _Delivery:
 def _matches(peer: Peer, target: Target) -> bool:
     return (
         target.user_id in (None, peer.user_id)
-        and (target.session_id is None or target.session_id in (peer.login, peer.secret))
+        and target.session_id in (None, peer.login, peer.secret or None)
         and target.client_id in (None, peer.id)
     )

@@ -106,6 +106,25 @@ class BrokerContract:
         assert delivered.tags == kept.tags == {"lang": "zh"}
         assert delivered.time == kept.time > 0
 
+    async def test_a_version_that_is_not_newer_is_dropped(self, bench: Bench) -> None:
+        """Versions of different epochs do not compare, and "" compares with any; 0 is no version."""
+        await bench.broker.subscribe("ch")
+        published = [("", 2), ("", 1), ("", 2), ("", 0), ("", 3), ("a", 1), ("a", 1), ("", 1), ("b", 1), ("a", 1)]
+        positions = [
+            await bench.broker.publish("ch", Message(data=Raw(b"1"), version=version, version_epoch=epoch), KEEP)
+            for epoch, version in published
+        ]
+        assert [position.offset for position in positions] == [1, 1, 1, 2, 3, 4, 4, 4, 5, 6]
+        assert len({position.epoch for position in positions}) == 1
+        assert [item.offset for _, item, _ in await bench.seen()] == [1, 2, 3, 4, 5, 6]
+
+    async def test_a_repeated_key_counts_before_its_version(self, bench: Bench) -> None:
+        message = Message(data=Raw(b"1"), version=5, idempotency_key="k")
+        first = await bench.broker.publish("ch", message, KEEP)
+        await bench.broker.publish("ch", Message(data=Raw(b"2"), version=6), KEEP)
+        assert await bench.broker.publish("ch", message, KEEP) == first
+        assert await bench.offsets() == [1, 2]
+
     async def test_only_subscribed_channels_are_handed_over(self, bench: Bench) -> None:
         await bench.publish("1")
         await bench.broker.subscribe("ch")
