@@ -25,6 +25,7 @@ from websockets.http11 import Request, Response
 from websockets.server import ServerProtocol
 
 from hotclub.engine.limits import Limits, TokenBucket
+from hotclub.engine.observe import report
 from hotclub.engine.transports.base import SHUTDOWN
 from hotclub.engine.transports.websocket import WRITER
 from hotclub.waiting import Gate, Mailbox
@@ -44,6 +45,9 @@ _QUEUED: Final = 32
 
 _CONTROL_RATE: Final = 10.0
 _CONTROL_BURST: Final = 100
+
+_ENDED: Final = "Ended a connection"
+_REFUSED: Final = "Refused a request"
 
 
 class TooManyFragments(PayloadTooBig):
@@ -124,6 +128,8 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         if self.response.status_code == 101:
             extensions: dict[str, Any] = self.scope["extensions"]
             extensions[WRITER] = self
+        else:
+            report(_REFUSED, status=int(self.response.status_code), address=_address(self.client))
 
     # Receiving
 
@@ -193,6 +199,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
 
     def _refuse_handshake(self) -> None:
         self._failed = True
+        report(_REFUSED, status=400, address=_address(self.client))
         answer = b"".join(self.conn.data_to_send())
         self.transport.write(answer or b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n")
         self.transport.close()
@@ -212,6 +219,8 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         if not self.close_sent and self.conn.close_sent is not None:
             sent = self.conn.close_sent
             self.queue.put_nowait({"type": "websocket.disconnect", "code": sent.code, "reason": sent.reason})
+            address = _address(self.client)
+            report(_ENDED, code=int(sent.code), reason=sent.reason, path=self.scope["path"], address=address)
         self.close_sent = True
         self.transport.write(b"".join(self.conn.data_to_send()))
         if self.transport.can_write_eof() and not self.transport.is_closing():
@@ -344,5 +353,10 @@ class HttpProtocol(HttpToolsProtocol):
     def _refuse(self, status: bytes) -> None:
         self._end_head()
         if not self.transport.is_closing():
+            report(_REFUSED, status=int(status[:3]), address=_address(self.client))
             self.transport.write(b"HTTP/1.1 " + status + b"\r\nconnection: close\r\ncontent-length: 0\r\n\r\n")
             self.transport.close()
+
+
+def _address(client: tuple[str, int] | None) -> str:
+    return client[0] if client else ""

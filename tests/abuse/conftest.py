@@ -2,12 +2,14 @@
 
 import json
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
 from tests.support.clubhouse import Site, draft, populate, prepare
+from tests.support.emulated import ProtobufClient
 from tests.support.processes import PROJECT, Server
 from tests.support.wire import WireClient
 
@@ -19,6 +21,31 @@ LIMITS = {
     "pong_timeout": 1.0,
 }
 """Time-outs that a test can wait for. The bounds on sizes and numbers are the defaults."""
+
+
+def runs_on(clients: Mapping[str, type[WireClient]]) -> Any:
+    """Run every test of a module on each of these transports: it gives the module its `WireClient`.
+
+    `OtherClient` is a client of the other form of the protocol.
+    """
+
+    @pytest.fixture(params=clients.values(), ids=list(clients), autouse=True)
+    def everywhere(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+        kind: type[WireClient] = request.param
+        monkeypatch.setattr(request.module, "WireClient", kind)
+        if hasattr(request.module, "OtherClient"):
+            monkeypatch.setattr(
+                request.module, "OtherClient", WireClient if kind.form == "protobuf" else ProtobufClient
+            )
+
+    return everywhere
+
+
+async def subscriber(kind: type[WireClient], server: Server, channel: str) -> WireClient:
+    """Somebody who is in the channel."""
+    client = await kind.connected(server.port)
+    await client.subscribe(channel)
+    return client
 
 
 @pytest.fixture(scope="session")

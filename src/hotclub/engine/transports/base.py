@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import hmac
+import math
 import secrets
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, MutableMapping, Sequence
 from dataclasses import dataclass
@@ -169,6 +170,11 @@ def is_crowded(host: Host) -> bool:
     return host.connections - host.exchange.hub.num_clients >= host.exchange.limits.unauthenticated_connections
 
 
+def retry_after(host: Host) -> int:
+    """In how many seconds a crowded node has room again: then whoever waits now has connected or been closed."""
+    return math.ceil(host.exchange.limits.connect_timeout)
+
+
 @contextlib.contextmanager
 def counted(host: Host) -> Iterator[None]:
     """Count an open transport, in the total and among those that are open now."""
@@ -181,11 +187,18 @@ def counted(host: Host) -> Iterator[None]:
 
 
 def new_session(
-    host: Host, line: Line, handshake: Handshake, *, emulated: bool = False, unidirectional: bool = False
+    host: Host,
+    transport: str,
+    line: Line,
+    handshake: Handshake,
+    *,
+    emulated: bool = False,
+    unidirectional: bool = False,
 ) -> Session:
     """A session on this line. An emulated or unidirectional one gets a secret, to be addressed by."""
     kind = Kind(
         version=host.version,
+        transport=transport,
         node_id=host.id if emulated else "",
         secret=issue_secret(host) if emulated or unidirectional else "",
         unidirectional=unidirectional,

@@ -11,6 +11,7 @@ from urllib.parse import parse_qs
 from hotclub.engine.application import Handshake
 from hotclub.engine.dispatch import Dispatcher
 from hotclub.engine.errors import Disconnect, disconnect
+from hotclub.engine.observe import report
 from hotclub.engine.protocol.base import Encoder
 from hotclub.engine.session import Session
 from hotclub.engine.transports.base import (
@@ -24,9 +25,11 @@ from hotclub.engine.transports.base import (
     counted,
     is_crowded,
     new_session,
+    retry_after,
     told_of_shutdown,
 )
 
+WEBSOCKET: Final = "websocket"
 WRITER: Final = "hotclub.writer"
 PROTOBUF: Final = "centrifuge-protobuf"
 """The sub-protocol that selects the protobuf form; clients of the JSON form name none (protocol §1.1)."""
@@ -97,7 +100,7 @@ async def serve_websocket(host: Host, scope: Scope, receive: Receive, send: Send
         pair = encoders.protobuf_frames, encoders.protobuf_messages
     else:
         pair = encoders.json_frames, encoders.json_messages
-    await serve_messages(host, scope, receive, send, handshake, pair, _converse)
+    await serve_messages(host, WEBSOCKET, scope, receive, send, handshake, pair, _converse)
 
 
 def wants_protobuf(scope: Scope) -> bool:
@@ -107,43 +110,44 @@ def wants_protobuf(scope: Scope) -> bool:
     return PROTOBUF in scope.get("subprotocols", ()) or named == ["protobuf"]
 
 
-async def serve_messages(  # noqa: PLR0913 - the ASGI triple is one argument in three
+async def serve_messages(  # noqa: PLR0913, PLR0917 - the ASGI triple is one argument in three
     host: Host,
+    transport: str,
     scope: Scope,
     receive: Receive,
     send: Send,
     handshake: Handshake,
     encoders: tuple[Encoder, Encoder],
     converse: Conversation,
-    *,
-    unidirectional: bool = False,
 ) -> None:
     """Accept a WebSocket and hold the conversation. `encoders` are for a server with and without a `FrameWriter`."""
     await receive()
     if is_crowded(host):
-        await _refuse(scope, send)
+        report("Refused a request", status=503, transport=transport, address=handshake.address)
+        await _refuse(host, scope, send)
         return
     # A client that offers a sub-protocol drops the connection unless it is named back.
     chosen = PROTOBUF if PROTOBUF in scope.get("subprotocols", ()) else None
     await send({"type": "websocket.accept", "subprotocol": chosen})
+    unidirectional = transport != WEBSOCKET
     with counted(host):
         writer: FrameWriter | None = (scope.get("extensions") or {}).get(WRITER)
         frames, messages = encoders
         if writer is not None:
-            session = new_session(host, WriterLine(writer, frames), handshake, unidirectional=unidirectional)
+            session = new_session(host, transport, WriterLine(writer, frames), handshake, unidirectional=unidirectional)
             await _serve_writer(session, writer, receive, converse)
         else:
             line = MessageLine(send, messages, host.exchange.limits.close_timeout)
-            session = new_session(host, line, handshake, unidirectional=unidirectional)
+            session = new_session(host, transport, line, handshake, unidirectional=unidirectional)
             await _serve_line(session, line, receive, converse)
 
 
-async def _refuse(scope: Scope, send: Send) -> None:
+async def _refuse(host: Host, scope: Scope, send: Send) -> None:
     """503 while too many connections wait to be authenticated; a plain refusal where the server cannot say so."""
     if "websocket.http.response" not in (scope.get("extensions") or {}):
         await send({"type": "websocket.close", "code": 1013})
         return
-    headers = [(b"retry-after", b"10"), (b"content-type", b"text/plain")]
+    headers = [(b"retry-after", b"%d" % retry_after(host)), (b"content-type", b"text/plain")]
     await send({"type": "websocket.http.response.start", "status": 503, "headers": headers})
     await send({"type": "websocket.http.response.body", "body": b"too many connections are waiting\n"})
 
