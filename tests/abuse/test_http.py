@@ -82,14 +82,6 @@ async def test_b15_what_a_form_of_another_site_could_send_is_415(server: Server,
 
 
 @pytest.mark.parametrize(
-    "body", [b"hello", b"\xef\xbb\xbf{}", b"null", b"[]", b"1", b'"text"', b"{'subs':{}}", b"[" * 60_000, b"\xff"]
-)
-@pytest.mark.parametrize("path", ["/connection/uni_http_stream", "/connection/uni_sse"])
-async def test_b1_b2_what_is_no_connect_request_is_400(server: Server, path: str, body: bytes) -> None:
-    assert await status_of(server, path, body) == 400
-
-
-@pytest.mark.parametrize(
     "body", [b"hello", b"null", b"[]", b"[" * 60_000, b"\xff", b'{"id":1,"subscribe":{"channel":"memory:a"}}']
 )
 @pytest.mark.parametrize("path", ["/connection/http_stream", "/connection/sse"])
@@ -159,16 +151,6 @@ async def test_b18_a_forged_last_event_id_recovers_nothing(server: Server, event
         assert b"kept" not in await first_push(response)
 
 
-async def test_b18_the_last_event_id_of_another_opens_no_door(room: Room) -> None:
-    """Positions are wishes: Mallory, who is not in the room, gets nothing by Alice's."""
-    stolen = base64.urlsafe_b64encode(json.dumps({room.channel: ["", 0]}).encode()).decode()
-    headers = {"last-event-id": stolen, **room.site.people["Mallory"].headers(room.port)}
-    async with await Response.open(room.port, "/connection/uni_sse", headers=headers) as response:
-        first = await first_push(response)
-        assert b'"connect"' in first
-        assert room.channel.encode() not in first
-
-
 @pytest.mark.parametrize(
     "text", ["a\nb", "a\r\ndata: evil", "\r", "\u2028\u2029", "\n\nevent: evil\ndata: x\n\n", "id: 1"]
 )
@@ -185,16 +167,6 @@ async def test_b17_no_text_can_make_an_event(server: Server, transport: str, tex
         )
         await listener.until(lambda: bool(listener.seen))
         assert json.loads(listener.seen[-1][1]) == [text]
-
-
-@pytest.mark.parametrize("path", ["/connection/uni_sse", "/connection/uni_http_stream"])
-async def test_c1_a_wish_for_a_room_one_is_not_in_is_not_granted(room: Room, path: str) -> None:
-    headers = {**JSON, **room.site.people["Mallory"].headers(room.port)}
-    body = json.dumps({"subs": {room.channel: {"recover": True}}}).encode()
-    async with await Response.open(room.port, path, body=body, headers=headers) as response:
-        first = await first_push(response)
-        assert b'"connect"' in first
-        assert room.channel.encode() not in first
 
 
 async def test_a11_readers_that_stop_are_closed(server: Server) -> None:

@@ -92,6 +92,11 @@ class Dispatcher:
             raise disconnect(3013)
         self._fail(command, command_error(111))
 
+    def ignore(self) -> None:
+        """Take a message that means nothing here; a flood of them ends the connection."""
+        if not self._bucket.take(self.session.clock()):
+            self._fail(0, command_error(111))
+
     def submit(self, command: int, request: Request) -> None:
         """Take a request that came in another shape than a command."""
         self._queue.append((command, request))
@@ -132,11 +137,12 @@ class Dispatcher:
 
     def _fail(self, command: int, error: CommandError) -> None:
         self.session.exchange.counters.refused[error.code] += 1
-        if not self._reported and error.code in _REPORTED:
+        end = disconnect(_ENDS.get(error.code, 3004)) if self.session.kind.unidirectional else None
+        if not self._reported and error.code in _REPORTED and not (end is not None and end.accuses):
             self._reported = True
             self.session.report("Refused a command", code=error.code, reason=error.message)
-        if self.session.kind.unidirectional:
-            self.session.close(disconnect(_ENDS.get(error.code, 3004)))
+        if end is not None:
+            self.session.close(end)
             return
         if command and not self.session.closed:
             self.session.reply(Reply(command, error=ErrorResult(error.code, error.message, error.temporary)))

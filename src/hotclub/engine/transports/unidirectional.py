@@ -87,7 +87,7 @@ async def serve_uni_http_stream(
 async def serve_uni_websocket(host: Host, scope: Scope, receive: Receive, send: Send, handshake: Handshake) -> None:
     """Run one unidirectional WebSocket connection; the connect request is `cf_connect` or the first message.
 
-    Whatever the client sends after it is ignored.
+    Whatever the client sends after it is ignored, unless there is very much of it.
     """
     argument = query_argument(scope, b"cf_connect")
 
@@ -100,6 +100,8 @@ async def serve_uni_websocket(host: Host, scope: Scope, receive: Receive, send: 
             if waiting and frame is not None:
                 waiting = False
                 _connect(dispatcher, frame)
+            else:
+                dispatcher.ignore()
 
     pair = host.encoders.uni_frames, host.encoders.uni_messages
     await serve_messages(host, "uni_websocket", scope, receive, send, handshake, pair, converse)
