@@ -234,6 +234,9 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         if message["type"] == "websocket.accept":
             # Never read again, and kilobytes large.
             self.request = self.response = None  # type: ignore[assignment]
+        elif message["type"] == "websocket.http.response.body" and not message.get("more_body", False):
+            # Otherwise the base class takes a refusal for a handshake that was forgotten, and says so on the log.
+            self.handshake_complete = True
         if self.close_timer is not None:
             self._reset_later()
             self._parse()
