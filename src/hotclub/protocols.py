@@ -104,6 +104,9 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
 
     # FrameWriter
 
+    def expect_reader(self, seconds: float) -> None:
+        _give_up_after(self.transport, seconds)
+
     def write(self, frames: Sequence[bytes]) -> None:
         if not self.close_sent and not self.transport.is_closing():
             self.transport.write(frames[0] if len(frames) == 1 else b"".join(frames))
@@ -325,6 +328,9 @@ class HttpProtocol(HttpToolsProtocol):
             self.on_shutdown()
         super().shutdown()
 
+    def expect_reader(self, seconds: float) -> None:
+        _give_up_after(self.transport, seconds)
+
     def _check_head(self) -> None:
         """Refuse what two parsers could read differently. httptools turns the exception into a 400."""
         names = [name for name, _value in self.headers]
@@ -363,3 +369,12 @@ class HttpProtocol(HttpToolsProtocol):
 
 def _address(client: tuple[str, int] | None) -> str:
     return client[0] if client else ""
+
+
+def _give_up_after(transport: asyncio.Transport, seconds: float) -> None:
+    """Where the kernel can be told so: that is Linux."""
+    connection = transport.get_extra_info("socket")
+    option = getattr(socket, "TCP_USER_TIMEOUT", None)
+    if connection is not None and option is not None and connection.family in (socket.AF_INET, socket.AF_INET6):
+        with contextlib.suppress(OSError):
+            connection.setsockopt(socket.IPPROTO_TCP, option, int(seconds * 1_000))

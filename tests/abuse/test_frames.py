@@ -2,20 +2,16 @@
 
 import asyncio
 import struct
-import time
 
 import pytest
 
-from tests.abuse.conftest import LIMITS
 from tests.support.processes import Server
-from tests.support.proxy import FaultProxy, Mode
 from tests.support.rawws import (
     BINARY,
     CONTINUATION,
     PING,
     PONG,
     TEXT,
-    HandshakeRefused,
     RawWebSocket,
     encode_frame,
 )
@@ -129,29 +125,6 @@ async def test_a6_sixty_four_fragments_are_fine(server: Server) -> None:
         assert (await client.result(1, "connect"))["client"]
 
 
-async def test_a10_whoever_never_authenticates_is_closed(server: Server) -> None:
-    started = time.monotonic()
-    async with await WireClient.open(server.port) as client:
-        closed = await client.ended()
-    assert (closed.code, closed.reason) == (3502, "stale")
-    assert time.monotonic() - started < LIMITS["connect_timeout"] + 2
-
-
-async def test_a10_silent_sockets_cannot_take_every_place(server: Server) -> None:
-    places = int(LIMITS["unauthenticated_connections"])
-    sockets = [await RawWebSocket.connect(server.port) for _ in range(places)]
-    try:
-        with pytest.raises(HandshakeRefused) as refused:
-            await RawWebSocket.connect(server.port)
-        assert refused.value.status == 503
-        assert "retry-after" in refused.value.headers
-    finally:
-        for socket in sockets:
-            async with asyncio.timeout(5):
-                await socket.read_eof()
-            socket.abort()
-
-
 async def test_a11_a_reader_that_stops_is_closed_and_costs_little(server: Server) -> None:
     """It is told 3008, everybody else goes on, and with its position it gets what it missed."""
     socket = await RawWebSocket.connect(server.port, receive_buffer=4_096)
@@ -170,19 +143,6 @@ async def test_a11_a_reader_that_stops_is_closed_and_costs_little(server: Server
         result = await client.subscribe("memory:slow", recover=True, offset=340)
         missed = [publication["offset"] for publication in result["publications"]]
         assert (result["recovered"], missed) == (True, list(range(341, 401)))
-
-
-async def test_a11_a_half_open_peer_is_noticed(server: Server) -> None:
-    """Nothing comes through any more and nobody says so: the pings find out."""
-    async with (
-        FaultProxy(server.port) as proxy,
-        await WireClient.connected(proxy.port) as lost,
-        await WireClient.connected(server.port) as witness,
-    ):
-        await lost.subscribe("memory:half-open")
-        await witness.subscribe("memory:half-open")
-        proxy.set_mode(Mode.BLACK_HOLE)
-        await witness.push("leave", "memory:half-open", timeout=10)
 
 
 async def test_a12_a_flood_of_pongs_is_ended(server: Server) -> None:

@@ -2,9 +2,7 @@
 
 import asyncio
 import base64
-import contextlib
 import json
-import socket
 from collections.abc import Mapping
 from types import MappingProxyType
 from urllib.parse import quote
@@ -170,22 +168,3 @@ async def test_b17_no_text_can_make_an_event(server: Server, transport: str, tex
         )
         await listener.until(lambda: bool(listener.seen))
         assert json.loads(listener.seen[-1][1]) == [text]
-
-
-async def test_a11_readers_that_stop_are_closed(server: Server) -> None:
-    """Four streams whose readers never read, with megabytes for each on their way."""
-    wish = quote(json.dumps({"subs": {"memory:a11": {}}}))
-    request = f"GET /connection/uni_sse?cf_connect={wish} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode()
-    with contextlib.ExitStack() as stack:
-        async with await WireClient.connected(server.port) as writer:
-            await writer.subscribe("memory:a11")
-            for _ in range(4):
-                stalled = stack.enter_context(socket.socket())
-                stalled.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
-                stalled.connect(("127.0.0.1", server.port))
-                stalled.sendall(request)
-            await writer.wait(lambda: sum("join" in item.get("push", {}) for item in writer.inbox) == 5)
-            for _ in range(100):
-                await writer.publish("memory:a11", "x" * 60_000)
-            await writer.wait(lambda: sum("leave" in item.get("push", {}) for item in writer.inbox) == 4, timeout=20)
-            assert (await writer.call("presence_stats", channel="memory:a11"))["num_clients"] == 1

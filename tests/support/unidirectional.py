@@ -18,8 +18,9 @@ WAYS: Final = ("uni_sse", "uni_sse-post", "uni_http_stream", "uni_websocket", "u
 class Listening:
     """`status` is the answer's, 101 of a WebSocket; `pushes` are what came, `code` is how it ended, 0 until it has."""
 
-    def __init__(self, status: int) -> None:
+    def __init__(self, status: int, writer: asyncio.StreamWriter) -> None:
         self.status = status
+        self.writer = writer
         self.pushes: list[dict[str, Any]] = []
         self.code = 0
         self._news = asyncio.Condition()
@@ -40,12 +41,12 @@ class Listening:
                 socket = await stack.enter_async_context(await RawWebSocket.connect(port, path, headers=headers))
                 if place != "query":
                     await socket.send_message(request)
-                listening, work = cls(101), _frames(socket)
+                listening, work = cls(101, socket.writer), _frames(socket)
             else:
                 body = None if "?" in path else request
                 sent = {"content-type": "application/json", **headers}
                 response = await stack.enter_async_context(await Response.open(port, path, body=body, headers=sent))
-                listening, work = cls(response.status), _lines(response)
+                listening, work = cls(response.status, response.writer), _lines(response)
             reading = asyncio.create_task(listening._read(work))
             try:
                 yield listening

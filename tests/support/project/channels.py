@@ -60,6 +60,8 @@ class OpenChannel(Channel):
     """Members publish what they like; no hook looks at it."""
 
     pattern = "open:<slug:name>"
+    history = History(size=10, ttl=timedelta(minutes=10))
+    presence = True
 
     async def can_subscribe(self, client: Client, name: str) -> bool:
         return True

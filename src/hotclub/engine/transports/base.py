@@ -35,18 +35,25 @@ class Stoppable(Protocol):
 
     on_shutdown: Callable[[], None] | None
 
+    def expect_reader(self, seconds: float) -> None:
+        """Reset the connection once its peer has taken nothing of what was sent for so long; 0 takes it back."""
+        ...
+
 
 @contextlib.contextmanager
 def told_of_shutdown(server: Stoppable | None, session: Session) -> Iterator[None]:
-    """Say goodbye (3001) when the server stops."""
+    """Say goodbye (3001) when the server stops, and notice a peer that is gone even if it answers no pings."""
     if server is None:
         yield
         return
+    limits = session.exchange.limits
     server.on_shutdown = lambda: session.close(disconnect(3001))
+    server.expect_reader(limits.ping_interval + limits.pong_timeout)
     try:
         yield
     finally:
         server.on_shutdown = None
+        server.expect_reader(0)
 
 
 @dataclass(frozen=True, slots=True)

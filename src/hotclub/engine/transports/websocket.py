@@ -45,6 +45,10 @@ class FrameWriter(Protocol):
 
     on_shutdown: Callable[[], None] | None
 
+    def expect_reader(self, seconds: float) -> None:
+        """Reset the connection once its peer has taken nothing of what was sent for so long; 0 takes it back."""
+        ...
+
     def write(self, frames: Sequence[bytes]) -> None:
         """Hand over ready-made frames; ignored while closing."""
         ...
