@@ -15,7 +15,7 @@ from tests.support.unidirectional import WAYS, Listening
 from tests.support.wire import WireClient
 
 every_way = pytest.mark.parametrize("way", WAYS)
-REFUSED = ({}, {"disconnect": {"code": 3501}})
+REFUSED: tuple[dict[str, Any], ...] = ({}, {"disconnect": {"code": 3501}})
 """An HTTP status, or the end of a WebSocket, which is accepted before it says anything."""
 
 
@@ -99,7 +99,7 @@ async def test_b15_a_binary_frame_is_no_text(server: Server, path: str) -> None:
 
 @every_way
 async def test_b9_b11_wishes_beyond_the_limit_are_not_granted(server: Server, way: str) -> None:
-    channels = {f"ephemeral:b{number}": {} for number in range(140)}
+    channels: dict[str, Any] = {f"ephemeral:b{number}": {} for number in range(140)}
     request = json.dumps({"subs": channels}, separators=(",", ":")).encode()
     async with Listening.open(server.port, way, request) as listening:
         first = await listening.first()
@@ -108,7 +108,7 @@ async def test_b9_b11_wishes_beyond_the_limit_are_not_granted(server: Server, wa
 
 @pytest.mark.parametrize("way", ["uni_sse-post", "uni_http_stream", "uni_websocket"])
 async def test_b9_thousands_of_wishes_are_refused(server: Server, way: str) -> None:
-    channels = {f"ephemeral:b{number}": {} for number in range(2_000)}
+    channels: dict[str, Any] = {f"ephemeral:b{number}": {} for number in range(2_000)}
     assert await refused(server, way, json.dumps({"subs": channels}).encode())
 
 

@@ -69,6 +69,7 @@ async def opened(server: Server) -> AsyncIterator[Opened]:
 
 def stall(writer: asyncio.StreamWriter) -> None:
     """Read nothing more, and leave the kernel little room to do so instead."""
+    assert isinstance(writer.transport, asyncio.Transport)
     writer.transport.pause_reading()
     writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
 
