@@ -153,8 +153,9 @@ async def test_a11_a_reader_that_stops_is_closed_and_costs_little(server: Server
         assert (result["recovered"], missed) == (True, list(range(341, 401)))
 
 
-async def test_a12_a_flood_of_pongs_is_ended(server: Server, path: str) -> None:
-    assert await close_code(server, path, encode_frame(PONG, b"x") * 5_000) == 1008
+@pytest.mark.parametrize("opcode", [PING, PONG])
+async def test_a12_a_flood_of_control_frames_is_ended(server: Server, path: str, opcode: int) -> None:
+    assert await close_code(server, path, encode_frame(opcode, b"x") * 5_000) == 1008
 
 
 async def test_a12_a_peer_that_never_answers_a_close_is_reset(server: Server, path: str) -> None:

@@ -11,7 +11,9 @@ import hotclub
 from hotclub.addresses import client_address, proxy_problems
 from hotclub.engine.errors import CommandError, Disconnect
 from hotclub.rates import Buckets, Rate, RateLimits, TooMany, Traffic, rate_problems, site
+from hotclub.runtime import require_node
 from tests.hotclub.conftest import Site, amake_person
+from tests.support.processes import poll_until
 from tests.support.requests import OPENINGS, answer, answered, request
 from tests.support.wire import Closed, ErrorReply, WireClient
 
@@ -214,10 +216,31 @@ async def test_connects_beyond_the_rate_are_told_when_to_return(
 async def test_nobody_is_looked_up_before_the_limit(
     serve: Serve, hotclub_settings: Configure, monkeypatch: pytest.MonkeyPatch, endpoint: str
 ) -> None:
-    hotclub_settings(RATES={"connects_per_address": (1, 60)}, RELAY_INTERVAL=3_600, SESSION_CHECK=3_600)
+    hotclub_settings(
+        RATES={"connects_per_address": (1, 60)},
+        TRUSTED_PROXIES=["127.0.0.1"],
+        ALLOW_ANONYMOUS=True,
+        RELAY_INTERVAL=3_600,
+    )
     site, person = await serve(), await amake_person()
     port = int(site.url.rpartition(":")[2])
-    sent = request(port, endpoint, f"Origin: {site.url}".encode(), f"Cookie: {person.cookie}".encode())
+    origin, cookie = f"Origin: {site.url}".encode(), f"Cookie: {person.cookie}".encode()
+    queries = _recorded(monkeypatch)
+    if "websocket" not in endpoint:
+        sent = request(port, endpoint, origin, cookie, b"X-Forwarded-For: 9.9.9.8")
+        async with answered(port, sent) as (_, reader), asyncio.timeout(5):
+            await reader.readuntil(hotclub.__version__.encode())
+        assert any("django_session" in sql for sql in queries)
+        await poll_until(lambda: require_node().hub.num_clients == 0, "nobody is looked at any more")
+    assert (await answer(port, request(port, endpoint, origin))).status in (101, 200)
+    queries.clear()
+    for _ in range(5):
+        assert (await answer(port, request(port, endpoint, origin, cookie))).status == 503
+    assert queries == []
+
+
+def _recorded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What the database is asked from now on."""
     queries: list[str] = []
     execute = CursorWrapper.execute
 
@@ -226,14 +249,7 @@ async def test_nobody_is_looked_up_before_the_limit(
         return execute(cursor, sql, params)
 
     monkeypatch.setattr(CursorWrapper, "execute", record)
-    async with answered(port, sent) as (_, reader), asyncio.timeout(5):
-        if "websocket" not in endpoint:
-            await reader.readuntil(b'"connect"' if "protobuf" not in endpoint else hotclub.__version__.encode())
-            assert any("django_session" in sql for sql in queries)
-        queries.clear()
-        for _ in range(5):
-            assert (await answer(port, sent)).status == 503
-        assert queries == []
+    return queries
 
 
 @pytest.mark.django_db(transaction=True)

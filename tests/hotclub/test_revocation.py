@@ -238,7 +238,7 @@ def test_the_look_costs_two_queries_however_many_connections_there_are() -> None
     clients = [watched(person) for person in people for _ in range(4)]
 
     with CaptureQueriesContext(connection) as queries:
-        assert SessionWatch.check(clients) == []
+        assert SessionWatch.check(clients).gone == []
 
     assert len(queries) == 2
 
@@ -248,7 +248,7 @@ def test_the_look_renews_the_user() -> None:
     client = watched(person)
     get_user_model()._default_manager.filter(pk=person.user.pk).update(is_superuser=True)
 
-    assert SessionWatch.check([client]) == []
+    assert SessionWatch.check([client]).gone == []
 
     assert client.user.is_superuser
 
@@ -256,7 +256,7 @@ def test_the_look_renews_the_user() -> None:
 def test_a_session_of_an_older_password_has_to_come_back() -> None:
     person = make_person()
 
-    [(_, reason)] = SessionWatch.check([watched(person, auth_hash="older")])
+    [(_, reason)] = SessionWatch.check([watched(person, auth_hash="older")]).gone
 
     assert reason.code == 3011
 
@@ -267,7 +267,7 @@ def test_the_look_works_with_every_session_store(engine: str, settings: Any) -> 
     person = make_person()
     alive, gone = watched(person), watched(person, session_key="0" * 32)
 
-    assert [client for client, _ in SessionWatch.check([alive, gone])] == [gone]
+    assert [client for client, _ in SessionWatch.check([alive, gone]).gone] == [gone]
 
 
 def test_a_connection_that_was_dropped_is_forgotten() -> None:
