@@ -62,9 +62,18 @@ class Look:
     """What one look at some connections has found."""
 
     gone: list[tuple[Client, Disconnect]] = field(default_factory=list)
-    """Which have to go, and how."""
+    """Whose logins do not stand, and how they have to go."""
     ends: dict[Client, datetime] = field(default_factory=dict)
     """When the sessions of the others end, as far as it is known."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Watched:
+    """When to look next, None for the regular look; and why: its session `ends` then, or seems to be gone."""
+
+    due: datetime | None = None
+    ends: bool = False
+    suspect: bool = False
 
 
 class SessionWatch:
@@ -72,30 +81,46 @@ class SessionWatch:
 
     def __init__(self) -> None:
         # Weak: a connection that breaks off while connecting is never reported as ended.
-        self._due: WeakKeyDictionary[Client, datetime | None] = WeakKeyDictionary()
+        self._watched: WeakKeyDictionary[Client, _Watched] = WeakKeyDictionary()
 
     def add(self, client: Client) -> None:
         """Watch a connection from now on. It is due at once: its login may have ended while it connected."""
-        self._due[client] = timezone.now()
+        self._watched[client] = _Watched(due=timezone.now())
 
     def remove(self, client: Client) -> None:
         """The connection has ended. Idempotent."""
-        self._due.pop(client, None)
+        self._watched.pop(client, None)
 
     def clients(self) -> list[Client]:
         """The connections to look at regularly."""
-        return list(self._due)
+        return list(self._watched)
 
     def due(self) -> list[Client]:
-        """Those to look at now: nobody has yet, or their session should be over."""
+        """Those to look at now: nobody has yet, their session should be over, or it seemed to be gone."""
         now = timezone.now()
-        return [client for client, due in self._due.items() if due is not None and due <= now]
+        return [client for client, watched in self._watched.items() if watched.due is not None and watched.due <= now]
 
-    def note(self, clients: Iterable[Client], look: Look) -> None:
-        """Remember when these, at which somebody has looked, are due again."""
+    def judge(self, clients: Iterable[Client], look: Look) -> list[tuple[Client, Disconnect]]:
+        """Which of these, at which somebody has looked, are to end now, and how.
+
+        A session that is gone before its time is looked at once more: if somebody has signed out in another process,
+        that is on its way here, and tells the client more than that it shall come back.
+        """
+        now = timezone.now()
+        reasons, ending = dict(look.gone), []
         for client in clients:
-            if client in self._due:
-                self._due[client] = look.ends.get(client)
+            watched, reason = self._watched.get(client), reasons.get(client)
+            if watched is None:
+                continue
+            over = watched.suspect or (watched.ends and watched.due is not None and watched.due <= now)
+            if reason is None:
+                end = look.ends.get(client)
+                self._watched[client] = _Watched(due=end, ends=end is not None)
+            elif over or not reason.reconnects:
+                ending.append((client, reason))
+            else:
+                self._watched[client] = _Watched(due=now, suspect=True)
+        return ending
 
     @staticmethod
     def check(clients: Sequence[Client]) -> Look:

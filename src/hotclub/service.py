@@ -191,6 +191,5 @@ class Service:
         if not clients:
             return
         look = await self._inner_pool.run(self._watch.check, clients)
-        self._watch.note(clients, look)
-        for client, reason in look.gone:
+        for client, reason in self._watch.judge(clients, look):
             self.node.disconnect(Target(client_id=client.id), reason)

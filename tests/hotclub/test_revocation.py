@@ -280,3 +280,31 @@ def test_a_connection_that_was_dropped_is_forgotten() -> None:
     del client
 
     assert watch.clients() == []
+
+
+def test_a_session_that_vanished_is_looked_at_once_more_and_one_that_is_over_is_not() -> None:
+    """Who signed out elsewhere is about to be told so, which says more than to come back."""
+    person, other = make_person(), make_person("stephane")
+    watch, vanishing, expiring = SessionWatch(), watched(person), watched(other)
+
+    def look() -> list[Client]:
+        due = watch.due()
+        return [client for client, _ in watch.judge(due, watch.check(due))]
+
+    watch.add(vanishing)
+    watch.add(expiring)
+    assert look() == []
+    assert watch.due() == []
+
+    Session.objects.filter(pk=person.session_key).delete()
+    assert watch.judge([vanishing], watch.check([vanishing])) == []
+    assert watch.due() == [vanishing]
+    assert look() == [vanishing]
+    watch.remove(vanishing)
+
+    Session.objects.filter(pk=other.session_key).update(expire_date=timezone.now() + timedelta(seconds=0.2))
+    assert watch.judge([expiring], watch.check([expiring])) == []
+    assert watch.due() == []
+    while not watch.due():
+        pass
+    assert look() == [expiring]

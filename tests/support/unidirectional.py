@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from types import MappingProxyType
 from typing import Any, Final, Self
 from urllib.parse import quote
@@ -23,6 +23,7 @@ class Listening:
         self.writer = writer
         self.pushes: list[dict[str, Any]] = []
         self.code = 0
+        self.reason = ""
         self._news = asyncio.Condition()
 
     @classmethod
@@ -64,16 +65,20 @@ class Listening:
 
     async def ended(self, timeout: float = 5) -> int:
         """The code of its end."""
-        async with asyncio.timeout(timeout), self._news:
-            await self._news.wait_for(lambda: self.code)
+        await self.wait(lambda: self.code != 0, timeout)
         return self.code
+
+    async def wait(self, condition: Callable[[], bool], timeout: float = 5) -> None:
+        """Wait until the condition holds; it is looked at after each push."""
+        async with asyncio.timeout(timeout), self._news:
+            await self._news.wait_for(condition)
 
     async def _read(self, messages: AsyncIterator[bytes]) -> None:
         async for message in messages:
             push = json.loads(message)
             async with self._news:
                 if "disconnect" in push:
-                    self.code = push["disconnect"]["code"]
+                    self.code, self.reason = push["disconnect"]["code"], push["disconnect"]["reason"]
                 elif push:
                     self.pushes.append(push)
                 self._news.notify_all()
@@ -84,7 +89,8 @@ async def _frames(socket: RawWebSocket) -> AsyncIterator[bytes]:
         while True:
             frame = await socket.read_frame()
             if frame.opcode == CLOSE:
-                yield b'{"disconnect":{"code":%d}}' % frame.close_code
+                end = {"code": frame.close_code, "reason": frame.close_reason}
+                yield json.dumps({"disconnect": end}).encode()
                 return
             for line in frame.payload.split(b"\n"):
                 yield line
