@@ -77,7 +77,7 @@ class HotclubApplication:
                 handshake = check_handshake(scope, config)
                 node = await self._admit(handshake.address or "unix")
             except RefusedHandshake as refused:
-                log_refusal(refused)
+                log_refusal(refused, scope)
                 await _refuse(refused.status, scope, receive, send, refused.headers)
                 return
             await serve(node, scope, receive, send, handshake)

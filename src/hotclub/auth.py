@@ -23,7 +23,7 @@ from hotclub.addresses import client_address
 from hotclub.conf import Config
 from hotclub.engine.application import Handshake
 from hotclub.engine.errors import HotclubError
-from hotclub.engine.observe import logger, printable
+from hotclub.engine.observe import printable, report
 from hotclub.origins import parse_origin
 
 SESSION_STATE: Final = "session_key"
@@ -207,6 +207,8 @@ def session_id(session_key: str | None) -> str:
     return salted_hmac("hotclub.session", session_key, algorithm="sha256").hexdigest()
 
 
-def log_refusal(refused: RefusedHandshake) -> None:
+def log_refusal(refused: RefusedHandshake, scope: Scope) -> None:
     """Say on the log why a connection was refused, since the browser does not tell its user."""
-    logger.warning("Refused a connection: %s", refused.reason)
+    peer = scope.get("client")
+    address = str(peer[0] or "") if peer else ""
+    report("Refused a request", status=int(refused.status), path=scope["path"], address=address, why=refused.reason)

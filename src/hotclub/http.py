@@ -5,6 +5,7 @@ Their responses are async from end to end and hold no thread, whatever middlewar
 
 from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
+from math import ceil
 from time import monotonic
 from typing import Final
 
@@ -12,6 +13,7 @@ from hotclub.auth import RefusedHandshake, check_http_request, log_refusal
 from hotclub.conf import Config, get_config
 from hotclub.engine.application import Handshake
 from hotclub.engine.node import Node
+from hotclub.engine.observe import report
 from hotclub.engine.protocol.messages import Emulation
 from hotclub.engine.transports.base import Receive, Scope, Send, is_issued
 from hotclub.engine.transports.emulation import emulate, read_emulation, serve_http_stream, serve_sse
@@ -50,7 +52,7 @@ async def serve_http(
         opens = scope["method"] != "OPTIONS" and endpoint is not serve_emulation
         node = await admit((handshake.address or "unix") if opens else "")
     except RefusedHandshake as refused:
-        log_refusal(refused)
+        log_refusal(refused, scope)
         await respond(send, refused.status, refused.headers)
         return
     headers = _cors(handshake)
@@ -60,7 +62,8 @@ async def serve_http(
     try:
         await endpoint(node, scope, receive, send, handshake, headers)
     except HttpError as error:
-        await respond(send, error.status, headers)
+        report("Refused a request", status=int(error.status), path=scope["path"], address=handshake.address)
+        await respond(send, error.status, [*headers, *error.headers])
 
 
 async def serve_emulation(
@@ -78,7 +81,7 @@ async def serve_emulation(
     if emulation.node == node.id:
         emulate(node, emulation, handshake)
     elif not node.forwarding.take(monotonic()):
-        raise HttpError(HTTPStatus.TOO_MANY_REQUESTS)
+        raise HttpError(HTTPStatus.TOO_MANY_REQUESTS, retry_after=ceil(node.forwarding.wait))
     else:
         await in_thread(_forward, emulation, handshake.principal, node.id)
     await respond(send, HTTPStatus.NO_CONTENT, headers)

@@ -27,6 +27,7 @@ from websockets.http11 import Request, Response
 from websockets.server import ServerProtocol
 
 from hotclub.engine.limits import Limits, TokenBucket
+from hotclub.engine.observe import report
 from hotclub.engine.transports.base import SHUTDOWN
 from hotclub.engine.transports.websocket import WRITER
 from hotclub.waiting import Gate, Mailbox
@@ -49,6 +50,9 @@ _QUEUED: Final = 32
 
 _CONTROL_RATE: Final = 10.0
 _CONTROL_BURST: Final = 100
+
+_ENDED: Final = "Ended a connection"
+_REFUSED: Final = "Refused a request"
 
 
 class TooManyFragments(PayloadTooBig):
@@ -133,6 +137,9 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
 
     # FrameWriter
 
+    def expect_reader(self, seconds: float) -> None:
+        _give_up_after(self.transport, seconds)
+
     def write(self, frames: Sequence[bytes]) -> None:
         if not self.close_sent and not self.transport.is_closing():
             self.transport.write(frames[0] if len(frames) == 1 else b"".join(frames))
@@ -158,6 +165,8 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
             extensions: dict[str, Any] = self.scope["extensions"]
             extensions[WRITER] = self
             self.deflates = self.conn.window_bits == MAX_WBITS
+        else:
+            report(_REFUSED, status=int(self.response.status_code), address=_address(self.client))
 
     # Receiving
 
@@ -227,6 +236,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
 
     def _refuse_handshake(self) -> None:
         self._failed = True
+        report(_REFUSED, status=400, address=_address(self.client))
         answer = b"".join(self.conn.data_to_send())
         self.transport.write(answer or b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n")
         self.transport.close()
@@ -246,6 +256,8 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         if not self.close_sent and self.conn.close_sent is not None:
             sent = self.conn.close_sent
             self.queue.put_nowait({"type": "websocket.disconnect", "code": sent.code, "reason": sent.reason})
+            address = _address(self.client)
+            report(_ENDED, code=int(sent.code), reason=sent.reason, path=self.scope["path"], address=address)
         self.close_sent = True
         self.transport.write(b"".join(self.conn.data_to_send()))
         if self.transport.can_write_eof() and not self.transport.is_closing():
@@ -260,8 +272,8 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
             # Never read again, and kilobytes large; the parser keeps the request too.
             self.request.headers.clear()
             self.request = self.response = None  # type: ignore[assignment]
-        elif self.close_sent:
-            # Refused with a response of the application's own is complete, too; the base class reports an error.
+        elif message["type"] == "websocket.http.response.body" and not message.get("more_body", False):
+            # Otherwise the base class takes a refusal for a handshake that was forgotten, and says so on the log.
             self.handshake_complete = True
         if self.close_timer is not None:
             self._reset_later()
@@ -351,6 +363,9 @@ class HttpProtocol(HttpToolsProtocol):
             self.on_shutdown()
         super().shutdown()
 
+    def expect_reader(self, seconds: float) -> None:
+        _give_up_after(self.transport, seconds)
+
     def _check_head(self) -> None:
         """Refuse what two parsers could read differently. httptools turns the exception into a 400."""
         names = [name for name, _value in self.headers]
@@ -382,5 +397,19 @@ class HttpProtocol(HttpToolsProtocol):
     def _refuse(self, status: bytes) -> None:
         self._end_head()
         if not self.transport.is_closing():
+            report(_REFUSED, status=int(status[:3]), address=_address(self.client))
             self.transport.write(b"HTTP/1.1 " + status + b"\r\nconnection: close\r\ncontent-length: 0\r\n\r\n")
             self.transport.close()
+
+
+def _address(client: tuple[str, int] | None) -> str:
+    return client[0] if client else ""
+
+
+def _give_up_after(transport: asyncio.Transport, seconds: float) -> None:
+    """Where the kernel can be told so: that is Linux."""
+    connection = transport.get_extra_info("socket")
+    option = getattr(socket, "TCP_USER_TIMEOUT", None)
+    if connection is not None and option is not None and connection.family in (socket.AF_INET, socket.AF_INET6):
+        with contextlib.suppress(OSError):
+            connection.setsockopt(socket.IPPROTO_TCP, option, int(seconds * 1_000))

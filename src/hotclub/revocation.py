@@ -10,9 +10,11 @@ Who is ended how:
 
 # ruff: noqa: ARG001, SLF001 - receivers get what the signal sends; the underscored names are documented Django API
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Final
-from weakref import WeakSet
+from weakref import WeakKeyDictionary
 
 from django.contrib.auth import SESSION_KEY, get_user_model
 from django.contrib.auth.base_user import AbstractBaseUser
@@ -55,42 +57,90 @@ def session_model() -> type[AbstractBaseSession] | None:
     return None if get_model_class is None else get_model_class()
 
 
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What one look at some connections has found."""
+
+    gone: list[tuple[Client, Disconnect]] = field(default_factory=list)
+    """Whose logins do not stand, and how they have to go."""
+    ends: dict[Client, datetime] = field(default_factory=dict)
+    """When the sessions of the others end, as far as it is known."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Watched:
+    """When to look next, None for the regular look; and why: its session `ends` then, or seems to be gone."""
+
+    due: datetime | None = None
+    ends: bool = False
+    suspect: bool = False
+
+
 class SessionWatch:
     """The live connections of this process that come from a session, and what has become of their logins."""
 
     def __init__(self) -> None:
         # Weak: a connection that breaks off while connecting is never reported as ended.
-        self._clients: WeakSet[Client] = WeakSet()
+        self._watched: WeakKeyDictionary[Client, _Watched] = WeakKeyDictionary()
 
     def add(self, client: Client) -> None:
-        """Watch a connection from now on."""
-        self._clients.add(client)
+        """Watch a connection from now on. It is due at once: its login may have ended while it connected."""
+        self._watched[client] = _Watched(due=timezone.now())
 
     def remove(self, client: Client) -> None:
         """The connection has ended. Idempotent."""
-        self._clients.discard(client)
+        self._watched.pop(client, None)
 
     def clients(self) -> list[Client]:
-        """The connections to look at."""
-        return list(self._clients)
+        """The connections to look at regularly."""
+        return list(self._watched)
+
+    def due(self) -> list[Client]:
+        """Those to look at now: nobody has yet, their session should be over, or it seemed to be gone."""
+        now = timezone.now()
+        return [client for client, watched in self._watched.items() if watched.due is not None and watched.due <= now]
+
+    def judge(self, clients: Iterable[Client], look: Look) -> list[tuple[Client, Disconnect]]:
+        """Which of these, at which somebody has looked, are to end now, and how.
+
+        A session that is gone before its time is looked at once more: if somebody has signed out in another process,
+        that is on its way here, and tells the client more than that it shall come back.
+        """
+        now = timezone.now()
+        reasons, ending = dict(look.gone), []
+        for client in clients:
+            watched, reason = self._watched.get(client), reasons.get(client)
+            if watched is None:
+                continue
+            over = watched.suspect or (watched.ends and watched.due is not None and watched.due <= now)
+            if reason is None:
+                end = look.ends.get(client)
+                self._watched[client] = _Watched(due=end, ends=end is not None)
+            elif over or not reason.reconnects:
+                ending.append((client, reason))
+            else:
+                self._watched[client] = _Watched(due=now, suspect=True)
+        return ending
 
     @staticmethod
-    def check(clients: Sequence[Client]) -> list[tuple[Client, Disconnect]]:
-        """Which of these have to go, and how. Renews the `user` of the others.
+    def check(clients: Sequence[Client]) -> Look:
+        """Look at these, and renew the `user` of those that may stay.
 
         Synchronous; two queries per 500 logins.
         """
-        gone = []
+        look = Look()
         for start in range(0, len(clients), _CHUNK):
             chunk = clients[start : start + _CHUNK]
             known = {client.user.pk for client in chunk if not isinstance(client.user, TokenUser)}
             users = get_user_model()._default_manager.in_bulk(known)
-            ended = _ended(chunk)
+            lives = _lives(chunk)
             for client in chunk:
-                reason = _verdict(client, users.get(client.user.pk), ended=client in ended)
+                reason = _verdict(client, users.get(client.user.pk), ended=client not in lives)
                 if reason is not None:
-                    gone.append((client, reason))
-        return gone
+                    look.gone.append((client, reason))
+                elif (end := lives[client]) is not None:
+                    look.ends[client] = end
+        return look
 
 
 def _verdict(client: Client, user: AbstractBaseUser | None, *, ended: bool) -> Disconnect | None:
@@ -110,23 +160,24 @@ def _has_same_password(client: Client, user: AbstractBaseUser) -> bool:
     return client.password_proof in ("", password_proof(user))
 
 
-def _ended(clients: Sequence[Client]) -> set[Client]:
-    """Those whose login does not stand: the session of a cookie is gone, or that of a token was revoked."""
+def _lives(clients: Sequence[Client]) -> dict[Client, datetime | None]:
+    """Those whose login stands, and until when if that is known: the session of a cookie is there, and that of a token
+    was not revoked."""
     alive = _living_sessions({client.session_key for client in clients if client.token_channels is None})
     revoked = revoked_sessions({client.session_id for client in clients if client.token_channels is not None})
     return {
-        client
+        client: alive.get(client.session_key) if client.token_channels is None else None
         for client in clients
-        if (client.session_key not in alive if client.token_channels is None else client.session_id in revoked)
+        if (client.session_key in alive if client.token_channels is None else client.session_id not in revoked)
     }
 
 
-def _living_sessions(keys: set[str]) -> set[str]:
+def _living_sessions(keys: set[str]) -> Mapping[str, datetime | None]:
     model = session_model()
     if model is None:
-        return {key for key in keys if session_store(key).get(SESSION_KEY) is not None}
+        return {key: None for key in keys if session_store(key).get(SESSION_KEY) is not None}
     rows = model._default_manager.filter(session_key__in=keys, expire_date__gt=timezone.now())
-    return set(rows.values_list("session_key", flat=True))
+    return dict(rows.values_list("session_key", "expire_date"))
 
 
 def _logged_out(sender: Any, request: HttpRequest | None, **kwargs: Any) -> None:

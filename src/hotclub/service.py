@@ -2,13 +2,15 @@
 
 import asyncio
 import contextlib
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
+from time import monotonic
 from typing import Any, Final, assert_never
 
 from django.utils.crypto import salted_hmac
 
 import hotclub
 from hotclub import local
+from hotclub.client import Client
 from hotclub.conf import Config, get_config
 from hotclub.engine.application import Handshake, SubscribeGrant
 from hotclub.engine.broker.base import Message, PublicationHandler, Retention
@@ -38,6 +40,8 @@ from hotclub.streams import (
     RelayUnsubscribe,
 )
 
+_EXPIRY_CHECK: Final = 0.5
+"""Seconds between two looks at the sessions that are due."""
 _INNER_THREADS: Final = 3
 """For signing in, reading durable channels and watching sessions."""
 
@@ -177,16 +181,24 @@ class Service:
             logger.warning("A publication of another process in %r was dropped: %s", message.channel, error)
 
     async def _watch_sessions(self) -> None:
+        regular = self.config.session_check
+        next_look = monotonic() + regular
         while True:
-            await asyncio.sleep(self.config.session_check)
+            await asyncio.sleep(min(_EXPIRY_CHECK, regular))
+            everybody = monotonic() >= next_look
+            if everybody:
+                next_look = monotonic() + regular
             try:
-                await self.check_sessions()
+                await self.check_sessions(self._watch.clients() if everybody else self._watch.due())
             except Exception:  # noqa: BLE001 - whatever it was, the next look may succeed
-                logger.exception("Sessions could not be checked; tried again in %g s", self.config.session_check)
+                logger.exception("Sessions could not be checked; tried again in %g s", regular)
 
-    async def check_sessions(self) -> None:
-        """End the connections whose login is over."""
-        for client, reason in await self._inner_pool.run(self._watch.check, self._watch.clients()):
+    async def check_sessions(self, clients: Sequence[Client]) -> None:
+        """End those of these connections whose login is over."""
+        if not clients:
+            return
+        look = await self._inner_pool.run(self._watch.check, clients)
+        for client, reason in self._watch.judge(clients, look):
             self.node.disconnect(Target(client_id=client.id), reason)
 
 

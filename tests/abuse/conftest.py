@@ -1,13 +1,16 @@
 """One real server for all hostile input. After every test it must be alive, small, and quick to serve others."""
 
 import json
+import re
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
 from tests.support.clubhouse import Site, draft, populate, prepare
+from tests.support.emulated import ProtobufClient
 from tests.support.processes import PROJECT, Server
 from tests.support.wire import WireClient
 
@@ -21,9 +24,68 @@ LIMITS = {
 """Time-outs that a test can wait for. The bounds on sizes and numbers are the defaults."""
 
 
+def runs_on(clients: Mapping[str, type[WireClient]]) -> Any:
+    """Run every test of a module on each of these transports: it gives the module its `WireClient`.
+
+    `OtherClient` is a client of the other form of the protocol.
+    """
+
+    @pytest.fixture(params=clients.values(), ids=list(clients), autouse=True)
+    def everywhere(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+        kind: type[WireClient] = request.param
+        monkeypatch.setattr(request.module, "WireClient", kind)
+        if hasattr(request.module, "OtherClient"):
+            monkeypatch.setattr(
+                request.module, "OtherClient", WireClient if kind.form == "protobuf" else ProtobufClient
+            )
+
+    return everywhere
+
+
+async def subscriber(kind: type[WireClient], server: Server, channel: str) -> WireClient:
+    """Somebody who is in the channel."""
+    client = await kind.connected(server.port)
+    await client.subscribe(channel)
+    return client
+
+
+STRICT = (5, 3_600)
+"""How many connections one address may open, and in how many seconds."""
+
+_FIELD = r"""\w+=(?:\d+|'[ -~]*'|"[ -~]*")"""
+_LINE = re.compile(
+    rf"(?:Ended a connection|Refused a request|Refused a command): {_FIELD}(?: {_FIELD})*"
+    r"|Serving http://[ -~]+ — Ctrl-C stops it\."
+    r"|WARNING:  (?:Invalid HTTP request received|Unsupported upgrade request)\."
+    # Of a hook that fails, which is the project's own fault: whose it is, and where.
+    r"|A hook of [ -~]+ failed|Traceback \(most recent call last\):|  .*|\w+: .{0,40}"
+)
+_LONGEST_LINE = 800
+
+
+class Said:
+    """What a server has put on its log since this was made."""
+
+    def __init__(self, server: Server) -> None:
+        self._log = server.log
+        self._start = self._log.stat().st_size
+
+    @property
+    def lines(self) -> list[str]:
+        return self._log.read_bytes()[self._start :].decode().split("\n")[:-1]
+
+    def check(self) -> None:
+        """Nobody can put on it what looks like another line, nor much, nor what was sent in confidence."""
+        for line in self.lines:
+            assert _LINE.fullmatch(line), line
+            assert len(line) <= _LONGEST_LINE, line
+
+
 @pytest.fixture(scope="session")
 def _server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    environment = {"PROJECT_HOTCLUB": json.dumps({"LIMITS": LIMITS})}
+    # The tests come from one address, faster than the default allows.
+    settings = {"LIMITS": LIMITS, "RATES": {"connects_per_address": None, "connects": None}}
+    environment = {"PROJECT_HOTCLUB": json.dumps(settings)}
     server = Server(tmp_path_factory.mktemp("abuse"), PROJECT, environment)
     server.manage("migrate", "-v", "0")
     server.start_blocking()
@@ -34,7 +96,7 @@ def _server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 @pytest.fixture
 async def server(_server: Server) -> AsyncIterator[Server]:
     """The victim, watched by somebody with a connection of their own, before, during and after."""
-    pid, memory = _server.pid, _server.memory
+    pid, memory, said = _server.pid, _server.memory, Said(_server)
     async with await WireClient.connected(_server.port) as witness:
         await witness.subscribe("memory:witness")
         yield _server
@@ -48,6 +110,27 @@ async def server(_server: Server) -> AsyncIterator[Server]:
     async with await WireClient.connected(_server.port) as newcomer:
         await newcomer.subscribe("memory:witness")
     assert _server.memory - memory < 16 * 2**20
+    said.check()
+
+
+@pytest.fixture(scope="session")
+def _strict(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    settings = {"RATES": {"connects_per_address": STRICT, "connects": (400, 4)}}
+    server = Server(tmp_path_factory.mktemp("strict"), PROJECT, {"PROJECT_HOTCLUB": json.dumps(settings)})
+    server.manage("migrate", "-v", "0")
+    server.start_blocking()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+async def strict(_strict: Server) -> AsyncIterator[Server]:
+    """A server that soon has enough of an address, watched from another one."""
+    memory, said = _strict.memory, Said(_strict)
+    yield _strict
+    assert _strict.alive, _strict.tail()
+    assert _strict.memory - memory < 16 * 2**20
+    said.check()
 
 
 @dataclass
@@ -88,7 +171,7 @@ def _site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 async def room(_site: Site) -> AsyncIterator[Room]:
     """The room, watched by Bob, who is still served when the test is over."""
     room = Room(_site)
-    pid = room.server.pid
+    pid, said = room.server.pid, Said(room.server)
     async with await room.client("Bob") as witness:
         await witness.subscribe(room.channel)
         yield room
@@ -101,3 +184,4 @@ async def room(_site: Site) -> AsyncIterator[Room]:
                 item.get("push", {}).get("pub", {}).get("data", {}).get("message", {}).get("client_id") == message["id"]
             )
         )
+        said.check()

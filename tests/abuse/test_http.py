@@ -2,9 +2,7 @@
 
 import asyncio
 import base64
-import contextlib
 import json
-import socket
 from collections.abc import Mapping
 from types import MappingProxyType
 from urllib.parse import quote
@@ -49,15 +47,18 @@ async def test_a5_b9_a_body_that_is_too_large_is_413(server: Server, path: str) 
     assert await status_of(server, path, b"\n" * 8_000_000) == 413
 
 
-@pytest.mark.parametrize("path", POSTED)
-async def test_a9_a_body_that_dribbles_is_given_up(server: Server, path: str) -> None:
+async def test_a9_bodies_that_dribble_are_given_up(server: Server) -> None:
+    assert await asyncio.gather(*(_dribbled(server, path) for path in POSTED)) == [408] * len(POSTED)
+
+
+async def _dribbled(server: Server, path: str) -> int:
     reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
     head = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: 900\r\n\r\n"
     writer.write(head.encode())
     dribbling = asyncio.create_task(_dribble(writer))
     try:
         answer = await asyncio.wait_for(reader.readline(), LIMITS["connect_timeout"] + 3)
-        assert b" 408 " in answer
+        return int(answer.split()[1])
     finally:
         dribbling.cancel()
         writer.transport.abort()
@@ -79,14 +80,6 @@ async def test_a15_other_methods_are_405(server: Server, path: str, method: str)
 @pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x"])
 async def test_b15_what_a_form_of_another_site_could_send_is_415(server: Server, path: str, kind: str) -> None:
     assert await status_of(server, path, CONNECT, headers={"content-type": kind}) == 415
-
-
-@pytest.mark.parametrize(
-    "body", [b"hello", b"\xef\xbb\xbf{}", b"null", b"[]", b"1", b'"text"', b"{'subs':{}}", b"[" * 60_000, b"\xff"]
-)
-@pytest.mark.parametrize("path", ["/connection/uni_http_stream", "/connection/uni_sse"])
-async def test_b1_b2_what_is_no_connect_request_is_400(server: Server, path: str, body: bytes) -> None:
-    assert await status_of(server, path, body) == 400
 
 
 @pytest.mark.parametrize(
@@ -159,16 +152,6 @@ async def test_b18_a_forged_last_event_id_recovers_nothing(server: Server, event
         assert b"kept" not in await first_push(response)
 
 
-async def test_b18_the_last_event_id_of_another_opens_no_door(room: Room) -> None:
-    """Positions are wishes: Mallory, who is not in the room, gets nothing by Alice's."""
-    stolen = base64.urlsafe_b64encode(json.dumps({room.channel: ["", 0]}).encode()).decode()
-    headers = {"last-event-id": stolen, **room.site.people["Mallory"].headers(room.port)}
-    async with await Response.open(room.port, "/connection/uni_sse", headers=headers) as response:
-        first = await first_push(response)
-        assert b'"connect"' in first
-        assert room.channel.encode() not in first
-
-
 @pytest.mark.parametrize(
     "text", ["a\nb", "a\r\ndata: evil", "\r", "\u2028\u2029", "\n\nevent: evil\ndata: x\n\n", "id: 1"]
 )
@@ -185,32 +168,3 @@ async def test_b17_no_text_can_make_an_event(server: Server, transport: str, tex
         )
         await listener.until(lambda: bool(listener.seen))
         assert json.loads(listener.seen[-1][1]) == [text]
-
-
-@pytest.mark.parametrize("path", ["/connection/uni_sse", "/connection/uni_http_stream"])
-async def test_c1_a_wish_for_a_room_one_is_not_in_is_not_granted(room: Room, path: str) -> None:
-    headers = {**JSON, **room.site.people["Mallory"].headers(room.port)}
-    body = json.dumps({"subs": {room.channel: {"recover": True}}}).encode()
-    async with await Response.open(room.port, path, body=body, headers=headers) as response:
-        first = await first_push(response)
-        assert b'"connect"' in first
-        assert room.channel.encode() not in first
-
-
-async def test_a11_readers_that_stop_are_closed(server: Server) -> None:
-    """Four streams whose readers never read, with megabytes for each on their way."""
-    wish = quote(json.dumps({"subs": {"memory:a11": {}}}))
-    request = f"GET /connection/uni_sse?cf_connect={wish} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode()
-    with contextlib.ExitStack() as stack:
-        async with await WireClient.connected(server.port) as writer:
-            await writer.subscribe("memory:a11")
-            for _ in range(4):
-                stalled = stack.enter_context(socket.socket())
-                stalled.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
-                stalled.connect(("127.0.0.1", server.port))
-                stalled.sendall(request)
-            await writer.wait(lambda: sum("join" in item.get("push", {}) for item in writer.inbox) == 5)
-            for _ in range(100):
-                await writer.publish("memory:a11", "x" * 60_000)
-            await writer.wait(lambda: sum("leave" in item.get("push", {}) for item in writer.inbox) == 4, timeout=20)
-            assert (await writer.call("presence_stats", channel="memory:a11"))["num_clients"] == 1

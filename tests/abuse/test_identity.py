@@ -1,19 +1,11 @@
-"""reliability.md §4 C9, C10 and C14, on the real site: whose connection it is, and how long."""
+"""reliability.md §4 C9 and C14, on the real site: whose connection it is."""
 
-import asyncio
-import re
-import time
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
-from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 from tests.abuse.conftest import Room
-from tests.support.clubhouse import PASSWORD, Person, Site, draft, populate, prepare
-from tests.support.processes import Server
+from tests.support.clubhouse import draft
 from tests.support.rawws import HandshakeRefused, RawWebSocket
 from tests.support.wire import Closed, ErrorReply, WireClient
 
@@ -55,113 +47,6 @@ async def test_c9_nobody_is_let_in_for_good(room: Room) -> None:
     async with await WireClient.open(room.port) as client:
         await client.start("connect")
         assert (await client.ended()).code == 3501
-
-
-# C10: the sockets of one person on two servers of one site, and what ends them
-
-
-class Doubled:
-    """Two servers on one database; Alice has two sockets on the first and one on the second, Bob has one."""
-
-    def __init__(self, first: Server, second: Server, sockets: list[WireClient], bystander: WireClient) -> None:
-        self.first = first
-        self.second = second
-        self.sockets = sockets
-        self.bystander = bystander
-
-    async def ended_within(self, seconds: float) -> set[tuple[int, str]]:
-        """How her sockets ended, all of them and in time, while his lived on."""
-        started = time.monotonic()
-        closed = await asyncio.gather(*(socket.ended(timeout=seconds + 5) for socket in self.sockets))
-        assert time.monotonic() - started < seconds
-        await self.bystander.settled()
-        return {(end.code, end.reason) for end in closed}
-
-
-@pytest.fixture
-async def doubled(tmp_path: Path, _site: Site) -> AsyncIterator[tuple[Doubled, Site]]:
-    first = Server(prepare(tmp_path / "site"))
-    site = populate(first)
-    second = Server(first.data_dir)
-    async with first, second, AsyncExitStack() as stack:
-        sockets = []
-        for person, server in (("Alice", first), ("Alice", first), ("Alice", second), ("Bob", second)):
-            headers = site.people[person].headers(server.port)
-            client = await stack.enter_async_context(await WireClient.connected(server.port, headers=headers))
-            await client.subscribe(site.channel("Lobby"))
-            sockets.append(client)
-        yield Doubled(first, second, sockets[:3], sockets[3]), site
-
-
-async def post(server: Server, person: Person, path: str, **fields: str) -> httpx.Response:
-    """Send a form as a browser would: with the cookies, and the token of the page it stands on."""
-    cookies = {"sessionid": person.session}
-    async with httpx.AsyncClient(base_url=server.url, cookies=cookies) as http:
-        page = await http.get("/accounts/settings/")
-        match = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', page.text)
-        assert match is not None, page.text
-        headers = {"Origin": server.url}
-        return await http.post(path, data={"csrfmiddlewaretoken": match[1], **fields}, headers=headers)
-
-
-async def refused_for_good(site: Site, server: Server) -> None:
-    """Whoever comes back with the dead session is told not to."""
-    async with await WireClient.open(server.port, headers=site.people["Alice"].headers(server.port)) as client:
-        await client.start("connect")
-        assert (await client.ended()).code == 3501
-
-
-async def test_c10_logging_out_ends_the_sockets_within_a_second(doubled: tuple[Doubled, Site]) -> None:
-    sockets, site = doubled
-    answer = await post(sockets.first, site.people["Alice"], "/accounts/logout/")
-    assert answer.status_code == 302
-    assert await sockets.ended_within(1) == {(3503, "signed out")}
-    await refused_for_good(site, sockets.second)
-
-
-async def test_c10_a_new_password_ends_the_sockets_within_a_second(doubled: tuple[Doubled, Site]) -> None:
-    sockets, site = doubled
-    new = "another long phrase"
-    fields = {"old_password": PASSWORD, "new_password1": new, "new_password2": new}
-    answer = await post(sockets.first, site.people["Alice"], "/accounts/settings/password/", **fields)
-    assert answer.status_code == 302
-    assert {code for code, _ in await sockets.ended_within(1)} == {3011}
-    await refused_for_good(site, sockets.second)
-
-
-async def test_c10_a_disabled_user_loses_the_sockets_within_a_second(doubled: tuple[Doubled, Site]) -> None:
-    """Told from a third process, as an administrator's command would."""
-    sockets, site = doubled
-    sockets.first.shell(
-        "from clubhouse.accounts.models import User; u = User.objects.get(username='alice'); "
-        "u.is_active = False; u.save()"
-    )
-    assert await sockets.ended_within(1) == {(3503, "signed out")}
-    await refused_for_good(site, sockets.second)
-
-
-async def test_c10_flushed_sessions_lose_their_sockets_soon(doubled: tuple[Doubled, Site]) -> None:
-    """Rows deleted behind Django's back tell nobody: the regular look finds them, every ten seconds."""
-    sockets, site = doubled
-    sockets.first.shell(
-        "from django.contrib.sessions.models import Session; Session.objects.filter("
-        f"session_key={site.people['Alice'].session!r})._raw_delete('default')"
-    )
-    assert {code for code, _ in await sockets.ended_within(12)} == {3011}
-
-
-async def test_leaving_a_room_ends_its_subscription_within_a_second(doubled: tuple[Doubled, Site]) -> None:
-    sockets, site = doubled
-    left = time.monotonic()
-    await post(sockets.first, site.people["Alice"], f"/chat/{site.rooms['Lobby']}/leave/")
-    for socket in sockets.sockets:
-        told = await socket.push("unsubscribe", site.channel("Lobby"))
-        assert told["code"] < 2500, "the client must not try again"
-    assert time.monotonic() - left < 2
-    await sockets.bystander.publish(site.channel("Lobby"), draft("among us"))
-    for socket in sockets.sockets:
-        await socket.settled()
-        assert not any(b"among us" in frame.payload for frame in socket.frames)
 
 
 # C14

@@ -1,6 +1,9 @@
 """The inbound half: order, floods, failures."""
 
+import asyncio
+import itertools
 from collections.abc import AsyncIterator
+from functools import partial
 
 import pytest
 
@@ -99,3 +102,21 @@ async def test_a_command_without_an_id_that_needs_a_reply_is_malformed(club: Clu
     client = await club.connect()
     client.dispatcher.receive(b'{"rpc":{"method":"echo"}}')
     assert (await client.ended()).code == 3501
+
+
+@pytest.mark.parametrize(("at_once", "lives"), [([10], False), ([1, 2], True)])
+async def test_a_steady_flood_is_ended_though_a_few_of_its_commands_are_taken(at_once: list[int], lives: bool) -> None:
+    """Every second there is a token for one command."""
+    club = Club(Limits(commands_rate=1.0, commands_burst=20, rejected_commands=50))
+    await club.node.start()
+    client = await club.connect()
+    began = client.session.clock()
+    for second, number in zip(range(200), itertools.cycle(at_once), strict=False):
+        client.session.clock = partial(float, began + second)
+        for _ in range(number):
+            client.send(rpc={"method": "whoami"})
+        await asyncio.sleep(0)
+    assert client.session.closed is not lives
+    if not lives:
+        assert (await client.ended()).code == 3013
+    await club.node.stop()

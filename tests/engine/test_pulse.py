@@ -23,7 +23,8 @@ def test_an_unanswered_ping_is_overdue_and_an_answered_one_is_not() -> None:
         beat.add(peer, 0.0, 0.0)
     due, _ = beat.tick(5.0)
     assert set(due) == {"silent", "alive"}
-    beat.pong("alive")
+    assert beat.pong("alive")
+    assert not beat.pong("alive")
     assert beat.tick(7.9) == ([], [])
     assert beat.tick(8.0) == ([], ["silent"])
 
@@ -54,7 +55,7 @@ def test_a_peer_that_left_is_neither_pinged_nor_overdue() -> None:
 
 def test_a_pong_without_a_ping_is_ignored() -> None:
     beat = pulse()
-    beat.pong("nobody")
+    assert not beat.pong("nobody")
     assert beat.tick(1.0) == ([], [])
 
 

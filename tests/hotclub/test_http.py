@@ -14,7 +14,9 @@ from urllib.parse import quote
 import httpx
 import pytest
 from asgiref.sync import sync_to_async
+from django.contrib.sessions.models import Session
 from django.core.asgi import get_asgi_application
+from django.utils import timezone
 
 from hotclub import Channel, Client, History, ahistory, apublish, aunsubscribe
 from hotclub.asgi import application
@@ -116,6 +118,22 @@ async def test_a_new_password_ends_it(serve: Serve, members: set[str], form: str
         assert await wire.ended(1) == 3011
         await nothing_on_return(form, site, person, since, 3501)
         assert b"secret" not in wire.received
+
+
+async def test_a_session_that_expires_ends_it_at_once(serve: Serve, members: set[str]) -> None:
+    """Long before the regular look; one that was prolonged goes on."""
+    site, person = await serve(), await someone(members)
+    since = await epoch()
+    sessions = Session.objects.filter(pk=person.session_key)
+    await sessions.aupdate(expire_date=timezone.now() + timedelta(seconds=1.5))
+    async with contextlib.AsyncExitStack() as stack:
+        wires = [await stack.enter_async_context(Wire.open(form, site.url, person.cookie, "room:1")) for form in FORMS]
+        prolonged = timezone.now() + timedelta(seconds=2)
+        await sessions.aupdate(expire_date=prolonged)
+        assert await asyncio.gather(*(wire.ended(4) for wire in wires)) == [3011] * len(FORMS)
+        assert timedelta(0) < timezone.now() - prolonged < timedelta(seconds=1)
+    for form in FORMS:
+        await nothing_on_return(form, site, person, since, 3501)
 
 
 @every_form

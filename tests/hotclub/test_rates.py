@@ -1,17 +1,20 @@
 """Limits per address, user and channel class: what they refuse, what they tell, and that they forget."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
-import websockets
+from django.db.backends.utils import CursorWrapper
 
 import hotclub
 from hotclub.addresses import client_address, proxy_problems
 from hotclub.engine.errors import CommandError, Disconnect
 from hotclub.rates import Buckets, Rate, RateLimits, TooMany, Traffic, rate_problems, site
+from hotclub.runtime import require_node
 from tests.hotclub.conftest import Site, amake_person
-from tests.support.server import websocket_url
+from tests.support.processes import poll_until
+from tests.support.requests import OPENINGS, answer, answered, request
 from tests.support.wire import Closed, ErrorReply, WireClient
 
 Serve = Callable[..., Awaitable[Site]]
@@ -190,19 +193,63 @@ async def test_publishes_beyond_the_rate_are_refused_over_all_connections_of_a_u
     second.abort()
 
 
+every_opening = pytest.mark.parametrize("endpoint", OPENINGS)
+
+
+@every_opening
 @pytest.mark.django_db(transaction=True)
-async def test_handshakes_beyond_the_rate_are_told_when_to_return(serve: Serve, hotclub_settings: Configure) -> None:
+async def test_connects_beyond_the_rate_are_told_when_to_return(
+    serve: Serve, hotclub_settings: Configure, endpoint: str
+) -> None:
     hotclub_settings(RATES={"connects_per_address": (1, 60)}, TRUSTED_PROXIES=["127.0.0.1"], ALLOW_ANONYMOUS=True)
-    site = await serve()
-    url = websocket_url(site.url)
-    async with websockets.connect(url, origin=site.url, proxy=None):  # type: ignore[arg-type]
-        with pytest.raises(websockets.InvalidStatus) as refused:
-            await websockets.connect(url, origin=site.url, proxy=None)  # type: ignore[arg-type]
-        assert refused.value.response.status_code == 503
-        assert 1 <= int(refused.value.response.headers["Retry-After"]) <= 60
-        other = {"X-Forwarded-For": "9.9.9.9"}
-        async with websockets.connect(url, origin=site.url, proxy=None, additional_headers=other):  # type: ignore[arg-type]
-            pass
+    port = int((await serve()).url.rpartition(":")[2])
+    first, other = b"X-Forwarded-For: 9.9.9.8", b"X-Forwarded-For: 9.9.9.9"
+    assert (await answer(port, request(port, endpoint, first))).status in (101, 200)
+    refused = await answer(port, request(port, endpoint, first))
+    assert refused.status == 503
+    assert 1 <= int(refused.headers["retry-after"]) <= 60
+    assert (await answer(port, request(port, endpoint, other))).status in (101, 200)
+
+
+@every_opening
+@pytest.mark.django_db(transaction=True)
+async def test_nobody_is_looked_up_before_the_limit(
+    serve: Serve, hotclub_settings: Configure, monkeypatch: pytest.MonkeyPatch, endpoint: str
+) -> None:
+    hotclub_settings(
+        RATES={"connects_per_address": (1, 60)},
+        TRUSTED_PROXIES=["127.0.0.1"],
+        ALLOW_ANONYMOUS=True,
+        RELAY_INTERVAL=3_600,
+    )
+    site, person = await serve(), await amake_person()
+    port = int(site.url.rpartition(":")[2])
+    origin, cookie = f"Origin: {site.url}".encode(), f"Cookie: {person.cookie}".encode()
+    queries = _recorded(monkeypatch)
+    if "websocket" not in endpoint:
+        sent = request(port, endpoint, origin, cookie, b"X-Forwarded-For: 9.9.9.8")
+        async with answered(port, sent) as (_, reader), asyncio.timeout(5):
+            await reader.readuntil(hotclub.__version__.encode())
+        assert any("django_session" in sql for sql in queries)
+        await poll_until(lambda: require_node().hub.num_clients == 0, "nobody is looked at any more")
+    assert (await answer(port, request(port, endpoint, origin))).status in (101, 200)
+    queries.clear()
+    for _ in range(5):
+        assert (await answer(port, request(port, endpoint, origin, cookie))).status == 503
+    assert queries == []
+
+
+def _recorded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What the database is asked from now on."""
+    queries: list[str] = []
+    execute = CursorWrapper.execute
+
+    def record(cursor: Any, sql: str, params: Any = None) -> Any:
+        queries.append(sql)
+        return execute(cursor, sql, params)
+
+    monkeypatch.setattr(CursorWrapper, "execute", record)
+    return queries
 
 
 @pytest.mark.django_db(transaction=True)

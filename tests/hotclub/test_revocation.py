@@ -238,7 +238,7 @@ def test_the_look_costs_two_queries_however_many_connections_there_are() -> None
     clients = [watched(person) for person in people for _ in range(4)]
 
     with CaptureQueriesContext(connection) as queries:
-        assert SessionWatch.check(clients) == []
+        assert SessionWatch.check(clients).gone == []
 
     assert len(queries) == 2
 
@@ -248,7 +248,7 @@ def test_the_look_renews_the_user() -> None:
     client = watched(person)
     get_user_model()._default_manager.filter(pk=person.user.pk).update(is_superuser=True)
 
-    assert SessionWatch.check([client]) == []
+    assert SessionWatch.check([client]).gone == []
 
     assert client.user.is_superuser
 
@@ -256,7 +256,7 @@ def test_the_look_renews_the_user() -> None:
 def test_a_session_of_an_older_password_has_to_come_back() -> None:
     person = make_person()
 
-    [(_, reason)] = SessionWatch.check([watched(person, auth_hash="older")])
+    [(_, reason)] = SessionWatch.check([watched(person, auth_hash="older")]).gone
 
     assert reason.code == 3011
 
@@ -267,7 +267,7 @@ def test_the_look_works_with_every_session_store(engine: str, settings: Any) -> 
     person = make_person()
     alive, gone = watched(person), watched(person, session_key="0" * 32)
 
-    assert [client for client, _ in SessionWatch.check([alive, gone])] == [gone]
+    assert [client for client, _ in SessionWatch.check([alive, gone]).gone] == [gone]
 
 
 def test_a_connection_that_was_dropped_is_forgotten() -> None:
@@ -280,3 +280,31 @@ def test_a_connection_that_was_dropped_is_forgotten() -> None:
     del client
 
     assert watch.clients() == []
+
+
+def test_a_session_that_vanished_is_looked_at_once_more_and_one_that_is_over_is_not() -> None:
+    """Who signed out elsewhere is about to be told so, which says more than to come back."""
+    person, other = make_person(), make_person("stephane")
+    watch, vanishing, expiring = SessionWatch(), watched(person), watched(other)
+
+    def look() -> list[Client]:
+        due = watch.due()
+        return [client for client, _ in watch.judge(due, watch.check(due))]
+
+    watch.add(vanishing)
+    watch.add(expiring)
+    assert look() == []
+    assert watch.due() == []
+
+    Session.objects.filter(pk=person.session_key).delete()
+    assert watch.judge([vanishing], watch.check([vanishing])) == []
+    assert watch.due() == [vanishing]
+    assert look() == [vanishing]
+    watch.remove(vanishing)
+
+    Session.objects.filter(pk=other.session_key).update(expire_date=timezone.now() + timedelta(seconds=0.2))
+    assert watch.judge([expiring], watch.check([expiring])) == []
+    assert watch.due() == []
+    while not watch.due():
+        pass
+    assert look() == [expiring]

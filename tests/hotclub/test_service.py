@@ -100,7 +100,7 @@ async def test_a_failing_look_at_the_sessions_does_not_end_the_looking(
     made = Service(Config(session_check=0.01), Registry(Declarations(), Config()))
     looks: asyncio.Queue[None] = asyncio.Queue()
 
-    async def fail() -> None:
+    async def fail(_clients: object) -> None:
         looks.put_nowait(None)
         raise RuntimeError("no database")
 

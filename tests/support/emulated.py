@@ -1,6 +1,8 @@
-"""The wire client on transports without WebSockets: an open HTTP response for what comes, POSTs for what goes.
+"""The wire client on every transport that takes commands, in both forms of the protocol.
 
-What ends such a connection is its last push; it is handed on as the close frame that a WebSocket would have got.
+Without WebSockets that is an open HTTP response for what comes, and POSTs for what goes. What ends such a connection is
+its last push; it is handed on as the close frame that a WebSocket would have got. What is protobuf on the wire is JSON
+to the test.
 """
 
 import asyncio
@@ -8,22 +10,43 @@ import json
 import struct
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Final, Self
 from urllib.parse import quote
 
+from tests.support import binary
 from tests.support.listener import Response
-from tests.support.rawws import CLOSE, TEXT, Frame
+from tests.support.rawws import BINARY, CLOSE, TEXT, Frame, RawWebSocket
 from tests.support.wire import WireClient
 
 
-class EmulatedSocket:
-    """What `WireClient` needs. The first text opens the stream; `statuses` holds the answers to the others."""
+class BinaryWebSocket(RawWebSocket):
+    """Protobuf messages in binary frames."""
 
-    def __init__(self, port: int, transport: str, headers: Mapping[str, str]) -> None:
+    async def send_text(self, text: str) -> None:
+        await self.send_message(binary.commands(text))
+
+    async def send_message(self, data: bytes) -> None:
+        await self.send_frame(BINARY, data)
+
+    async def read_frame(self) -> Frame:
+        frame = await super().read_frame()
+        if frame.opcode != BINARY:
+            return frame
+        messages, rest = binary.split(frame.payload)
+        assert rest == b""
+        return Frame(TEXT, "\n".join(json.dumps(binary.reply(message)) for message in messages).encode())
+
+
+class EmulatedSocket:
+    """What `WireClient` needs. The first message opens the stream; `statuses` holds the answers to the others."""
+
+    def __init__(self, port: int, transport: str, form: str, headers: Mapping[str, str]) -> None:
         self.statuses: list[int] = []
         self._port = port
         self._transport = transport
-        self._headers = headers
+        self._binary = form == "protobuf"
+        media_type = "application/octet-stream" if self._binary else "application/json"
+        self._headers = {"content-type": media_type, **headers}
         self._response: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
         self._identity: asyncio.Future[dict[str, str]] = asyncio.get_running_loop().create_future()
         self._lines: asyncio.Queue[bytes | None] = asyncio.Queue()
@@ -34,13 +57,23 @@ class EmulatedSocket:
         return self._response.result().writer
 
     async def send_text(self, text: str) -> None:
+        await self.send_message(binary.commands(text) if self._binary else text.encode())
+
+    async def send_message(self, data: bytes) -> None:
         if self._reading is None:
-            self._reading = asyncio.create_task(self._read(text))
+            self._reading = asyncio.create_task(self._read(data))
             return
         identity = await self._identity
-        body = json.dumps({**identity, "data": text}).encode()
-        headers = {"content-type": "application/json", **self._headers}
-        async with await Response.open(self._port, "/emulation", body=body, headers=headers) as answer:
+        if self._binary:
+            body = binary.emulation(**identity, data=data)
+        else:
+            # What is no text cannot stand in JSON, and is sent as no text.
+            quoted = json.dumps(data.decode(errors="surrogateescape"))
+            body = b'{"session":"%b","node":"%b","data":%b}' % (
+                *(identity[name].encode() for name in ("session", "node")),
+                quoted.encode(),
+            )
+        async with await Response.open(self._port, "/emulation", body=body, headers=self._headers) as answer:
             self.statuses.append(answer.status)
 
     async def send_frame(self, opcode: int, payload: bytes = b"", **_options: Any) -> None:
@@ -74,33 +107,63 @@ class EmulatedSocket:
         """Session and node, as soon as they are known."""
         return dict(await self._identity)
 
-    async def _read(self, connect: str) -> None:
+    async def _read(self, connect: bytes) -> None:
         try:
             self._response.set_result(await self._open(connect))
             response, buffer = self._response.result(), b""
             async for piece in response.pieces():
-                *lines, buffer = (buffer + piece).split(b"\n")
-                for line in lines:
-                    text = line.removeprefix(b"data: ").strip()
-                    if text:
-                        self._notice(text)
-                        self._lines.put_nowait(text)
+                messages, buffer = self._messages(buffer + piece)
+                for message in messages:
+                    self._notice(message)
+                    self._lines.put_nowait(message)
         finally:
             self._lines.put_nowait(None)
             self._identity.cancel()
 
-    async def _open(self, connect: str) -> Response:
+    def _messages(self, buffer: bytes) -> tuple[list[bytes], bytes]:
+        """The whole messages in the buffer, as JSON, and the rest of it."""
+        if self._binary:
+            messages, rest = binary.split(buffer)
+            return [json.dumps(binary.reply(message)).encode() for message in messages], rest
+        *lines, rest = buffer.split(b"\n")
+        texts = (line.removeprefix(b"data: ").strip() for line in lines)
+        return [text for text in texts if text], rest
+
+    async def _open(self, connect: bytes) -> Response:
         if self._transport == "sse":
             return await Response.open(
                 self._port, f"/connection/sse?cf_connect={quote(connect)}", headers=self._headers
             )
-        headers = {"content-type": "application/json", **self._headers}
-        return await Response.open(self._port, "/connection/http_stream", body=connect.encode(), headers=headers)
+        return await Response.open(self._port, "/connection/http_stream", body=connect, headers=self._headers)
 
     def _notice(self, text: bytes) -> None:
         connected = json.loads(text).get("connect")
         if connected is not None and not self._identity.done():
             self._identity.set_result({"session": connected["session"], "node": connected["node"]})
+
+
+class _Protobuf(WireClient):
+    form = "protobuf"
+
+    async def publish_bytes(self, channel: str, data: bytes) -> int:
+        command = self.next_id()
+        await self.send_message(binary.publish(command, channel, data))
+        return command
+
+
+class ProtobufClient(_Protobuf):
+    """A wire client on a WebSocket that speaks protobuf."""
+
+    @classmethod
+    async def open(
+        cls,
+        port: int,
+        *,
+        headers: Mapping[str, str] = MappingProxyType({}),
+        path: str = "/connection/websocket?format=protobuf",
+        answer_pings: bool = True,
+    ) -> Self:
+        return cls(await BinaryWebSocket.connect(port, path, headers=headers), answer_pings=answer_pings)
 
 
 class HttpStreamClient(WireClient):
@@ -117,7 +180,8 @@ class HttpStreamClient(WireClient):
         path: str = "",
         answer_pings: bool = True,
     ) -> Self:
-        return cls(EmulatedSocket(port, cls.transport, headers), answer_pings=answer_pings)  # type: ignore[arg-type]
+        socket: Any = EmulatedSocket(port, cls.transport, cls.form, headers)
+        return cls(socket, answer_pings=answer_pings)
 
     @property
     def emulated(self) -> EmulatedSocket:
@@ -126,7 +190,24 @@ class HttpStreamClient(WireClient):
         return socket
 
 
+class HttpStreamProtobufClient(_Protobuf, HttpStreamClient):
+    """A wire client on HTTP streaming that speaks protobuf."""
+
+
 class SseClient(HttpStreamClient):
     """A wire client on SSE."""
 
     transport = "sse"
+
+
+JSON_CLIENTS: Final[Mapping[str, type[WireClient]]] = {
+    "websocket-json": WireClient,
+    "http_stream-json": HttpStreamClient,
+    "sse-json": SseClient,
+}
+PROTOBUF_CLIENTS: Final[Mapping[str, type[WireClient]]] = {
+    "websocket-protobuf": ProtobufClient,
+    "http_stream-protobuf": HttpStreamProtobufClient,
+}
+CLIENTS: Final[Mapping[str, type[WireClient]]] = {**JSON_CLIENTS, **PROTOBUF_CLIENTS}
+"""Every transport that takes commands, in each of its forms."""

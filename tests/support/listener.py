@@ -19,6 +19,8 @@ from msgspec import Raw, Struct
 from websockets.asyncio.client import connect as open_websocket
 from websockets.typing import Subprotocol
 
+from tests.support.binary import delimited, emulation, split, varint
+
 BIDIRECTIONAL: Final = ("websocket-json", "websocket-protobuf", "http_stream-json", "http_stream-protobuf", "sse-json")
 UNIDIRECTIONAL: Final = ("uni_sse-json", "uni_http_stream-json", "uni_websocket-json")
 TRANSPORTS: Final = (*BIDIRECTIONAL, *UNIDIRECTIONAL)
@@ -185,8 +187,7 @@ class Listener:
         if self._form == "json":
             body = json.dumps({"session": connected.session, "node": connected.node, "data": data.decode()}).encode()
         else:
-            request = client_pb2.EmulationRequest(session=connected.session, node=connected.node, data=data)
-            body = request.SerializeToString()
+            body = emulation(connected.session, connected.node, data)
         async with await Response.open(
             port, "/emulation", body=body, headers={"content-type": _TYPES[self._form]}
         ) as answer:
@@ -228,16 +229,10 @@ class Listener:
 
     async def _take_whole(self, buffer: bytes) -> bytes:
         """Take the messages that are complete; returns the rest."""
-        while buffer:
-            try:
-                size, start = _varint(buffer)
-            except IndexError:
-                break
-            if len(buffer) < start + size:
-                break
-            await self._take(buffer[: start + size])
-            buffer = buffer[start + size :]
-        return buffer
+        whole, rest = split(buffer)
+        for message in whole:
+            await self._take(delimited(message))
+        return rest
 
     # The two forms
 
@@ -248,7 +243,7 @@ class Listener:
         if self._form == "json":
             return "\n".join(map(json.dumps, commands)).encode()
         messages = [_to_protobuf(command) for command in commands]
-        return b"".join(_length(len(message)) + message for message in messages)
+        return b"".join(delimited(message) for message in messages)
 
     async def _take(self, frame: bytes, *, bare: bool = False) -> None:
         replies = _from_protobuf(frame) if self._form == "protobuf" else _from_json(frame, bare=bare)
@@ -316,15 +311,18 @@ class Response:
         head = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
         writer.write(f"{method} {path} HTTP/1.1\r\n{head}\r\n".encode() + (body or b""))
         try:
-            lines = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
+            await response._read_head()
         except BaseException:
             writer.transport.abort()
             raise
-        response.status = int(lines[0].split()[1])
+        return response
+
+    async def _read_head(self) -> None:
+        lines = (await self._reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
+        self.status = int(lines[0].split()[1])
         for line in filter(None, lines[1:]):
             name, _, value = line.partition(":")
-            response.headers[name.lower()] = value.strip()
-        return response
+            self.headers[name.lower()] = value.strip()
 
     async def pieces(self) -> AsyncGenerator[bytes, None]:
         """The chunks of the body, until it ends."""
@@ -350,7 +348,7 @@ def _from_json(frame: bytes, *, bare: bool) -> list[_Reply]:
 
 def _to_protobuf(command: dict[str, Any]) -> bytes:
     asked = command.get("subscribe", {})
-    newer = b"".join(_NEWER[name] + _length(value) for name, value in asked.items() if name in _NEWER)
+    newer = b"".join(_NEWER[name] + varint(value) for name, value in asked.items() if name in _NEWER)
     known = {name: value for name, value in asked.items() if name not in _NEWER}
     message = ParseDict({**command, **({"subscribe": known} if asked else {})}, client_pb2.Command())
     if newer:
@@ -360,12 +358,7 @@ def _to_protobuf(command: dict[str, Any]) -> bytes:
 
 
 def _from_protobuf(frame: bytes) -> list[_Reply]:
-    replies = []
-    while frame:
-        size, start = _varint(frame)
-        replies.append(_reply(client_pb2.Reply.FromString(frame[start : start + size])))
-        frame = frame[start + size :]
-    return replies
+    return [_reply(client_pb2.Reply.FromString(message)) for message in split(frame)[0]]
 
 
 def _reply(message: Any) -> _Reply:
@@ -393,22 +386,3 @@ def _subscribed(message: Any) -> _Subscribed:
 
 def _publication(message: Any) -> _Publication:
     return _Publication(Raw(message.data), message.offset, message.delta)
-
-
-def _varint(data: bytes) -> tuple[int, int]:
-    """The number at the beginning, and where it ends. Raises IndexError when it is cut off."""
-    value = shift = index = 0
-    while True:
-        byte = data[index]
-        value |= (byte & 0x7F) << shift
-        shift, index = shift + 7, index + 1
-        if not byte & 0x80:
-            return value, index
-
-
-def _length(value: int) -> bytes:
-    digits = bytearray()
-    while value > 0x7F:
-        digits.append(value & 0x7F | 0x80)
-        value >>= 7
-    return bytes([*digits, value])

@@ -159,6 +159,9 @@ class RawWebSocket:
     async def send_text(self, text: str) -> None:
         await self.send_frame(TEXT, text.encode())
 
+    async def send_message(self, data: bytes) -> None:
+        await self.send_frame(TEXT, data)
+
     async def read_frame(self) -> Frame:
         """The next frame.
 

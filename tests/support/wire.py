@@ -10,7 +10,7 @@ import json
 from collections.abc import AsyncIterator, Callable, Mapping
 from functools import partial
 from types import MappingProxyType, TracebackType
-from typing import Any, Self, TypeAlias
+from typing import Any, ClassVar, Self, TypeAlias
 
 from tests.support.rawws import CLOSE, PING, PONG, TEXT, Frame, RawWebSocket
 
@@ -47,6 +47,8 @@ def push_of(item: Object, kind: str, channel: str | None = None) -> Object | Non
 
 class WireClient:
     """A connection that reads all the time, answers pings and keeps what came."""
+
+    form: ClassVar[str] = "json"
 
     def __init__(self, socket: RawWebSocket, *, answer_pings: bool = True) -> None:
         self.socket = socket
@@ -99,6 +101,16 @@ class WireClient:
         """The commands, in one frame."""
         await self.socket.send_text("\n".join(json.dumps(command) for command in commands))
 
+    async def send_message(self, data: bytes) -> None:
+        """These very bytes as one message."""
+        await self.socket.send_message(data)
+
+    async def publish_bytes(self, channel: str, data: bytes) -> int:
+        """Publish these very bytes, and return the command's id without waiting."""
+        command = self.next_id()
+        await self.send_message(b'{"id":%d,"publish":{"channel":"%b","data":%b}}' % (command, channel.encode(), data))
+        return command
+
     async def start(self, method: str, /, **fields: Any) -> int:
         """Send one command and return its id without waiting."""
         command_id = self.next_id()
@@ -119,6 +131,15 @@ class WireClient:
     async def answer(self, command_id: int) -> Object:
         """The reply to a command, whatever it says."""
         return await self.expect(lambda item: item.get("id") == command_id)
+
+    async def fate(self, command_id: int) -> int:
+        """What became of a command: 0, the code of its error, or that of the connection's end."""
+        try:
+            reply = await self.answer(command_id)
+        except Closed as end:
+            return end.code
+        code: int = reply.get("error", {}).get("code", 0)
+        return code
 
     async def result(self, command_id: int, method: str) -> Object:
         """The result of a command. Raises as `call` does."""

@@ -30,6 +30,8 @@ from hotclub.engine.protocol.messages import (
 )
 from hotclub.engine.session import Session
 
+_REPORTED: Final = frozenset({106, 107, 111})
+"""Refusals that say something about the client; the first of a connection is put on the log."""
 _ENDS: Final = {103: 3507, 109: 3005, 110: 3005, 111: 3013}
 """How a connection ends that cannot be told of an error (protocol §6.2)."""
 
@@ -37,7 +39,7 @@ _ENDS: Final = {103: 3507, 109: 3005, 110: 3005, 111: 3013}
 class Dispatcher:
     """Feeds one session with the frames of its transport."""
 
-    __slots__ = ("_bucket", "_codec", "_limits", "_queue", "_rejected", "_worker", "session")
+    __slots__ = ("_bucket", "_codec", "_limits", "_queue", "_rejected", "_reported", "_worker", "session")
 
     def __init__(self, session: Session) -> None:
         self.session = session
@@ -48,6 +50,7 @@ class Dispatcher:
         self._worker: asyncio.Task[None] | None = None
         self._bucket = TokenBucket(self._limits.commands_rate, self._limits.commands_burst, session.clock())
         self._rejected = 0
+        self._reported = False
 
     def receive(self, frame: bytes) -> None:
         """Take a frame as it came; what is wrong with it ends the connection."""
@@ -66,7 +69,9 @@ class Dispatcher:
         if request is None:
             if command.id:
                 raise disconnect(3501)
-            self.session.pulse.pong(self.session)
+            # One that answers no ping is no error, but thousands of them are a flood.
+            if not self.session.pulse.pong(self.session) and not self._bucket.take(self.session.clock()):
+                self._reject(0)
             return
         if not command.id and not isinstance(request, SendCommand):
             raise disconnect(3501)
@@ -75,7 +80,8 @@ class Dispatcher:
         if not self._bucket.take(self.session.clock()):
             self._reject(command.id)
             return
-        self._rejected = 0
+        # It fades and does not vanish: whatever the rate of a flood, a few of its commands are always taken.
+        self._rejected = max(0, self._rejected - 1)
         if len(self._queue) >= self._limits.pending_commands:
             raise disconnect(3013)
         self._queue.append((command.id, request))
@@ -85,6 +91,11 @@ class Dispatcher:
         if self._rejected > self._limits.rejected_commands or self.session.state is not State.CONNECTED:
             raise disconnect(3013)
         self._fail(command, command_error(111))
+
+    def ignore(self) -> None:
+        """Take a message that means nothing here; a flood of them ends the connection."""
+        if not self._bucket.take(self.session.clock()):
+            self._fail(0, command_error(111))
 
     def submit(self, command: int, request: Request) -> None:
         """Take a request that came in another shape than a command."""
@@ -126,8 +137,12 @@ class Dispatcher:
 
     def _fail(self, command: int, error: CommandError) -> None:
         self.session.exchange.counters.refused[error.code] += 1
-        if self.session.kind.unidirectional:
-            self.session.close(disconnect(_ENDS.get(error.code, 3004)))
+        end = disconnect(_ENDS.get(error.code, 3004)) if self.session.kind.unidirectional else None
+        if not self._reported and error.code in _REPORTED and not (end is not None and end.accuses):
+            self._reported = True
+            self.session.report("Refused a command", code=error.code, reason=error.message)
+        if end is not None:
+            self.session.close(end)
             return
         if command and not self.session.closed:
             self.session.reply(Reply(command, error=ErrorResult(error.code, error.message, error.temporary)))

@@ -50,6 +50,11 @@ class Disconnect(HotclubError):
         """Whether a client that is told this comes back by itself."""
         return not (3500 <= self.code <= 3999 or 4500 <= self.code <= 4999)
 
+    @property
+    def accuses(self) -> bool:
+        """Whether it is the client's own doing: what it sent, asked too often for, or did not read."""
+        return self.code in _ACCUSING
+
 
 class Unsubscribed(HotclubError):
     """The end of one subscription by the server's will. Codes from 2500 on make the client subscribe again."""
@@ -132,6 +137,7 @@ _DISCONNECTS: Final[dict[int, str]] = {
     3508: "not available",
     3509: "too many errors",
 }
+_ACCUSING: Final = frozenset({1009, 3008, 3013, 3500, 3501, 3502, 3504, 3505, 3508, 3509})
 _UNSUBSCRIBED: Final[dict[int, str]] = {
     2000: "server unsubscribe",
     2500: "insufficient state",

@@ -13,12 +13,12 @@ from msgspec import Raw, structs
 from hotclub.engine.application import ChannelSpec, KeyChange, Predicate, SubscribeGrant, SubscribeRequest
 from hotclub.engine.broker.base import HistoryQuery, Message
 from hotclub.engine.connecting import connect
-from hotclub.engine.errors import CommandError, command_error, disconnect
+from hotclub.engine.errors import command_error, disconnect
 from hotclub.engine.map_subscription import check_first, goes_on, next_page, open_map
 from hotclub.engine.maps import check_key
 from hotclub.engine.model import EMPTY, ClientInfo, Position
 from hotclub.engine.protocol import messages as wire
-from hotclub.engine.protocol.payload import check_payload
+from hotclub.engine.protocol.payload import NotJson, check_payload
 from hotclub.engine.session import Session
 from hotclub.engine.subscriber import Subscriber
 from hotclub.engine.subscription import Opening, Terms, close_subscription, go_live, open_subscription, withdraw
@@ -182,8 +182,8 @@ def _payload(session: Session, data: Raw) -> tuple[Raw, bool]:
     """The payload, and whether it is bytes that only the binary form of the protocol can carry (protocol §6b)."""
     try:
         return check_payload(data, session.exchange.limits), False
-    except CommandError:
-        if session.codec.binary and data:
+    except NotJson:
+        if session.codec.binary:
             return data, True
         raise
 

@@ -20,7 +20,7 @@ class Limits:
     commands_rate: float = 200.0
     commands_burst: int = 600
     rejected_commands: int = 100
-    """Commands answered with 111 in a row before the connection is closed with 3013."""
+    """How many more commands may be answered with 111 than are taken, before the connection is closed with 3013."""
     pending_commands: int = 1_000
     connect_timeout: float = 10.0
     """Time to a finished connect command, after which the connection is closed as stale (3502)."""

@@ -7,6 +7,9 @@ from typing import Final
 
 logger: Final = logging.getLogger("hotclub")
 
+_LONGEST: Final = 256
+"""Characters of a peer's text in a log line."""
+
 
 @dataclass(slots=True)
 class Counters:
@@ -24,6 +27,19 @@ class Counters:
     """Connections ended by the server, by the code."""
 
 
-def printable(text: str, length: int = 256) -> str:
+def report(event: str, **fields: object) -> None:
+    """Say in one line of the log what a peer did wrong, for whoever looks for one; never what it sent.
+
+    The line is `event: name=value name=value`. A text of the peer's stands in quotes, escaped and cut.
+    """
+    shown = " ".join(f"{name}={_shown(value)}" for name, value in fields.items())
+    logger.warning("%s: %s", event, shown)
+
+
+def _shown(value: object) -> str:
+    return ascii(value[:_LONGEST]) if isinstance(value, str) else str(value)
+
+
+def printable(text: str, length: int = _LONGEST) -> str:
     """Text of a peer made safe for a log line: escaped and cut (reliability A17)."""
     return text[:length].encode("unicode_escape").decode("ascii")

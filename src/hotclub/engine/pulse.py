@@ -36,9 +36,9 @@ class Pulse(Generic[Peer]):
         self._peers.pop(peer, None)
         self._awaiting.pop(peer, None)
 
-    def pong(self, peer: Peer) -> None:
-        """The peer has answered. One without a pending ping is ignored."""
-        self._awaiting.pop(peer, None)
+    def pong(self, peer: Peer) -> bool:
+        """The peer has answered. False when there was nothing to answer."""
+        return self._awaiting.pop(peer, None) is not None
 
     def tick(self, now: float) -> tuple[list[Peer], list[Peer]]:
         """Who is to be pinged now, and who has let the last ping's deadline pass."""

@@ -13,6 +13,7 @@ from hotclub.engine.application import ChannelSpec, Client, Handshake
 from hotclub.engine.errors import CONNECTION_CLOSED, Disconnect, Unsubscribed, disconnect, unsubscribed
 from hotclub.engine.exchange import Exchange
 from hotclub.engine.model import EMPTY, ClientInfo
+from hotclub.engine.observe import report
 from hotclub.engine.outbox import Flusher, Outbox, Sink
 from hotclub.engine.protocol.base import Codec, Encoder
 from hotclub.engine.protocol.connection import Event, State, advance
@@ -35,10 +36,11 @@ class Kind(Struct, frozen=True, kw_only=True):
     """What a connection is told of its server, and what it can do.
 
     `secret` is what commands that come on another way must show, with `node_id`; both are "" where commands come on
-    the same way. A unidirectional client can send no commands, nor answer a ping.
+    the same way. A unidirectional client can send no commands, nor answer a ping. `transport` is for the log.
     """
 
     version: str
+    transport: str = ""
     node_id: str = ""
     secret: str = ""
     unidirectional: bool = False
@@ -212,6 +214,11 @@ class Session:
             reason = self.ended_with or disconnect(CONNECTION_CLOSED)
             await self.exchange.application.disconnected(self.client, reason.code, reason.reason)
 
+    def report(self, event: str, **fields: object) -> None:
+        """Say on the log what this connection's client did wrong."""
+        address = self.client.handshake.address
+        report(event, **fields, transport=self.kind.transport, client=self.id, user=self.user_id, address=address)
+
     def info(self, chan_info: Raw = EMPTY) -> ClientInfo:
         """What the members of a channel may know of this connection."""
         return ClientInfo(user=self.user_id, client=self.id, conn_info=self.client.info, chan_info=chan_info)
@@ -223,6 +230,8 @@ class Session:
         self.advance(Event.CLOSE)
         self.ended_with = reason
         self.exchange.counters.closed[reason.code] += 1
+        if reason.accuses:
+            self.report("Ended a connection", code=reason.code, reason=reason.reason)
         self.exchange.hub.remove(self)
         self.pulse.remove(self)
         self.outbox.flush()

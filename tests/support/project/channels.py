@@ -56,6 +56,20 @@ class EphemeralChannel(Channel):
         return data
 
 
+class OpenChannel(Channel):
+    """Members publish what they like; no hook looks at it."""
+
+    pattern = "open:<slug:name>"
+    history = History(size=10, ttl=timedelta(minutes=10))
+    presence = True
+
+    async def can_subscribe(self, client: Client, name: str) -> bool:
+        return True
+
+    async def can_publish(self, client: Client, name: str) -> bool:
+        return True
+
+
 class SlowChannel(Channel):
     """Every one of its hooks takes 1.5 seconds."""
 

@@ -16,6 +16,13 @@ _NEGATIVE_ZERO: Final = re.compile(rb"-0(?![.\deE])")
 _decode: Final[Callable[[bytes], object]] = msgspec.json.Decoder().decode
 
 
+class NotJson(CommandError):
+    """A payload is no JSON text at all; the binary form of the protocol can carry it all the same."""
+
+    def __init__(self) -> None:
+        super().__init__(107, "data is not valid JSON")
+
+
 def check_payload(data: bytes | Raw, limits: Limits) -> Raw:
     """Validate JSON text that came from outside, and return it as it came.
 
@@ -24,6 +31,7 @@ def check_payload(data: bytes | Raw, limits: Limits) -> Raw:
     become spaces, since a line break ends a message on the wire (protocol §1.2).
 
     Raises:
+        NotJson: it is none, or JSON that not every parser can take.
         CommandError: 107 with what is wrong.
     """
     text = bytes(data)
@@ -31,8 +39,10 @@ def check_payload(data: bytes | Raw, limits: Limits) -> Raw:
         raise command_error(107, "data is empty")
     try:
         value = _decode(text)
-    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
-        raise _refused(error) from None
+    except RecursionError:
+        raise command_error(107, "data is nested too deeply") from None
+    except (msgspec.MsgspecError, ValueError):
+        raise NotJson from None
     if text.count(b"[") + text.count(b"{") > limits.depth and _deeper_than(value, limits.depth):
         raise command_error(107, f"data is nested deeper than {limits.depth} levels")
     if b"-0" in text and _NEGATIVE_ZERO.search(_STRING.sub(b'""', text)):
@@ -63,12 +73,6 @@ def encode_payload(value: object, *, default: Callable[[Any], Any] | None = None
 def decode_payload(data: Raw) -> Any:
     """The Python value of a validated payload."""
     return _decode(bytes(data))
-
-
-def _refused(error: Exception) -> CommandError:
-    if isinstance(error, RecursionError):
-        return command_error(107, "data is nested too deeply")
-    return command_error(107, "data is not valid JSON")
 
 
 def _deeper_than(value: object, depth: int) -> bool:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import hmac
+import math
 import secrets
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, MutableMapping, Sequence
 from dataclasses import dataclass
@@ -34,18 +35,25 @@ class Stoppable(Protocol):
 
     on_shutdown: Callable[[], None] | None
 
+    def expect_reader(self, seconds: float) -> None:
+        """Reset the connection once its peer has taken nothing of what was sent for so long; 0 takes it back."""
+        ...
+
 
 @contextlib.contextmanager
 def told_of_shutdown(server: Stoppable | None, session: Session) -> Iterator[None]:
-    """Say goodbye (3001) when the server stops."""
+    """Say goodbye (3001) when the server stops, and notice a peer that is gone even if it answers no pings."""
     if server is None:
         yield
         return
+    limits = session.exchange.limits
     server.on_shutdown = lambda: session.close(disconnect(3001))
+    server.expect_reader(limits.ping_interval + limits.pong_timeout)
     try:
         yield
     finally:
         server.on_shutdown = None
+        server.expect_reader(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +181,11 @@ def is_crowded(host: Host) -> bool:
     return host.connections - host.exchange.hub.num_clients >= host.exchange.limits.unauthenticated_connections
 
 
+def retry_after(host: Host) -> int:
+    """In how many seconds a crowded node has room again: then whoever waits now has connected or been closed."""
+    return math.ceil(host.exchange.limits.connect_timeout)
+
+
 @contextlib.contextmanager
 def counted(host: Host) -> Iterator[None]:
     """Count an open transport, in the total and among those that are open now."""
@@ -185,11 +198,18 @@ def counted(host: Host) -> Iterator[None]:
 
 
 def new_session(
-    host: Host, line: Line, handshake: Handshake, *, emulated: bool = False, unidirectional: bool = False
+    host: Host,
+    transport: str,
+    line: Line,
+    handshake: Handshake,
+    *,
+    emulated: bool = False,
+    unidirectional: bool = False,
 ) -> Session:
     """A session on this line. An emulated or unidirectional one gets a secret, to be addressed by."""
     kind = Kind(
         version=host.version,
+        transport=transport,
         node_id=host.id if emulated else "",
         secret=issue_secret(host) if emulated or unidirectional else "",
         unidirectional=unidirectional,

@@ -12,7 +12,17 @@ from hotclub.engine.dispatch import Dispatcher
 from hotclub.engine.errors import Disconnect
 from hotclub.engine.protocol.base import Encoder
 from hotclub.engine.protocol.messages import Emulation
-from hotclub.engine.transports.base import Host, Receive, Scope, Send, conduct, counted, is_crowded, new_session
+from hotclub.engine.transports.base import (
+    Host,
+    Receive,
+    Scope,
+    Send,
+    conduct,
+    counted,
+    is_crowded,
+    new_session,
+    retry_after,
+)
 from hotclub.engine.transports.stream import Headers, HttpError, StreamLine, content_type, converse, read_body
 
 JSON: Final = "application/json"
@@ -38,7 +48,8 @@ async def serve_http_stream(
     body = await read_body(receive, limits.message_bytes, limits.connect_timeout)
     if not body:
         raise HttpError(400)
-    await _emulate(host, scope, receive, send, handshake, body, _Form(encoder, media_type, b"", headers))
+    form = _Form("http_stream", encoder, media_type, b"", headers)
+    await _emulate(host, scope, receive, send, handshake, body, form)
 
 
 def stream_form(host: Host, scope: Scope) -> tuple[Encoder, bytes]:
@@ -63,9 +74,8 @@ async def serve_sse(
     if not command or (scope["method"] == "GET" and b"\n" in command[:-1]):
         # Any page can make a browser GET something, with cookies: more than connecting must not come of it.
         raise HttpError(400)
-    await _emulate(
-        host, scope, receive, send, handshake, command, _Form(host.encoders.events, _EVENTS, b"\r\n", headers)
-    )
+    form = _Form("sse", host.encoders.events, _EVENTS, b"\r\n", headers)
+    await _emulate(host, scope, receive, send, handshake, command, form)
 
 
 async def connect_argument(host: Host, scope: Scope, receive: Receive) -> bytes:
@@ -96,7 +106,8 @@ def query_argument(scope: Scope, name: bytes) -> bytes:
 class _Form:
     """How one emulated response is written."""
 
-    def __init__(self, encoder: Encoder, media_type: bytes, prelude: bytes, headers: Headers) -> None:
+    def __init__(self, transport: str, encoder: Encoder, media_type: bytes, prelude: bytes, headers: Headers) -> None:
+        self.transport = transport
         self.encoder = encoder
         self.media_type = media_type
         self.prelude = prelude
@@ -107,10 +118,10 @@ async def _emulate(
     host: Host, scope: Scope, receive: Receive, send: Send, handshake: Handshake, commands: bytes, form: _Form
 ) -> None:
     if is_crowded(host):
-        raise HttpError(503)
+        raise HttpError(503, retry_after=retry_after(host))
     line = StreamLine(send, form.encoder, host.exchange.limits.close_timeout)
     with counted(host):
-        session = new_session(host, line, handshake, emulated=True)
+        session = new_session(host, form.transport, line, handshake, emulated=True)
         dispatcher = Dispatcher(session)
         host.emulated[session.kind.secret] = dispatcher
         try:

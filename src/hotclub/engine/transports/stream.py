@@ -25,9 +25,16 @@ NO_BUFFERING: Final[Headers] = (
 class HttpError(Exception):
     """The request is answered with this status, and with no stream."""
 
-    def __init__(self, status: int) -> None:
+    def __init__(self, status: int, *, retry_after: int = 0) -> None:
+        """`retry_after` is when to try again, in seconds; 0 for a refusal that lasts."""
         super().__init__(status)
         self.status = status
+        self.retry_after = retry_after
+
+    @property
+    def headers(self) -> Headers:
+        """Headers of the answer."""
+        return ((b"retry-after", b"%d" % self.retry_after),) if self.retry_after else ()
 
 
 async def read_body(receive: Receive, limit: int, timeout: float) -> bytes:

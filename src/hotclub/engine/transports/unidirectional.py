@@ -19,7 +19,17 @@ from hotclub.engine.errors import Disconnect
 from hotclub.engine.protocol.codec_json import UniJsonCodec
 from hotclub.engine.protocol.messages import ConnectCommand, Offset, SubscribeCommand
 from hotclub.engine.session import Session
-from hotclub.engine.transports.base import Host, Receive, Scope, Send, conduct, counted, is_crowded, new_session
+from hotclub.engine.transports.base import (
+    Host,
+    Receive,
+    Scope,
+    Send,
+    conduct,
+    counted,
+    is_crowded,
+    new_session,
+    retry_after,
+)
 from hotclub.engine.transports.emulation import JSON, connect_argument, query_argument
 from hotclub.engine.transports.stream import Headers, HttpError, StreamLine, content_type, hold, read_body
 from hotclub.engine.transports.websocket import Encodings, frame_of, serve_messages
@@ -51,7 +61,7 @@ async def serve_uni_sse(
         return b"" if session is None else b"id: %b\n\n" % encode_positions(positions(session))
 
     line = StreamLine(send, host.encoders.uni_events, host.exchange.limits.close_timeout, identify)
-    session = _admit(host, line, handshake)
+    session = _admit(host, "uni_sse", line, handshake)
     await _stream(host, session, line, scope, receive, request, (headers, b"text/event-stream"))
 
 
@@ -70,13 +80,14 @@ async def serve_uni_http_stream(
     limits = host.exchange.limits
     request = _request(await read_body(receive, limits.message_bytes, limits.connect_timeout))
     line = StreamLine(send, host.encoders.uni_lines, host.exchange.limits.close_timeout)
-    await _stream(host, _admit(host, line, handshake), line, scope, receive, request, (headers, JSON.encode()))
+    session = _admit(host, "uni_http_stream", line, handshake)
+    await _stream(host, session, line, scope, receive, request, (headers, JSON.encode()))
 
 
 async def serve_uni_websocket(host: Host, scope: Scope, receive: Receive, send: Send, handshake: Handshake) -> None:
     """Run one unidirectional WebSocket connection; the connect request is `cf_connect` or the first message.
 
-    Whatever the client sends after it is ignored.
+    Whatever the client sends after it is ignored, unless there is very much of it.
     """
     argument = query_argument(scope, b"cf_connect")
 
@@ -89,9 +100,11 @@ async def serve_uni_websocket(host: Host, scope: Scope, receive: Receive, send: 
             if waiting and frame is not None:
                 waiting = False
                 _connect(dispatcher, frame)
+            else:
+                dispatcher.ignore()
 
     form = Encodings(host.encoders.uni_frames, host.encoders.uni_deflated, host.encoders.uni_messages)
-    await serve_messages(host, scope, receive, send, handshake, form, converse, unidirectional=True)
+    await serve_messages(host, "uni_websocket", scope, receive, send, handshake, form, converse)
 
 
 def _connect(dispatcher: Dispatcher, argument: bytes) -> None:
@@ -118,10 +131,10 @@ def _request(body: bytes) -> ConnectCommand:
         raise HttpError(400) from None
 
 
-def _admit(host: Host, line: StreamLine, handshake: Handshake) -> Session:
+def _admit(host: Host, transport: str, line: StreamLine, handshake: Handshake) -> Session:
     if is_crowded(host):
-        raise HttpError(503)
-    return new_session(host, line, handshake, unidirectional=True)
+        raise HttpError(503, retry_after=retry_after(host))
+    return new_session(host, transport, line, handshake, unidirectional=True)
 
 
 async def _stream(

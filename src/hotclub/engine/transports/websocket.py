@@ -11,6 +11,7 @@ from urllib.parse import parse_qs
 from hotclub.engine.application import Handshake
 from hotclub.engine.dispatch import Dispatcher
 from hotclub.engine.errors import CONNECTION_CLOSED, Disconnect, disconnect
+from hotclub.engine.observe import report
 from hotclub.engine.protocol.base import Encoder
 from hotclub.engine.session import Session
 from hotclub.engine.transports.base import (
@@ -24,9 +25,11 @@ from hotclub.engine.transports.base import (
     counted,
     is_crowded,
     new_session,
+    retry_after,
     told_of_shutdown,
 )
 
+WEBSOCKET: Final = "websocket"
 WRITER: Final = "hotclub.writer"
 PROTOBUF: Final = "centrifuge-protobuf"
 """The sub-protocol that selects the protobuf form; clients of the JSON form name none (protocol §1.1)."""
@@ -43,6 +46,10 @@ class FrameWriter(Protocol):
     on_shutdown: Callable[[], None] | None
     deflates: bool
     """Whether the peer takes compressed frames, each compressed for itself in a window of 32 KiB."""
+
+    def expect_reader(self, seconds: float) -> None:
+        """Reset the connection once its peer has taken nothing of what was sent for so long; 0 takes it back."""
+        ...
 
     def write(self, frames: Sequence[bytes]) -> None:
         """Hand over ready-made frames; ignored while closing."""
@@ -116,7 +123,7 @@ async def serve_websocket(host: Host, scope: Scope, receive: Receive, send: Send
         form = Encodings(encoders.protobuf_frames, encoders.protobuf_deflated, encoders.protobuf_messages)
     else:
         form = Encodings(encoders.json_frames, encoders.json_deflated, encoders.json_messages)
-    await serve_messages(host, scope, receive, send, handshake, form, _converse)
+    await serve_messages(host, WEBSOCKET, scope, receive, send, handshake, form, _converse)
 
 
 def wants_protobuf(scope: Scope) -> bool:
@@ -126,43 +133,45 @@ def wants_protobuf(scope: Scope) -> bool:
     return PROTOBUF in scope.get("subprotocols", ()) or named == ["protobuf"]
 
 
-async def serve_messages(  # noqa: PLR0913 - the ASGI triple is one argument in three
+async def serve_messages(  # noqa: PLR0913, PLR0917 - the ASGI triple is one argument in three
     host: Host,
+    transport: str,
     scope: Scope,
     receive: Receive,
     send: Send,
     handshake: Handshake,
     encoders: Encodings,
     converse: Conversation,
-    *,
-    unidirectional: bool = False,
 ) -> None:
     """Accept a WebSocket and hold the conversation."""
     await receive()
     if is_crowded(host):
-        await _refuse(scope, send)
+        report("Refused a request", status=503, transport=transport, address=handshake.address)
+        await _refuse(host, scope, send)
         return
     # A client that offers a sub-protocol drops the connection unless it is named back.
     chosen = PROTOBUF if encoders.frames.codec.binary and PROTOBUF in scope.get("subprotocols", ()) else None
     await send({"type": "websocket.accept", "subprotocol": chosen})
+    unidirectional = transport != WEBSOCKET
     with counted(host):
         writer: FrameWriter | None = (scope.get("extensions") or {}).get(WRITER)
         if writer is not None:
             encoder = encoders.deflated if writer.deflates else encoders.frames
-            session = new_session(host, WriterLine(writer, encoder), handshake, unidirectional=unidirectional)
+            direct = WriterLine(writer, encoder)
+            session = new_session(host, transport, direct, handshake, unidirectional=unidirectional)
             await _serve_writer(session, writer, receive, converse)
         else:
             line = MessageLine(send, encoders.messages, host.exchange.limits.close_timeout)
-            session = new_session(host, line, handshake, unidirectional=unidirectional)
+            session = new_session(host, transport, line, handshake, unidirectional=unidirectional)
             await _serve_line(session, line, receive, converse)
 
 
-async def _refuse(scope: Scope, send: Send) -> None:
+async def _refuse(host: Host, scope: Scope, send: Send) -> None:
     """503 while too many connections wait to be authenticated; a plain refusal where the server cannot say so."""
     if "websocket.http.response" not in (scope.get("extensions") or {}):
         await send({"type": "websocket.close", "code": 1013})
         return
-    headers = [(b"retry-after", b"10"), (b"content-type", b"text/plain")]
+    headers = [(b"retry-after", b"%d" % retry_after(host)), (b"content-type", b"text/plain")]
     await send({"type": "websocket.http.response.start", "status": 503, "headers": headers})
     await send({"type": "websocket.http.response.body", "body": b"too many connections are waiting\n"})
 
