@@ -20,7 +20,7 @@ ENGINE = (
     {"protocol", "recovery", "outbox", "leases", "pulse", "shape", "tags"},
     {"broker", "presence"},
     {"application"},
-    {"hub", "bus", "subscriber"},
+    {"hub", "bus", "subscriber", "departed"},
     {
         *("exchange", "maps", "shared_poll", "session"),
         *("handlers", "connecting", "subscription", "map_subscription", "tracking", "dispatch"),

@@ -111,12 +111,11 @@ class Face:
         if not isinstance(welcome, Welcome):
             welcome = Welcome(data=welcome)
         channels = dict(entry.channels)
-        named = welcome.subscriptions()
         if self._config.personal_channel and not mine.is_anonymous:
             personal = f"#{mine.user_id}"
             if self._registry.resolve(personal) is not None:
                 channels.setdefault(personal, SubscribeGrant())
-        for name, data in named.items():
+        for name, data in welcome.subscriptions().items():
             channels[name] = SubscribeGrant(data=_payload(data))
         mine.granted.update(channels)
         mine.channel_infos.update({name: grant.info for name, grant in channels.items() if grant.info})
@@ -126,7 +125,6 @@ class Face:
             info=entry.info if mine.info is before else _payload(mine.info),
             data=_payload(welcome.data),
             channels=channels,
-            complete=bool(entry.channels or named),
             ttl=entry.ttl,
             state=mine,
         )

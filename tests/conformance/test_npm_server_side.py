@@ -94,7 +94,7 @@ async def test_the_api_subscribes_from_a_position(conformance: Conformance, serv
     await served.until(lambda: served.data(channel, "server publication") == [2, 3])
 
 
-async def test_what_the_api_subscribed_to_outlives_a_cut_where_the_client_may_be(
+async def test_what_the_api_subscribed_to_outlives_a_cut(
     secured: Conformance, idle: NpmClient, wire: list[str], name: str
 ) -> None:
     mine, denied = f"filtered:{name}", f"news:{name}"

@@ -548,19 +548,32 @@ async def test_the_connect_hook_subscribes_and_the_client_recovers(serve: Serve,
 
 
 async def test_a_client_that_comes_back_keeps_what_the_server_subscribed_it_to(serve: Serve) -> None:
-    """As far as it may be there, and unless its token names its channels: then those are all."""
+    """Its word alone is nothing: only what it was given, by this login, and not taken away meanwhile."""
     site = await serve()
     known: dict[str, Any] = {"room:1": {"recover": True}, "room:shut": {"recover": True}}
 
-    async def kept(**claims: Any) -> set[str]:
+    async def connect(user: str) -> tuple[WireClient, set[str]]:
         client = await WireClient.open(int(site.url.rpartition(":")[2]), headers={"Origin": site.url})
-        result = await client.connect(token=made(sub="7", **claims), subs=known)
-        client.abort()
-        return set(result["subs"])
+        result = await client.connect(token=made(sub=user), subs=known)
+        return client, set(result["subs"])
 
-    assert await kept() == {"#7", "room:1"}
-    assert await kept(channels=["room:2"]) == {"#7", "room:2"}
-    assert await kept(channels=["room:2", "room:1"]) == {"#7", "room:1", "room:2"}
+    first, before = await connect("7")
+    await hotclub.asubscribe("room:shut", user=7, data={"hi": 1})
+    await first.push("subscribe", "room:shut")
+    # The old connection may still look alive when the new one comes, or be gone.
+    second, beside = await connect("7")
+    for client in (first, second):
+        client.abort()
+        await client.ended()
+    third, after = await connect("7")
+    _, stranger = await connect("8")
+    third.abort()
+    await hotclub.aunsubscribe("room:shut", user=7)
+    _, taken_away = await connect("7")
+
+    assert before == {"#7"}
+    assert beside == after == {"#7", "room:shut"}
+    assert (stranger, taken_away) == ({"#8"}, {"#7"})
 
 
 async def test_a_live_connection_is_subscribed_and_unsubscribed_from_anywhere(serve: Serve) -> None:

@@ -184,8 +184,6 @@ class ConnectRequest(Struct, frozen=True, kw_only=True):
 class ConnectGrant(Struct, frozen=True, kw_only=True):
     """The connection may live. `channels` are its server-side subscriptions, granted without asking again.
 
-    `complete` says that there are no others: what else the client had from the server before it came back is over.
-
     `ttl` is in seconds, 0 for ever: the client has to refresh before it is over.
     """
 
@@ -194,7 +192,6 @@ class ConnectGrant(Struct, frozen=True, kw_only=True):
     info: Raw = EMPTY
     data: Raw = EMPTY
     channels: Mapping[str, "SubscribeGrant"] = {}
-    complete: bool = False
     ttl: int = 0
     state: object = None
 

@@ -73,7 +73,8 @@ async def _open_all(session: Session, grant: ConnectGrant, request: wire.Connect
     """Every server-side subscription up to the reply, without those that the server has ended again meanwhile."""
     session.revoked = revoked = session.exchange.hub.add(session)
     channels = {name: await _narrowed(session, name, channel) for name, channel in grant.channels.items()}
-    if session.kind.unidirectional or not grant.complete:
+    channels |= _given(session, request, channels)
+    if session.kind.unidirectional:
         channels |= await _wishes(session, request, channels)
     openings = []
     for name, channel in channels.items():
@@ -99,12 +100,20 @@ async def _narrowed(session: Session, name: str, grant: SubscribeGrant) -> Subsc
     return structs.replace(grant, admits=await session.exchange.application.admits(session.client, name))
 
 
+def _given(
+    session: Session, request: wire.ConnectCommand, known: Mapping[str, SubscribeGrant]
+) -> dict[str, SubscribeGrant]:
+    """The channels a client names that the server had subscribed it to while it was connected before (§3.5)."""
+    named = islice(request.subs, session.exchange.limits.channels_per_connection)
+    user, login, now = session.user_id, session.login, session.clock()
+    found = {name: session.exchange.hub.given(user, login, name, now) for name in named if name not in known}
+    return {name: grant for name, grant in found.items() if grant is not None}
+
+
 async def _wishes(
     session: Session, request: wire.ConnectCommand, known: Mapping[str, SubscribeGrant]
 ) -> dict[str, SubscribeGrant]:
-    """The channels a client names, as far as a subscribe command for them would be allowed (§6.2).
-
-    Those of a client that comes back are what the server subscribed it to while it was connected: it stays subscribed.
+    """The channels a unidirectional client names, as far as a subscribe command for them would be allowed (§6.2).
 
     Raises:
         CommandError: a temporary one; the client is to come back for what it would have missed.

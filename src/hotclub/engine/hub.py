@@ -8,7 +8,9 @@ from collections.abc import Iterable, Iterator
 from itertools import count
 from typing import Protocol
 
+from hotclub.engine.application import SubscribeGrant
 from hotclub.engine.bus import Target
+from hotclub.engine.departed import Departed
 from hotclub.engine.errors import Disconnect, Unsubscribed, disconnect
 from hotclub.engine.model import Position, Publication
 from hotclub.engine.observe import Counters
@@ -59,6 +61,7 @@ class Hub:
         self._channels: dict[str, dict[str, Subscriber]] = {}
         self._forms: dict[str, dict[tuple[Encoder, bool, bool], Form]] = {}
         self._numbers = count(1)
+        self.departed = Departed()
         self._holding: set[Subscriber] = set()
         self._overdue: list[Subscriber] = []
         """Who is held more for than a reader may leave unread."""
@@ -154,6 +157,20 @@ class Hub:
             for looked_for in self._expected.values():
                 looked_for.append((target, channel))
         return [peer for peer in self._candidates(target) if _matches(peer, target)]
+
+    def given(self, user_id: str, login: str, channel: str, now: float) -> SubscribeGrant | None:
+        """What the server had granted of the channel to a connection of this user and login, after its connect reply.
+
+        That connection is gone, or its end has not been noticed yet.
+        """
+        if not user_id:
+            return None
+        for key in self._users.get(user_id, ()):
+            peer = self._peers[key]
+            subscriber = peer.subscribers.get(channel)
+            if subscriber is not None and subscriber.given is not None and peer.login == login:
+                return subscriber.given.left(now)
+        return self.departed.recall(user_id, login, channel, now)
 
     def _candidates(self, target: Target) -> Iterable[Peer]:
         if target.client_id is not None:

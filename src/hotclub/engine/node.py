@@ -219,6 +219,7 @@ class Node:
     def disconnect(self, target: Target, reason: Disconnect) -> int:
         """End the connections that `target` names, at once, and return how many there were. For the loop's thread."""
         peers = self.hub.find(target)
+        self.hub.departed.forget(target)
         for peer in peers:
             peer.close(reason)
         return len(peers)
@@ -251,7 +252,7 @@ class Node:
         sessions = [peer for peer in self.hub.find(target, remember=False) if isinstance(peer, Session)]
         for session in sessions:
             try:
-                await subscribe_from_server(session, terms)
+                await subscribe_from_server(session, terms, grant)
             except Disconnect as reason:
                 session.close(reason)
             except CommandError:
@@ -261,6 +262,7 @@ class Node:
     def unsubscribe(self, target: Target, channel: str, reason: Unsubscribed) -> int:
         """End their subscriptions to the channel, at once, and return how many there were. For the loop's thread."""
         peers = self.hub.find(target, channel)
+        self.hub.departed.forget(target, channel)
         subscribed = sum(channel in peer.subscribers for peer in peers)
         for peer in peers:
             # Also those that are not subscribed, but may be about to be.

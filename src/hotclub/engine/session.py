@@ -232,6 +232,8 @@ class Session:
         self.exchange.counters.closed[reason.code] += 1
         if reason.accuses:
             self.report("Ended a connection", code=reason.code, reason=reason.reason)
+        if not reason.final:
+            self._be_remembered()
         self.exchange.hub.remove(self)
         self.pulse.remove(self)
         self.outbox.flush()
@@ -242,9 +244,16 @@ class Session:
         """The peer is gone: as `close`, with nobody left to tell."""
         if not self.closed:
             self.advance(Event.CLOSE)
+            self._be_remembered()
             self.exchange.hub.remove(self)
             self.pulse.remove(self)
             self.outbox.close()
+
+    def _be_remembered(self) -> None:
+        now = self.clock()
+        for channel, subscriber in self.subscribers.items():
+            if subscriber.given is not None:
+                self.exchange.hub.departed.remember(self.user_id, self.login, self.id, channel, subscriber.given, now)
 
     def expel(self, channel: str, reason: Unsubscribed) -> None:
         """End one subscription by the server's will, and tell the client. Idempotent.

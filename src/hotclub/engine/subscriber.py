@@ -6,6 +6,7 @@ from typing import Final
 from msgspec import Raw, Struct
 
 from hotclub.engine.application import ChannelSpec, Predicate
+from hotclub.engine.departed import Given
 from hotclub.engine.model import EMPTY, ClientInfo, Position, Publication
 from hotclub.engine.outbox import Outbox
 from hotclub.engine.recovery import Verdict, check_position
@@ -57,6 +58,7 @@ class Subscriber:
         "expelled",
         "expiry",
         "form",
+        "given",
         "held",
         "held_bytes",
         "info",
@@ -102,6 +104,8 @@ class Subscriber:
         self.catch_up: CatchUp | None = None
         self.tracked: dict[str, Tracked] | None = None if spec.poll is None else {}
         """The keys of a shared poll that it follows."""
+        self.given: Given | None = None
+        """What the server granted after the connect reply; the next connection of its client gets it again."""
         self.expiry: TimerHandle | None = None
         self.present = False
         """Whether presence knows of it."""

@@ -9,8 +9,9 @@ from functools import partial
 
 from msgspec import Raw, Struct, structs
 
-from hotclub.engine.application import ChannelSpec, Predicate
+from hotclub.engine.application import ChannelSpec, Predicate, SubscribeGrant
 from hotclub.engine.broker.base import HistoryQuery
+from hotclub.engine.departed import Given
 from hotclub.engine.errors import CONNECTION_CLOSED, command_error, disconnect
 from hotclub.engine.model import EMPTY, Position, Publication
 from hotclub.engine.protocol.connection import State
@@ -233,18 +234,19 @@ def _is_current(session: Session, subscriber: Subscriber) -> bool:
     return not session.closed and session.subscribers.get(subscriber.channel) is subscriber
 
 
-async def subscribe_from_server(session: Session, terms: Terms) -> None:
+async def subscribe_from_server(session: Session, terms: Terms, grant: SubscribeGrant) -> None:
     """Subscribe a connection by the server's will, and tell its client (protocol §3.5), if it is told of the
     connection already, otherwise after that.
 
     One that is subscribed already is left as it is. Raises as `open_subscription` does.
     """
     if session.state is State.CONNECTING:
-        session.postponed.append(partial(subscribe_from_server, session, terms))
+        session.postponed.append(partial(subscribe_from_server, session, terms, grant))
         return
     if session.closed or terms.channel in session.subscribers:
         return
     opening = await open_subscription(session, terms)
+    opening.subscriber.given = Given.at(session.clock(), grant)
     result = opening.result
     told = SubscribePush(result.recoverable, result.positioned, result.epoch, result.offset, result.data)
     session.push(Push(terms.channel, subscribe=told))
