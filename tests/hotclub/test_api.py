@@ -349,6 +349,28 @@ async def test_only_a_map_is_one(serve: Serve, declare: Declare) -> None:
     assert await api.error("map_publish", {**board, "key": "a"}) == 107
 
 
+async def test_older_clients_send_commands_in_lines(serve: Serve) -> None:
+    site = await serve(application(pages))
+
+    async def ask(text: str, key: str = KEY) -> tuple[int, list[Any]]:
+        async with httpx.AsyncClient(trust_env=False) as http:
+            answer = await http.post(f"{site.url}/api", content=text, headers={"Authorization": f"apikey {key}"})
+        return answer.status_code, [msgspec.json.decode(line) for line in answer.text.split("\n")]
+
+    status, [first, second, third, fourth] = await ask(
+        '{"id": 7, "method": "publish", "params": {"channel": "room:1", "data": 1}}\n'
+        '{"method": "publish", "params": {"channel": "nowhere", "data": 1}}\n'
+        '{"method": "publish", "params": {"channel": 1}}\n\n'
+        '{"params": {}}\n'
+    )
+    assert status == 200
+    assert (first["id"], first["result"]["offset"]) == (7, 1)
+    assert [item["error"]["code"] for item in (second, third, fourth)] == [102, 107, 107]
+    for text in ("", "{", "[]", '{"method": "nonsense"}', '{"method": "batch"}', '{"method": "info"}\n{"method": 1}'):
+        assert (await ask(text))[0] == 400
+    assert (await ask('{"method": "info"}', "wrong"))[0] == 401
+
+
 def answering(method: str, params: Any) -> Any:
     return {"method": method, "params": params}
 
@@ -505,6 +527,10 @@ async def test_the_api_as_django_views(serve: Serve) -> None:
     assert answer.json()["result"]["offset"] == 1
     assert (await browser.post("/live-api/publish", {})).status_code == 401
     assert (await browser.post("/live-api/else", {})).status_code == 404
+    lines = await browser.post(
+        "/live-api/", {"method": "info"}, content_type="application/json", headers={"X-API-Key": KEY}
+    )
+    assert lines.json()["result"]["nodes"]
 
 
 @pytest_asyncio.fixture

@@ -1,6 +1,6 @@
 """The HTTP API beside Django, where `hotclub.asgi.application` serves it."""
 
-from hotclub.api.endpoint import BODY_BYTES, DOCUMENT, NAMES, Call, answer
+from hotclub.api.endpoint import BODY_BYTES, DOCUMENT, LINES, NAMES, Call, answer
 from hotclub.auth import SESSION_STATE, RefusedHandshake, authenticate, check_http_request
 from hotclub.conf import Config, get_config
 from hotclub.engine.transports.base import Receive, Scope, Send
@@ -11,6 +11,8 @@ from hotclub.runtime import in_thread
 def api_name(path: str, config: Config) -> str:
     """The method that a path below the script prefix names, "" for none of ours."""
     folder = config.api_path.strip("/")
+    if folder and path == f"/{folder}":
+        return LINES
     name = path.removeprefix(f"/{folder}/") if folder and path.startswith(f"/{folder}/") else ""
     return name if name in NAMES else ""
 

@@ -27,6 +27,8 @@ from hotclub.runtime import NoNode
 DOCUMENT: Final = "openapi.json"
 NAMES: Final = frozenset({*METHODS, "batch", DOCUMENT})
 """What stands below the API's path."""
+LINES: Final = "/"
+"""The name of a request to the API's path itself."""
 BODY_BYTES: Final = 8 * 1024 * 1024
 
 _STATUS: Final = {
@@ -80,9 +82,14 @@ async def answer(call: Call) -> Answer:
     if call.verb != "POST":
         return replace(_refused(HTTPStatus.METHOD_NOT_ALLOWED), allow="POST")
     try:
-        outcome = await _run(grant, call.name, Raw(call.body))
+        return await (_lines(grant, call.body) if call.name == LINES else _method(grant, call))
     except (msgspec.DecodeError, RecursionError) as error:
-        return _refused(HTTPStatus.BAD_REQUEST, str(error) if isinstance(error, msgspec.DecodeError) else "too deep")
+        return _refused(HTTPStatus.BAD_REQUEST, _why(error))
+
+
+async def _method(grant: Grant, call: Call) -> Answer:
+    """One method and its answer. Raises as `_run`."""
+    outcome = await _run(grant, call.name, Raw(call.body))
     if isinstance(outcome, wire.ApiError):
         return _told(outcome, call.headers.get("x-centrifugo-error-mode", ""))
     told: dict[str, Any] = {"result": outcome}
@@ -98,6 +105,33 @@ async def _document(call: Call, grant: Grant | None) -> Answer:
     if call.verb not in ("GET", "HEAD"):
         return replace(_refused(HTTPStatus.METHOD_NOT_ALLOWED), allow="GET, HEAD")
     return Answer(HTTPStatus.OK, msgspec.json.encode(document()))
+
+
+async def _lines(grant: Grant, body: bytes) -> Answer:
+    """The form of older clients: commands in lines, done in their order, with a line for each answer.
+
+    Raises:
+        msgspec.DecodeError: there is none, or one is no command.
+    """
+    commands = [msgspec.json.decode(line, type=wire.LineCommand) for line in body.split(b"\n") if line.strip()]
+    unknown = [command.method for command in commands if command.method and command.method not in METHODS]
+    if not commands or unknown:
+        raise msgspec.DecodeError(f"there is no method {unknown[0]}" if unknown else "there is no command")
+    return Answer(HTTPStatus.OK, b"\n".join([msgspec.json.encode(await _line(grant, command)) for command in commands]))
+
+
+async def _line(grant: Grant, command: wire.LineCommand) -> dict[str, Any]:
+    try:
+        missing = wire.ApiError(107, "method is required")
+        outcome = await _run(grant, command.method, command.params) if command.method else missing
+    except (msgspec.DecodeError, RecursionError) as error:
+        outcome = wire.ApiError(107, _why(error))
+    told = {"error" if isinstance(outcome, wire.ApiError) else "result": outcome}
+    return {"id": command.id, **told} if command.id else told
+
+
+def _why(error: msgspec.DecodeError | RecursionError) -> str:
+    return str(error) if isinstance(error, msgspec.DecodeError) else "too deep"
 
 
 def _told(error: wire.ApiError, mode: str) -> Answer:

@@ -208,6 +208,15 @@ class Empty(Struct, frozen=True):
     """Done, and nothing to say."""
 
 
+class LineCommand(Struct, frozen=True):
+    """A request in the form of older clients, of which a body holds one in each line."""
+
+    id: Annotated[int, Meta(ge=0, le=2**32 - 1)] = 0
+    """Comes back with the answer."""
+    method: str = ""
+    params: Raw = Raw(b"{}")
+
+
 class BatchRequest(Struct, frozen=True):
     """Several requests in one: each command is an object with one key, the name of its method."""
 
