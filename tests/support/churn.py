@@ -25,6 +25,8 @@ class Churner:
         self.recovered = 0
         """Publications that came by a replay."""
         self.live = 0
+        self.told = 0
+        """How often the server said that something is missing."""
         self._read = 0
         self._asked: dict[int, str] = {}
 
@@ -50,6 +52,15 @@ class Churner:
         await self.client.answer(command["id"])
         self.judge()
 
+    async def keep_up(self, offset: int) -> None:
+        """Stay until this offset has come, and come back whenever the server says that something is missing."""
+        while self.position[1] < offset:
+            if not self.subscribed:
+                await self.finish()
+                continue
+            await self.client.wait(lambda: len(self.client.inbox) > self._read)
+            self.judge()
+
     def _command(self, method: str) -> Object:
         number = self.client.next_id()
         self._asked[number] = method
@@ -72,8 +83,10 @@ class Churner:
                 assert self.subscribed, f"a ghost: {publication}"
                 self._take(publication)
                 self.live += 1
-            else:
-                assert push_of(item, "unsubscribe") is None, item
+            elif (end := push_of(item, "unsubscribe", self.channel)) is not None:
+                assert end["code"] == 2500, end
+                self.subscribed = False
+                self.told += 1
         self._read = len(self.client.inbox)
 
     def _begin(self, reply: Object) -> None:
@@ -125,5 +138,6 @@ async def churn(
         coming_and_going.set()
     for churner in churners:
         await churner.finish()
+    assert not any(churner.told for churner in churners)
     assert len({churner.position for churner in churners}) == 1, [churner.position for churner in churners]
     return churners

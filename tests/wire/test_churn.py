@@ -7,8 +7,9 @@ import pytest
 
 from hotclub.engine.broker.base import HistoryQuery, Retention
 from hotclub.engine.broker.memory import MemoryBroker
+from hotclub.engine.limits import Limits
 from hotclub.engine.model import HistoryPage
-from tests.support.app import Served, raw, serve
+from tests.support.app import LossyBroker, Served, raw, serve
 from tests.support.churn import Churner, churn
 from tests.support.wire import WireClient
 
@@ -71,3 +72,22 @@ async def test_nothing_is_left_of_who_came_and_went(served: Served, connect: Con
     await served.application.until(lambda: len(served.application.ended) == len(clients))
     assert served.node.info().num_subscriptions == 0
     assert served.node.hub.channels() == []
+
+
+async def test_whatever_is_lost_on_the_way_is_told_and_recovered(write_path: str) -> None:
+    """Also the last one, which nothing follows: the position check finds it."""
+    limits, count = Limits(position_check=0.4), 200
+    async with serve(write_path=write_path, make_broker=LossyBroker, limits=limits) as served:
+        clients = [await WireClient.connected(served.port) for _ in range(6)]
+        churners = [Churner(client, "deep:a") for client in clients]
+        async with asyncio.TaskGroup() as group:
+            for churner in churners:
+                group.create_task(churner.keep_up(count))
+            for number in range(1, count + 1):
+                lost = number % 17 == 0 or number == count
+                await served.node.publish("deep:a", LossyBroker.LOST if lost else raw(number))
+                await asyncio.sleep(0.001)
+        assert min(churner.told for churner in churners) > 3
+        assert {churner.position[1] for churner in churners} == {count}
+        for client in clients:
+            client.abort()
