@@ -410,6 +410,9 @@ def _give_up_after(transport: asyncio.Transport, seconds: float) -> None:
     """Where the kernel can be told so: that is Linux."""
     connection = transport.get_extra_info("socket")
     option = getattr(socket, "TCP_USER_TIMEOUT", None)
-    if connection is not None and option is not None and connection.family in (socket.AF_INET, socket.AF_INET6):
-        with contextlib.suppress(OSError):
+    if transport.is_closing() or connection is None or option is None:
+        return
+    if connection.family in (socket.AF_INET, socket.AF_INET6):
+        # uvloop's sockets raise ValueError once they are closed.
+        with contextlib.suppress(OSError, ValueError):
             connection.setsockopt(socket.IPPROTO_TCP, option, int(seconds * 1_000))

@@ -250,6 +250,14 @@ async def test_b16_a_hook_that_fails_costs_one_command(server: Server) -> None:
         await client.publish("durable:b16", {"id": "one"})
 
 
+async def test_b16_a_permission_that_fails_is_none(server: Server) -> None:
+    async with await subscriber(WireClient, server, "memory:b16") as client:
+        with pytest.raises(ErrorReply) as refused:
+            await client.subscribe("failing:b16")
+        assert refused.value.code == 100
+        await client.publish("memory:b16", "still here")
+
+
 async def _round_trip(client: WireClient, number: int) -> float:
     started = time.monotonic()
     before = len(client.received("memory:b10"))

@@ -139,6 +139,14 @@ async def test_b13_a_position_of_another_channel_shows_nothing_of_it(server: Ser
 
 
 @every_way
+async def test_b16_a_wish_whose_hook_fails_is_not_granted(server: Server, way: str) -> None:
+    request = b'{"subs":{"failing:b16":{},"memory:b16":{}}}'
+    async with Listening.open(server.port, way, request) as listening:
+        first = await listening.first()
+        assert first == {"disconnect": {"code": 3004}} or list(first["connect"]["subs"]) == ["memory:b16"]
+
+
+@every_way
 async def test_c1_a_wish_for_a_room_one_is_not_in_is_not_granted(room: Room, way: str) -> None:
     request = json.dumps({"subs": {room.channel: {"recover": True}}}).encode()
     headers = room.site.people["Mallory"].headers(room.port)

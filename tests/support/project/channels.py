@@ -70,6 +70,15 @@ class OpenChannel(Channel):
         return True
 
 
+class FailingChannel(Channel):
+    """Nobody gets in, by mistake."""
+
+    pattern = "failing:<slug:name>"
+
+    async def can_subscribe(self, client: Client, name: str) -> bool:
+        raise RuntimeError("a bug")
+
+
 class SlowChannel(Channel):
     """Every one of its hooks takes 1.5 seconds."""
 
