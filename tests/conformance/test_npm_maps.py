@@ -157,9 +157,7 @@ async def test_keys_end_with_their_time(conformance: Conformance, name: str) -> 
     await over_every_wire(scenario)
 
 
-async def test_differences_reach_each_key_by_itself(
-    conformance: Conformance, client: NpmClient, name: str
-) -> None:
+async def test_differences_reach_each_key_by_itself(conformance: Conformance, client: NpmClient, name: str) -> None:
     channel = f"mapdelta:{name}"
     text = "天地玄黄" * 50
     await fill(conformance, channel, [("a", {"n": 0, "text": text})])

@@ -58,9 +58,7 @@ async def test_too_much_missed_is_said_and_nothing_of_it_is_replayed(
 
 
 @pytest.mark.parametrize("kind", ["", "recovery:", "delta:", "smallhistory:"])
-async def test_where_to_begin_may_be_said(
-    conformance: Conformance, client: NpmClient, name: str, kind: str
-) -> None:
+async def test_where_to_begin_may_be_said(conformance: Conformance, client: NpmClient, name: str, kind: str) -> None:
     channel = f"{kind}{name}"
     await conformance.publish(channel, 1)
     begin = await position(conformance, channel)
@@ -77,9 +75,7 @@ async def test_a_whole_log_may_be_asked_for(conformance: Conformance, client: Np
     await client.until(lambda: client.data(channel) == [1, 2, 3])
 
 
-async def test_an_epoch_of_another_log_recovers_nothing(
-    conformance: Conformance, client: NpmClient, name: str
-) -> None:
+async def test_an_epoch_of_another_log_recovers_nothing(conformance: Conformance, client: NpmClient, name: str) -> None:
     channel = f"recovery:{name}"
     await conformance.publish_all(channel, [1, 2])
     context = await client.subscribe(channel, since={"offset": 1, "epoch": "other"})
@@ -126,7 +122,7 @@ async def test_the_state_is_loaded_anew_when_too_much_was_missed(
     """The server answers with 112, and nothing is subscribed."""
     channel = f"smallhistory:{name}"
     state = State(conformance, channel)
-    options = {"minResubscribeDelay": 10, "maxResubscribeDelay": 20}
+    options: dict[str, Any] = {"minResubscribeDelay": 10, "maxResubscribeDelay": 20}
     await client.subscribe(channel, getState=state.load, **options)
     async with away(client, proxy) as seen:
         await conformance.publish_all(channel, [1, 2, 3])

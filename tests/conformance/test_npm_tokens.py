@@ -1,16 +1,16 @@
-"""npm `centrifuge` 5.8.0: tokens of connections and subscriptions, their end and renewal, over every transport and form."""
+"""npm `centrifuge` 5.8.0: tokens, their end and renewal, over every transport and in both forms."""
 
 import asyncio
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 import pytest
 
 from tests.conformance.conftest import Conformance, over_every_wire, token, token_for
 from tests.support.npm import Event, NpmClient, Unauthorized
 
-SOON = {"minResubscribeDelay": 10, "maxResubscribeDelay": 50}
+SOON: Final[dict[str, Any]] = {"minResubscribeDelay": 10, "maxResubscribeDelay": 50}
 
 
 class Tokens:
@@ -86,16 +86,12 @@ async def test_a_token_that_is_worth_nothing_ends_it(
         assert len(tokens.asked) == 2
 
 
-async def test_a_subscription_token_opens_no_connection(
-    secured: Conformance, idle: NpmClient, wire: list[str]
-) -> None:
+async def test_a_subscription_token_opens_no_connection(secured: Conformance, idle: NpmClient, wire: list[str]) -> None:
     await idle.connect_over(secured.port, *wire, token=token_for("42", channel="signed:a"))
     assert (await idle.context("disconnected"))["code"] == 3500
 
 
-async def test_who_gets_no_token_is_not_connected(
-    secured: Conformance, idle: NpmClient, wire: list[str]
-) -> None:
+async def test_who_gets_no_token_is_not_connected(secured: Conformance, idle: NpmClient, wire: list[str]) -> None:
     tokens = Tokens(RuntimeError("not now"), Unauthorized("no"))
     await idle.connect_over(secured.port, *wire, getToken=tokens)
     disconnected = await idle.context("disconnected")
@@ -210,9 +206,7 @@ async def test_nobody_subscribes_without_a_token_that_is_worth_something(
     assert (unsubscribed["code"], unsubscribed["reason"]) == (103, "permission denied")
 
 
-async def test_a_token_has_to_be_for_this_channel_and_user_and_connection(
-    signed_in: NpmClient, name: str
-) -> None:
+async def test_a_token_has_to_be_for_this_channel_and_user_and_connection(signed_in: NpmClient, name: str) -> None:
     channel = f"signed:{name}"
     mine = (await signed_in.context("connected"))["client"]
     await signed_in.subscribe(channel, token=token("42", channel=channel, client=mine))
@@ -305,9 +299,7 @@ async def test_a_subscription_whose_renewal_is_refused_ends(
     await over_every_wire(scenario)
 
 
-async def test_a_subscription_that_the_server_calls_invalid_gets_a_new_token(
-    signed_in: NpmClient, name: str
-) -> None:
+async def test_a_subscription_that_the_server_calls_invalid_gets_a_new_token(signed_in: NpmClient, name: str) -> None:
     """2502: nothing of what the client holds counts any more, its position included."""
     channel = f"signed:{name}"
     tokens = Tokens(token("42", channel=channel))
