@@ -1,4 +1,4 @@
-"""npm `centrifuge` 5.8.0: options that no class of the conformance project has, over every transport and in both forms."""
+"""npm `centrifuge` 5.8.0: options that no class of the conformance project has, over every wire."""
 
 from collections.abc import AsyncIterator
 from typing import Any

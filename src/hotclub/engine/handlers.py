@@ -57,9 +57,12 @@ def _check_type(spec: ChannelSpec, request: wire.SubscribeCommand) -> None:
     """A client says what kind of channel it takes this one for; a wrong guess would not understand the reply."""
     if request.type == spec.type:
         return
-    code = 103
-    if wire.SHARED_POLL_TYPE in (request.type, spec.type):
-        code = 107 if spec.type == wire.SHARED_POLL_TYPE else 108
+    if spec.poll is not None:
+        code = 107
+    elif spec.map is None or request.type == wire.SHARED_POLL_TYPE:
+        code = 108
+    else:
+        code = 103
     raise command_error(code, "this channel is of another type")
 
 
