@@ -1,6 +1,5 @@
 """npm `centrifuge` 5.8.0: options that no class of the conformance project has, over every wire."""
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -11,13 +10,7 @@ from tests.support.proxy import FaultProxy
 
 
 @pytest.fixture
-async def secured_proxy(secured: Conformance) -> AsyncIterator[FaultProxy]:
-    async with FaultProxy(secured.port) as proxy:
-        yield proxy
-
-
-@pytest.fixture
-async def member(idle: NpmClient, secured_proxy: FaultProxy, wire: list[str]) -> NpmClient:
+async def member(secured_proxy: FaultProxy, idle: NpmClient, wire: list[str]) -> NpmClient:
     """Signed in as 42, where not everything is allowed."""
     await idle.connect_over(secured_proxy.port, *wire, token=token_for("42"))
     await idle.event("connected")
