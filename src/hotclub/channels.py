@@ -54,7 +54,7 @@ class Channel:
     filters: ClassVar[bool] = False
     """Clients may choose publications by their tags; those then come without differences."""
     compaction: ClassVar[bool] = False
-    """Publications name the channel by a number, which is shorter, to clients that understand it."""
+    """Publications name the channel by a number, which is shorter, to clients of the JSON form that understand it."""
     token: ClassVar[bool] = False
     """Nobody subscribes without a subscription token (`hotclub.subscription_token`). It is permission enough, unless
     `can_subscribe` is written as well: then both have to agree."""

@@ -56,8 +56,9 @@ class TokenUser:
 class Client:
     """The connection a hook is called for.
 
-    It comes from the handshake, and the session or a signed token: nothing here can be set by the peer. `user` is
-    renewed from the database every `SESSION_CHECK` seconds and keeps no permission cache between two hooks.
+    It comes from the handshake, and the session or a signed token: nothing here but `data` and `claimed_headers` can be
+    set by the peer. `user` is renewed from the database every `SESSION_CHECK` seconds and keeps no permission cache
+    between two hooks.
     """
 
     id: str
@@ -73,6 +74,10 @@ class Client:
     """JSON that members of a channel see of this connection (`conn_info`); the `ON_CONNECT` hook may set it."""
     meta: Any = None
     """What the connection token says for the server alone (its `meta` claim)."""
+    data: Any = None
+    """JSON that the client sent with its connect command, None for nothing. Its own words: check them."""
+    claimed_headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Headers that the client names in its connect command, for a browser cannot set real ones. Its own words too."""
     token_channels: frozenset[str] | None = None
     """The server-side subscriptions of the connection token; None for a connection without a token."""
     granted: set[str] = field(default_factory=set, repr=False)

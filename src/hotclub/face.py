@@ -87,6 +87,8 @@ class Face:
         with _answers("the connect hook"):
             entry = await self._admission.enter(client, request.token)
             mine = entry.client
+            mine.data = _decoded(request.data) if request.data else None
+            mine.claimed_headers = {name.lower(): value for name, value in request.headers.items()}
             if not self._is_welcome(mine):
                 raise disconnect(3501)
             self._traffic.connect(mine.user_id, mine.address)

@@ -139,6 +139,12 @@ async def proxy(conformance: Conformance) -> AsyncIterator[FaultProxy]:
 
 
 @pytest.fixture
+async def secured_proxy(secured: Conformance) -> AsyncIterator[FaultProxy]:
+    async with FaultProxy(secured.port) as proxy:
+        yield proxy
+
+
+@pytest.fixture
 def name() -> str:
     """A channel's name, for behind the colon, that no other test uses."""
     return f"t{next(_numbers)}"
@@ -186,8 +192,8 @@ async def idle() -> AsyncIterator[NpmClient]:
 
 
 @pytest.fixture
-async def client(idle: NpmClient, proxy: FaultProxy, wire: list[str]) -> NpmClient:
-    """The npm SDK, signed in as 42 by a token, through the proxy."""
+async def client(proxy: FaultProxy, idle: NpmClient, wire: list[str]) -> NpmClient:
+    """The npm SDK, signed in as 42 by a token, through the proxy, which it does not outlive."""
     await idle.connect_over(proxy.port, *wire, token=token("42", info={"name": "Ann"}))
     await idle.event("connected")
     return idle

@@ -242,7 +242,7 @@ async def test_what_a_map_does_not_offer_is_refused(client: NpmClient, name: str
     goals = {"cmp": "eq", "key": "kind", "val": "goal"}
     for channel, options, code in (
         (f"positioned:{name}", {"tagsFilter": goals}, 107),
-        (f"recovery:{name}", {}, 103),
+        (f"recovery:{name}", {}, 108),
         (f"poll:{name}", {}, 107),
         (f"nowhere:{name}", {}, 102),
     ):

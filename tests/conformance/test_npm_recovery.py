@@ -122,7 +122,7 @@ async def test_the_state_is_loaded_anew_when_too_much_was_missed(
     """The server answers with 112, and nothing is subscribed."""
     channel = f"smallhistory:{name}"
     state = State(conformance, channel)
-    options = {"minResubscribeDelay": 10, "maxResubscribeDelay": 20}
+    options: dict[str, Any] = {"minResubscribeDelay": 10, "maxResubscribeDelay": 20}
     await client.subscribe(channel, getState=state.load, **options)
     async with away(client, proxy) as seen:
         await conformance.publish_all(channel, [1, 2, 3])

@@ -11,7 +11,7 @@ from tests.support.proxy import FaultProxy
 
 
 @pytest.fixture
-async def served(idle: NpmClient, proxy: FaultProxy, wire: list[str], name: str) -> NpmClient:
+async def served(proxy: FaultProxy, idle: NpmClient, wire: list[str], name: str) -> NpmClient:
     """Subscribed to two channels by the token."""
     subs = {f"recovery:{name}-a": {}, f"{name}-b": {"info": {"seat": 7}, "data": {"welcome": "欢迎"}}}
     await idle.connect_over(proxy.port, *wire, token=token("52", subs=subs))
@@ -57,7 +57,7 @@ async def test_what_was_missed_comes_with_the_connection(
 
 
 async def test_too_much_missed_is_said_with_the_connection(
-    conformance: Conformance, idle: NpmClient, proxy: FaultProxy, wire: list[str], name: str
+    conformance: Conformance, proxy: FaultProxy, idle: NpmClient, wire: list[str], name: str
 ) -> None:
     channel = f"smallhistory:{name}"
     await idle.connect_over(proxy.port, *wire, token=token("52", channels=[channel]))
@@ -95,21 +95,22 @@ async def test_the_api_subscribes_from_a_position(conformance: Conformance, serv
 
 
 async def test_what_the_api_subscribed_to_outlives_a_cut(
-    secured: Conformance, idle: NpmClient, wire: list[str], name: str
+    secured: Conformance, secured_proxy: FaultProxy, idle: NpmClient, wire: list[str], name: str
 ) -> None:
-    mine, denied = f"filtered:{name}", f"news:{name}"
-    async with FaultProxy(secured.port) as proxy:
-        await idle.connect_over(proxy.port, *wire, token=token_for("52"))
-        await idle.event("connected")
-        for channel in (mine, denied):
-            await secured.api("subscribe", channel=channel, user="52")
-            await idle.context("server subscribed", channel)
-        seen = len(idle.events)
-        assert proxy.cut() >= 1
-        await idle.context("server unsubscribed", denied, start=seen)
-        await idle.context("server subscribed", mine, start=seen)
+    """Where the client could subscribe by itself and where it could not, unless it was taken away meanwhile."""
+    mine, denied, taken = f"filtered:{name}", f"news:{name}", f"news:{name}-taken"
+    await idle.connect_over(secured_proxy.port, *wire, token=token_for("52"))
+    await idle.event("connected")
+    for channel in (mine, denied, taken):
+        await secured.api("subscribe", channel=channel, user="52")
+        await idle.context("server subscribed", channel)
+    async with away(idle, secured_proxy) as seen:
         await secured.publish(mine, 1)
-        await idle.until(lambda: idle.data(mine, "server publication") == [1])
+        await secured.publish(denied, 2)
+        await secured.api("unsubscribe", channel=taken, user="52")
+    await idle.context("server unsubscribed", taken, start=seen)
+    await idle.until(lambda: idle.data(mine, "server publication") == [1])
+    await idle.until(lambda: idle.data(denied, "server publication") == [2])
 
 
 async def test_a_subscription_that_expires_ends_the_connection(secured: Conformance, name: str) -> None:

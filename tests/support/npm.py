@@ -112,8 +112,7 @@ class NpmClient:
         def found() -> Event | None:
             return next((event for event in self.events[start:] if matches(event)), None)
 
-        async with asyncio.timeout(timeout), self._news:
-            await self._news.wait_for(lambda: found() is not None)
+        await self.until(lambda: found() is not None, timeout=timeout)
         event = found()
         assert event is not None
         return event
@@ -155,8 +154,12 @@ class NpmClient:
 
     async def until(self, condition: Callable[[], bool], *, timeout: float = 10) -> None:
         """Wait until the condition holds; it is looked at after each event."""
-        async with asyncio.timeout(timeout), self._news:
-            await self._news.wait_for(condition)
+        try:
+            async with asyncio.timeout(timeout), self._news:
+                await self._news.wait_for(condition)
+        except TimeoutError as error:
+            error.add_note(f"the last events: {self.events[-5:]}")
+            raise
 
     def _send(self, command: Event) -> None:
         self._writer.write(f"{json.dumps(command, default=self._callback)}\n".encode())

@@ -41,6 +41,7 @@ class FaultProxy:
         self.mode = Mode.PASS
         self._changed = asyncio.Event()
         self._links: set[_Link] = set()
+        self._handlers: set[asyncio.Task[Any]] = set()
         self._server: asyncio.Server | None = None
 
     async def __aenter__(self) -> Self:
@@ -53,7 +54,10 @@ class FaultProxy:
     ) -> None:
         assert self._server is not None
         self._server.close()
+        self.set_mode(Mode.REFUSE)
         self.cut()
+        while self._handlers:
+            await asyncio.wait(self._handlers)
 
     @property
     def open_connections(self) -> int:
@@ -73,6 +77,10 @@ class FaultProxy:
         return len(links)
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        handler = asyncio.current_task()
+        assert handler is not None
+        self._handlers.add(handler)
+        handler.add_done_callback(self._handlers.discard)
         if self.mode is Mode.REFUSE:
             _end(writer, reset=True)
             return
@@ -80,6 +88,10 @@ class FaultProxy:
             upstream = await asyncio.open_connection("127.0.0.1", self.target)
         except OSError:
             _end(writer, reset=True)
+            return
+        if self.mode is Mode.REFUSE:
+            _end(writer, reset=True)
+            _end(upstream[1], reset=True)
             return
         self.accepted += 1
         link = _Link(writer, upstream[1])

@@ -57,9 +57,12 @@ def _check_type(spec: ChannelSpec, request: wire.SubscribeCommand) -> None:
     """A client says what kind of channel it takes this one for; a wrong guess would not understand the reply."""
     if request.type == spec.type:
         return
-    code = 103
-    if wire.SHARED_POLL_TYPE in (request.type, spec.type):
-        code = 107 if spec.type == wire.SHARED_POLL_TYPE else 108
+    if spec.poll is not None:
+        code = 107
+    elif spec.map is None or request.type == wire.SHARED_POLL_TYPE:
+        code = 108
+    else:
+        code = 103
     raise command_error(code, "this channel is of another type")
 
 
@@ -79,7 +82,7 @@ async def _open(session: Session, spec: ChannelSpec, request: wire.SubscribeComm
     asked = SubscribeRequest(token=request.token, data=data)
     with _decision(session, request.channel):
         grant = await session.exchange.application.subscribe(session.client, request.channel, asked)
-    terms = _terms(spec, request, grant, wanted)
+    terms = _terms(session, spec, request, grant, wanted)
     if spec.poll is not None:
         return open_poll(session, terms)
     return await (open_subscription(session, terms) if spec.map is None else open_map(session, terms, request))
@@ -107,8 +110,17 @@ def _filter(spec: ChannelSpec, request: wire.SubscribeCommand) -> Predicate | No
     return compile_filter(request.tf)
 
 
-def _terms(spec: ChannelSpec, request: wire.SubscribeCommand, grant: SubscribeGrant, wanted: Predicate | None) -> Terms:
+def _terms(
+    session: Session,
+    spec: ChannelSpec,
+    request: wire.SubscribeCommand,
+    grant: SubscribeGrant,
+    wanted: Predicate | None,
+) -> Terms:
     admits = _both(grant.admits, wanted)
+    # In the binary form the npm SDK offers compaction, and then finds no channel by its number: 64 bits are an object
+    # there, compared by identity.
+    compact = spec.compaction and bool(request.flag & wire.COMPACTION) and not session.codec.binary
     return Terms(
         channel=request.channel,
         spec=grant.overrides.of(spec),
@@ -117,7 +129,7 @@ def _terms(spec: ChannelSpec, request: wire.SubscribeCommand, grant: SubscribeGr
         asked=Position(request.epoch, request.offset) if request.recover else None,
         reject_unrecovered=bool(request.flag & wire.REJECT_UNRECOVERED),
         delta=spec.delta and request.delta == "fossil" and admits is None,
-        compact=spec.compaction and bool(request.flag & wire.COMPACTION),
+        compact=compact,
         admits=admits,
         ttl=grant.ttl,
     )

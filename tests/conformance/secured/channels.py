@@ -21,7 +21,10 @@ LOG = History(size=10, ttl=timedelta(minutes=5))
 
 
 def welcome(client: Client) -> Welcome:
-    return Welcome(data={"hello": client.user_id}, channels={"news:all": {"edition": 1}} if client.meta else {})
+    data: dict[str, Any] = {"hello": client.user_id}
+    if client.data is not None:
+        data |= {"data": client.data, "theme": client.claimed_headers.get("x-theme")}
+    return Welcome(data=data, channels={"news:all": {"edition": 1}} if client.meta else {})
 
 
 class Open(Channel, abstract=True):

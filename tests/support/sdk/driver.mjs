@@ -39,7 +39,7 @@ function drive(connection) {
   let encode = (data) => data;
 
   function emit(event, fields) {
-    if (!connection.destroyed) {
+    if (connection.writable) {
       connection.write(`${JSON.stringify({ event, ...fields }, readable)}\n`);
     }
   }
@@ -146,7 +146,8 @@ function drive(connection) {
   };
 
   const lines = createInterface({ input: connection });
-  // It passes on the errors of its input, and nobody hears of them otherwise: the test is over.
+  // Errors mean that the test is over. Reading ones are told a second time by the reader of the lines.
+  connection.on("error", () => connection.destroy());
   lines.on("error", () => connection.destroy());
   lines.on("line", (line) => {
     const { do: name, call, ...args } = JSON.parse(line, withCallbacks);
