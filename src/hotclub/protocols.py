@@ -11,7 +11,6 @@ The classes follow uvicorn's internals; `tests/hotclub/test_server.py` holds the
 
 import asyncio
 import contextlib
-import logging
 import socket
 import struct
 from collections.abc import Callable, Sequence
@@ -20,24 +19,20 @@ from zlib import MAX_WBITS
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
-from websockets.exceptions import PayloadTooBig
-from websockets.extensions.permessage_deflate import PerMessageDeflate, ServerPerMessageDeflateFactory
-from websockets.frames import Frame, Opcode
-from websockets.http11 import Request, Response
-from websockets.server import ServerProtocol
+from websockets.frames import Frame
+from websockets.http11 import Request
 
 from hotclub.engine.limits import Limits, TokenBucket
 from hotclub.engine.observe import report
 from hotclub.engine.transports.base import SHUTDOWN
 from hotclub.engine.transports.websocket import WRITER
+from hotclub.frame_parser import FrameParser
 from hotclub.waiting import Gate, Mailbox
 
 _HEAD_BYTES: Final = 65_536
 _HEADERS: Final = 128
 _SINGLE: Final = frozenset({b"host", b"origin", b"cookie", b"content-length", b"authorization"})
 """Header fields of which a request may have one: two readers must not be able to take different ones for the truth."""
-
-_SUBPROTOCOL: Final = "Sec-WebSocket-Protocol"
 
 _SLICE: Final = 8_192
 """Bytes parsed at a time. Tiny frames take a hundred times their size once parsed, so the rest waits unparsed."""
@@ -55,58 +50,6 @@ _ENDED: Final = "Ended a connection"
 _REFUSED: Final = "Refused a request"
 
 
-class TooManyFragments(PayloadTooBig):
-    """A message comes in more frames than `limit`."""
-
-    def __init__(self, limit: int) -> None:
-        super().__init__(None, limit)
-
-    def __str__(self) -> str:
-        return f"a message of more than {self.max_size} fragments"
-
-
-class FrameParser(ServerProtocol):
-    """The frame parser, with a bound on how many frames one message is cut into, and open to a close between them.
-
-    The bound on a message's bytes holds for what a compressed one becomes.
-    """
-
-    def __init__(self, limits: Limits, *, compression: bool) -> None:
-        # Without a context there is nothing to keep for each connection, and nothing that one message tells of another.
-        deflate = ServerPerMessageDeflateFactory(server_no_context_takeover=True, client_no_context_takeover=True)
-        super().__init__(
-            extensions=[deflate] if compression else [],
-            max_size=limits.message_bytes,
-            logger=logging.getLogger("uvicorn.error"),
-        )
-        self._most_fragments = limits.fragments
-        self._fragments = 0
-
-    def accept(self, request: Request) -> Response:
-        # Some clients that have no subprotocol to offer, the PyPI SDK up to 0.5 among them, send the field empty.
-        if request.headers.get_all(_SUBPROTOCOL) == [""]:
-            del request.headers[_SUBPROTOCOL]
-        return super().accept(request)
-
-    @property
-    def window_bits(self) -> int:
-        """How far back compressed frames may refer, as a power of two; 0 when nothing was agreed on."""
-        agreed = [item for item in self.extensions if isinstance(item, PerMessageDeflate)]
-        return agreed[0].local_max_window_bits if agreed else 0
-
-    def recv_frame(self, frame: Frame) -> None:
-        if frame.opcode in (Opcode.TEXT, Opcode.BINARY):
-            self._fragments = 1
-        elif frame.opcode is Opcode.CONT:
-            self._fragments += 1
-            if self._fragments > self._most_fragments:
-                raise TooManyFragments(self._most_fragments)
-        elif frame.opcode is Opcode.CLOSE:
-            # A close may come in the middle of a message, which is then discarded; the base class calls it an error.
-            self.current_size = None
-        super().recv_frame(frame)
-
-
 class WebSocketProtocol(WebSocketsSansIOProtocol):
     """One WebSocket connection, and the `FrameWriter` that the engine finds in its scope."""
 
@@ -115,7 +58,15 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
     __slots__ = (
         *("_control", "_failed", "_unparsed", "app", "app_state", "asgi_version", "client", "close_sent"),
         *("close_timeout", "close_timer", "config", "conn", "connections", "curr_msg_data_type", "default_headers"),
-        *("disconnected", "frames", "handshake_complete", "handshake_initiated", "initial_response", "last_ping_rtt"),
+        *(
+            "deflates",
+            "disconnected",
+            "frames",
+            "handshake_complete",
+            "handshake_initiated",
+            "initial_response",
+            "last_ping_rtt",
+        ),
         *("logger", "loop", "on_shutdown", "pending_ping_payload", "ping_interval", "ping_sent_at", "ping_timeout"),
         *("ping_timer", "pong_timer", "queue", "read_paused", "request", "response", "root_path", "scheme", "scope"),
         *("server", "tasks", "transport", "writable"),

@@ -63,6 +63,9 @@ class FaultProxy:
     def open_connections(self) -> int:
         return len(self._links)
 
+    def _refuses(self) -> bool:
+        return self.mode is Mode.REFUSE
+
     def set_mode(self, mode: Mode) -> None:
         self.mode = mode
         self._changed.set()
@@ -81,7 +84,7 @@ class FaultProxy:
         assert handler is not None
         self._handlers.add(handler)
         handler.add_done_callback(self._handlers.discard)
-        if self.mode is Mode.REFUSE:
+        if self._refuses():
             _end(writer, reset=True)
             return
         try:
@@ -89,7 +92,7 @@ class FaultProxy:
         except OSError:
             _end(writer, reset=True)
             return
-        if self.mode is Mode.REFUSE:
+        if self._refuses():
             _end(writer, reset=True)
             _end(upstream[1], reset=True)
             return

@@ -74,8 +74,7 @@ async def _open_all(session: Session, grant: ConnectGrant, request: wire.Connect
     session.revoked = revoked = session.exchange.hub.add(session)
     channels = {name: await _narrowed(session, name, channel) for name, channel in grant.channels.items()}
     channels |= _given(session, request, channels)
-    if session.kind.unidirectional:
-        channels |= await _wishes(session, request, channels)
+    channels |= await _wishes(session, request, channels)
     openings = []
     for name, channel in channels.items():
         if name in revoked:
@@ -113,7 +112,7 @@ def _given(
 async def _wishes(
     session: Session, request: wire.ConnectCommand, known: Mapping[str, SubscribeGrant]
 ) -> dict[str, SubscribeGrant]:
-    """The channels a unidirectional client names, as far as a subscribe command for them would be allowed (§6.2).
+    """The other channels a client names, as far as a subscribe command for them would be allowed (§6.2).
 
     Raises:
         CommandError: a temporary one; the client is to come back for what it would have missed.
