@@ -58,18 +58,10 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
     __slots__ = (
         *("_control", "_failed", "_unparsed", "app", "app_state", "asgi_version", "client", "close_sent"),
         *("close_timeout", "close_timer", "config", "conn", "connections", "curr_msg_data_type", "default_headers"),
-        *(
-            "deflates",
-            "disconnected",
-            "frames",
-            "handshake_complete",
-            "handshake_initiated",
-            "initial_response",
-            "last_ping_rtt",
-        ),
-        *("logger", "loop", "on_shutdown", "pending_ping_payload", "ping_interval", "ping_sent_at", "ping_timeout"),
-        *("ping_timer", "pong_timer", "queue", "read_paused", "request", "response", "root_path", "scheme", "scope"),
-        *("server", "tasks", "transport", "writable"),
+        *("deflates", "disconnected", "frames", "handshake_complete", "handshake_initiated", "initial_response"),
+        *("last_ping_rtt", "logger", "loop", "on_shutdown", "pending_ping_payload", "ping_interval", "ping_sent_at"),
+        *("ping_timeout", "ping_timer", "pong_timer", "queue", "read_paused", "request", "response", "root_path"),
+        *("scheme", "scope", "server", "tasks", "transport", "writable"),
     )
 
     def __init__(self, *args: Any, limits: Limits, compression: bool = False, **kwargs: Any) -> None:

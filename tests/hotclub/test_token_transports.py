@@ -105,8 +105,9 @@ async def test_of_two_connections_with_one_ticket_exactly_one_wins(serve: Serve,
 
     outcomes = await asyncio.gather(Wire.fate(form, site.url, ticket), Wire.fate("websocket", site.url, ticket))
 
-    assert sorted(outcomes) == [0, 3500]
-    assert await Wire.fate(form, site.url, ticket) == 3500
+    used_up = 3005 if form.startswith("uni") else 109
+    assert sorted(outcomes) in ([0, 109], [0, used_up])
+    assert await Wire.fate(form, site.url, ticket) == used_up
 
 
 async def test_keys_of_a_file_are_taken_and_taken_back_while_the_site_runs(
