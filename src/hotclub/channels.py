@@ -77,7 +77,11 @@ class Channel:
         cls.abstract = abstract
 
     def can_subscribe(self, client: Client, *args: Any, **kwargs: Any) -> Any:
-        """Whether this client may be in the channel. Asked at every subscribe, and again for presence and history."""
+        """Whether this client may be in the channel. Asked at every subscribe, and again for presence and history.
+
+        A hook that has a parameter `data` is given what the client sent with its subscribe command (decoded JSON), or
+        None. It is the client's word.
+        """
         raise NotImplementedError(f"{type(self).__name__} has no can_subscribe(); write one that returns True or False")
 
     def can_publish(self, client: Client, *args: Any, **kwargs: Any) -> Any:
@@ -93,7 +97,10 @@ class Channel:
         return data
 
     def on_subscribe(self, client: Client, *args: Any, **kwargs: Any) -> Any:
-        """The client may subscribe and is about to. What is returned goes to the subscriber with the reply."""
+        """The client may subscribe and is about to. What is returned goes to the subscriber with the reply.
+
+        A parameter `data` is as in `can_subscribe`.
+        """
 
     def on_unsubscribe(self, client: Client, *args: Any, **kwargs: Any) -> Any:
         """The client's subscription has ended, for whatever reason."""

@@ -4,7 +4,8 @@
 
 import contextlib
 import inspect
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -137,9 +138,9 @@ class Face:
         self._traffic.subscribe(_bucket(mine))
         with _answers(route.pattern):
             signed = await self._signed(mine, channel, route, request.token)
-            await self._authorize(mine, route)
+            await self._authorize(mine, route, request.data)
             info = await self._optional("channel_info", route, mine)
-            data = await self._optional("on_subscribe", route, mine)
+            data = await self._welcomed(mine, route, request.data)
             grant = SubscribeGrant(
                 admits=await self._optional("tags_filter", route, mine),
                 info=signed.info if info is None else encode(info),
@@ -269,11 +270,19 @@ class Face:
     async def presence_changed(self, channel: str, client: EngineClient, joined: bool) -> None:
         await self._notify("on_presence_change", channel, client, joined)
 
-    async def _authorize(self, client: Client, route: Route) -> None:
+    async def _authorize(self, client: Client, route: Route, data: Raw = EMPTY) -> None:
+        """`data` is what came with the subscribe command."""
+        hook = route.channel.can_subscribe
         if _is_open(self._config, route.channel, "can_subscribe"):
             return
-        if not await self._call(route.channel.can_subscribe, client, **route.kwargs):
+        if not await self._call(hook, client, **_values(hook, route, data)):
             raise command_error(103)
+
+    async def _welcomed(self, client: Client, route: Route, data: Raw) -> Any:
+        if not _overridden(route.channel, "on_subscribe"):
+            return None
+        hook = route.channel.on_subscribe
+        return await self._call(hook, client, **_values(hook, route, data))
 
     async def _reauthorize(self, client: EngineClient, channel: str) -> None:
         route = self._registry.route(channel)
@@ -309,6 +318,18 @@ def _decoded(data: Raw) -> Any:
         return decode(data)
     except (msgspec.MsgspecError, ValueError):
         raise command_error(107, "data is not JSON") from None
+
+
+def _values(hook: Callable[..., Any], route: Route, data: Raw) -> Mapping[str, Any]:
+    """The captured values, and what came with the subscribe command for a hook that has a parameter `data`."""
+    if "data" in route.kwargs or not _names_data(getattr(hook, "__func__", hook)):
+        return route.kwargs
+    return {**route.kwargs, "data": _decoded(data) if data else None}
+
+
+@cache
+def _names_data(hook: Callable[..., Any]) -> bool:
+    return "data" in inspect.signature(hook).parameters
 
 
 def _client(client: EngineClient) -> Client:
