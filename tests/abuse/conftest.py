@@ -86,11 +86,8 @@ def _server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     # The tests come from one address, faster than the default allows.
     settings = {"LIMITS": LIMITS, "RATES": {"connects_per_address": None, "connects": None}}
     environment = {"PROJECT_HOTCLUB": json.dumps(settings)}
-    server = Server(tmp_path_factory.mktemp("abuse"), PROJECT, environment)
-    server.manage("migrate", "-v", "0")
-    server.start_blocking()
-    yield server
-    server.stop()
+    with Server.serving(tmp_path_factory.mktemp("abuse"), PROJECT, environment) as server:
+        yield server
 
 
 @pytest.fixture
@@ -116,11 +113,9 @@ async def server(_server: Server) -> AsyncIterator[Server]:
 @pytest.fixture(scope="session")
 def _strict(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     settings = {"RATES": {"connects_per_address": STRICT, "connects": (400, 4)}}
-    server = Server(tmp_path_factory.mktemp("strict"), PROJECT, {"PROJECT_HOTCLUB": json.dumps(settings)})
-    server.manage("migrate", "-v", "0")
-    server.start_blocking()
-    yield server
-    server.stop()
+    environment = {"PROJECT_HOTCLUB": json.dumps(settings)}
+    with Server.serving(tmp_path_factory.mktemp("strict"), PROJECT, environment) as server:
+        yield server
 
 
 @pytest.fixture

@@ -31,11 +31,8 @@ _LISTEN = """
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    server = Server(tmp_path_factory.mktemp("events"), PROJECT)
-    server.manage("migrate", "-v", "0")
-    server.start_blocking()
-    yield server
-    server.stop()
+    with Server.serving(tmp_path_factory.mktemp("events"), PROJECT) as server:
+        yield server
 
 
 async def until(page: Page, expression: str) -> None:

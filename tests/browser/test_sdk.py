@@ -28,11 +28,8 @@ async (url) => {
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    server = Server(tmp_path_factory.mktemp("sdk"), PROJECT)
-    server.manage("migrate", "-v", "0")
-    server.start_blocking()
-    yield server
-    server.stop()
+    with Server.serving(tmp_path_factory.mktemp("sdk"), PROJECT) as server:
+        yield server
 
 
 async def seen(page: Page, name: str, count: int) -> list[dict[str, object]]:

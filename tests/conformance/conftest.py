@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, Final
 
 import pytest
 
@@ -19,6 +19,8 @@ from tests.support.listener import BIDIRECTIONAL, Response
 from tests.support.npm import NpmClient
 from tests.support.processes import Server
 from tests.support.proxy import FaultProxy, Mode
+
+CONFORMANCE: Final = "tests.conformance.project"
 
 _numbers = itertools.count(1)
 
@@ -112,24 +114,17 @@ def backend() -> Iterator[Backend]:
 
 @pytest.fixture(scope="session")
 def conformance(tmp_path_factory: pytest.TempPathFactory, backend: Backend) -> Iterator[Conformance]:
-    folder = tmp_path_factory.mktemp("conformance")
     url = f"http://127.0.0.1:{backend.server_port}/refresh"
-    environment = {"CONFORMANCE_DATA_DIR": str(folder), "POLL_BACKEND": url, "POLL_BACKEND_PROTOBUF": url}
-    server = Conformance(folder, "tests.conformance.project", environment)
-    server.manage("migrate", "-v", "0")
-    server.start_blocking()
-    yield server
-    server.stop()
+    environment = {"POLL_BACKEND": url, "POLL_BACKEND_PROTOBUF": url}
+    with Conformance.serving(tmp_path_factory.mktemp("conformance"), CONFORMANCE, environment) as server:
+        yield server
 
 
 @pytest.fixture(scope="session")
 def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Conformance]:
-    folder = tmp_path_factory.mktemp("secured")
-    server = Conformance(folder, "tests.conformance.secured", {"CONFORMANCE_DATA_DIR": str(folder)})
-    server.manage("migrate", "-v", "0")
-    server.start_blocking()
-    yield server
-    server.stop()
+    """The project that grants nothing by itself."""
+    with Conformance.serving(tmp_path_factory.mktemp("secured"), "tests.conformance.secured") as server:
+        yield server
 
 
 @pytest.fixture
@@ -155,6 +150,14 @@ def wire(request: pytest.FixtureRequest) -> list[str]:
     """A transport of an SDK, and a form of the protocol on it."""
     parts: list[str] = request.param.split("-")
     return parts
+
+
+@pytest.fixture
+async def member(secured_proxy: FaultProxy, idle: NpmClient, wire: list[str]) -> NpmClient:
+    """The npm SDK, signed in as 42 through the proxy, where not everything is allowed."""
+    await idle.connect_over(secured_proxy.port, *wire, token=token_for("42"))
+    await idle.event("connected")
+    return idle
 
 
 @contextlib.asynccontextmanager

@@ -9,19 +9,11 @@ from tests.support.npm import CLIENTS, MAP, USERS, NpmClient
 from tests.support.proxy import FaultProxy
 
 
-@pytest.fixture
-async def member(secured_proxy: FaultProxy, idle: NpmClient, wire: list[str]) -> NpmClient:
-    """Signed in as 42, where not everything is allowed."""
-    await idle.connect_over(secured_proxy.port, *wire, token=token_for("42"))
-    await idle.event("connected")
-    return idle
-
-
 async def test_the_newest_comes_to_everybody_and_is_all_that_was_missed(
     secured: Conformance, member: NpmClient, secured_proxy: FaultProxy, name: str
 ) -> None:
     """Recovery as from a cache."""
-    channel = f"newest:{name}"
+    channel = f"cached:{name}"
     await secured.publish_all(channel, [1, 2])
     context = await member.subscribe(channel)
     assert (context["recoverable"], context["recovered"]) == (True, True)
@@ -40,7 +32,7 @@ async def test_the_newest_comes_to_everybody_and_is_all_that_was_missed(
 async def test_positions_without_recovery(
     secured: Conformance, member: NpmClient, secured_proxy: FaultProxy, name: str
 ) -> None:
-    channel = f"watched:{name}"
+    channel = f"positioned:{name}"
     context = await member.subscribe(channel, positioned=True, recoverable=True)
     assert (context["positioned"], context["recoverable"]) == (True, False)
     await secured.publish(channel, 1)
@@ -124,7 +116,7 @@ async def test_channels_are_told_by_their_numbers(
     secured: Conformance, member: NpmClient, secured_proxy: FaultProxy, name: str
 ) -> None:
     """Also with differences, after a cut, and in other channels that have none."""
-    channels = [f"numbered:{name}-a", f"numbered:{name}-b", f"filtered:{name}"]
+    channels = [f"compact:{name}-a", f"compact:{name}-b", f"filtered:{name}"]
     for channel in channels:
         await member.subscribe(channel, delta="fossil")
     texts = [{"text": "长" * 100, "n": number} for number in range(3)]

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.conformance.conftest import Backend, Conformance, away, over_every_wire, poll_signature, token, token_for
+from tests.conformance.conftest import Backend, Conformance, away, over_every_wire, poll_signature, token
 from tests.support.npm import SHARED_POLL, Event, NpmClient, signed
 from tests.support.proxy import FaultProxy
 
@@ -28,13 +28,18 @@ def shown(client: NpmClient, channel: str) -> list[tuple[str, Any]]:
     return [(key, data if data == "removed" else data["n"]) for key, data in client.updates(channel)]
 
 
+async def follow(client: NpmClient, channel: str, key: str) -> None:
+    """Track a key, until its first value is shown."""
+    await client.subscribe(channel, SHARED_POLL, getSignature=signer(channel))
+    await client.call("track", channel=channel, keys=[key])
+    await client.until(lambda: shown(client, channel) == [(key, 1)])
+
+
 @pytest.mark.parametrize("kind", ["poll:", "pollvl:", "pollpb:"])
 async def test_a_key_is_followed_and_left(client: NpmClient, backend: Backend, name: str, kind: str) -> None:
     channel = f"{kind}{name}"
     show(backend, name, 1)
-    await client.subscribe(channel, SHARED_POLL, getSignature=signer(channel))
-    await client.call("track", channel=channel, keys=[name])
-    await client.until(lambda: shown(client, channel) == [(name, 1)])
+    await follow(client, channel, name)
     show(backend, name, 2)
     await client.until(lambda: shown(client, channel) == [(name, 1), (name, 2)])
     assert client.contexts("update", channel)[-1]["version"] >= 2
@@ -53,9 +58,7 @@ async def test_a_key_that_the_backend_calls_removed_is_gone(
 ) -> None:
     channel = f"{kind}{name}"
     show(backend, name, 1)
-    await client.subscribe(channel, SHARED_POLL, getSignature=signer(channel))
-    await client.call("track", channel=channel, keys=[name])
-    await client.until(lambda: shown(client, channel) == [(name, 1)])
+    await follow(client, channel, name)
     show(backend, name, 2, removed=True)
     await client.until(lambda: shown(client, channel) == [(name, 1), (name, "removed")])
 
@@ -154,14 +157,10 @@ async def test_what_is_known_comes_with_the_reply(
     """Two clients look at a key, and the back end is asked for it once per interval."""
     channel = f"poll:{name}"
     show(backend, name, 1)
-    await client.subscribe(channel, SHARED_POLL, getSignature=signer(channel))
-    await client.call("track", channel=channel, keys=[name])
-    await client.until(lambda: shown(client, channel) == [(name, 1)])
+    await follow(client, channel, name)
     async with NpmClient.start() as other:
         await other.connect_over(conformance.port, "websocket", "json", token=token("42"))
-        await other.subscribe(channel, SHARED_POLL, getSignature=signer(channel))
-        await other.call("track", channel=channel, keys=[name])
-        await other.until(lambda: shown(other, channel) == [(name, 1)])
+        await follow(other, channel, name)
         show(backend, name, 2)
         for follower in (client, other):
             await follower.until(lambda follower=follower: shown(follower, channel) == [(name, 1), (name, 2)])  # type: ignore[misc]
@@ -171,13 +170,12 @@ async def test_what_is_known_comes_with_the_reply(
     assert {"key": name, "version": 1} in [question["items"][0] for question in questions]
 
 
-async def test_differences_of_a_key(secured: Conformance, idle: NpmClient, wire: list[str], name: str) -> None:
+async def test_differences_of_a_key(member: NpmClient, name: str) -> None:
     channel = f"prices:{name}"
-    await idle.connect_over(secured.port, *wire, token=token_for("42"))
-    await idle.subscribe(channel, SHARED_POLL, getSignature=signer(channel), delta="fossil")
-    await idle.call("track", channel=channel, keys=["k"])
-    await idle.until(lambda: len(idle.updates(channel)) >= 3)
-    versions = [data["version"] for _, data in idle.updates(channel)]
+    await member.subscribe(channel, SHARED_POLL, getSignature=signer(channel), delta="fossil")
+    await member.call("track", channel=channel, keys=["k"])
+    await member.until(lambda: len(member.updates(channel)) >= 3)
+    versions = [data["version"] for _, data in member.updates(channel)]
     assert versions == list(range(versions[0], versions[0] + len(versions)))
-    stats = await idle.call("deltaStats", channel=channel)
+    stats = await member.call("deltaStats", channel=channel)
     assert (stats["numFullPayloads"], stats["numDeltaPayloads"] >= 2) == (1, True)

@@ -1,8 +1,9 @@
 """npm `centrifuge` 5.8.0: tokens, their end and renewal, over every transport and in both forms."""
 
 import asyncio
+import itertools
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 import pytest
@@ -30,6 +31,19 @@ class Tokens:
 
 def over(user: str = "42", **claims: Any) -> str:
     return token(user, exp=int(time.time()) - 1000, **claims)
+
+
+def stalling(**claims: Any) -> Callable[[Event], Awaitable[str]]:
+    """Gives a token that is over soon, never comes up with the second one, and gives good ones from then on."""
+    numbers = itertools.count(1)
+
+    async def get_token(_context: Event) -> str:
+        number = next(numbers)
+        if number == 2:
+            await asyncio.Event().wait()
+        return token_for("42", seconds=1.9 if number == 1 else 300, **claims)
+
+    return get_token
 
 
 # Connections
@@ -147,15 +161,7 @@ async def test_a_connection_that_is_not_renewed_ends(secured: Conformance) -> No
     """After the grace. The application never comes up with a token."""
 
     async def scenario(client: NpmClient, wire: list[str]) -> None:
-        asked: list[Event] = []
-
-        async def get_token(context: Event) -> str:
-            asked.append(context)
-            if len(asked) == 2:
-                await asyncio.Event().wait()
-            return token_for("42", seconds=1.9 if len(asked) == 1 else 300)
-
-        await client.connect_over(secured.port, *wire, getToken=get_token)
+        await client.connect_over(secured.port, *wire, getToken=stalling())
         await client.until(lambda: len(client.contexts("connecting")) == 2)
         assert client.contexts("connecting")[1]["code"] == 3005
 
@@ -178,60 +184,51 @@ async def test_the_api_ends_and_prolongs_connections(secured: Conformance) -> No
 # Subscriptions
 
 
-@pytest.fixture
-async def signed_in(secured: Conformance, idle: NpmClient, wire: list[str]) -> NpmClient:
-    await idle.connect_over(secured.port, *wire, token=token_for("42"))
-    await idle.event("connected")
-    return idle
-
-
-async def test_a_subscription_token_is_asked_for_and_lets_in(
-    conformance: Conformance, signed_in: NpmClient, name: str
-) -> None:
+async def test_a_subscription_token_is_asked_for_and_lets_in(member: NpmClient, name: str) -> None:
     channel = f"signed:{name}"
     tokens = Tokens(token("42", channel=channel, info={"seat": 3}, data={"hello": "你好"}))
-    context = await signed_in.subscribe(channel, getToken=tokens)
+    context = await member.subscribe(channel, getToken=tokens)
     assert (context["data"], tokens.asked) == ({"hello": "你好"}, [{"channel": channel}])
-    assert (await signed_in.context("join", channel))["info"]["chanInfo"] == {"seat": 3}
-    (member,) = (await signed_in.call("presence", channel=channel))["clients"].values()
-    assert member["chanInfo"] == {"seat": 3}
+    assert (await member.context("join", channel))["info"]["chanInfo"] == {"seat": 3}
+    (present,) = (await member.call("presence", channel=channel))["clients"].values()
+    assert present["chanInfo"] == {"seat": 3}
 
 
 @pytest.mark.parametrize("given", ["", "no.token.atall"])
 async def test_nobody_subscribes_without_a_token_that_is_worth_something(
-    signed_in: NpmClient, name: str, given: str
+    member: NpmClient, name: str, given: str
 ) -> None:
-    await signed_in.call("subscribe", channel=f"signed:{name}", options={"token": given})
-    unsubscribed = await signed_in.context("unsubscribed", f"signed:{name}")
+    await member.call("subscribe", channel=f"signed:{name}", options={"token": given})
+    unsubscribed = await member.context("unsubscribed", f"signed:{name}")
     assert (unsubscribed["code"], unsubscribed["reason"]) == (103, "permission denied")
 
 
 @pytest.mark.parametrize("wrong", [{"channel": "signed:other"}, {"user": "43"}, {"client": "another"}])
 async def test_a_token_has_to_be_for_this_channel_and_user_and_connection(
-    signed_in: NpmClient, name: str, wrong: dict[str, str]
+    member: NpmClient, name: str, wrong: dict[str, str]
 ) -> None:
-    mine = (await signed_in.context("connected"))["client"]
+    mine = (await member.context("connected"))["client"]
     right = {"user": "42", "channel": f"signed:{name}-right", "client": mine}
-    await signed_in.subscribe(f"signed:{name}-right", token=token(**right))
+    await member.subscribe(f"signed:{name}-right", token=token(**right))
     claims = {"user": "42", "channel": f"signed:{name}", **wrong}
-    await signed_in.call("subscribe", channel=f"signed:{name}", options={"token": token(**claims)})
-    assert (await signed_in.context("disconnected"))["code"] == 3500
+    await member.call("subscribe", channel=f"signed:{name}", options={"token": token(**claims)})
+    assert (await member.context("disconnected"))["code"] == 3500
 
 
-async def test_a_subscription_token_whose_time_is_over_is_replaced(signed_in: NpmClient, name: str) -> None:
+async def test_a_subscription_token_whose_time_is_over_is_replaced(member: NpmClient, name: str) -> None:
     channel = f"signed:{name}"
     tokens = Tokens(over(channel=channel), token("42", channel=channel))
-    await signed_in.subscribe(channel, token=over(channel=channel), getToken=tokens, **SOON)
+    await member.subscribe(channel, token=over(channel=channel), getToken=tokens, **SOON)
     assert len(tokens.asked) == 2
-    errors = {error["error"]["code"] for error in signed_in.contexts("subscription error", channel)}
+    errors = {error["error"]["code"] for error in member.contexts("subscription error", channel)}
     assert errors == {109}
 
 
-async def test_who_gets_no_subscription_token_is_not_subscribed(signed_in: NpmClient, name: str) -> None:
+async def test_who_gets_no_subscription_token_is_not_subscribed(member: NpmClient, name: str) -> None:
     channel = f"signed:{name}"
     tokens = Tokens(RuntimeError("not now"), Unauthorized("no"))
-    await signed_in.call("subscribe", channel=channel, options={"getToken": tokens, **SOON})
-    unsubscribed = await signed_in.context("unsubscribed", channel)
+    await member.call("subscribe", channel=channel, options={"getToken": tokens, **SOON})
+    unsubscribed = await member.context("unsubscribed", channel)
     assert (unsubscribed["code"], unsubscribed["reason"]) == (1, "unauthorized")
     assert len(tokens.asked) == 2
 
@@ -254,16 +251,8 @@ async def test_a_subscription_that_is_not_renewed_ends_and_begins_anew(secured: 
     channel = f"signed:{name}"
 
     async def scenario(client: NpmClient, wire: list[str]) -> None:
-        asked: list[Event] = []
-
-        async def get_token(context: Event) -> str:
-            asked.append(context)
-            if len(asked) == 2:
-                await asyncio.Event().wait()
-            return token_for("42", seconds=1.9 if len(asked) == 1 else 300, channel=channel)
-
         await client.connect_over(secured.port, *wire, token=token_for("42"))
-        await client.subscribe(channel, getToken=get_token, **SOON)
+        await client.subscribe(channel, getToken=stalling(channel=channel), **SOON)
         await client.until(lambda: len(client.contexts("subscribing", channel)) == 2)
         subscribing = client.contexts("subscribing", channel)[1]
         assert (subscribing["code"], subscribing["reason"]) == (2501, "subscription expired")
@@ -293,21 +282,21 @@ async def test_a_subscription_whose_renewal_is_refused_ends(
     await over_every_wire(scenario)
 
 
-async def test_a_subscription_that_the_server_calls_invalid_gets_a_new_token(signed_in: NpmClient, name: str) -> None:
+async def test_a_subscription_that_the_server_calls_invalid_gets_a_new_token(member: NpmClient, name: str) -> None:
     """2502: nothing of what the client holds counts any more, its position included."""
     channel = f"signed:{name}"
     tokens = Tokens(token("42", channel=channel))
-    await signed_in.subscribe(channel, getToken=tokens)
-    seen = len(signed_in.events)
-    await signed_in.call("rpc", method="invalidate", data={"channel": channel})
-    subscribing = await signed_in.context("subscribing", channel, start=seen)
+    await member.subscribe(channel, getToken=tokens)
+    seen = len(member.events)
+    await member.call("rpc", method="invalidate", data={"channel": channel})
+    subscribing = await member.context("subscribing", channel, start=seen)
     assert (subscribing["code"], subscribing["reason"]) == (2502, "state invalidated")
-    again = await signed_in.context("subscribed", channel, start=seen)
+    again = await member.context("subscribed", channel, start=seen)
     assert (again["wasRecovering"], again["recovered"], len(tokens.asked)) == (True, False, 2)
 
 
 @pytest.mark.parametrize("code", [400, 1999])
-async def test_an_application_refuses_with_a_code_of_its_own(signed_in: NpmClient, code: int) -> None:
-    await signed_in.call("subscribe", channel=f"refusing:{code}")
-    unsubscribed = await signed_in.context("unsubscribed", f"refusing:{code}")
+async def test_an_application_refuses_with_a_code_of_its_own(member: NpmClient, code: int) -> None:
+    await member.call("subscribe", channel=f"refusing:{code}")
+    unsubscribed = await member.context("unsubscribed", f"refusing:{code}")
     assert (unsubscribed["code"], unsubscribed["reason"]) == (code, "as you wish")

@@ -4,16 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.conformance.conftest import Conformance
+from tests.conformance.conftest import CONFORMANCE, Conformance
 from tests.support.wire import ErrorReply, WireClient
 
 
 async def test_without_presence_nobody_is_shown_and_other_names_are_unknown(tmp_path: Path) -> None:
-    environment = {"CONFORMANCE_DATA_DIR": str(tmp_path), "PRESENCE": "off"}
-    server = Conformance(tmp_path, "tests.conformance.project", environment)
-    server.manage("migrate", "-v", "0")
-    server.start_blocking()
-    try:
+    with Conformance.serving(tmp_path, CONFORMANCE, {"PRESENCE": "off"}) as server:
         async with await WireClient.connected(server.port) as client:
 
             async def code(method: str, channel: str) -> int:
@@ -27,5 +23,3 @@ async def test_without_presence_nobody_is_shown_and_other_names_are_unknown(tmp_
             assert [item for item in client.inbox if "join" in item.get("push", {})] == []
             assert [await code(method, "plain") for method in ("presence", "presence_stats")] == [108, 108]
             assert [await code("subscribe", name) for name in ("other:name", "test:a")] == [102, 102]
-    finally:
-        server.stop()

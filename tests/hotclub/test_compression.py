@@ -22,11 +22,8 @@ BOUND = 65_536
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     environment = {"PROJECT_HOTCLUB": json.dumps({"COMPRESSION": True})}
-    server = Server(tmp_path_factory.mktemp("compression"), PROJECT, environment)
-    server.manage("migrate", "-v", "0")
-    server.start_blocking()
-    yield server
-    server.stop()
+    with Server.serving(tmp_path_factory.mktemp("compression"), PROJECT, environment) as server:
+        yield server
 
 
 def deflated(payload: bytes) -> bytes:

@@ -1,6 +1,7 @@
 """Real servers in processes of their own, which a test may stop, kill and start again."""
 
 import asyncio
+import contextlib
 import os
 import random
 import re
@@ -9,7 +10,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -78,6 +79,18 @@ class Server:
     @property
     def alive(self) -> bool:
         return self.process is not None and self.process.poll() is None
+
+    @classmethod
+    @contextlib.contextmanager
+    def serving(cls, data_dir: Path, module: str, environment: Mapping[str, str] | None = None) -> Iterator[Self]:
+        """A site with fresh tables, served until the block ends."""
+        server = cls(data_dir, module, environment or {})
+        server.manage("migrate", "-v", "0")
+        server.start_blocking()
+        try:
+            yield server
+        finally:
+            server.stop()
 
     def manage(self, *arguments: str, input_text: str | None = None) -> str:
         """Run a management command of the site to its end and return what it printed.
@@ -197,5 +210,6 @@ class Server:
             "CLUBHOUSE_HTTPS": "0",
             "CLUBHOUSE_SECRET_KEY": "only-for-tests-and-therefore-not-secret",
             "PROJECT_DATA_DIR": str(self.data_dir),
+            "CONFORMANCE_DATA_DIR": str(self.data_dir),
             **self.environment,
         }

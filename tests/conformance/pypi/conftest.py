@@ -1,12 +1,12 @@
 """Clients of PyPI `centrifuge-python` 0.7.0, unchanged, each test in both forms of the protocol."""
 
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import pytest
 
-from tests.conformance.conftest import Conformance, token
+from tests.conformance.conftest import token
 from tests.support.proxy import FaultProxy
 from tests.support.pypi import PypiClient
 
@@ -49,25 +49,14 @@ async def client(connect: Connect, user: str) -> PypiClient:
     return await connect(token=token(user, info={"name": "Ann"}))
 
 
-@pytest.fixture(scope="session")
-def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Conformance]:
-    """The project that grants nothing by itself."""
-    folder = tmp_path_factory.mktemp("guarded")
-    server = Conformance(folder, "tests.conformance.guarded", {"CONFORMANCE_DATA_DIR": str(folder)})
-    server.manage("migrate", "-v", "0")
-    server.start_blocking()
-    yield server
-    server.stop()
-
-
 @pytest.fixture
-async def guarded_proxy(guarded: Conformance) -> AsyncIterator[FaultProxy]:
-    async with FaultProxy(guarded.port) as proxy:
-        yield proxy
-
-
-@pytest.fixture
-async def enter(guarded_proxy: FaultProxy, binary: bool) -> AsyncIterator[Connect]:
-    """Opens connections to the guarded project, through the proxy."""
-    async with connecting(guarded_proxy.port, binary) as connect:
+async def enter(secured_proxy: FaultProxy, binary: bool) -> AsyncIterator[Connect]:
+    """Opens connections to the secured project, through the proxy."""
+    async with connecting(secured_proxy.port, binary) as connect:
         yield connect
+
+
+@pytest.fixture
+async def guest(enter: Connect) -> PypiClient:
+    """Let into the secured project by a token that names nobody."""
+    return await enter(token=token(""))

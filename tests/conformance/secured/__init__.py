@@ -1,2 +1,2 @@
-"""What the conformance project cannot show, for it lets everybody do everything: who may, for how long, and options of
-channels that none of its classes has."""
+"""A Django project for what the conformance project cannot show, for it lets everybody do everything: who may, for how
+long, options of channels that none of its classes has, procedures, a connect hook, and pings every second."""

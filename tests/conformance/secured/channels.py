@@ -1,6 +1,6 @@
-"""Channels with the options that no class of the conformance project has. Only tokens and `can_subscribe` let in."""
+"""One class for each option that no class of the conformance project has. Only tokens and `can_subscribe` let in."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -17,8 +17,6 @@ from hotclub import (
     rpc,
 )
 
-LOG = History(size=10, ttl=timedelta(minutes=5))
-
 
 def welcome(client: Client) -> Welcome:
     data: dict[str, Any] = {"hello": client.user_id}
@@ -32,9 +30,23 @@ class Open(Channel, abstract=True):
         return True
 
 
+class Forgetful(Open):
+    pattern = "forgetful:<str:name>"
+
+
+class Logged(Channel, abstract=True):
+    history = History(size=10, ttl=timedelta(minutes=5))
+
+    async def can_subscribe(self, client: Client, name: str) -> bool:
+        return True
+
+    async def on_subscribe(self, client: Client, name: str) -> Any:
+        return {"topic": name}
+
+
 class Signed(Channel):
     pattern = "signed:<str:name>"
-    history = LOG
+    history = Logged.history
     presence = True
     token = True
 
@@ -43,7 +55,7 @@ class News(Channel):
     """Nobody subscribes to it; the server subscribes them."""
 
     pattern = "news:<str:name>"
-    history = LOG
+    history = Logged.history
     presence = True
 
     def can_subscribe(self, client: Client, name: str) -> bool:
@@ -60,29 +72,35 @@ class Refusing(Open):
         return True
 
 
-class Newest(Open):
-    pattern = "newest:<str:name>"
-    history = LOG
+class Cached(Logged):
+    pattern = "cached:<str:name>"
     recovery = "cache"
 
 
-class Watched(Open):
-    pattern = "watched:<str:name>"
-    history = LOG
+class Positioned(Logged):
+    pattern = "positioned:<str:name>"
     recovery = False
     position = True
 
 
-class Filtered(Open):
+class Filtered(Logged):
     pattern = "filtered:<str:name>"
-    history = LOG
     filters = True
     delta = True
 
 
-class Numbered(Open):
-    pattern = "numbered:<str:name>"
-    history = LOG
+class Enforced(Filtered):
+    """Everybody gets what is for everybody or for him."""
+
+    pattern = "enforced:<str:name>"
+
+    def tags_filter(self, client: Client, name: str) -> Callable[[Mapping[str, str]], bool]:
+        return lambda tags: tags.get("to", client.user_id) == client.user_id
+
+
+class Compact(Logged):
+    pattern = "compact:<str:name>"
+    presence = True
     compaction = True
     delta = True
 
@@ -128,6 +146,11 @@ class Prices(SharedPollChannel, Open):
 @rpc("echo")
 def echo(client: Client, text: str) -> dict[str, Any]:
     return {"user": client.user_id, "text": text}
+
+
+@rpc("refuse")
+async def refuse(client: Client) -> None:
+    raise CommandError(1234, "not today")
 
 
 @rpc("invalidate")
