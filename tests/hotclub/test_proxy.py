@@ -2,12 +2,11 @@
 
 import base64
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.db import transaction
 from django.test import AsyncClient, override_settings
@@ -17,34 +16,15 @@ import hotclub
 import hotclub.proxy
 from hotclub.models import Entry
 from tests.hotclub.conftest import Person, amake_person
+from tests.hotclub.proxied import SECRET, Board, Prices, Room, add, post
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.urls("tests.hotclub.test_proxy")]
 
 Configure = Callable[..., None]
 Declare = Callable[..., None]
 
-SECRET = "between the two of us alone"
 urlpatterns = [path("hooks/", include(hotclub.proxy.urls(secret=SECRET)))]
 COMMON = {"client": "9336a229-2400-4ebc-8c50-0a643d22e8a0", "transport": "websocket", "protocol": "json"}
-
-
-class Room(hotclub.Channel):
-    pattern = "room:<str:name>"
-
-    def can_subscribe(self, client: hotclub.Client, name: str) -> bool:
-        return name != "shut"
-
-    def can_publish(self, client: hotclub.Client, name: str) -> bool:
-        return not client.is_anonymous
-
-    def on_subscribe(self, client: hotclub.Client, name: str) -> Any:
-        return {"welcome": name}
-
-    def channel_info(self, client: hotclub.Client, name: str) -> Any:
-        return {"color": "red"}
-
-    def on_publish(self, client: hotclub.Client, data: Any, name: str) -> Any:
-        return None if data == "swallow" else {"said": data, "by": client.user.get_username()}
 
 
 class Kept(hotclub.Channel):
@@ -58,34 +38,6 @@ class Kept(hotclub.Channel):
         return {"atomic": transaction.get_connection().in_atomic_block}
 
 
-class Board(hotclub.MapChannel):
-    pattern = "board"
-
-    def can_subscribe(self, client: hotclub.Client) -> bool:
-        return True
-
-    def can_publish_key(self, client: hotclub.Client, key: str) -> bool:
-        return key != "locked"
-
-    def can_remove_key(self, client: hotclub.Client, key: str) -> bool:
-        return True
-
-
-class Prices(hotclub.SharedPollChannel):
-    pattern = "prices"
-
-    def can_subscribe(self, client: hotclub.Client) -> bool:
-        return True
-
-    def poll(self, keys: Mapping[str, int]) -> Any:
-        return [hotclub.Polled(key=key, data={"was": version}, version=version + 1) for key, version in keys.items()]
-
-
-@hotclub.rpc("add")
-def add(client: hotclub.Client, a: int, b: int) -> Any:
-    return {"sum": a + b, "user": client.user_id}
-
-
 def hello(client: hotclub.Client) -> hotclub.Welcome:
     client.info = {"name": client.user.get_username()}
     return hotclub.Welcome(data={"hello": 1}, channels={"room:1": {"first": 1}})
@@ -97,17 +49,8 @@ def _project(declare: Declare, hotclub_settings: Configure) -> None:
     hotclub_settings(ON_CONNECT="tests.hotclub.test_proxy.hello")
 
 
-async def post(hook: str, body: Any, secret: str = SECRET, person: Person | None = None) -> Any:
-    server = AsyncClient(enforce_csrf_checks=True)
-    if person is not None:
-        server.cookies[settings.SESSION_COOKIE_NAME] = person.session_key
-    return await server.post(
-        f"/hooks/{hook}", body, content_type="application/json", headers={"X-Hotclub-Secret": secret}
-    )
-
-
 async def ask(hook: str, person: Person | None = None, **fields: Any) -> Any:
-    answer = await post(hook, {**COMMON, "encoding": "json", **fields}, person=person)
+    answer = await post(hook, {**COMMON, "encoding": "json", **fields}, person)
     assert answer.status_code == 200
     return answer.json()
 
@@ -197,12 +140,12 @@ async def test_rpc_calls_the_procedure() -> None:
 
 
 async def test_maps_and_shared_polls_ask_their_classes() -> None:
-    assert (await ask("map_publish", user="5", channel="board", key="a", data=1))["result"] == {"key": "a", "data": 1}
-    assert (await ask("map_publish", user="5", channel="board", key="locked", data=1))["error"]["code"] == 103
-    assert (await ask("map_remove", user="5", channel="board", key="a"))["result"] == {"key": "a"}
+    assert (await ask("map_publish", user="5", channel="board:1", key="a", data=1))["result"] == {"key": "a", "data": 1}
+    assert (await ask("map_publish", user="5", channel="board:1", key="locked", data=1))["error"]["code"] == 103
+    assert (await ask("map_remove", user="5", channel="board:1", key="a"))["result"] == {"key": "a"}
     assert (await ask("map_remove", user="5", channel="room:1", key="a"))["error"]["code"] == 108
     items = [{"key": "a", "version": 3}, {"key": "b"}]
-    assert (await ask("shared_poll_refresh", channel="prices", items=items))["result"]["items"] == [
+    assert (await ask("shared_poll_refresh", channel="prices:1", items=items))["result"]["items"] == [
         {"key": "a", "version": 4, "data": {"was": 3}},
         {"key": "b", "version": 1, "data": {"was": 0}},
     ]
@@ -211,7 +154,7 @@ async def test_maps_and_shared_polls_ask_their_classes() -> None:
 
 async def test_only_who_knows_the_secret_is_answered() -> None:
     for secret in ("", "wrong", SECRET + "x"):
-        assert (await post("connect", COMMON, secret)).status_code == 403
+        assert (await post("connect", COMMON, secret=secret)).status_code == 403
     assert (await post("else", COMMON)).status_code == 404
     assert (await AsyncClient().get("/hooks/connect", headers={"X-Hotclub-Secret": SECRET})).status_code == 405
     assert (await post("connect", b"{nonsense")).status_code == 400

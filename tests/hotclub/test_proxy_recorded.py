@@ -10,57 +10,30 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.conf import settings
-from django.test import AsyncClient
 from django.urls import include, path
 
 import hotclub
 import hotclub.proxy
 from hotclub.models import Entry
 from tests.hotclub.conftest import Person, amake_person
+from tests.hotclub.proxied import LOG, SECRET, Board, Prices, Room, add, post
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.urls("tests.hotclub.test_proxy_recorded")]
 
 Configure = Callable[..., None]
 Declare = Callable[..., None]
 
-SECRET = "between the two of us alone"
 urlpatterns = [
     path("hooks/", include(hotclub.proxy.urls(secret=SECRET, recheck=timedelta(seconds=30)))),
     path("for-good/", include(hotclub.proxy.urls(secret=SECRET))),
 ]
 LINES = (Path(__file__).parent / "proxy_requests.jsonl").read_text().splitlines()
 RECORDED: list[dict[str, Any]] = [json.loads(line) for line in LINES]
-FIVE_MINUTES = timedelta(minutes=5)
-
-
-class Room(hotclub.Channel):
-    pattern = "room:<str:name>"
-    history = hotclub.History(size=10, ttl=FIVE_MINUTES)
-    presence = True
-
-    def can_subscribe(self, client: hotclub.Client, name: str) -> bool:
-        return name != "shut"
-
-    def can_publish(self, client: hotclub.Client, name: str) -> bool:
-        return not client.is_anonymous
-
-    def on_subscribe(self, client: hotclub.Client, name: str) -> Any:
-        return {"welcome": name}
-
-    def channel_info(self, client: hotclub.Client, name: str) -> Any:
-        return {"color": "red"}
-
-    def on_publish(self, client: hotclub.Client, data: Any, name: str) -> Any:
-        return None if data == "swallow" else {"said": data, "by": client.user.get_username()}
-
-    def get_state(self, client: hotclub.Client, name: str) -> Any:
-        return {"name": name}
 
 
 class Kept(hotclub.Channel):
     pattern = "kept:<str:name>"
-    history = hotclub.History(size=10, ttl=FIVE_MINUTES, durable=True)
+    history = hotclub.History(size=10, ttl=LOG.ttl, durable=True)
 
     def can_subscribe(self, client: hotclub.Client, name: str) -> bool:
         return True
@@ -77,7 +50,7 @@ class Kept(hotclub.Channel):
 
 class Delta(Kept):
     pattern = "delta:<str:name>"
-    history = Room.history
+    history = LOG
     delta = True
 
     def on_publish(self, client: hotclub.Client, data: Any, name: str) -> Any:
@@ -91,37 +64,9 @@ class Filtered(Kept):
         return lambda tags: tags.get("public") == "yes"
 
 
-class Board(hotclub.MapChannel):
-    pattern = "board:<str:name>"
-
-    def can_subscribe(self, client: hotclub.Client, name: str) -> bool:
-        return True
-
-    def can_publish_key(self, client: hotclub.Client, key: str, name: str) -> bool:
-        return key != "locked"
-
-    def can_remove_key(self, client: hotclub.Client, key: str, name: str) -> bool:
-        return True
-
-
 class DeltaBoard(Board):
     pattern = "deltaboard:<str:name>"
     delta = True
-
-
-class Prices(hotclub.SharedPollChannel):
-    pattern = "prices:<str:name>"
-
-    def can_subscribe(self, client: hotclub.Client, name: str) -> bool:
-        return True
-
-    def poll(self, keys: Mapping[str, int], name: str) -> Any:
-        return [hotclub.Polled(key, {"was": version}, version=version + 1) for key, version in keys.items()]
-
-
-@hotclub.rpc("add")
-def add(client: hotclub.Client, a: int, b: int) -> Any:
-    return {"sum": a + b, "user": client.user_id}
 
 
 @pytest.fixture(autouse=True)
@@ -130,11 +75,7 @@ def _project(declare: Declare) -> None:
 
 
 async def ask(hook: str, body: Any, person: Person | None = None, under: str = "hooks") -> Any:
-    server = AsyncClient(enforce_csrf_checks=True)
-    if person is not None:
-        server.cookies[settings.SESSION_COOKIE_NAME] = person.session_key
-    headers = {"X-Hotclub-Secret": SECRET}
-    answer = await server.post(f"/{under}/{hook}", body, content_type="application/json", headers=headers)
+    answer = await post(hook, body, person, under=under)
     assert answer.status_code == 200
     return answer.json()
 
