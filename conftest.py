@@ -1,9 +1,13 @@
 """What holds for every test: in CI (`CI=true`) nothing is skipped."""
 
 import os
+import signal
 from collections.abc import Generator
 
 import pytest
+
+# A shell that starts the tests in the background has SIGINT ignored, which servers that the tests start would inherit.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 IN_CI = os.environ.get("CI", "").lower() in {"1", "true"}
 

@@ -41,7 +41,7 @@ async def test_every_map_is_set_and_read_and_emptied(
     await client.until(lambda: client.updates(channel) == wanted)
     publisher = client.contexts("update", channel)[0]["info"]
     assert (publisher["user"], publisher["connInfo"]) == ("42", {"name": "Ann"})
-    state = (await conformance.api("map_read_state", channel=channel, limit=-1))["publications"]
+    state = (await conformance.api("map_read_state", channel=channel, limit=-1))["entries"]
     assert [(item["key"], item["data"]) for item in state] == [("键", {"n": 1})]
 
 

@@ -55,9 +55,9 @@ async def test_after_leaving_nothing_comes(conformance: Conformance, client: Pyp
         ("#{user}", {}, 105),
         ("x" * 256, {}, 107),
         ("recovery:{}", {"tags_filter": Filter.eq("a", "b")}, 107),
-        ("positioned:{}", {}, 107),
+        ("positioned:{}", {}, 103),
         ("poll:{}", {}, 107),
-        ("prescli:{}", {}, 107),
+        ("prescli:{}", {}, 103),
     ],
     ids=["unknown", "forbidden", "by the server already", "too long", "no filters", "map", "shared poll", "presence"],
 )
