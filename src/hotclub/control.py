@@ -126,8 +126,9 @@ def subscribe(  # noqa: PLR0913 - whom, to what, and on which terms
 ) -> None:
     """Subscribe live connections to a channel by the server's will, in every process of the site, within a second.
 
-    `can_subscribe` is not asked, and the clients need not know the channel. It lasts as long as each connection; to
-    have it again after a reconnect, let the `ON_CONNECT` hook return it.
+    `can_subscribe` is not asked, and the clients need not know the channel. A signed-in client that comes
+    back within ten minutes has it again, unless it was meant for one connection alone or taken away meanwhile; to have
+    it always, let the `ON_CONNECT` hook return it.
 
     Args:
         channel: the channel's name.

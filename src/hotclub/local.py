@@ -17,6 +17,7 @@ from hotclub.engine.session import Session
 
 def end(node: Node, target: Target, reason: Disconnect, spare: Collection[str] = ()) -> None:
     """End the connections that `target` names, but not those whose client ids are to be spared."""
+    node.hub.departed.forget(target)
     for peer in node.hub.find(target):
         if peer.id not in spare:
             peer.close(reason)
@@ -27,6 +28,7 @@ def unsubscribe(node: Node, target: Target, channel: str, reason: Unsubscribed) 
     if channel:
         node.unsubscribe(target, channel, reason)
         return
+    node.hub.departed.forget(target)
     for peer in node.hub.find(target):
         for name in list(peer.subscribers):
             peer.expel(name, reason)

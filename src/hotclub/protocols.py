@@ -56,7 +56,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
     # The attributes of the base class, too: it has more than Python keeps compactly in an instance's dictionary, which
     # is 1.2 KiB for every idle connection. One that is missing here works all the same.
     __slots__ = (
-        *("_control", "_failed", "_unparsed", "app", "app_state", "asgi_version", "client", "close_sent"),
+        *("_control", "_failed", "_slice", "_unparsed", "app", "app_state", "asgi_version", "client", "close_sent"),
         *("close_timeout", "close_timer", "config", "conn", "connections", "curr_msg_data_type", "default_headers"),
         *("deflates", "disconnected", "frames", "handshake_complete", "handshake_initiated", "initial_response"),
         *("last_ping_rtt", "logger", "loop", "on_shutdown", "pending_ping_payload", "ping_interval", "ping_sent_at"),

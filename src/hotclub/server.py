@@ -14,6 +14,7 @@ from uvicorn.config import LOGGING_CONFIG
 
 from hotclub.engine.errors import HotclubError
 from hotclub.engine.limits import Limits
+from hotclub.engine.observe import FloodFilter, logger
 from hotclub.protocols import HttpProtocol, WebSocketProtocol
 
 _BACKLOG: Final = 2_048
@@ -106,8 +107,18 @@ def run(  # noqa: PLR0913 - options, each by its name
     )
     raise_file_limit()
     server = _Server(config, on_ready)
-    with contextlib.closing(listener), _quiet_termination(), contextlib.suppress(KeyboardInterrupt):
+    with contextlib.closing(listener), _quiet_termination(), _bounded_log(), contextlib.suppress(KeyboardInterrupt):
         server.run([listener])
+
+
+@contextlib.contextmanager
+def _bounded_log() -> Iterator[None]:
+    flood = FloodFilter()
+    logger.addFilter(flood)
+    try:
+        yield
+    finally:
+        logger.removeFilter(flood)
 
 
 def raise_file_limit() -> None:

@@ -182,15 +182,18 @@ class Service:
 
     async def _watch_sessions(self) -> None:
         regular = self.config.session_check
-        next_look = monotonic() + regular
+        next_look, paused = monotonic() + regular, 0.0
         while True:
             await asyncio.sleep(min(_EXPIRY_CHECK, regular))
+            if monotonic() < paused:
+                continue
             everybody = monotonic() >= next_look
             if everybody:
                 next_look = monotonic() + regular
             try:
                 await self.check_sessions(self._watch.clients() if everybody else self._watch.due())
             except Exception:  # noqa: BLE001 - whatever it was, the next look may succeed
+                paused = monotonic() + regular
                 logger.exception("Sessions could not be checked; tried again in %g s", regular)
 
     async def check_sessions(self, clients: Sequence[Client]) -> None:

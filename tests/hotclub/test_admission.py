@@ -548,7 +548,7 @@ async def test_the_connect_hook_subscribes_and_the_client_recovers(serve: Serve,
 
 
 async def test_a_client_that_comes_back_keeps_what_the_server_subscribed_it_to(serve: Serve) -> None:
-    """Its word alone is nothing: only what it was given, by this login, and not taken away meanwhile."""
+    """And not because it says so: only what was given, to this user, and not taken away meanwhile."""
     site = await serve()
     known: dict[str, Any] = {"room:shut": {"recover": True}}
 

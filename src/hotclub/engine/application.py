@@ -136,6 +136,8 @@ class Overrides(Struct, frozen=True, kw_only=True, omit_defaults=True):
         if (self.recoverable or self.position) and (spec.retention.size <= 0 or spec.map is not None):
             raise command_error(108, "an override cannot give positions to a channel that keeps no history")
         wanted = {name: value for name, value in structs.asdict(self).items() if value is not None}
+        if not wanted:
+            return spec
         spec = structs.replace(spec, **wanted)
         return structs.replace(spec, cache=spec.cache and spec.recoverable)
 

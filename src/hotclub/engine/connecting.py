@@ -72,8 +72,9 @@ async def _undo(session: Session) -> None:
 async def _open_all(session: Session, grant: ConnectGrant, request: wire.ConnectCommand) -> list[Opening]:
     """Every server-side subscription up to the reply, without those that the server has ended again meanwhile."""
     session.revoked = revoked = session.exchange.hub.add(session)
-    channels = {name: await _narrowed(session, name, channel) for name, channel in grant.channels.items()}
-    channels |= _given(session, request, channels)
+    given = _given(session, request, grant.channels)
+    granted = {**grant.channels, **given}
+    channels = {name: await _narrowed(session, name, channel) for name, channel in granted.items()}
     channels |= await _wishes(session, request, channels)
     openings = []
     for name, channel in channels.items():
@@ -89,6 +90,8 @@ async def _open_all(session: Session, grant: ConnectGrant, request: wire.Connect
         if opening.subscriber.expelled:
             session.leave(opening.subscriber)
             session.exchange.spawn(session.retire(opening.subscriber))
+        elif not session.closed and opening.subscriber.channel in given:
+            session.be_given(opening.subscriber, given[opening.subscriber.channel])
     return [opening for opening in openings if not opening.subscriber.expelled]
 
 
@@ -114,8 +117,10 @@ async def _wishes(
 ) -> dict[str, SubscribeGrant]:
     """The other channels a client names, as far as a subscribe command for them would be allowed (§6.2).
 
+    A channel that cannot be granted is left out, whatever the reason: its client can subscribe by itself.
+
     Raises:
-        CommandError: a temporary one; the client is to come back for what it would have missed.
+        CommandError: a temporary one, for a unidirectional client; it is to come back for what it would have missed.
     """
     granted = {}
     for channel, wish in islice(request.subs.items(), session.exchange.limits.channels_per_connection):
@@ -128,7 +133,7 @@ async def _wishes(
                 continue
             granted[channel] = await session.exchange.application.subscribe(session.client, channel, asked)
         except CommandError as error:
-            if error.temporary:
+            if error.temporary and session.kind.unidirectional:
                 raise
     return granted
 

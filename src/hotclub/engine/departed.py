@@ -15,7 +15,7 @@ from hotclub.engine.leases import Leases
 
 TTL: Final = 600.0
 """Seconds for which a client may be away."""
-MOST: Final = 50_000
+MOST: Final = 10_000
 """Subscriptions remembered at one time; of more, the oldest are forgotten."""
 
 _Key = tuple[str, str, str]
@@ -45,30 +45,57 @@ class Departed:
     def __init__(self, *, most: int = MOST) -> None:
         self._most = most
         self._kept: Leases[_Key, tuple[Given, str]] = Leases(TTL)
+        self._of_user: dict[str, set[_Key]] = {}
 
     def remember(self, user_id: str, login: str, client_id: str, channel: str, given: Given, now: float) -> None:
         """This connection, which had that grant, is gone."""
         if not user_id:
             return
-        self._kept.expire(now)
+        self._expire(now)
         while len(self._kept) >= self._most:
-            self._kept.drop(next(self._kept.items())[0])
-        self._kept.touch((user_id, login, channel), (given, client_id), now)
+            self._drop(next(self._kept.items())[0])
+        key = user_id, login, channel
+        self._kept.touch(key, (given, client_id), now)
+        self._of_user.setdefault(user_id, set()).add(key)
 
     def recall(self, user_id: str, login: str, channel: str, now: float) -> SubscribeGrant | None:
         """What a connection of this user and login had of the channel when it went."""
-        self._kept.expire(now)
+        self._expire(now)
         found = self._kept.get((user_id, login, channel))
         return None if found is None else found[0].left(now)
 
+    def drop(self, user_id: str, login: str, channel: str) -> None:
+        """A connection of this user and login has the channel again: from now on that one's word counts."""
+        self._drop((user_id, login, channel))
+
     def forget(self, target: Target, channel: str = "") -> None:
         """The server has ended what `target` names: its subscription to the channel, or for "" all of them."""
-        for key, (_, client_id) in list(self._kept.items()):
-            user_id, login, name = key
+        keys = (
+            self._of_user.get(target.user_id, ())
+            if target.user_id is not None
+            else [key for key, _ in self._kept.items()]
+        )
+        for key in list(keys):
+            _, login, name = key
+            found = self._kept.get(key)
             if (
-                channel in ("", name)
-                and target.user_id in (None, user_id)
+                found is not None
+                and channel in ("", name)
                 and target.session_id in (None, login)
-                and target.client_id in (None, client_id)
+                and target.client_id in (None, found[1])
             ):
-                self._kept.drop(key)
+                self._drop(key)
+
+    def _expire(self, now: float) -> None:
+        for key, _ in self._kept.expire(now):
+            self._unlist(key)
+
+    def _drop(self, key: _Key) -> None:
+        if self._kept.drop(key):
+            self._unlist(key)
+
+    def _unlist(self, key: _Key) -> None:
+        keys = self._of_user[key[0]]
+        keys.discard(key)
+        if not keys:
+            del self._of_user[key[0]]

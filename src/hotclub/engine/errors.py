@@ -42,11 +42,6 @@ class Disconnect(HotclubError):
         self.code = code
         self.reason = reason
 
-    @property
-    def final(self) -> bool:
-        """Whether the client does not come back."""
-        return 3500 <= self.code < 4000 or 4500 <= self.code < 5000
-
     def __str__(self) -> str:
         return f"{self.code} {self.reason}"
 

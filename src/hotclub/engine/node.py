@@ -252,7 +252,9 @@ class Node:
         sessions = [peer for peer in self.hub.find(target, remember=False) if isinstance(peer, Session)]
         for session in sessions:
             try:
-                await subscribe_from_server(session, terms, grant)
+                # What was meant for one connection ends with it; a user or a login has it when a client comes back.
+                lasts = target.client_id is None and target.session_id in (None, session.login)
+                await subscribe_from_server(session, terms, grant if lasts else None)
             except Disconnect as reason:
                 session.close(reason)
             except CommandError:

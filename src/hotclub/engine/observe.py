@@ -3,10 +3,14 @@
 import logging
 from collections import Counter
 from dataclasses import dataclass, field
+from time import monotonic
 from typing import Final
+
+from hotclub.engine.limits import TokenBucket
 
 logger: Final = logging.getLogger("hotclub")
 
+_REPORT: Final = "%s: %s"
 _LONGEST: Final = 256
 """Characters of a peer's text in a log line."""
 
@@ -33,7 +37,29 @@ def report(event: str, **fields: object) -> None:
     The line is `event: name=value name=value`. A text of the peer's stands in quotes, escaped and cut.
     """
     shown = " ".join(f"{name}={_shown(value)}" for name, value in fields.items())
-    logger.warning("%s: %s", event, shown)
+    logger.warning(_REPORT, event, shown)
+
+
+class FloodFilter(logging.Filter):
+    """Lets 1,000 lines of `report` through at once and 100 a second after that, and says how many it left out.
+
+    A peer can open connections faster than anybody reads about them.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._bucket = TokenBucket(100.0, 1_000, monotonic())
+        self._left_out = 0
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.msg != _REPORT:
+            return True
+        if not self._bucket.take(monotonic()):
+            self._left_out += 1
+            return False
+        if self._left_out:
+            record.msg, self._left_out = f"{_REPORT} ({self._left_out} such lines were left out)", 0
+        return True
 
 
 def _shown(value: object) -> str:

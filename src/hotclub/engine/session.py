@@ -9,7 +9,8 @@ from typing import Protocol
 
 from msgspec import Raw, Struct
 
-from hotclub.engine.application import ChannelSpec, Client, Handshake
+from hotclub.engine.application import ChannelSpec, Client, Handshake, SubscribeGrant
+from hotclub.engine.departed import Given
 from hotclub.engine.errors import CONNECTION_CLOSED, Disconnect, Unsubscribed, disconnect, unsubscribed
 from hotclub.engine.exchange import Exchange
 from hotclub.engine.model import EMPTY, ClientInfo
@@ -232,7 +233,7 @@ class Session:
         self.exchange.counters.closed[reason.code] += 1
         if reason.accuses:
             self.report("Ended a connection", code=reason.code, reason=reason.reason)
-        if not reason.final:
+        if reason.reconnects:
             self._be_remembered()
         self.exchange.hub.remove(self)
         self.pulse.remove(self)
@@ -248,6 +249,12 @@ class Session:
             self.exchange.hub.remove(self)
             self.pulse.remove(self)
             self.outbox.close()
+
+    def be_given(self, subscriber: Subscriber, grant: SubscribeGrant) -> None:
+        """The server has granted this place; what was remembered of a former one is over."""
+        now = self.clock()
+        subscriber.given = Given.at(now, grant)
+        self.exchange.hub.departed.drop(self.user_id, self.login, subscriber.channel)
 
     def _be_remembered(self) -> None:
         now = self.clock()

@@ -11,7 +11,6 @@ from msgspec import Raw, Struct, structs
 
 from hotclub.engine.application import ChannelSpec, Predicate, SubscribeGrant
 from hotclub.engine.broker.base import HistoryQuery
-from hotclub.engine.departed import Given
 from hotclub.engine.errors import CONNECTION_CLOSED, command_error, disconnect
 from hotclub.engine.model import EMPTY, Position, Publication
 from hotclub.engine.protocol.connection import State
@@ -234,11 +233,12 @@ def _is_current(session: Session, subscriber: Subscriber) -> bool:
     return not session.closed and session.subscribers.get(subscriber.channel) is subscriber
 
 
-async def subscribe_from_server(session: Session, terms: Terms, grant: SubscribeGrant) -> None:
+async def subscribe_from_server(session: Session, terms: Terms, grant: SubscribeGrant | None) -> None:
     """Subscribe a connection by the server's will, and tell its client (protocol §3.5), if it is told of the
     connection already, otherwise after that.
 
-    One that is subscribed already is left as it is. Raises as `open_subscription` does.
+    `grant` is what its client is given again when it comes back. One that is subscribed already is left as it is.
+    Raises as `open_subscription` does.
     """
     if session.state is State.CONNECTING:
         session.postponed.append(partial(subscribe_from_server, session, terms, grant))
@@ -246,7 +246,8 @@ async def subscribe_from_server(session: Session, terms: Terms, grant: Subscribe
     if session.closed or terms.channel in session.subscribers:
         return
     opening = await open_subscription(session, terms)
-    opening.subscriber.given = Given.at(session.clock(), grant)
+    if grant is not None:
+        session.be_given(opening.subscriber, grant)
     result = opening.result
     told = SubscribePush(result.recoverable, result.positioned, result.epoch, result.offset, result.data)
     session.push(Push(terms.channel, subscribe=told))

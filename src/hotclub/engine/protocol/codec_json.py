@@ -16,6 +16,8 @@ T = TypeVar("T")
 
 _NULL_LEVELS: Final = 12
 """How deep fields that are null are looked for: each level costs a pass over what is below it."""
+_NULL_VALUES: Final = 1_000
+"""Most values looked at on the way."""
 _NULL: Final = Raw(b"null")
 _PAYLOAD: Final = "data"
 _fields: Final = msgspec.json.Decoder(dict[str, Raw])
@@ -123,25 +125,27 @@ def _read(decoder: msgspec.json.Decoder[T], text: bytes) -> T:
         except msgspec.ValidationError:
             if b"null" not in text:
                 raise
-            return decoder.decode(_without_nulls(Raw(text.strip()), _NULL_LEVELS))
+            return decoder.decode(_without_nulls(Raw(text.strip()), _NULL_LEVELS, iter(range(_NULL_VALUES))))
     except (msgspec.MsgspecError, ValueError, RecursionError):
         raise disconnect(3501) from None
 
 
-def _without_nulls(value: Raw, levels: int) -> Raw:
+def _without_nulls(value: Raw, levels: int, budget: Iterator[int]) -> Raw:
     """JSON without the fields that are null, down to some level; a payload may hold them, and stays as it is."""
+    if next(budget, None) is None:
+        raise ValueError("too much to look through")
     begin = bytes(memoryview(value)[:1])
     if begin == b"{" and levels:
         fields = _fields.decode(value)
         return Raw(
             msgspec.json.encode(
                 {
-                    name: field if name == _PAYLOAD else _without_nulls(field, levels - 1)
+                    name: field if name == _PAYLOAD else _without_nulls(field, levels - 1, budget)
                     for name, field in fields.items()
                     if name == _PAYLOAD or field != _NULL
                 }
             )
         )
     if begin == b"[" and levels:
-        return Raw(msgspec.json.encode([_without_nulls(item, levels - 1) for item in _items.decode(value)]))
+        return Raw(msgspec.json.encode([_without_nulls(item, levels - 1, budget) for item in _items.decode(value)]))
     return value
