@@ -128,7 +128,7 @@ class Admission:
             raise _refused("the token of another user")
         if frozenset(claims.server_side) != client.token_channels:
             raise disconnect(3010)
-        return RefreshGrant(ttl=ttl, info=info)
+        return RefreshGrant(ttl=0 if self._config.insecure else ttl, info=info)
 
     async def refresh_subscription(self, client: Client, channel: str, token: str) -> RefreshGrant:
         """A new subscription token for a living subscription.

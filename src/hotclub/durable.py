@@ -10,7 +10,7 @@ from hotclub.client import Client
 from hotclub.encoding import encode
 from hotclub.engine.application import PublishGrant
 from hotclub.engine.broker.base import HistoryQuery, Message
-from hotclub.engine.errors import command_error
+from hotclub.engine.errors import UnrecoverablePosition, command_error
 from hotclub.engine.model import ClientInfo, Position
 from hotclub.publishing import append_durably
 from hotclub.registry import Route
@@ -56,7 +56,10 @@ class DurablePublish:
         from hotclub.tables import read_history  # noqa: PLC0415
 
         since = Position(result.epoch, result.offset - 1)
-        page = read_history(self.channel, HistoryQuery(limit=1, since=since), self.route.spec.retention)
+        try:
+            page = read_history(self.channel, HistoryQuery(limit=1, since=since), self.route.spec.retention)
+        except UnrecoverablePosition:
+            raise_nothing()
         found = [item for item in page.publications if item.offset == result.offset]
         if not found:
             raise_nothing()

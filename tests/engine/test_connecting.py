@@ -241,3 +241,70 @@ async def test_a_listener_needs_no_pong_and_its_pings_are_bare(club: Club) -> No
     client.session.ping()
     client.session.outbox.flush()
     assert client.line.frames[-1] == b"{}"
+
+
+# What the server has given after the connect reply
+
+
+@pytest.fixture
+async def given(club: Club) -> MemoryClient:
+    """User 7, subscribed by the server to a channel that the user may not subscribe to."""
+    club.application.grants["log:a"] = command_error(103)
+    client = await club.connect("7")
+    await club.node.subscribe(Target(user_id="7"), "log:a", SubscribeGrant())
+    return client
+
+
+async def back(club: Club, *, user: str = "7") -> tuple[MemoryClient, dict[str, Any]]:
+    """A client of theirs that names the channel, and the subscriptions of its connect reply."""
+    client = club.client()
+    reply = await client.call(connect={"data": {"user": user}, "subs": {"log:a": {"recover": True}}})
+    subs: dict[str, Any] = reply["connect"].get("subs", {})
+    return client, subs
+
+
+async def test_whoever_comes_back_has_it_again_and_again(club: Club, given: MemoryClient) -> None:
+    await given.leave()
+    client, first = await back(club)
+    # However long this one lives: it is remembered anew.
+    club.node.hub.departed.forget(Target(user_id="7"))
+    await client.leave()
+    _, second = await back(club)
+    _, stranger = await back(club, user="8")
+    assert (set(first), set(second), stranger) == ({"log:a"}, {"log:a"}, {})
+
+
+async def test_it_is_filtered_as_it_was(club: Club, given: MemoryClient) -> None:
+    club.application.filters["log:a"] = lambda tags: "secret" not in tags
+    await given.leave()
+    await club.publish("log:a", 1, secret="y")
+    await club.publish("log:a", 2)
+    client, subs = await back(club)
+    await club.publish("log:a", 3, secret="y")
+    await club.publish("log:a", 4)
+    assert [item["data"] for item in subs["log:a"]["publications"]] == [2]
+    assert [item["data"] for item in await client.pushed("pub", 1)] == [4]
+
+
+@pytest.mark.parametrize("away", [False, True], ids=["here", "away"])
+@pytest.mark.parametrize("whom", ["user", "client"])
+async def test_what_was_taken_away_does_not_come_back(club: Club, given: MemoryClient, away: bool, whom: str) -> None:
+    await given.leave()
+    client, _ = await back(club)
+    if away:
+        await client.leave()
+    target = Target(user_id="7") if whom == "user" else Target(client_id=client.session.id)
+    club.node.unsubscribe(target, "log:a", unsubscribed(2000))
+    if not away:
+        await client.leave()
+    assert (await back(club))[1] == {}
+
+
+async def test_what_one_connection_was_given_ends_with_it(club: Club) -> None:
+    club.application.grants["log:a"] = command_error(103)
+    client = await club.connect("7")
+    await club.node.subscribe(Target(client_id=client.session.id), "log:a", SubscribeGrant())
+    assert set(client.session.subscribers) == {"log:a"}
+    assert (await back(club))[1] == {}
+    await client.leave()
+    assert (await back(club))[1] == {}

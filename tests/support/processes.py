@@ -22,7 +22,7 @@ PROJECT: Final = "tests.support.project"
 
 # Below the range the kernel gives to outgoing connections: a client that tries a dead server's port must not be
 # connected to itself, nor take the port before the server is back.
-_PORTS: Final = range(18_600, 18_700)
+_PORTS: Final = range(18_600, 28_600)
 
 
 class ProcessFailed(Exception):
@@ -31,7 +31,7 @@ class ProcessFailed(Exception):
 
 def free_port() -> int:
     """A port that nobody listens on at this moment."""
-    for port in random.sample(_PORTS, len(_PORTS)):
+    for port in random.sample(_PORTS, 100):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
@@ -39,7 +39,7 @@ def free_port() -> int:
             except OSError:
                 continue
             return port
-    raise ProcessFailed(f"all ports from {_PORTS.start} to {_PORTS.stop - 1} are taken")
+    raise ProcessFailed(f"no port is free between {_PORTS.start} and {_PORTS.stop}")
 
 
 async def poll_until(condition: Callable[[], bool], what: str, *, timeout: float = 10.0) -> None:

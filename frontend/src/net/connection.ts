@@ -56,9 +56,10 @@ export class Connection extends EventTarget {
     this.client.on("connecting", ({ code }) => this.#connecting(code));
     this.client.on("connected", ({ transport }) => this.#connected(transport));
     this.client.on("disconnected", ({ code }) => this.#closed(code));
-    this.client.on("error", ({ type }) => {
+    this.client.on("error", ({ type, error }) => {
       if (type !== "transport" && type !== "connect") return;
-      this.#doubt();
+      // From 100 on it is the server's own word, which has come by this way.
+      if (error.code < 100) this.#doubt();
       this.#wait();
     });
     this.#watchPage();

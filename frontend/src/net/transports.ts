@@ -35,7 +35,11 @@ const DETOUR_KEY = "clubhouse.detour";
 
 /** From now on the WebSocket is tried last. */
 export function rememberDetour(storage: Storage | null, now: number): void {
-  storage?.setItem(DETOUR_KEY, String(now + DETOUR_MS));
+  try {
+    storage?.setItem(DETOUR_KEY, String(now + DETOUR_MS));
+  } catch {
+    // A full storage costs the next page a detour; thrown from here, it would end the SDK's connection.
+  }
 }
 
 /** The ways in the order of what this tab has found out. */

@@ -113,6 +113,8 @@ async def _lines(grant: Grant, body: bytes) -> Answer:
     Raises:
         msgspec.DecodeError: there is none, or one is no command.
     """
+    if body.count(b"\n") >= _COMMANDS:
+        raise msgspec.DecodeError(f"there are at most {_COMMANDS} commands")
     commands = [msgspec.json.decode(line, type=wire.LineCommand) for line in body.split(b"\n") if line.strip()]
     unknown = [command.method for command in commands if command.method and command.method not in METHODS]
     if not commands or unknown:

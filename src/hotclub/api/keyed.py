@@ -167,7 +167,7 @@ async def map_read_state(grant: Grant, request: MapReadStateRequest) -> MapReadS
         entries=[_entry(entry) for entry in wanted],
         epoch=page.top.epoch,
         offset=page.top.offset,
-        cursor=page.cursor if wanted else "",
+        cursor=page.cursor if request.limit or request.key else "",
     )
 
 

@@ -140,7 +140,8 @@ class Dispatcher:
         end = disconnect(_ENDS.get(error.code, 3004)) if self.session.kind.unidirectional else None
         if not self._reported and error.code in _REPORTED and not (end is not None and end.accuses):
             self._reported = True
-            self.session.report("Refused a command", code=error.code, reason=error.message)
+            # Not the error's own words: they may repeat what was sent.
+            self.session.report("Refused a command", code=error.code, reason=command_error(error.code).message)
         if end is not None:
             self.session.close(end)
             return

@@ -24,11 +24,17 @@ async def connect(backend: Backend, question: Question) -> Fields:
         data=question.payload, name=question.name, version=question.version, channels=question.channels
     )
     grant = await backend.face.connect(client, asked)
+    client.state = grant.state
     fields = {
         "user": grant.user_id,
         **payload_field("info", grant.info, question.encoding),
         **payload_field("data", grant.data, question.encoding),
-        "subs": {name: _subscription(entry, question) for name, entry in grant.channels.items()},
+        "subs": {
+            name: _subscription(entry, question)
+            for name, entry in grant.channels.items()
+            # The server cannot run the filter, and would send everything.
+            if backend.face.channel(name) is None or await backend.face.admits(client, name) is None
+        },
         "meta": backend.meta_of(grant),
     }
     return {**fields, "expire_at": _soon()} if grant.user_id else fields
