@@ -25,4 +25,4 @@ def test_a_flood_of_reports_is_cut_and_other_lines_are_not(
         logger.removeFilter(flood)
     lines = [record.getMessage() for record in caplog.records]
     assert len(lines) == 1_002
-    assert lines[-2:] == ["something else", "Refused a request: status=403 (500 such lines were left out)"]
+    assert lines[-2:] == ["something else", "Refused a request: status=403 left_out=500"]

@@ -58,7 +58,7 @@ class FloodFilter(logging.Filter):
             self._left_out += 1
             return False
         if self._left_out:
-            record.msg, self._left_out = f"{_REPORT} ({self._left_out} such lines were left out)", 0
+            record.msg, self._left_out = f"{_REPORT} left_out={self._left_out}", 0
         return True
 
 
