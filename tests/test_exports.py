@@ -12,9 +12,10 @@ from types import ModuleType
 import pytest
 
 import hotclub
-from hotclub import conf
+from hotclub.conf.config import Config
+from hotclub.conf.problems import SETTINGS
+from hotclub.conf.values import Rate, RateLimits
 from hotclub.engine.limits import Limits
-from hotclub.rates import Rate, RateLimits
 
 DOCS = Path(__file__).parents[1] / "docs" / "reference"
 
@@ -89,8 +90,8 @@ def documented_defaults() -> dict[str, str]:
 
 
 def test_the_settings_reference_lists_every_key_with_its_default() -> None:
-    defaults = {field.name.upper(): getattr(conf.Config(), field.name) for field in dataclasses.fields(conf.Config)}
-    assert set(defaults) == set(conf.SETTINGS)
+    defaults = {field.name.upper(): getattr(Config(), field.name) for field in dataclasses.fields(Config)}
+    assert set(defaults) == set(SETTINGS)
     limits = {field.name: getattr(Limits(), field.name) for field in dataclasses.fields(Limits)}
     rates = {
         field.name: dataclasses.astuple(rate) if isinstance(rate := getattr(RateLimits(), field.name), Rate) else rate

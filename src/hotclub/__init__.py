@@ -2,6 +2,7 @@
 
 from hotclub.channels import Channel, History, rpc
 from hotclub.client import Client, TokenUser
+from hotclub.conf.values import Rate
 from hotclub.control import (
     adisconnect,
     ahistory,
@@ -41,7 +42,6 @@ from hotclub.maps import (
 )
 from hotclub.polls import ashared_poll_publish, shared_poll_publish
 from hotclub.publishing import abroadcast, apublish, apublish_to_user, broadcast, publish, publish_to_user
-from hotclub.rates import Rate
 from hotclub.runtime import NoNode
 from hotclub.signing import sign_keys
 from hotclub.tickets import aticket, ticket

@@ -8,10 +8,10 @@ from typing import Any, Final
 from django.apps import AppConfig, apps
 from django.core.checks import CheckMessage, Error, Warning  # noqa: A004
 
-from hotclub.api.settings import HASHED
-from hotclub.conf import problems, raw_settings
-from hotclub.rates import Rate
-from hotclub.token_keys import BadKey, TokenSettings, token_settings
+from hotclub.conf.config import raw_settings
+from hotclub.conf.problems import problems
+from hotclub.conf.token_keys import BadKey, TokenSettings, token_settings
+from hotclub.conf.values import HASHED, Rate
 
 SHORT_KEY: Final = 20
 """Characters below which an API key may be guessed."""

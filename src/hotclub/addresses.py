@@ -1,14 +1,9 @@
 """Whose connection it is, behind proxies: `X-Forwarded-For` counts only as far as the project names who may send it."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from functools import lru_cache
-from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
-from typing import Any, Final
+from collections.abc import Mapping
+from ipaddress import IPv6Address, ip_address
 
-UNIX: Final = "unix"
-"""In TRUSTED_PROXIES: a proxy that comes through a Unix socket, and so without an address."""
-
-Network = IPv4Network | IPv6Network
+from hotclub.conf.values import UNIX, parse_network
 
 
 def client_address(peer: str, headers: Mapping[str, str], trusted: tuple[str, ...]) -> str:
@@ -33,24 +28,13 @@ def client_address(peer: str, headers: Mapping[str, str], trusted: tuple[str, ..
     return address
 
 
-def proxy_problems(raw: Any) -> Iterator[tuple[str, str]]:
-    """What is wrong with a `TRUSTED_PROXIES` setting: each time the mistake and what to do."""
-    hint = 'Use a list of addresses and networks, such as ["127.0.0.1", "10.0.0.0/8", "unix"].'
-    if isinstance(raw, str) or not isinstance(raw, Sequence):
-        yield f"HOTCLUB['TRUSTED_PROXIES'] is {raw!r}.", hint
-        return
-    for entry in raw:
-        if entry != UNIX and (not isinstance(entry, str) or _network(entry) is None):
-            yield f"HOTCLUB['TRUSTED_PROXIES'] holds {entry!r}, which is no network.", hint
-
-
 def _is_trusted(address: str, trusted: tuple[str, ...]) -> bool:
     if not address:
         return UNIX in trusted
     plain = _plain(address)
     if plain is None:
         return False
-    return any(network is not None and ip_address(plain) in network for network in map(_network, trusted))
+    return any(network is not None and ip_address(plain) in network for network in map(parse_network, trusted))
 
 
 def _plain(text: str) -> str | None:
@@ -66,11 +50,3 @@ def _plain(text: str) -> str | None:
     if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
         return str(address.ipv4_mapped)
     return str(address)
-
-
-@lru_cache(maxsize=256)
-def _network(text: str) -> Network | None:
-    try:
-        return ip_network(text, strict=False)
-    except ValueError:
-        return None

@@ -17,7 +17,7 @@ from msgspec import Raw
 from hotclub import overrides
 from hotclub.auth import SESSION_STATE, URL_STATE, Login, authenticate, session_id
 from hotclub.client import Client, TokenUser
-from hotclub.conf import Config
+from hotclub.conf.config import Config
 from hotclub.encoding import decode
 from hotclub.engine.application import Client as EngineClient
 from hotclub.engine.application import RefreshGrant, SubscribeGrant

@@ -8,7 +8,7 @@ from django.core.handlers.asgi import get_script_prefix
 
 from hotclub.api.asgi import api_name, serve_api
 from hotclub.auth import RefusedHandshake, check_handshake, log_refusal
-from hotclub.conf import get_config
+from hotclub.conf.config import get_config
 from hotclub.engine.node import Node
 from hotclub.engine.observe import logger, printable
 from hotclub.engine.transports.base import ASGIApplication, Receive, Scope, Send

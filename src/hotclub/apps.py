@@ -8,7 +8,7 @@ from django.core.signals import setting_changed
 from django.utils.module_loading import autodiscover_modules
 from django.utils.translation import gettext_lazy as _
 
-from hotclub.conf import get_config, reset_config
+from hotclub.conf.config import get_config, reset_config
 from hotclub.registry import Declarations, Registry
 
 

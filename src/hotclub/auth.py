@@ -20,11 +20,11 @@ from django.core.handlers.asgi import ASGIRequest
 from django.utils.crypto import constant_time_compare, salted_hmac
 
 from hotclub.addresses import client_address
-from hotclub.conf import Config
+from hotclub.conf.config import Config
+from hotclub.conf.values import parse_origin
 from hotclub.engine.application import Handshake
 from hotclub.engine.errors import HotclubError
 from hotclub.engine.observe import printable, report
-from hotclub.origins import parse_origin
 
 SESSION_STATE: Final = "session_key"
 URL_STATE: Final = "credentials in the URL"

@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any, ClassVar, Final, Literal, TypeVar
 
 from hotclub.client import Client
-from hotclub.rates import Rate
+from hotclub.conf.values import Rate
 
 RPC_ATTRIBUTE: Final = "hotclub_rpc"
 

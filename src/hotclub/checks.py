@@ -23,7 +23,8 @@ from django.utils.module_loading import import_string
 
 from hotclub.access_checks import check_access
 from hotclub.channels import Channel, History
-from hotclub.conf import SETTINGS, get_config, problems, raw_settings
+from hotclub.conf.config import get_config, raw_settings
+from hotclub.conf.problems import SETTINGS, problems
 from hotclub.engine.limits import Limits
 from hotclub.keyed_checks import keyed_problems
 from hotclub.procedures import Procedure

@@ -17,7 +17,7 @@ from msgspec import Raw
 from hotclub.admission import Admission, Entry
 from hotclub.channels import Channel
 from hotclub.client import Client
-from hotclub.conf import Config
+from hotclub.conf.config import Config
 from hotclub.durable import DurablePublish, raise_nothing
 from hotclub.encoding import decode, encode
 from hotclub.engine.application import (

@@ -10,7 +10,7 @@ from time import monotonic
 from typing import Final
 
 from hotclub.auth import RefusedHandshake, check_http_request, log_refusal
-from hotclub.conf import Config, get_config
+from hotclub.conf.config import Config, get_config
 from hotclub.engine.application import Handshake
 from hotclub.engine.node import Node
 from hotclub.engine.observe import report

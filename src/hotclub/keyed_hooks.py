@@ -9,7 +9,7 @@ from asgiref.sync import iscoroutinefunction
 
 from hotclub import signatures
 from hotclub.client import Client
-from hotclub.conf import Config
+from hotclub.conf.config import Config
 from hotclub.encoding import decode, encode
 from hotclub.engine.application import KeyChange, PollAnswer, PolledItem, PollItem
 from hotclub.engine.broker.maps import MapMessage

@@ -9,7 +9,7 @@ from typing import Any
 
 from django.db import transaction
 
-from hotclub.conf import get_config
+from hotclub.conf.config import get_config
 from hotclub.encoding import encode
 from hotclub.engine.broker.maps import KeyMode, MapMessage, MapOutcome, MapPage, MapQuery, MapStats
 from hotclub.engine.errors import command_error

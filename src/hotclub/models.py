@@ -12,7 +12,7 @@ from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from hotclub.api.settings import is_list_of_text
+from hotclub.conf.values import is_list_of_text
 
 
 class Stream(models.Model):

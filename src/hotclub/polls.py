@@ -5,7 +5,7 @@ from typing import Any
 from msgspec import Raw
 
 from hotclub import local
-from hotclub.conf import get_config
+from hotclub.conf.config import get_config
 from hotclub.control import everywhere
 from hotclub.encoding import encode
 from hotclub.engine.application import PolledItem

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from django.db import transaction
 
-from hotclub.conf import get_config
+from hotclub.conf.config import get_config
 from hotclub.encoding import encode
 from hotclub.engine.broker.base import Message
 from hotclub.engine.model import Position, Publication

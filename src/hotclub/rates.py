@@ -6,12 +6,12 @@ office behind one address does when a deploy makes everybody come back at once.
 
 import math
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Hashable, Iterator, Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Hashable
 from ipaddress import IPv6Address, ip_address
 from time import monotonic
-from typing import Any, Final
+from typing import Final
 
+from hotclub.conf.values import Rate, RateLimits
 from hotclub.engine.errors import CommandError, Disconnect, HotclubError, command_error, disconnect
 from hotclub.engine.limits import TokenBucket
 
@@ -20,33 +20,6 @@ BUCKETS: Final = 20_000
 
 _IPV6_SITE: Final = 64
 _EVERYBODY: Final = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Rate:
-    """`count` times per `per` seconds; all of them may come at once."""
-
-    count: int
-    per: float = 1.0
-
-    def bucket(self, now: float) -> TokenBucket:
-        """A full bucket."""
-        return TokenBucket(self.count / self.per, self.count, now)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RateLimits:
-    """The `RATES` setting. None is no limit."""
-
-    connects: Rate | None = Rate(5_000, 10)
-    """Handshakes in this process, whoever they come from."""
-    connects_per_address: Rate | None = Rate(1_000, 10)
-    connects_per_user: Rate | None = Rate(500, 10)
-    connections_per_address: int | None = 5_000
-    connections_per_user: int | None = 200
-    subscribes_per_user: Rate | None = Rate(10_000, 10)
-    publishes_per_user: Rate | None = Rate(10_000, 10)
-    """In each channel class that has no `rate` of its own."""
 
 
 class TooMany(HotclubError):
@@ -170,37 +143,6 @@ def site(address: str) -> str:
     if parsed.ipv4_mapped is not None:
         return str(parsed.ipv4_mapped)
     return str(IPv6Address(int(parsed) >> _IPV6_SITE << _IPV6_SITE))
-
-
-def rate_problems(raw: Any) -> Iterator[tuple[str, str]]:
-    """What is wrong with a `RATES` setting: each time the mistake and what to do."""
-    if not isinstance(raw, Mapping):
-        yield "HOTCLUB['RATES'] is not a dictionary.", 'Write {"connects_per_address": (1000, 10)}.'
-        return
-    types = {item.name: item.type for item in fields(RateLimits)}
-    for name, value in raw.items():
-        if name not in types:
-            yield f"HOTCLUB['RATES'] has an unknown key {name!r}.", f"Known keys are {', '.join(types)}."
-        elif value is not None and types[name] == int | None and not _is_positive(value, int):
-            yield f"HOTCLUB['RATES'][{name!r}] is {value!r}.", "Use a whole number greater than 0, or None."
-        elif value is not None and types[name] == Rate | None and not _is_rate(value):
-            yield f"HOTCLUB['RATES'][{name!r}] is {value!r}.", "Use (count, seconds), such as (100, 10), or None."
-
-
-def rate_limits(raw: Mapping[str, Any]) -> RateLimits:
-    """The limits of a setting without mistakes."""
-    values: dict[str, Any] = {name: Rate(*value) if _is_rate(value) else value for name, value in raw.items()}
-    return RateLimits(**values)
-
-
-def _is_rate(value: Any) -> bool:
-    if not isinstance(value, list | tuple) or len(value) != 2:
-        return False
-    return _is_positive(value[0], int) and _is_positive(value[1], int | float)
-
-
-def _is_positive(value: Any, kind: Any) -> bool:
-    return isinstance(value, kind) and not isinstance(value, bool) and math.isfinite(value) and value > 0
 
 
 def _reached(count: int, most: int | None) -> bool:

@@ -17,7 +17,7 @@ from msgspec import structs
 
 from hotclub.channels import RPC_ATTRIBUTE, Channel, History
 from hotclub.client import Client
-from hotclub.conf import Config
+from hotclub.conf.config import Config
 from hotclub.engine.application import ChannelSpec, MapSpec, PollSpec
 from hotclub.engine.broker.base import Retention
 from hotclub.engine.errors import command_error

@@ -26,7 +26,7 @@ from django.utils import timezone
 
 from hotclub.auth import is_current, session_id, session_store
 from hotclub.client import Client, TokenUser
-from hotclub.conf import get_config
+from hotclub.conf.config import get_config
 from hotclub.control import disconnect
 from hotclub.engine.errors import Disconnect
 from hotclub.engine.errors import disconnect as table_disconnect

@@ -6,7 +6,7 @@ from typing import Final
 
 from django.utils import timezone
 
-from hotclub.conf import get_config
+from hotclub.conf.config import get_config
 from hotclub.tokens import LONGEST
 
 MARGIN: Final = timedelta(minutes=5)

@@ -9,7 +9,7 @@ from asgiref.sync import sync_to_async
 from django.core.exceptions import SynchronousOnlyOperation
 from django.db import transaction
 
-from hotclub.conf import get_config
+from hotclub.conf.config import get_config
 from hotclub.engine.errors import HotclubError
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from django.utils.crypto import salted_hmac
 import hotclub
 from hotclub import local
 from hotclub.client import Client
-from hotclub.conf import Config, get_config
+from hotclub.conf.config import Config, get_config
 from hotclub.engine.application import Handshake, SubscribeGrant
 from hotclub.engine.broker.base import Message, PublicationHandler, Retention
 from hotclub.engine.bus import Target

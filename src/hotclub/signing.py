@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from django.conf import settings
 from django.utils.crypto import salted_hmac
 
-from hotclub.conf import Config, get_config
+from hotclub.conf.config import Config, get_config
 from hotclub.engine.errors import command_error
 from hotclub.keyed import SharedPollChannel
 from hotclub.publishing import user_id_of

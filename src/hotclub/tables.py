@@ -24,7 +24,7 @@ from django.db.models import Max
 from django.utils import timezone
 from msgspec import Raw
 
-from hotclub.conf import get_config
+from hotclub.conf.config import get_config
 from hotclub.engine.broker.base import HistoryQuery, Message, Retention, is_newer
 from hotclub.engine.errors import HotclubError, IdempotencyConflict, UnrecoverablePosition
 from hotclub.engine.model import EMPTY, ClientInfo, HistoryPage, Position, Publication

@@ -9,7 +9,7 @@ from asgiref.sync import sync_to_async
 from django.http import HttpRequest
 from django.utils import timezone
 
-from hotclub.conf import get_config
+from hotclub.conf.config import get_config
 from hotclub.runtime import refuse_event_loop
 
 PREFIX: Final = "t."

@@ -19,13 +19,13 @@ from django.core.exceptions import ImproperlyConfigured
 from django.utils.crypto import salted_hmac
 from msgspec import UNSET, Raw, Struct, UnsetType
 
-from hotclub.conf import get_config
+from hotclub.conf.config import get_config
+from hotclub.conf.token_keys import BadKey, TokenSettings, signatures
 from hotclub.encoding import encode
 from hotclub.engine.errors import CommandError, HotclubError
 from hotclub.engine.model import EMPTY
 from hotclub.engine.protocol.payload import check_payload
 from hotclub.overrides import Override
-from hotclub.token_keys import BadKey, TokenSettings, signatures
 
 if TYPE_CHECKING:
     from django.contrib.auth.base_user import AbstractBaseUser

@@ -476,7 +476,7 @@ async def test_a_stored_key_does_what_it_may_until_it_is_revoked(serve: Serve) -
 
 
 async def test_a_hashed_key_in_the_settings(serve: Serve, hotclub_settings: Configure) -> None:
-    from hotclub.api.settings import HASHED, digest_of
+    from hotclub.conf.values import HASHED, digest_of
 
     hotclub_settings(API_KEYS=[{"key": HASHED + digest_of("mine"), "channels": ["room:*"]}])
     site = await serve()

@@ -19,8 +19,8 @@ from django.utils.crypto import constant_time_compare
 
 from hotclub.api.issue import PREFIX, new_key, revoke_key
 from hotclub.api.keys import find_grant, presented_key
-from hotclub.api.settings import digest_of
-from hotclub.conf import get_config
+from hotclub.conf.config import get_config
+from hotclub.conf.values import digest_of
 from hotclub.models import ApiKey
 from tests.hotclub.conftest import Site
 from tests.hotclub.test_api import Api, Kept, Plain, Room

@@ -11,7 +11,7 @@ from django.contrib.auth import SESSION_KEY, get_user_model
 from django.core.handlers.asgi import ASGIRequest
 
 from hotclub.auth import RefusedHandshake, RequestHeaders, authenticate, check_handshake, session_id, session_store
-from hotclub.conf import Config
+from hotclub.conf.config import Config
 from tests.hotclub.conftest import Site, amake_person, make_person
 from tests.support.server import websocket_url
 

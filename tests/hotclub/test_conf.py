@@ -7,7 +7,8 @@ import pytest
 from django.core.exceptions import ImproperlyConfigured
 from django.test import override_settings
 
-from hotclub.conf import SETTINGS, Config, get_config, problems
+from hotclub.conf.config import Config, get_config
+from hotclub.conf.problems import SETTINGS, problems
 
 
 def test_without_the_setting_everything_has_its_default() -> None:

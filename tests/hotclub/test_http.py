@@ -21,7 +21,7 @@ from django.utils import timezone
 from hotclub import Channel, Client, History, ahistory, apublish, aunsubscribe
 from hotclub.asgi import application
 from hotclub.auth import session_id
-from hotclub.conf import get_config
+from hotclub.conf.config import get_config
 from hotclub.engine.limits import TokenBucket
 from hotclub.engine.node import Node
 from hotclub.engine.transports.base import issue_secret

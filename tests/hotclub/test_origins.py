@@ -2,7 +2,7 @@
 
 import pytest
 
-from hotclub.origins import Origin, parse_origin
+from hotclub.conf.values import Origin, parse_origin
 
 
 @pytest.mark.parametrize(

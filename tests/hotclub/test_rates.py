@@ -8,9 +8,11 @@ import pytest
 from django.db.backends.utils import CursorWrapper
 
 import hotclub
-from hotclub.addresses import client_address, proxy_problems
+from hotclub.addresses import client_address
+from hotclub.conf.problems import proxy_problems, rate_problems
+from hotclub.conf.values import Rate, RateLimits
 from hotclub.engine.errors import CommandError, Disconnect
-from hotclub.rates import Buckets, Rate, RateLimits, TooMany, Traffic, rate_problems, site
+from hotclub.rates import Buckets, TooMany, Traffic, site
 from hotclub.runtime import require_node
 from tests.hotclub.conftest import Site, amake_person
 from tests.support.processes import poll_until

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 import hotclub
-from hotclub.conf import Config
+from hotclub.conf.config import Config
 from hotclub.registry import Declarations, Registry, get_registry
 
 

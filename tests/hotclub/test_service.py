@@ -9,7 +9,7 @@ from asgiref.sync import sync_to_async
 from msgspec import Raw
 
 import hotclub
-from hotclub.conf import Config
+from hotclub.conf.config import Config
 from hotclub.engine.broker.base import HistoryQuery, Retention
 from hotclub.registry import Declarations, Registry
 from hotclub.runtime import current_node

@@ -2,7 +2,7 @@
 
 from hotclub.api.endpoint import BODY_BYTES, DOCUMENT, LINES, NAMES, Call, answer
 from hotclub.auth import SESSION_STATE, RefusedHandshake, authenticate, check_http_request
-from hotclub.conf import Config, get_config
+from hotclub.conf.config import Config, get_config
 from hotclub.engine.transports.base import Receive, Scope, Send
 from hotclub.engine.transports.stream import HttpError, read_body, respond
 from hotclub.runtime import in_thread

@@ -13,8 +13,8 @@ from hotclub.api import messages as wire
 from hotclub.api.keys import find_grant, presented_key
 from hotclub.api.methods import METHODS, api_error, together
 from hotclub.api.openapi import document
-from hotclub.api.settings import Grant
-from hotclub.conf import get_config
+from hotclub.conf.config import get_config
+from hotclub.conf.values import ApiGrant
 from hotclub.engine.errors import (
     CommandError,
     IdempotencyConflict,
@@ -87,7 +87,7 @@ async def answer(call: Call) -> Answer:
         return _refused(HTTPStatus.BAD_REQUEST, _why(error))
 
 
-async def _method(grant: Grant, call: Call) -> Answer:
+async def _method(grant: ApiGrant, call: Call) -> Answer:
     """One method and its answer. Raises as `_run`."""
     outcome = await _run(grant, call.name, Raw(call.body))
     if isinstance(outcome, wire.ApiError):
@@ -99,7 +99,7 @@ async def _method(grant: Grant, call: Call) -> Answer:
     return Answer(HTTPStatus.OK, msgspec.json.encode(told))
 
 
-async def _document(call: Call, grant: Grant | None) -> Answer:
+async def _document(call: Call, grant: ApiGrant | None) -> Answer:
     if grant is None and not call.staff:
         return _refused(HTTPStatus.UNAUTHORIZED)
     if call.verb not in ("GET", "HEAD"):
@@ -107,7 +107,7 @@ async def _document(call: Call, grant: Grant | None) -> Answer:
     return Answer(HTTPStatus.OK, msgspec.json.encode(document()))
 
 
-async def _lines(grant: Grant, body: bytes) -> Answer:
+async def _lines(grant: ApiGrant, body: bytes) -> Answer:
     """The form of older clients: commands in lines, done in their order, with a line for each answer.
 
     Raises:
@@ -122,7 +122,7 @@ async def _lines(grant: Grant, body: bytes) -> Answer:
     return Answer(HTTPStatus.OK, b"\n".join([msgspec.json.encode(await _line(grant, command)) for command in commands]))
 
 
-async def _line(grant: Grant, command: wire.LineCommand) -> dict[str, Any]:
+async def _line(grant: ApiGrant, command: wire.LineCommand) -> dict[str, Any]:
     try:
         missing = wire.ApiError(107, "method is required")
         outcome = await _run(grant, command.method, command.params) if command.method else missing
@@ -147,7 +147,7 @@ def _refused(status: HTTPStatus, why: str = "") -> Answer:
     return Answer(status, msgspec.json.encode({"code": status.value, "message": message}))
 
 
-async def _run(grant: Grant, name: str, body: Raw) -> Struct | wire.ApiError:
+async def _run(grant: ApiGrant, name: str, body: Raw) -> Struct | wire.ApiError:
     """One method, or its error.
 
     Raises:
@@ -172,7 +172,7 @@ async def _finish(name: str, perform: Perform) -> Struct | wire.ApiError:
         return wire.ApiError(100, "internal server error")
 
 
-def _prepare(grant: Grant, name: str, body: Raw) -> Perform:
+def _prepare(grant: ApiGrant, name: str, body: Raw) -> Perform:
     """What is to be done. Raises as `_run`, and CommandError 103, 104 and 107."""
     if name != "batch" and name not in METHODS:
         raise command_error(104)
@@ -185,14 +185,14 @@ def _prepare(grant: Grant, name: str, body: Raw) -> Perform:
     return partial(method.run, grant, _decode(body, method.request))
 
 
-def _commands(grant: Grant, request: wire.BatchRequest) -> list[Callable[[], Awaitable[dict[str, Any]]]]:
+def _commands(grant: ApiGrant, request: wire.BatchRequest) -> list[Callable[[], Awaitable[dict[str, Any]]]]:
     """Every command is read before any is done: a batch that is malformed somewhere does nothing."""
     if len(request.commands) > _COMMANDS:
         raise command_error(107, f"a batch has at most {_COMMANDS} commands")
     return [partial(_command, name, perform) for name, perform in (_parse(grant, it) for it in request.commands)]
 
 
-def _parse(grant: Grant, command: dict[str, Raw] | None) -> tuple[str, Perform]:
+def _parse(grant: ApiGrant, command: dict[str, Raw] | None) -> tuple[str, Perform]:
     """A command's method and what it is to do, which may be no more than to fail."""
     named = {} if command is None else {name: body for name, body in command.items() if bytes(body) != b"null"}
     try:

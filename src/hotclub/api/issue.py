@@ -6,7 +6,7 @@ from typing import Final
 
 from django.utils import timezone
 
-from hotclub.api.settings import digest_of
+from hotclub.conf.values import digest_of
 from hotclub.models import ApiKey
 
 PREFIX: Final = "hc_"

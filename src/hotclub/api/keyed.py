@@ -6,8 +6,8 @@ from msgspec import UNSET, Meta, Raw, Struct, UnsetType, ValidationError, conver
 
 from hotclub import maps
 from hotclub.api import messages as wire
-from hotclub.api.settings import Grant
-from hotclub.conf import get_config
+from hotclub.conf.config import get_config
+from hotclub.conf.values import ApiGrant
 from hotclub.engine.application import ChannelSpec, PolledItem
 from hotclub.engine.broker.base import HistoryQuery
 from hotclub.engine.broker.maps import KeyMode, MapMessage, MapOutcome
@@ -121,7 +121,7 @@ class SharedPollPublishRequest(Struct, frozen=True, kw_only=True):
     epoch: str = ""
 
 
-async def map_publish(grant: Grant, request: MapPublishRequest) -> MapChangeResult:
+async def map_publish(grant: ApiGrant, request: MapPublishRequest) -> MapChangeResult:
     spec = _require_map(grant, request.channel)
     if request.delta and not spec.delta:
         raise command_error(108, "the channel's class has no delta")
@@ -141,7 +141,7 @@ async def map_publish(grant: Grant, request: MapPublishRequest) -> MapChangeResu
     return _result(await maps.change_map(request.channel, message))
 
 
-async def map_remove(grant: Grant, request: MapRemoveRequest) -> MapChangeResult:
+async def map_remove(grant: ApiGrant, request: MapRemoveRequest) -> MapChangeResult:
     _require_map(grant, request.channel)
     message = MapMessage(
         key=request.key,
@@ -152,7 +152,7 @@ async def map_remove(grant: Grant, request: MapRemoveRequest) -> MapChangeResult
     return _result(await maps.change_map(request.channel, message))
 
 
-async def map_read_state(grant: Grant, request: MapReadStateRequest) -> MapReadStateResult:
+async def map_read_state(grant: ApiGrant, request: MapReadStateRequest) -> MapReadStateResult:
     _require_map(grant, request.channel)
     page = await maps.amap_state(
         request.channel, key=request.key, cursor=request.cursor, limit=_page_size(request), asc=request.asc
@@ -175,7 +175,7 @@ def _page_size(request: MapReadStateRequest) -> int:
     return max(request.limit, -1) or 1
 
 
-async def map_read_stream(grant: Grant, request: MapReadStreamRequest) -> MapReadStreamResult:
+async def map_read_stream(grant: ApiGrant, request: MapReadStreamRequest) -> MapReadStreamResult:
     _require_map(grant, request.channel)
     since = Position(request.since_epoch, request.since_offset)
     query = HistoryQuery(
@@ -188,18 +188,18 @@ async def map_read_stream(grant: Grant, request: MapReadStreamRequest) -> MapRea
     )
 
 
-async def map_stats(grant: Grant, request: wire.ChannelRequest) -> MapStatsResult:
+async def map_stats(grant: ApiGrant, request: wire.ChannelRequest) -> MapStatsResult:
     _require_map(grant, request.channel)
     return MapStatsResult((await maps.amap_stats(request.channel)).num_keys)
 
 
-async def map_clear(grant: Grant, request: wire.ChannelRequest) -> wire.Empty:
+async def map_clear(grant: ApiGrant, request: wire.ChannelRequest) -> wire.Empty:
     _require_map(grant, request.channel)
     await maps.amap_clear(request.channel)
     return wire.Empty()
 
 
-async def shared_poll_publish(grant: Grant, request: SharedPollPublishRequest) -> wire.Empty:
+async def shared_poll_publish(grant: ApiGrant, request: SharedPollPublishRequest) -> wire.Empty:
     grant.require(request.channel)
     data = EMPTY if request.removed else _payload(request.data, request.b64data)
     item = PolledItem(key=request.key, data=data, version=request.version, removed=request.removed)
@@ -207,7 +207,7 @@ async def shared_poll_publish(grant: Grant, request: SharedPollPublishRequest) -
     return wire.Empty()
 
 
-def _require_map(grant: Grant, channel: str) -> ChannelSpec:
+def _require_map(grant: ApiGrant, channel: str) -> ChannelSpec:
     grant.require(channel)
     spec = get_registry().route(channel).spec
     if spec.map is None:

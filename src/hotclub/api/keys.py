@@ -5,8 +5,8 @@ from urllib.parse import parse_qs
 
 from django.utils.crypto import constant_time_compare
 
-from hotclub.api.settings import Grant, digest_of, is_list_of_text, static_grant
-from hotclub.conf import Config
+from hotclub.conf.config import Config
+from hotclub.conf.values import ApiGrant, digest_of, is_list_of_text, static_grant
 from hotclub.runtime import in_thread
 
 _QUERY_FIELDS = 20
@@ -24,7 +24,7 @@ def presented_key(headers: Mapping[str, str], query: str, config: Config) -> str
         return ""
 
 
-async def find_grant(key: str, config: Config) -> Grant | None:
+async def find_grant(key: str, config: Config) -> ApiGrant | None:
     """What the bearer of this key may do, None for nothing at all."""
     if not key:
         return None
@@ -37,11 +37,11 @@ async def find_grant(key: str, config: Config) -> Grant | None:
     return found or await in_thread(_stored_grant, digest, config.database)
 
 
-def _stored_grant(digest: str, database: str) -> Grant | None:
+def _stored_grant(digest: str, database: str) -> ApiGrant | None:
     # Models can be imported only after this module.
     from hotclub.models import ApiKey  # noqa: PLC0415
 
     row = ApiKey.objects.using(database).filter(digest=digest, revoked=None).first()
     if row is None or not is_list_of_text(row.channels) or not is_list_of_text(row.methods):
         return None
-    return Grant(row.digest, row.name, tuple(row.channels), tuple(row.methods))
+    return ApiGrant(row.digest, row.name, tuple(row.channels), tuple(row.methods))

@@ -15,8 +15,8 @@ from hotclub import control, overrides
 from hotclub.api import keyed
 from hotclub.api import messages as wire
 from hotclub.api.publishing import publish_to
-from hotclub.api.settings import Grant
-from hotclub.conf import get_config
+from hotclub.conf.config import get_config
+from hotclub.conf.values import ApiGrant
 from hotclub.encoding import decode, encode
 from hotclub.engine.application import ChannelSpec, SubscribeGrant
 from hotclub.engine.bus import Target
@@ -34,21 +34,21 @@ class Method:
     summary: str
     request: type[Struct]
     result: type[Struct]
-    run: Callable[[Grant, Any], Awaitable[Struct]]
+    run: Callable[[ApiGrant, Any], Awaitable[Struct]]
 
 
-async def publish(grant: Grant, request: wire.PublishRequest) -> wire.PublishResult:
+async def publish(grant: ApiGrant, request: wire.PublishRequest) -> wire.PublishResult:
     grant.require(request.channel)
     return await publish_to(request.channel, request)
 
 
-async def broadcast(grant: Grant, request: wire.BroadcastRequest) -> wire.BroadcastResult:
+async def broadcast(grant: ApiGrant, request: wire.BroadcastRequest) -> wire.BroadcastResult:
     # What is wrong for every channel is wrong with the request.
     wire.binary(request.b64data, "b64data")
     return wire.BroadcastResult([await _broadcast_one(grant, channel, request) for channel in request.channels])
 
 
-async def _broadcast_one(grant: Grant, channel: str, request: wire.BroadcastRequest) -> wire.BroadcastResponse:
+async def _broadcast_one(grant: ApiGrant, channel: str, request: wire.BroadcastRequest) -> wire.BroadcastResponse:
     try:
         grant.require(channel)
         return wire.BroadcastResponse(result=await publish_to(channel, request))
@@ -56,7 +56,7 @@ async def _broadcast_one(grant: Grant, channel: str, request: wire.BroadcastRequ
         return wire.BroadcastResponse(error=api_error(error))
 
 
-async def subscribe(grant: Grant, request: wire.SubscribeRequest) -> wire.Empty:
+async def subscribe(grant: ApiGrant, request: wire.SubscribeRequest) -> wire.Empty:
     grant.require(request.channel)
     ttl = _ttl(request.expire_at)
     if ttl < 0:
@@ -73,7 +73,7 @@ async def subscribe(grant: Grant, request: wire.SubscribeRequest) -> wire.Empty:
     return wire.Empty()
 
 
-async def unsubscribe(grant: Grant, request: wire.UnsubscribeRequest) -> wire.Empty:
+async def unsubscribe(grant: ApiGrant, request: wire.UnsubscribeRequest) -> wire.Empty:
     if request.channel:
         grant.require(request.channel)
         get_registry().route(request.channel)
@@ -83,7 +83,7 @@ async def unsubscribe(grant: Grant, request: wire.UnsubscribeRequest) -> wire.Em
     return wire.Empty()
 
 
-async def disconnect(grant: Grant, request: wire.DisconnectRequest) -> wire.Empty:
+async def disconnect(grant: ApiGrant, request: wire.DisconnectRequest) -> wire.Empty:
     grant.require_everything()
     wanted = request.disconnect or wire.DisconnectReason()
     try:
@@ -94,26 +94,26 @@ async def disconnect(grant: Grant, request: wire.DisconnectRequest) -> wire.Empt
     return wire.Empty()
 
 
-async def refresh(grant: Grant, request: wire.RefreshRequest) -> wire.Empty:
+async def refresh(grant: ApiGrant, request: wire.RefreshRequest) -> wire.Empty:
     grant.require_everything()
     ttl = -1 if request.expired else _ttl(request.expire_at)
     await in_thread(control.refresh_target, _target(request), ttl, _payload(request.info, "", "info"))
     return wire.Empty()
 
 
-async def presence(grant: Grant, request: wire.ChannelRequest) -> wire.PresenceResult:
+async def presence(grant: ApiGrant, request: wire.ChannelRequest) -> wire.PresenceResult:
     grant.require(request.channel)
     members = await control.apresence(request.channel)
     return wire.PresenceResult({client: wire.client_info(member) for client, member in members.items()})
 
 
-async def presence_stats(grant: Grant, request: wire.ChannelRequest) -> wire.PresenceStatsResult:
+async def presence_stats(grant: ApiGrant, request: wire.ChannelRequest) -> wire.PresenceStatsResult:
     grant.require(request.channel)
     stats = await control.apresence_stats(request.channel)
     return wire.PresenceStatsResult(stats.num_clients, stats.num_users)
 
 
-async def history(grant: Grant, request: wire.HistoryRequest) -> wire.HistoryResult:
+async def history(grant: ApiGrant, request: wire.HistoryRequest) -> wire.HistoryResult:
     grant.require(request.channel)
     _require_log(request.channel)
     since = None if request.since is None else Position(request.since.epoch, request.since.offset)
@@ -128,7 +128,7 @@ async def history(grant: Grant, request: wire.HistoryRequest) -> wire.HistoryRes
     )
 
 
-async def history_remove(grant: Grant, request: wire.ChannelRequest) -> wire.Empty:
+async def history_remove(grant: ApiGrant, request: wire.ChannelRequest) -> wire.Empty:
     grant.require(request.channel)
     if _require_log(request.channel).durable:
         # Models can be imported only after this module.
@@ -148,7 +148,7 @@ def _require_log(channel: str) -> ChannelSpec:
     return spec
 
 
-async def channels(grant: Grant, request: wire.ChannelsRequest) -> wire.ChannelsResult:
+async def channels(grant: ApiGrant, request: wire.ChannelsRequest) -> wire.ChannelsResult:
     hub = require_node().hub
     found = [name for name in hub.channels() if grant.allows_channel(name)]
     if request.pattern:
@@ -156,7 +156,7 @@ async def channels(grant: Grant, request: wire.ChannelsRequest) -> wire.Channels
     return wire.ChannelsResult({name: wire.ChannelInfo(hub.num_subscribers(name)) for name in sorted(found)})
 
 
-async def info(_grant: Grant, _request: wire.InfoRequest) -> wire.InfoResult:
+async def info(_grant: ApiGrant, _request: wire.InfoRequest) -> wire.InfoResult:
     node = require_node()
     found = node.info()
     return wire.InfoResult(
@@ -175,7 +175,7 @@ async def info(_grant: Grant, _request: wire.InfoRequest) -> wire.InfoResult:
     )
 
 
-async def rpc(_grant: Grant, request: wire.RpcRequest) -> wire.RpcResult:
+async def rpc(_grant: ApiGrant, request: wire.RpcRequest) -> wire.RpcResult:
     path = get_config().api_rpc
     if path is None:
         raise command_error(104)

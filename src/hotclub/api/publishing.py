@@ -4,7 +4,7 @@ from msgspec import Raw
 
 from hotclub import local
 from hotclub.api import messages as wire
-from hotclub.conf import get_config
+from hotclub.conf.config import get_config
 from hotclub.engine.application import ChannelSpec
 from hotclub.engine.broker.base import Message
 from hotclub.engine.errors import CommandError, command_error

@@ -9,7 +9,7 @@ from django.contrib.auth.models import AnonymousUser
 from hotclub.admission import find_user
 from hotclub.auth import SESSION_STATE, authenticate, session_id
 from hotclub.client import Client
-from hotclub.conf import get_config
+from hotclub.conf.config import get_config
 from hotclub.engine.application import ChannelSpec, ConnectGrant, Handshake
 from hotclub.engine.application import Client as EngineClient
 from hotclub.engine.errors import Disconnect

@@ -14,7 +14,7 @@ from django.utils.crypto import constant_time_compare
 from django.views.decorators.csrf import csrf_exempt
 
 from hotclub.addresses import client_address
-from hotclub.conf import get_config
+from hotclub.conf.config import get_config
 from hotclub.engine.application import Handshake
 from hotclub.engine.errors import CommandError, Disconnect, IdempotencyConflict
 from hotclub.engine.observe import logger

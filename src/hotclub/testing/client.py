@@ -9,7 +9,7 @@ from django.test import AsyncClient, Client
 from msgspec import structs
 
 from hotclub.auth import SESSION_STATE, check_handshake
-from hotclub.conf import get_config
+from hotclub.conf.config import get_config
 from hotclub.encoding import encode
 from hotclub.engine.application import Handshake
 from hotclub.engine.model import EMPTY

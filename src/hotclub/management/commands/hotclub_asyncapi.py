@@ -8,7 +8,7 @@ from django.core.management.base import CommandParser
 from django.utils.translation import gettext as _
 
 from hotclub.asyncapi import asyncapi
-from hotclub.conf import get_config
+from hotclub.conf.config import get_config
 from hotclub.interface import Interface
 from hotclub.management.generating import GeneratingCommand
 

@@ -7,7 +7,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils.translation import gettext as _
 
 import hotclub
-from hotclub.conf import get_config
+from hotclub.conf.config import get_config
 from hotclub.engine.protocol.payload import check_payload
 
 

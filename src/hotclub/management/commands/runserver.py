@@ -14,7 +14,7 @@ from django.contrib.staticfiles.management.commands import runserver
 from django.db import connections
 from django.utils import autoreload
 
-from hotclub.conf import get_config
+from hotclub.conf.config import get_config
 from hotclub.management.serving import load_application
 from hotclub.server import CannotListen, listen, run
 

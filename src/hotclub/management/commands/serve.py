@@ -5,7 +5,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils.translation import gettext as _
 
-from hotclub.conf import get_config
+from hotclub.conf.config import get_config
 from hotclub.management.serving import load_application
 from hotclub.server import CannotListen, listen, run
 

@@ -1,69 +1,31 @@
-"""One `HOTCLUB` dictionary becomes one frozen `Config`.
-
-`SETTINGS` is the whole list: what is in it can be set, what is not is a mistake that the system checks report.
-"""
+"""Every mistake in a `HOTCLUB` setting, with what to do about it."""
 
 import dataclasses
 import math
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
-from functools import cache
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 from django.conf import settings
-from django.core.exceptions import ImproperlyConfigured
 
-from hotclub.addresses import proxy_problems
-from hotclub.api.settings import key_problems
+from hotclub.conf.token_keys import BadKey, TokenSettings, make_key
+from hotclub.conf.values import (
+    API_KEY_FIELDS,
+    HASHED,
+    UNIX,
+    Rate,
+    RateLimits,
+    is_list_of_text,
+    is_positive,
+    is_rate,
+    parse_network,
+    parse_origin,
+)
 from hotclub.engine.limits import Limits
-from hotclub.origins import parse_origin
-from hotclub.rates import RateLimits, rate_limits, rate_problems
-from hotclub.token_keys import TokenSettings, token_problems, token_settings
 
 ENGINES: Final = ("memory",)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Config:
-    """The settings, with defaults filled in. Times are seconds."""
-
-    engine: str = "memory://"
-    allowed_origins: tuple[str, ...] = ()
-    path: str = "connection/"
-    emulation_path: str = "/emulation"
-    on_connect: str | None = None
-    on_disconnect: str | None = None
-    allow_anonymous: bool = False
-    compression: bool = False
-    insecure: bool = False
-    tokens: TokenSettings | None = None
-    rates: RateLimits = field(default_factory=RateLimits)
-    trusted_proxies: tuple[str, ...] = ()
-    api_path: str = "/api/"
-    api_keys: tuple[str | Mapping[str, Any], ...] = ()
-    api_key_in_query: bool = False
-    api_rpc: str | None = None
-    poll_secrets: tuple[str, ...] = ()
-    threads: int = 8
-    limits: Limits = field(default_factory=Limits)
-    personal_channel: bool = True
-    personal_history: tuple[int, float] = (100, 600)
-    relay_interval: float = 0.25
-    prune_interval: float = 60
-    session_check: float = 10
-    database: str = "default"
-    db_conn_max_age: float = 60
-
-    @property
-    def websocket_path(self) -> str:
-        """Where browsers connect, below the script prefix."""
-        return self.transport_path("websocket")
-
-    def transport_path(self, transport: str) -> str:
-        """The path of a transport, below the script prefix."""
-        folder = self.path.strip("/")
-        return f"/{folder}/{transport}" if folder else f"/{transport}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,40 +35,6 @@ class Problem:
     check: str
     message: str
     hint: str
-
-
-def get_config() -> Config:
-    """The project's configuration, read once.
-
-    Raises:
-        ImproperlyConfigured: the `HOTCLUB` setting holds a mistake; `manage.py check` lists all of them.
-    """
-    return _read()
-
-
-def reset_config() -> None:
-    """Read the settings anew at the next use."""
-    _read.cache_clear()
-
-
-@cache
-def _read() -> Config:
-    raw = raw_settings()
-    for problem in problems(raw):
-        raise ImproperlyConfigured(f"{problem.message} {problem.hint}")
-    values: dict[str, Any] = {name.lower(): value for name, value in raw.items()}
-    for name in ("allowed_origins", "personal_history", "trusted_proxies", "api_keys", "poll_secrets"):
-        if name in values:
-            values[name] = tuple(values[name])
-    values["tokens"] = token_settings(raw["TOKENS"]) if raw.get("TOKENS") else None
-    values["rates"] = rate_limits(raw.get("RATES", {}))
-    values["limits"] = Limits(**raw.get("LIMITS", {}))
-    return Config(**values)
-
-
-def raw_settings() -> Any:
-    """The `HOTCLUB` setting as it stands."""
-    return getattr(settings, "HOTCLUB", {})
 
 
 def problems(raw: Any) -> Iterator[Problem]:
@@ -242,6 +170,88 @@ def _is_number(value: Any) -> bool:
 
 def _wrong(name: str, value: Any, hint: str) -> Problem:
     return Problem("E007", f"HOTCLUB[{name!r}] is {value!r}.", hint)
+
+
+def rate_problems(raw: Any) -> Iterator[tuple[str, str]]:
+    """What is wrong with a `RATES` setting: each time the mistake and what to do."""
+    if not isinstance(raw, Mapping):
+        yield "HOTCLUB['RATES'] is not a dictionary.", 'Write {"connects_per_address": (1000, 10)}.'
+        return
+    types = {item.name: item.type for item in fields(RateLimits)}
+    for name, value in raw.items():
+        if name not in types:
+            yield f"HOTCLUB['RATES'] has an unknown key {name!r}.", f"Known keys are {', '.join(types)}."
+        elif value is not None and types[name] == int | None and not is_positive(value, int):
+            yield f"HOTCLUB['RATES'][{name!r}] is {value!r}.", "Use a whole number greater than 0, or None."
+        elif value is not None and types[name] == Rate | None and not is_rate(value):
+            yield f"HOTCLUB['RATES'][{name!r}] is {value!r}.", "Use (count, seconds), such as (100, 10), or None."
+
+
+def proxy_problems(raw: Any) -> Iterator[tuple[str, str]]:
+    """What is wrong with a `TRUSTED_PROXIES` setting: each time the mistake and what to do."""
+    hint = 'Use a list of addresses and networks, such as ["127.0.0.1", "10.0.0.0/8", "unix"].'
+    if isinstance(raw, str) or not isinstance(raw, Sequence):
+        yield f"HOTCLUB['TRUSTED_PROXIES'] is {raw!r}.", hint
+        return
+    for entry in raw:
+        if entry != UNIX and (not isinstance(entry, str) or parse_network(entry) is None):
+            yield f"HOTCLUB['TRUSTED_PROXIES'] holds {entry!r}, which is no network.", hint
+
+
+def key_problems(raw: Any) -> Iterator[tuple[str, str]]:
+    """What is wrong with an `API_KEYS` setting: each time the mistake and what to do."""
+    hint = f'Write each key as "…", as "{HASHED}<digest>", or as {{"key": …, "channels": ["chat:*"], "methods": […]}}.'
+    if not isinstance(raw, list | tuple):
+        yield "HOTCLUB['API_KEYS'] is no list.", hint
+        return
+    for number, entry in enumerate(raw):
+        fields = {"key": entry} if isinstance(entry, str) else entry
+        if not isinstance(fields, Mapping) or not isinstance(fields.get("key"), str) or not fields["key"]:
+            yield f"HOTCLUB['API_KEYS'][{number}] has no key.", hint
+        elif set(fields) - set(API_KEY_FIELDS):
+            yield f"HOTCLUB['API_KEYS'][{number}] has unknown fields.", f"Known fields are {', '.join(API_KEY_FIELDS)}."
+        elif not all(is_list_of_text(fields.get(name, ())) for name in ("channels", "methods")):
+            yield f"HOTCLUB['API_KEYS'][{number}] has channels or methods that are no list of text.", hint
+
+
+def token_problems(raw: Any) -> Iterator[tuple[str, str]]:
+    """What is wrong with a `TOKENS` setting: each time the mistake and what to do."""
+    hint = 'Write {"hmac_secret": "…"}, or {"keys": [{"algorithm": "ES256", "key": "-----BEGIN PUBLIC KEY-----…"}]}.'
+    if raw is None:
+        return
+    if not isinstance(raw, Mapping):
+        yield "HOTCLUB['TOKENS'] is not a dictionary.", hint
+        return
+    known = ("hmac_secret", "keys", "jwks_file", "audience", "issuer", "leeway")
+    for name in raw:
+        if name not in known:
+            yield f"HOTCLUB['TOKENS'] has an unknown key {name!r}.", f"Known keys are {', '.join(known)}."
+    if not any(raw.get(name) for name in ("hmac_secret", "keys", "jwks_file")):
+        yield "HOTCLUB['TOKENS'] names no key, so no token could be verified.", hint
+    leeway = raw.get("leeway", 0)
+    if not isinstance(leeway, int | float) or isinstance(leeway, bool) or not 0 <= leeway <= 300:
+        yield f"HOTCLUB['TOKENS']['leeway'] is {leeway!r}.", "Use a number of seconds from 0 to 300."
+    yield from _key_problems(raw)
+
+
+def _key_problems(raw: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    hint = "One entry holds one key for one algorithm: the PEM text of a public key, or a secret for HS256."
+    if not isinstance(raw.get("keys", ()), list | tuple):
+        yield "HOTCLUB['TOKENS']['keys'] is not a list.", hint
+        return
+    secret = raw.get("hmac_secret")
+    entries = [("hmac_secret", {"algorithm": "HS256", "key": secret})] if secret else []
+    entries += [(f"keys[{number}]", entry) for number, entry in enumerate(raw.get("keys", ()))]
+    for name, entry in entries:
+        try:
+            make_key(entry)
+        except BadKey as error:
+            yield f"HOTCLUB['TOKENS'] has a bad key, {name}: {error}.", hint
+    if raw.get("jwks_file"):
+        try:
+            TokenSettings(jwks_file=os.fspath(raw["jwks_file"])).all_keys()
+        except (BadKey, TypeError) as error:
+            yield f"HOTCLUB['TOKENS']['jwks_file'] cannot be used: {error}.", "Name a file with a JSON Web Key Set."
 
 
 SETTINGS: Final[dict[str, Callable[[str, Any], Iterator[Problem]]]] = {

@@ -6,7 +6,7 @@ ever fetched.
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Final
@@ -158,46 +158,6 @@ def _verifier(verifier: Any, signer: Any) -> Any:
     if verifier is None and signer is None:
         raise BadKey("it has neither a key nor a private_key")
     return signer.public_key() if verifier is None else verifier
-
-
-def token_problems(raw: Any) -> Iterator[tuple[str, str]]:
-    """What is wrong with a `TOKENS` setting: each time the mistake and what to do."""
-    hint = 'Write {"hmac_secret": "…"}, or {"keys": [{"algorithm": "ES256", "key": "-----BEGIN PUBLIC KEY-----…"}]}.'
-    if raw is None:
-        return
-    if not isinstance(raw, Mapping):
-        yield "HOTCLUB['TOKENS'] is not a dictionary.", hint
-        return
-    known = ("hmac_secret", "keys", "jwks_file", "audience", "issuer", "leeway")
-    for name in raw:
-        if name not in known:
-            yield f"HOTCLUB['TOKENS'] has an unknown key {name!r}.", f"Known keys are {', '.join(known)}."
-    if not any(raw.get(name) for name in ("hmac_secret", "keys", "jwks_file")):
-        yield "HOTCLUB['TOKENS'] names no key, so no token could be verified.", hint
-    leeway = raw.get("leeway", 0)
-    if not isinstance(leeway, int | float) or isinstance(leeway, bool) or not 0 <= leeway <= 300:
-        yield f"HOTCLUB['TOKENS']['leeway'] is {leeway!r}.", "Use a number of seconds from 0 to 300."
-    yield from _key_problems(raw)
-
-
-def _key_problems(raw: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    hint = "One entry holds one key for one algorithm: the PEM text of a public key, or a secret for HS256."
-    if not isinstance(raw.get("keys", ()), list | tuple):
-        yield "HOTCLUB['TOKENS']['keys'] is not a list.", hint
-        return
-    secret = raw.get("hmac_secret")
-    entries = [("hmac_secret", {"algorithm": "HS256", "key": secret})] if secret else []
-    entries += [(f"keys[{number}]", entry) for number, entry in enumerate(raw.get("keys", ()))]
-    for name, entry in entries:
-        try:
-            make_key(entry)
-        except BadKey as error:
-            yield f"HOTCLUB['TOKENS'] has a bad key, {name}: {error}.", hint
-    if raw.get("jwks_file"):
-        try:
-            TokenSettings(jwks_file=os.fspath(raw["jwks_file"])).all_keys()
-        except (BadKey, TypeError) as error:
-            yield f"HOTCLUB['TOKENS']['jwks_file'] cannot be used: {error}.", "Name a file with a JSON Web Key Set."
 
 
 def _stamp(path: str) -> tuple[int, int]:
