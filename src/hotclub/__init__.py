@@ -42,7 +42,7 @@ from hotclub.maps import (
 )
 from hotclub.polls import ashared_poll_publish, shared_poll_publish
 from hotclub.publishing import abroadcast, apublish, apublish_to_user, broadcast, publish, publish_to_user
-from hotclub.runtime import NoNode
+from hotclub.runtime.node import NoNode
 from hotclub.signing import sign_keys
 from hotclub.tickets import aticket, ticket
 from hotclub.tokens import connection_token, subscription_token

@@ -18,14 +18,14 @@ from hotclub import overrides
 from hotclub.auth import SESSION_STATE, URL_STATE, Login, authenticate, session_id
 from hotclub.client import Client, TokenUser
 from hotclub.conf.config import Config
-from hotclub.encoding import decode
 from hotclub.engine.application import Client as EngineClient
 from hotclub.engine.application import RefreshGrant, SubscribeGrant
 from hotclub.engine.errors import Disconnect, command_error, disconnect
 from hotclub.engine.model import EMPTY
 from hotclub.engine.observe import logger
-from hotclub.pool import HookPool
 from hotclub.revoked import is_revoked
+from hotclub.runtime.encoding import decode
+from hotclub.runtime.pool import HookPool
 from hotclub.tickets import PREFIX, redeem
 from hotclub.tokens import (
     ConnectionClaims,

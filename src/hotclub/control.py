@@ -12,7 +12,6 @@ from msgspec import Raw
 
 from hotclub import local
 from hotclub.client import Client
-from hotclub.encoding import encode
 from hotclub.engine.application import SubscribeGrant
 from hotclub.engine.broker.base import HistoryQuery
 from hotclub.engine.bus import Target
@@ -20,7 +19,8 @@ from hotclub.engine.errors import Disconnect, command_error, unsubscribed
 from hotclub.engine.model import EMPTY, ClientInfo, HistoryPage, Position, PresenceStats
 from hotclub.publishing import user_id_of
 from hotclub.registry import Route, get_registry
-from hotclub.runtime import (
+from hotclub.runtime.encoding import encode
+from hotclub.runtime.node import (
     aask_node,
     after_commit,
     ask_node,

@@ -19,7 +19,6 @@ from hotclub.channels import Channel
 from hotclub.client import Client
 from hotclub.conf.config import Config
 from hotclub.durable import DurablePublish, raise_nothing
-from hotclub.encoding import decode, encode
 from hotclub.engine.application import (
     ChannelSpec,
     ConnectGrant,
@@ -39,10 +38,11 @@ from hotclub.engine.errors import CommandError, HotclubError, command_error, dis
 from hotclub.engine.model import EMPTY, ClientInfo, Position
 from hotclub.engine.observe import logger
 from hotclub.keyed_hooks import KeyedHooks
-from hotclub.pool import HookPool
 from hotclub.rates import Traffic, site
 from hotclub.registry import Registry, Route
 from hotclub.revocation import SessionWatch
+from hotclub.runtime.encoding import decode, encode
+from hotclub.runtime.pool import HookPool
 from hotclub.state import METHOD as STATE_METHOD
 from hotclub.state import answer, channel_of, position_of
 from hotclub.tokens import channel_of as signed_channel

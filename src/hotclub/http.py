@@ -19,7 +19,7 @@ from hotclub.engine.transports.base import Receive, Scope, Send, is_issued
 from hotclub.engine.transports.emulation import emulate, read_emulation, serve_http_stream, serve_sse
 from hotclub.engine.transports.stream import Headers, HttpError, respond
 from hotclub.engine.transports.unidirectional import serve_uni_http_stream, serve_uni_sse
-from hotclub.runtime import in_thread
+from hotclub.runtime.node import in_thread
 
 Endpoint = Callable[[Node, Scope, Receive, Send, Handshake, Headers], Awaitable[None]]
 

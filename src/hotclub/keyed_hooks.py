@@ -10,14 +10,14 @@ from asgiref.sync import iscoroutinefunction
 from hotclub import signatures
 from hotclub.client import Client
 from hotclub.conf.config import Config
-from hotclub.encoding import decode, encode
 from hotclub.engine.application import KeyChange, PollAnswer, PolledItem, PollItem
 from hotclub.engine.broker.maps import MapMessage
 from hotclub.engine.errors import command_error
 from hotclub.engine.observe import logger
 from hotclub.keyed import MapChannel, MapEntry, Polled, PollResult, SharedPollChannel
-from hotclub.pool import HookPool
 from hotclub.registry import Route
+from hotclub.runtime.encoding import decode, encode
+from hotclub.runtime.pool import HookPool
 from hotclub.signing import poll_secrets
 
 Call = Callable[..., Awaitable[Any]]

@@ -10,13 +10,21 @@ from typing import Any
 from django.db import transaction
 
 from hotclub.conf.config import get_config
-from hotclub.encoding import encode
 from hotclub.engine.broker.maps import KeyMode, MapMessage, MapOutcome, MapPage, MapQuery, MapStats
 from hotclub.engine.errors import command_error
 from hotclub.engine.maps import check_key
 from hotclub.engine.model import Position
 from hotclub.registry import get_registry
-from hotclub.runtime import aask_node, after_commit, ask_node, current_node, in_thread, refuse_event_loop, require_node
+from hotclub.runtime.encoding import encode
+from hotclub.runtime.node import (
+    aask_node,
+    after_commit,
+    ask_node,
+    current_node,
+    in_thread,
+    refuse_event_loop,
+    require_node,
+)
 
 
 def map_publish(  # noqa: PLR0913 - the options of a change are its contract

@@ -7,13 +7,13 @@ from msgspec import Raw
 from hotclub import local
 from hotclub.conf.config import get_config
 from hotclub.control import everywhere
-from hotclub.encoding import encode
 from hotclub.engine.application import PolledItem
 from hotclub.engine.errors import command_error
 from hotclub.engine.maps import check_key
 from hotclub.engine.model import EMPTY
 from hotclub.registry import get_registry
-from hotclub.runtime import in_thread, refuse_event_loop
+from hotclub.runtime.encoding import encode
+from hotclub.runtime.node import in_thread, refuse_event_loop
 
 
 def shared_poll_publish(

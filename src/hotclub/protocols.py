@@ -27,7 +27,7 @@ from hotclub.engine.observe import report
 from hotclub.engine.transports.base import SHUTDOWN
 from hotclub.engine.transports.websocket import WRITER
 from hotclub.frame_parser import FrameParser
-from hotclub.waiting import Gate, Mailbox
+from hotclub.runtime.waiting import Gate, Mailbox
 
 _HEAD_BYTES: Final = 65_536
 _HEADERS: Final = 128

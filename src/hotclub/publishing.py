@@ -12,11 +12,19 @@ from typing import TYPE_CHECKING, Any, cast
 from django.db import transaction
 
 from hotclub.conf.config import get_config
-from hotclub.encoding import encode
 from hotclub.engine.broker.base import Message
 from hotclub.engine.model import Position, Publication
 from hotclub.registry import Route, get_registry
-from hotclub.runtime import aask_node, after_commit, ask_node, current_node, in_thread, refuse_event_loop, tell_node
+from hotclub.runtime.encoding import encode
+from hotclub.runtime.node import (
+    aask_node,
+    after_commit,
+    ask_node,
+    current_node,
+    in_thread,
+    refuse_event_loop,
+    tell_node,
+)
 
 if TYPE_CHECKING:
     from django.contrib.auth.base_user import AbstractBaseUser

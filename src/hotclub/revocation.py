@@ -31,7 +31,7 @@ from hotclub.control import disconnect
 from hotclub.engine.errors import Disconnect
 from hotclub.engine.errors import disconnect as table_disconnect
 from hotclub.revoked import revoke_session, revoked_sessions
-from hotclub.runtime import after_commit
+from hotclub.runtime.node import after_commit
 from hotclub.tokens import password_proof
 
 SIGNED_OUT: Final = "signed out"

@@ -22,11 +22,11 @@ from hotclub.engine.protocol.messages import Emulation
 from hotclub.engine.transports.emulation import emulate
 from hotclub.engine.transports.stream import HttpError
 from hotclub.face import Face
-from hotclub.pool import HookPool
 from hotclub.rates import Traffic
 from hotclub.registry import Registry, get_registry
 from hotclub.revocation import SessionWatch
-from hotclub.runtime import current_node, set_current_node
+from hotclub.runtime.node import current_node, set_current_node
+from hotclub.runtime.pool import HookPool
 from hotclub.streams import (
     DatabaseBroker,
     RelayCommands,

@@ -10,7 +10,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from hotclub.conf.config import get_config
-from hotclub.runtime import refuse_event_loop
+from hotclub.runtime.node import refuse_event_loop
 
 PREFIX: Final = "t."
 LIFETIME: Final = timedelta(seconds=30)

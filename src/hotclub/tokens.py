@@ -21,11 +21,11 @@ from msgspec import UNSET, Raw, Struct, UnsetType
 
 from hotclub.conf.config import get_config
 from hotclub.conf.token_keys import BadKey, TokenSettings, signatures
-from hotclub.encoding import encode
 from hotclub.engine.errors import CommandError, HotclubError
 from hotclub.engine.model import EMPTY
 from hotclub.engine.protocol.payload import check_payload
 from hotclub.overrides import Override
+from hotclub.runtime.encoding import encode
 
 if TYPE_CHECKING:
     from django.contrib.auth.base_user import AbstractBaseUser

@@ -10,7 +10,7 @@ from asgiref.sync import sync_to_async
 
 import hotclub
 from hotclub.api.endpoint import Call, answer
-from hotclub.runtime import current_node, set_current_node
+from hotclub.runtime.node import current_node, set_current_node
 from tests.hotclub.conftest import Site, amake_person
 from tests.hotclub.test_api import KEY, Api, opened
 from tests.hotclub.transports import Wire

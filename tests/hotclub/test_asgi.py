@@ -14,7 +14,7 @@ from django.core.asgi import get_asgi_application
 from django.urls import path
 
 from hotclub.asgi import application
-from hotclub.runtime import current_node
+from hotclub.runtime.node import current_node
 from tests.hotclub.conftest import Site, amake_person
 from tests.support.server import websocket_url
 

@@ -15,7 +15,7 @@ from django.utils.safestring import mark_safe
 from django.utils.translation import gettext_lazy
 from msgspec import Raw
 
-from hotclub.encoding import decode, encode
+from hotclub.runtime.encoding import decode, encode
 
 
 class Color(models.TextChoices):

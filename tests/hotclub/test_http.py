@@ -26,7 +26,7 @@ from hotclub.engine.limits import TokenBucket
 from hotclub.engine.node import Node
 from hotclub.engine.transports.base import issue_secret
 from hotclub.models import Entry
-from hotclub.runtime import current_node
+from hotclub.runtime.node import current_node
 from hotclub.streams import RELAY, RelayCommands, send_relay
 from tests.hotclub.conftest import Declare, Person, Site, amake_person
 from tests.hotclub.test_revocation import log_out_like_the_view

@@ -16,7 +16,7 @@ import hotclub
 from hotclub import checks
 from hotclub.engine.broker.maps import MapMessage
 from hotclub.registry import get_registry
-from hotclub.runtime import require_node
+from hotclub.runtime.node import require_node
 from hotclub.service import Service
 from hotclub.streams import RelayMap
 from hotclub.testing import Connection, HotclubClient

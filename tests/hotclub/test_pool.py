@@ -12,7 +12,7 @@ import pytest_asyncio
 from django.contrib.sessions.models import Session
 from django.db import DatabaseError, connection, transaction
 
-from hotclub.pool import HookPool
+from hotclub.runtime.pool import HookPool
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -113,7 +113,7 @@ async def test_a_connection_that_was_cut_while_idle_is_replaced(
     first = await pool.run(driver)
     assert await pool.run(driver) is first
 
-    monkeypatch.setattr("hotclub.pool._TRUSTED_IDLE", -1.0)
+    monkeypatch.setattr("hotclub.runtime.pool._TRUSTED_IDLE", -1.0)
 
     assert await pool.run(driver) is not first
 

@@ -13,7 +13,7 @@ from hotclub.conf.problems import proxy_problems, rate_problems
 from hotclub.conf.values import Rate, RateLimits
 from hotclub.engine.errors import CommandError, Disconnect
 from hotclub.rates import Buckets, TooMany, Traffic, site
-from hotclub.runtime import require_node
+from hotclub.runtime.node import require_node
 from tests.hotclub.conftest import Site, amake_person
 from tests.support.processes import poll_until
 from tests.support.requests import OPENINGS, answer, answered, request

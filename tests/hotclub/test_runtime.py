@@ -10,8 +10,8 @@ import pytest_asyncio
 from django.core.exceptions import SynchronousOnlyOperation
 
 import hotclub
-from hotclub import runtime
 from hotclub.engine.node import Node
+from hotclub.runtime import node as running
 
 
 @pytest_asyncio.fixture
@@ -31,13 +31,13 @@ async def where() -> int:
 
 
 def test_without_a_node_the_error_says_where_to_ask() -> None:
-    assert runtime.current_node() is None
+    assert running.current_node() is None
     with pytest.raises(hotclub.NoNode, match="in the process that serves the site"):
-        runtime.require_node()
+        running.require_node()
 
 
 async def test_another_thread_asks_the_loop_of_the_node(node: Node) -> None:
-    assert await asyncio.to_thread(lambda: runtime.ask_node(node, where())) == threading.get_ident()
+    assert await asyncio.to_thread(lambda: running.ask_node(node, where())) == threading.get_ident()
 
 
 async def test_an_error_of_the_answer_comes_back(node: Node) -> None:
@@ -45,34 +45,34 @@ async def test_an_error_of_the_answer_comes_back(node: Node) -> None:
         raise hotclub.CommandError(102, "unknown channel")
 
     with pytest.raises(hotclub.CommandError):
-        await asyncio.to_thread(lambda: runtime.ask_node(node, fail()))
+        await asyncio.to_thread(lambda: running.ask_node(node, fail()))
     with pytest.raises(hotclub.CommandError):
-        await runtime.aask_node(node, fail())
+        await running.aask_node(node, fail())
 
 
 async def test_a_stuck_loop_is_a_typed_error(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runtime, "ANSWER_TIMEOUT", 0.01)
+    monkeypatch.setattr(running, "ANSWER_TIMEOUT", 0.01)
 
     async def never() -> None:
         await asyncio.Event().wait()
 
     with pytest.raises(hotclub.NoNode, match="no answer"):
-        await asyncio.to_thread(lambda: runtime.ask_node(node, never()))
+        await asyncio.to_thread(lambda: running.ask_node(node, never()))
 
 
 async def test_another_loop_asks_too(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
     async def elsewhere() -> int:
-        return await runtime.aask_node(node, where())
+        return await running.aask_node(node, where())
 
     assert await asyncio.to_thread(lambda: asyncio.run(elsewhere())) == threading.get_ident()
 
-    monkeypatch.setattr(runtime, "ANSWER_TIMEOUT", 0.01)
+    monkeypatch.setattr(running, "ANSWER_TIMEOUT", 0.01)
 
     async def never() -> None:
         await asyncio.Event().wait()
 
     async def wait_elsewhere() -> None:
-        await runtime.aask_node(node, never())
+        await running.aask_node(node, never())
 
     with pytest.raises(hotclub.NoNode):
         await asyncio.to_thread(lambda: asyncio.run(wait_elsewhere()))
@@ -82,10 +82,10 @@ async def test_a_node_that_has_stopped_is_a_typed_error(node: Node) -> None:
     await node.stop()
 
     with pytest.raises(hotclub.NoNode, match="ended"):
-        await asyncio.to_thread(lambda: runtime.ask_node(node, where()))
+        await asyncio.to_thread(lambda: running.ask_node(node, where()))
     with pytest.raises(hotclub.NoNode, match="ended"):
-        await runtime.aask_node(node, where())
-    assert runtime.tell_node(node, print) is False
+        await running.aask_node(node, where())
+    assert running.tell_node(node, print) is False
 
 
 async def test_what_the_node_is_told_comes_in_order(node: Node) -> None:
@@ -94,8 +94,8 @@ async def test_what_the_node_is_told_comes_in_order(node: Node) -> None:
 
     def tell() -> None:
         for number in range(100):
-            assert runtime.tell_node(node, told.append, number)
-        runtime.tell_node(node, done.set)
+            assert running.tell_node(node, told.append, number)
+        running.tell_node(node, done.set)
 
     await asyncio.to_thread(tell)
     await done.wait()
@@ -105,5 +105,5 @@ async def test_what_the_node_is_told_comes_in_order(node: Node) -> None:
 
 async def test_an_event_loop_is_not_stopped_by_a_synchronous_call() -> None:
     with pytest.raises(SynchronousOnlyOperation, match="await apublish"):
-        runtime.refuse_event_loop("publish")
-    await asyncio.to_thread(runtime.refuse_event_loop, "publish")
+        running.refuse_event_loop("publish")
+    await asyncio.to_thread(running.refuse_event_loop, "publish")

@@ -12,7 +12,7 @@ import hotclub
 from hotclub.conf.config import Config
 from hotclub.engine.broker.base import HistoryQuery, Retention
 from hotclub.registry import Declarations, Registry
-from hotclub.runtime import current_node
+from hotclub.runtime.node import current_node
 from hotclub.service import Service
 from hotclub.streams import RelayPublish, send_relay
 

@@ -25,7 +25,7 @@ from hotclub.engine.bus import Target
 from hotclub.engine.errors import IdempotencyConflict
 from hotclub.engine.model import Position, Publication
 from hotclub.models import Entry, Stream
-from hotclub.pool import HookPool
+from hotclub.runtime.pool import HookPool
 from hotclub.streams import DatabaseBroker, RelayDisconnect, RelayMessage, RelayPublish, RelayUnsubscribe, send_relay
 from tests.support.stores import ALIAS, postgres_url, store
 

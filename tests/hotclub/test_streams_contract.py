@@ -8,7 +8,7 @@ from django.db.models import F
 
 from hotclub.engine.broker.base import Broker, PublicationHandler
 from hotclub.models import Entry
-from hotclub.pool import HookPool
+from hotclub.runtime.pool import HookPool
 from hotclub.streams import DatabaseBroker
 from hotclub.testing.contracts import KEEP, BrokerContract
 from tests.support.stores import ALIAS, postgres_url, store

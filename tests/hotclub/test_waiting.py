@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from hotclub.waiting import Gate, Mailbox
+from hotclub.runtime.waiting import Gate, Mailbox
 
 
 async def test_items_come_in_order_with_and_without_a_waiting_reader() -> None:

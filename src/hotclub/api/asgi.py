@@ -5,7 +5,7 @@ from hotclub.auth import SESSION_STATE, RefusedHandshake, authenticate, check_ht
 from hotclub.conf.config import Config, get_config
 from hotclub.engine.transports.base import Receive, Scope, Send
 from hotclub.engine.transports.stream import HttpError, read_body, respond
-from hotclub.runtime import in_thread
+from hotclub.runtime.node import in_thread
 
 
 def api_name(path: str, config: Config) -> str:

@@ -22,7 +22,7 @@ from hotclub.engine.errors import (
     command_error,
 )
 from hotclub.engine.observe import logger
-from hotclub.runtime import NoNode
+from hotclub.runtime.node import NoNode
 
 DOCUMENT: Final = "openapi.json"
 NAMES: Final = frozenset({*METHODS, "batch", DOCUMENT})

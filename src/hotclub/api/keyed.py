@@ -16,7 +16,7 @@ from hotclub.engine.model import EMPTY, Position, Publication
 from hotclub.engine.protocol.payload import check_payload
 from hotclub.polls import publish_item
 from hotclub.registry import get_registry
-from hotclub.runtime import aask_node, in_thread, require_node
+from hotclub.runtime.node import aask_node, in_thread, require_node
 
 NOWHERE: Final = Position("", 0)
 

@@ -7,7 +7,7 @@ from django.utils.crypto import constant_time_compare
 
 from hotclub.conf.config import Config
 from hotclub.conf.values import ApiGrant, digest_of, is_list_of_text, static_grant
-from hotclub.runtime import in_thread
+from hotclub.runtime.node import in_thread
 
 _QUERY_FIELDS = 20
 

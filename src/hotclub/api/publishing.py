@@ -11,7 +11,7 @@ from hotclub.engine.errors import CommandError, command_error
 from hotclub.engine.protocol.payload import check_payload
 from hotclub.publishing import publish_message
 from hotclub.registry import get_registry
-from hotclub.runtime import current_node, in_thread, tell_node
+from hotclub.runtime.node import current_node, in_thread, tell_node
 
 Request = wire.PublishRequest | wire.BroadcastRequest
 

@@ -14,11 +14,11 @@ from hotclub.engine.application import ChannelSpec, ConnectGrant, Handshake
 from hotclub.engine.application import Client as EngineClient
 from hotclub.engine.errors import Disconnect
 from hotclub.face import Face
-from hotclub.pool import HookPool
 from hotclub.proxy.messages import Meta, Question
 from hotclub.rates import Traffic
 from hotclub.registry import Registry, get_registry
 from hotclub.revocation import SIGNED_OUT, SessionWatch
+from hotclub.runtime.pool import HookPool
 
 Params = ParamSpec("Params")
 Result = TypeVar("Result")

@@ -21,7 +21,7 @@ from hotclub.engine.observe import logger
 from hotclub.proxy.backend import Backend, Shared, handshake_of
 from hotclub.proxy.hooks import HOOKS
 from hotclub.proxy.messages import Question, read_question
-from hotclub.runtime import NoNode
+from hotclub.runtime.node import NoNode
 
 SHORTEST: Final = 16
 """Characters of a secret that cannot be guessed."""

@@ -10,10 +10,10 @@ from msgspec import structs
 
 from hotclub.auth import SESSION_STATE, check_handshake
 from hotclub.conf.config import get_config
-from hotclub.encoding import encode
 from hotclub.engine.application import Handshake
 from hotclub.engine.model import EMPTY
 from hotclub.engine.protocol.messages import ConnectCommand
+from hotclub.runtime.encoding import encode
 from hotclub.testing.blocking import BlockingConnection
 from hotclub.testing.connection import Connection
 from hotclub.testing.site import Site, end_loop_thread, enter_site, leave_site, loop_thread

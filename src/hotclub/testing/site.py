@@ -11,8 +11,8 @@ from django.db import connections
 
 from hotclub.auth import Login, authenticate
 from hotclub.engine.broker.base import PublicationHandler
-from hotclub.pool import HookPool
-from hotclub.runtime import current_node, set_current_node
+from hotclub.runtime.node import current_node, set_current_node
+from hotclub.runtime.pool import HookPool
 from hotclub.service import Service
 from hotclub.streams import DatabaseBroker
 from hotclub.testing.threads import InlinePool, LoopThread

@@ -18,7 +18,7 @@ from asgiref.sync import AsyncToSync, SyncToAsync, sync_to_async
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from hotclub.pool import HookPool
+from hotclub.runtime.pool import HookPool
 from hotclub.testing.commits import committing
 
 Params = ParamSpec("Params")

@@ -12,7 +12,7 @@ from django.test import SimpleTestCase, TestCase, TransactionTestCase
 import hotclub
 from hotclub import CommandError, Disconnect, Unsubscribed
 from hotclub.models import Entry
-from hotclub.runtime import current_node
+from hotclub.runtime.node import current_node
 from hotclub.testing import HotclubClient, acapture_on_commit_callbacks
 from tests.hotclub.testing.club import declared, make_user
 

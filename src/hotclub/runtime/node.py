@@ -14,7 +14,7 @@ from hotclub.engine.errors import HotclubError
 
 if TYPE_CHECKING:
     from hotclub.engine.node import Node
-    from hotclub.pool import HookPool
+    from hotclub.runtime.pool import HookPool
 
 Result = TypeVar("Result")
 Params = ParamSpec("Params")
