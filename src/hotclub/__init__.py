@@ -1,7 +1,11 @@
 """Hotclub: Django, live. Channels with history, recovery and presence, from the same Django process."""
 
-from hotclub.channels import Channel, History, rpc
-from hotclub.client import Client, TokenUser
+from hotclub.channels.base import Channel, History
+from hotclub.channels.client import Client, TokenUser
+from hotclub.channels.maps import MapChannel, MapEntry
+from hotclub.channels.polls import Polled, PollResult, SharedPollChannel
+from hotclub.channels.rpc import rpc
+from hotclub.channels.welcome import Welcome
 from hotclub.conf.values import Rate
 from hotclub.control import (
     adisconnect,
@@ -27,7 +31,6 @@ from hotclub.engine.errors import (
     Unsubscribed,
 )
 from hotclub.engine.model import ClientInfo, HistoryPage, Position, PresenceStats, Publication
-from hotclub.keyed import MapChannel, MapEntry, Polled, PollResult, SharedPollChannel
 from hotclub.maps import (
     amap_clear,
     amap_publish,
@@ -46,7 +49,6 @@ from hotclub.runtime.node import NoNode
 from hotclub.signing import sign_keys
 from hotclub.tickets import aticket, ticket
 from hotclub.tokens import connection_token, subscription_token
-from hotclub.welcome import Welcome
 
 __version__ = "0.1.0"
 

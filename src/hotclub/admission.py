@@ -16,7 +16,7 @@ from msgspec import Raw
 
 from hotclub import overrides
 from hotclub.auth import SESSION_STATE, URL_STATE, Login, authenticate, session_id
-from hotclub.client import Client, TokenUser
+from hotclub.channels.client import Client, TokenUser
 from hotclub.conf.config import Config
 from hotclub.engine.application import Client as EngineClient
 from hotclub.engine.application import RefreshGrant, SubscribeGrant

@@ -8,8 +8,8 @@ from django.core.signals import setting_changed
 from django.utils.module_loading import autodiscover_modules
 from django.utils.translation import gettext_lazy as _
 
+from hotclub.channels.registry import Declarations, Registry
 from hotclub.conf.config import get_config, reset_config
-from hotclub.registry import Declarations, Registry
 
 
 class HotclubConfig(AppConfig):

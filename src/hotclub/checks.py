@@ -22,13 +22,13 @@ from django.db import connections
 from django.utils.module_loading import import_string
 
 from hotclub.access_checks import check_access
-from hotclub.channels import Channel, History
+from hotclub.channels.base import Channel, History
+from hotclub.channels.registry import Declarations, compile_pattern
+from hotclub.channels.rpc import Procedure
 from hotclub.conf.config import get_config, raw_settings
 from hotclub.conf.problems import SETTINGS, problems
 from hotclub.engine.limits import Limits
 from hotclub.keyed_checks import keyed_problems
-from hotclub.procedures import Procedure
-from hotclub.registry import Declarations, compile_pattern
 
 HOOKS: Final = (
     "can_subscribe",

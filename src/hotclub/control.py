@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Raw
 
 from hotclub import local
-from hotclub.client import Client
+from hotclub.channels.client import Client, user_id_of
+from hotclub.channels.registry import Route, get_registry
 from hotclub.engine.application import SubscribeGrant
 from hotclub.engine.broker.base import HistoryQuery
 from hotclub.engine.bus import Target
 from hotclub.engine.errors import Disconnect, command_error, unsubscribed
 from hotclub.engine.model import EMPTY, ClientInfo, HistoryPage, Position, PresenceStats
-from hotclub.publishing import user_id_of
-from hotclub.registry import Route, get_registry
 from hotclub.runtime.encoding import encode
 from hotclub.runtime.node import (
     aask_node,

@@ -6,13 +6,13 @@ from typing import Any, NoReturn
 
 from django.db import transaction
 
-from hotclub.client import Client
+from hotclub.channels.client import Client
+from hotclub.channels.registry import Route
 from hotclub.engine.application import PublishGrant
 from hotclub.engine.broker.base import HistoryQuery, Message
 from hotclub.engine.errors import UnrecoverablePosition, command_error
 from hotclub.engine.model import ClientInfo, Position
 from hotclub.publishing import append_durably
-from hotclub.registry import Route
 from hotclub.runtime.encoding import encode
 
 

@@ -15,8 +15,10 @@ from django.utils.module_loading import import_string
 from msgspec import Raw
 
 from hotclub.admission import Admission, Entry
-from hotclub.channels import Channel
-from hotclub.client import Client
+from hotclub.channels.base import Channel
+from hotclub.channels.client import Client
+from hotclub.channels.registry import Registry, Route
+from hotclub.channels.welcome import Welcome
 from hotclub.conf.config import Config
 from hotclub.durable import DurablePublish, raise_nothing
 from hotclub.engine.application import (
@@ -39,14 +41,12 @@ from hotclub.engine.model import EMPTY, ClientInfo, Position
 from hotclub.engine.observe import logger
 from hotclub.keyed_hooks import KeyedHooks
 from hotclub.rates import Traffic, site
-from hotclub.registry import Registry, Route
 from hotclub.revocation import SessionWatch
 from hotclub.runtime.encoding import decode, encode
 from hotclub.runtime.pool import HookPool
 from hotclub.state import METHOD as STATE_METHOD
 from hotclub.state import answer, channel_of, position_of
 from hotclub.tokens import channel_of as signed_channel
-from hotclub.welcome import Welcome
 
 VALIDATION_ERROR = 400
 """The code of a hook's `ValidationError`, in the range that belongs to applications."""

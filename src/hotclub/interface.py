@@ -9,12 +9,13 @@ from typing import Any, Final, Union, get_args, get_origin, get_type_hints
 
 import msgspec
 
-from hotclub.channels import Channel
+from hotclub.channels.base import Channel
+from hotclub.channels.maps import MapChannel, MapEntry
+from hotclub.channels.polls import SharedPollChannel
+from hotclub.channels.registry import Declarations, compile_pattern
+from hotclub.channels.rpc import Procedure
 from hotclub.engine.errors import HotclubError
 from hotclub.engine.model import Position
-from hotclub.keyed import MapChannel, MapEntry, SharedPollChannel
-from hotclub.procedures import Procedure
-from hotclub.registry import Declarations, compile_pattern
 
 Schema = Mapping[str, Any]
 

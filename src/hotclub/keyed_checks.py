@@ -7,10 +7,11 @@ from typing import Any, Final
 
 from django.core.exceptions import ImproperlyConfigured
 
-from hotclub.channels import Channel, History
+from hotclub.channels.base import Channel, History
+from hotclub.channels.maps import MapChannel
+from hotclub.channels.polls import SharedPollChannel
+from hotclub.channels.registry import compile_pattern
 from hotclub.engine.limits import Limits
-from hotclub.keyed import MapChannel, SharedPollChannel
-from hotclub.registry import compile_pattern
 
 MAP_HOOKS: Final = ("can_publish_key", "can_remove_key", "on_remove")
 _HOLDS: Final = ("values", "clients", "users")

@@ -8,14 +8,15 @@ from typing import Any
 from asgiref.sync import iscoroutinefunction
 
 from hotclub import signatures
-from hotclub.client import Client
+from hotclub.channels.client import Client
+from hotclub.channels.maps import MapChannel, MapEntry
+from hotclub.channels.polls import Polled, PollResult, SharedPollChannel
+from hotclub.channels.registry import Route
 from hotclub.conf.config import Config
 from hotclub.engine.application import KeyChange, PollAnswer, PolledItem, PollItem
 from hotclub.engine.broker.maps import MapMessage
 from hotclub.engine.errors import command_error
 from hotclub.engine.observe import logger
-from hotclub.keyed import MapChannel, MapEntry, Polled, PollResult, SharedPollChannel
-from hotclub.registry import Route
 from hotclub.runtime.encoding import decode, encode
 from hotclub.runtime.pool import HookPool
 from hotclub.signing import poll_secrets

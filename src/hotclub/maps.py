@@ -9,12 +9,12 @@ from typing import Any
 
 from django.db import transaction
 
+from hotclub.channels.registry import get_registry
 from hotclub.conf.config import get_config
 from hotclub.engine.broker.maps import KeyMode, MapMessage, MapOutcome, MapPage, MapQuery, MapStats
 from hotclub.engine.errors import command_error
 from hotclub.engine.maps import check_key
 from hotclub.engine.model import Position
-from hotclub.registry import get_registry
 from hotclub.runtime.encoding import encode
 from hotclub.runtime.node import (
     aask_node,

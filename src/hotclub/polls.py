@@ -5,13 +5,13 @@ from typing import Any
 from msgspec import Raw
 
 from hotclub import local
+from hotclub.channels.registry import get_registry
 from hotclub.conf.config import get_config
 from hotclub.control import everywhere
 from hotclub.engine.application import PolledItem
 from hotclub.engine.errors import command_error
 from hotclub.engine.maps import check_key
 from hotclub.engine.model import EMPTY
-from hotclub.registry import get_registry
 from hotclub.runtime.encoding import encode
 from hotclub.runtime.node import in_thread, refuse_event_loop
 

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any, cast
 
 from django.db import transaction
 
+from hotclub.channels.client import personal_channel
+from hotclub.channels.registry import Route, get_registry
 from hotclub.conf.config import get_config
 from hotclub.engine.broker.base import Message
 from hotclub.engine.model import Position, Publication
-from hotclub.registry import Route, get_registry
 from hotclub.runtime.encoding import encode
 from hotclub.runtime.node import (
     aask_node,
@@ -116,23 +117,6 @@ async def apublish_to_user(
 async def publish_message(channel: str, message: Message) -> Position | None:
     """`apublish` for a message that is made already. Raises CommandError 102, no such channel."""
     return (await _asend([_Outgoing(channel, get_registry().route(channel), message)]))[0]
-
-
-def personal_channel(user: "AbstractBaseUser | int | str") -> str:
-    """The name of a user's personal channel."""
-    return f"#{user_id_of(user)}"
-
-
-def user_id_of(user: "AbstractBaseUser | int | str") -> str:
-    """A user's primary key as text.
-
-    Raises:
-        ValueError: the user has none: anonymous, or not saved.
-    """
-    key = user if isinstance(user, int | str) else user.pk
-    if key is None or key == "":
-        raise ValueError(f"{user!r} has no primary key, so it cannot be addressed")
-    return str(key)
 
 
 def append_durably(route: Route, channel: str, message: Message) -> Position:

@@ -25,7 +25,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from hotclub.auth import is_current, session_id, session_store
-from hotclub.client import Client, TokenUser
+from hotclub.channels.client import Client, TokenUser
 from hotclub.conf.config import get_config
 from hotclub.control import disconnect
 from hotclub.engine.errors import Disconnect

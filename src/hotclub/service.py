@@ -10,7 +10,8 @@ from django.utils.crypto import salted_hmac
 
 import hotclub
 from hotclub import local
-from hotclub.client import Client
+from hotclub.channels.client import Client
+from hotclub.channels.registry import Registry, get_registry
 from hotclub.conf.config import Config, get_config
 from hotclub.engine.application import Handshake, SubscribeGrant
 from hotclub.engine.broker.base import Message, PublicationHandler, Retention
@@ -23,7 +24,6 @@ from hotclub.engine.transports.emulation import emulate
 from hotclub.engine.transports.stream import HttpError
 from hotclub.face import Face
 from hotclub.rates import Traffic
-from hotclub.registry import Registry, get_registry
 from hotclub.revocation import SessionWatch
 from hotclub.runtime.node import current_node, set_current_node
 from hotclub.runtime.pool import HookPool

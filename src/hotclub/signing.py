@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Final
 from django.conf import settings
 from django.utils.crypto import salted_hmac
 
+from hotclub.channels.client import user_id_of
+from hotclub.channels.polls import SharedPollChannel
+from hotclub.channels.registry import get_registry
 from hotclub.conf.config import Config, get_config
 from hotclub.engine.errors import command_error
-from hotclub.keyed import SharedPollChannel
-from hotclub.publishing import user_id_of
-from hotclub.registry import get_registry
 from hotclub.signatures import sign
 
 if TYPE_CHECKING:

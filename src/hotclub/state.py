@@ -6,10 +6,10 @@ it (the SDKs call this getState). So it needs no second way to the same data.
 
 from typing import Any, Final
 
+from hotclub.channels.registry import Route
 from hotclub.control import ahistory
 from hotclub.engine.errors import command_error
 from hotclub.engine.model import Position
-from hotclub.registry import Route
 
 METHOD: Final = "hotclub.state"
 """The procedure's name; no project can have one of the same."""

@@ -14,6 +14,7 @@ from typing import Final
 import msgspec
 
 from hotclub import Channel, Client
+from hotclub.channels.registry import Declarations, Registry
 from hotclub.conf.config import get_config
 from hotclub.conf.token_keys import make_key, signatures, token_settings
 from hotclub.conf.values import parse_origin
@@ -30,7 +31,6 @@ from hotclub.engine.tags import compile_filter
 from hotclub.engine.transports.base import is_issued, issue_secret
 from hotclub.engine.transports.emulation import query_argument
 from hotclub.engine.transports.unidirectional import decode_positions, encode_positions
-from hotclub.registry import Declarations, Registry
 from hotclub.signatures import BadSignature, ExpiredSignature, check, sign
 from hotclub.tokens import ExpiredToken, InvalidToken, verify_connection, verify_subscription
 from tests.support.app import TinyApplication

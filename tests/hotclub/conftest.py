@@ -18,7 +18,7 @@ from django.core.asgi import get_asgi_application
 from django.test import Client as Browser
 
 from hotclub.asgi import application
-from hotclub.registry import Declarations
+from hotclub.channels.registry import Declarations
 from tests.support.server import live_server, websocket_url
 
 Declare = Callable[..., None]

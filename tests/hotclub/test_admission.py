@@ -20,7 +20,7 @@ from django.contrib.auth import get_user_model
 from django.test import RequestFactory
 
 import hotclub
-from hotclub.client import TokenUser
+from hotclub.channels.client import TokenUser
 from hotclub.engine.errors import CommandError
 from hotclub.redaction import Redaction, redact
 from hotclub.revoked import revoke_token

@@ -9,7 +9,7 @@ import pytest
 from django.apps import apps
 from django.test import override_settings
 
-from hotclub.registry import get_registry
+from hotclub.channels.registry import get_registry
 
 CHANNELS = """
 from hotclub import Channel, rpc

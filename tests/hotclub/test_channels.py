@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 import hotclub
-from hotclub.channels import RPC_ATTRIBUTE
+from hotclub.channels.rpc import RPC_ATTRIBUTE
 
 
 class Quiet(hotclub.Channel):

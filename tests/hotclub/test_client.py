@@ -4,7 +4,7 @@ import pytest
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import AnonymousUser
 
-from hotclub.client import Client
+from hotclub.channels.client import Client
 
 
 def test_nobody_has_no_id() -> None:

@@ -20,9 +20,9 @@ from django.db.models import Model
 
 from hotclub import Channel, Client, MapChannel, Position, rpc
 from hotclub.asyncapi import asyncapi
+from hotclub.channels.registry import Declarations
+from hotclub.channels.rpc import Procedure
 from hotclub.interface import Undescribable, describe
-from hotclub.procedures import Procedure
-from hotclub.registry import Declarations
 from hotclub.typescript import typescript
 from tests.support.processes import REPOSITORY
 

@@ -14,8 +14,8 @@ from msgspec import Raw
 
 import hotclub
 from hotclub import checks
+from hotclub.channels.registry import get_registry
 from hotclub.engine.broker.maps import MapMessage
-from hotclub.registry import get_registry
 from hotclub.runtime.node import require_node
 from hotclub.service import Service
 from hotclub.streams import RelayMap

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 import hotclub
-from hotclub.procedures import Procedure
+from hotclub.channels.rpc import Procedure
 
 Positive = Annotated[int, msgspec.Meta(gt=0)]
 

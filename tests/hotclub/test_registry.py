@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 import hotclub
+from hotclub.channels.registry import Declarations, Registry, get_registry
 from hotclub.conf.config import Config
-from hotclub.registry import Declarations, Registry, get_registry
 
 
 class Room(hotclub.Channel):

@@ -19,7 +19,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from hotclub.auth import session_id, session_store
-from hotclub.client import Client
+from hotclub.channels.client import Client
 from hotclub.engine.bus import Target
 from hotclub.models import Entry
 from hotclub.revocation import SessionWatch

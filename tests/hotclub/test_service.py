@@ -9,9 +9,9 @@ from asgiref.sync import sync_to_async
 from msgspec import Raw
 
 import hotclub
+from hotclub.channels.registry import Declarations, Registry
 from hotclub.conf.config import Config
 from hotclub.engine.broker.base import HistoryQuery, Retention
-from hotclub.registry import Declarations, Registry
 from hotclub.runtime.node import current_node
 from hotclub.service import Service
 from hotclub.streams import RelayPublish, send_relay

@@ -6,6 +6,7 @@ from msgspec import UNSET, Meta, Raw, Struct, UnsetType, ValidationError, conver
 
 from hotclub import maps
 from hotclub.api import messages as wire
+from hotclub.channels.registry import get_registry
 from hotclub.conf.config import get_config
 from hotclub.conf.values import ApiGrant
 from hotclub.engine.application import ChannelSpec, PolledItem
@@ -15,7 +16,6 @@ from hotclub.engine.errors import UnrecoverablePosition, command_error
 from hotclub.engine.model import EMPTY, Position, Publication
 from hotclub.engine.protocol.payload import check_payload
 from hotclub.polls import publish_item
-from hotclub.registry import get_registry
 from hotclub.runtime.node import aask_node, in_thread, require_node
 
 NOWHERE: Final = Position("", 0)

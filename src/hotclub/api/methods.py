@@ -15,13 +15,13 @@ from hotclub import control, overrides
 from hotclub.api import keyed
 from hotclub.api import messages as wire
 from hotclub.api.publishing import publish_to
+from hotclub.channels.registry import get_registry
 from hotclub.conf.config import get_config
 from hotclub.conf.values import ApiGrant
 from hotclub.engine.application import ChannelSpec, SubscribeGrant
 from hotclub.engine.bus import Target
 from hotclub.engine.errors import CommandError, Disconnect, IdempotencyConflict, UnrecoverablePosition, command_error
 from hotclub.engine.model import Position
-from hotclub.registry import get_registry
 from hotclub.runtime.encoding import decode, encode
 from hotclub.runtime.node import aask_node, in_thread, require_node
 from hotclub.tokens import InvalidToken, payload_of

@@ -4,13 +4,13 @@ from msgspec import Raw
 
 from hotclub import local
 from hotclub.api import messages as wire
+from hotclub.channels.registry import get_registry
 from hotclub.conf.config import get_config
 from hotclub.engine.application import ChannelSpec
 from hotclub.engine.broker.base import Message
 from hotclub.engine.errors import CommandError, command_error
 from hotclub.engine.protocol.payload import check_payload
 from hotclub.publishing import publish_message
-from hotclub.registry import get_registry
 from hotclub.runtime.node import current_node, in_thread, tell_node
 
 Request = wire.PublishRequest | wire.BroadcastRequest

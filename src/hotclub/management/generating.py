@@ -6,8 +6,8 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils.translation import gettext as _
 
+from hotclub.channels.registry import get_registry
 from hotclub.interface import Interface, Undescribable, describe
-from hotclub.registry import get_registry
 
 
 class GeneratingCommand(BaseCommand):

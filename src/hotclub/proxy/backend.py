@@ -8,7 +8,8 @@ from django.contrib.auth.models import AnonymousUser
 
 from hotclub.admission import find_user
 from hotclub.auth import SESSION_STATE, authenticate, session_id
-from hotclub.client import Client
+from hotclub.channels.client import Client
+from hotclub.channels.registry import Registry, get_registry
 from hotclub.conf.config import get_config
 from hotclub.engine.application import ChannelSpec, ConnectGrant, Handshake
 from hotclub.engine.application import Client as EngineClient
@@ -16,7 +17,6 @@ from hotclub.engine.errors import Disconnect
 from hotclub.face import Face
 from hotclub.proxy.messages import Meta, Question
 from hotclub.rates import Traffic
-from hotclub.registry import Registry, get_registry
 from hotclub.revocation import SIGNED_OUT, SessionWatch
 from hotclub.runtime.pool import HookPool
 

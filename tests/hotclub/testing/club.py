@@ -13,7 +13,7 @@ from django.db import transaction
 
 import hotclub
 from hotclub import Channel, Client, CommandError, History, MapChannel, rpc
-from hotclub.registry import Declarations
+from hotclub.channels.registry import Declarations
 
 
 class Room(Channel):

@@ -2,9 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from msgspec import Raw
+
+if TYPE_CHECKING:
+    from django.contrib.auth.base_user import AbstractBaseUser
 
 
 class TokenUser:
@@ -101,3 +104,20 @@ class Client:
         """Make the next `user.has_perm()` ask the database again."""
         for cache in ("_perm_cache", "_user_perm_cache", "_group_perm_cache"):
             self.user.__dict__.pop(cache, None)
+
+
+def personal_channel(user: "AbstractBaseUser | int | str") -> str:
+    """The name of a user's personal channel."""
+    return f"#{user_id_of(user)}"
+
+
+def user_id_of(user: "AbstractBaseUser | int | str") -> str:
+    """A user's primary key as text.
+
+    Raises:
+        ValueError: the user has none: anonymous, or not saved.
+    """
+    key = user if isinstance(user, int | str) else user.pk
+    if key is None or key == "":
+        raise ValueError(f"{user!r} has no primary key, so it cannot be addressed")
+    return str(key)

@@ -4,7 +4,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, get_type_hints
+from typing import Any, Final, TypeVar, get_type_hints
 
 import msgspec
 
@@ -64,3 +64,24 @@ def _convert(name: str, value: Any, kind: Any) -> Any:
         return msgspec.convert(value, kind)
     except msgspec.ValidationError as error:
         raise command_error(107, f"argument {name!r}: {error}") from None
+
+
+RPC_ATTRIBUTE: Final = "hotclub_rpc"
+
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def rpc(name: str) -> Callable[[Function], Function]:
+    """Make a function of an app's `channels.py` a procedure that clients call by `name`.
+
+    It is called with the client and the arguments by name, validated and converted from its annotations; what it
+    returns is the reply. An unknown, missing or unfit argument is answered with error 107 and its name. Plain functions
+    run in the thread pool, `async` ones in the event loop.
+    """
+
+    def mark(function: Function) -> Function:
+        setattr(function, RPC_ATTRIBUTE, name)
+        return function
+
+    return mark

@@ -15,16 +15,17 @@ from django.urls import URLPattern, path
 from django.urls.resolvers import RoutePattern
 from msgspec import structs
 
-from hotclub.channels import RPC_ATTRIBUTE, Channel, History
-from hotclub.client import Client
+from hotclub.channels.base import Channel, History
+from hotclub.channels.client import Client
+from hotclub.channels.maps import MapChannel
+from hotclub.channels.polls import SharedPollChannel
+from hotclub.channels.rpc import RPC_ATTRIBUTE, Procedure
 from hotclub.conf.config import Config
 from hotclub.engine.application import ChannelSpec, MapSpec, PollSpec
 from hotclub.engine.broker.base import Retention
 from hotclub.engine.errors import command_error
 from hotclub.engine.observe import logger
 from hotclub.engine.protocol.messages import MAP_CLIENTS_TYPE, MAP_TYPE, MAP_USERS_TYPE
-from hotclub.keyed import MapChannel, SharedPollChannel
-from hotclub.procedures import Procedure
 
 _NAME: Final = re.compile(r"[A-Za-z0-9_.:#-]{1,255}")
 _CACHED_NAMES: Final = 8192

@@ -2,13 +2,13 @@
 
 # ruff: noqa: ARG002 - the hooks below are there to be overridden; their arguments are the contract
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, ClassVar, Literal
 
-from hotclub.channels import Channel
-from hotclub.client import Client
+from hotclub.channels.base import Channel
+from hotclub.channels.client import Client
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,27 +19,6 @@ class MapEntry:
     data: Any
     tags: Mapping[str, str] = field(default_factory=dict)
     score: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Polled:
-    """The value of a key, as `SharedPollChannel.poll` returns it.
-
-    `version` grows with every change of the value. A key that is `removed` is followed by nobody any more.
-    """
-
-    key: str
-    data: Any = None
-    version: int = 0
-    removed: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class PollResult:
-    """What `SharedPollChannel.poll` returns when versions can begin anew: another `epoch` than before says so."""
-
-    items: Iterable[Polled]
-    epoch: str = ""
 
 
 class MapChannel(Channel, abstract=True):
@@ -79,29 +58,3 @@ class MapChannel(Channel, abstract=True):
     def on_remove(self, client: Client, key: str, *args: Any, **kwargs: Any) -> Any:
         """A client removed a key. Return the key that is removed instead, or None to change nothing."""
         return key
-
-
-class SharedPollChannel(Channel, abstract=True):
-    """A namespace of shared polls: clients follow keys, and `poll` is asked for the values of all of them together.
-
-    However many clients look at a key, it is asked for once per `interval`. A client may follow what a signature of the
-    server allows, see `sign_keys`.
-    """
-
-    interval: ClassVar[timedelta] = timedelta(seconds=10)
-    batch_size: ClassVar[int] = 1000
-    """Most keys in one call of `poll`."""
-    max_keys: ClassVar[int] = 5000
-    """Most keys that one connection may follow in one channel."""
-    timeout: ClassVar[timedelta] = timedelta(seconds=30)
-    """How long `poll` may take; what it returns later is ignored, and the keys are asked for again."""
-    versioned: ClassVar[bool] = True
-    """What `poll` returns has versions. Without them a value has changed when its JSON has."""
-
-    def poll(self, keys: Mapping[str, int], *args: Any, **kwargs: Any) -> Any:
-        """The values of these keys; each comes with the version that is known of it, 0 for none.
-
-        Called with the captured values of `pattern`, plain functions in the thread pool. Return `Polled` items, or a
-        `PollResult`; a key that is left out is as it was. What it raises is logged, and the keys are asked for again.
-        """
-        raise NotImplementedError(f"{type(self).__name__} has no poll(); write one that returns Polled items")

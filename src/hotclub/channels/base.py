@@ -5,14 +5,10 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, ClassVar, Final, Literal, TypeVar
+from typing import Any, ClassVar, Literal
 
-from hotclub.client import Client
+from hotclub.channels.client import Client
 from hotclub.conf.values import Rate
-
-RPC_ATTRIBUTE: Final = "hotclub_rpc"
-
-Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,18 +118,3 @@ class Channel:
 
     def channel_info(self, client: Client, *args: Any, **kwargs: Any) -> Any:
         """JSON that members see of this client in this channel (`chan_info`)."""
-
-
-def rpc(name: str) -> Callable[[Function], Function]:
-    """Make a function of an app's `channels.py` a procedure that clients call by `name`.
-
-    It is called with the client and the arguments by name, validated and converted from its annotations; what it
-    returns is the reply. An unknown, missing or unfit argument is answered with error 107 and its name. Plain functions
-    run in the thread pool, `async` ones in the event loop.
-    """
-
-    def mark(function: Function) -> Function:
-        setattr(function, RPC_ATTRIBUTE, name)
-        return function
-
-    return mark
