@@ -1,5 +1,8 @@
 """Hotclub: Django, live. Channels with history, recovery and presence, from the same Django process."""
 
+from hotclub.access.poll_keys import sign_keys
+from hotclub.access.tickets import aticket, ticket
+from hotclub.access.tokens import connection_token, subscription_token
 from hotclub.channels.base import Channel, History
 from hotclub.channels.client import Client, TokenUser
 from hotclub.channels.maps import MapChannel, MapEntry
@@ -46,9 +49,6 @@ from hotclub.maps import (
 from hotclub.polls import ashared_poll_publish, shared_poll_publish
 from hotclub.publishing import abroadcast, apublish, apublish_to_user, broadcast, publish, publish_to_user
 from hotclub.runtime.node import NoNode
-from hotclub.signing import sign_keys
-from hotclub.tickets import aticket, ticket
-from hotclub.tokens import connection_token, subscription_token
 
 __version__ = "0.1.0"
 

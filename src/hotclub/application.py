@@ -6,8 +6,9 @@ from http import HTTPStatus
 
 from django.core.handlers.asgi import get_script_prefix
 
+from hotclub.access.handshake import RefusedHandshake, check_handshake, log_refusal
+from hotclub.access.rates import TooMany
 from hotclub.api.asgi import api_name, serve_api
-from hotclub.auth import RefusedHandshake, check_handshake, log_refusal
 from hotclub.conf.config import get_config
 from hotclub.engine.node import Node
 from hotclub.engine.observe import logger, printable
@@ -15,7 +16,6 @@ from hotclub.engine.transports.base import ASGIApplication, Receive, Scope, Send
 from hotclub.engine.transports.unidirectional import serve_uni_websocket
 from hotclub.engine.transports.websocket import serve_websocket
 from hotclub.http import endpoints, serve_http
-from hotclub.rates import TooMany
 from hotclub.redaction import redact_logs
 from hotclub.service import Service
 

@@ -14,7 +14,9 @@ from django.core.exceptions import PermissionDenied, ValidationError
 from django.utils.module_loading import import_string
 from msgspec import Raw
 
-from hotclub.admission import Admission, Entry
+from hotclub.access.admission import Admission, Entry
+from hotclub.access.rates import Traffic, site
+from hotclub.access.tokens import channel_of as signed_channel
 from hotclub.channels.base import Channel
 from hotclub.channels.client import Client
 from hotclub.channels.registry import Registry, Route
@@ -40,13 +42,11 @@ from hotclub.engine.errors import CommandError, HotclubError, command_error, dis
 from hotclub.engine.model import EMPTY, ClientInfo, Position
 from hotclub.engine.observe import logger
 from hotclub.keyed_hooks import KeyedHooks
-from hotclub.rates import Traffic, site
 from hotclub.revocation import SessionWatch
 from hotclub.runtime.encoding import decode, encode
 from hotclub.runtime.pool import HookPool
 from hotclub.state import METHOD as STATE_METHOD
 from hotclub.state import answer, channel_of, position_of
-from hotclub.tokens import channel_of as signed_channel
 
 VALIDATION_ERROR = 400
 """The code of a hook's `ValidationError`, in the range that belongs to applications."""

@@ -9,7 +9,7 @@ from math import ceil
 from time import monotonic
 from typing import Final
 
-from hotclub.auth import RefusedHandshake, check_http_request, log_refusal
+from hotclub.access.handshake import RefusedHandshake, check_http_request, log_refusal
 from hotclub.conf.config import Config, get_config
 from hotclub.engine.application import Handshake
 from hotclub.engine.node import Node

@@ -7,7 +7,8 @@ from typing import Any
 
 from asgiref.sync import iscoroutinefunction
 
-from hotclub import signatures
+from hotclub.access import poll_keys
+from hotclub.access.poll_keys import poll_secrets
 from hotclub.channels.client import Client
 from hotclub.channels.maps import MapChannel, MapEntry
 from hotclub.channels.polls import Polled, PollResult, SharedPollChannel
@@ -19,7 +20,6 @@ from hotclub.engine.errors import command_error
 from hotclub.engine.observe import logger
 from hotclub.runtime.encoding import decode, encode
 from hotclub.runtime.pool import HookPool
-from hotclub.signing import poll_secrets
 
 Call = Callable[..., Awaitable[Any]]
 
@@ -56,10 +56,10 @@ class KeyedHooks:
     def allowed(self, client: Client, channel: str, keys: Sequence[str], signature: str) -> int:
         """For how many seconds a client may follow keys. Raises CommandError 103 or 109."""
         try:
-            return signatures.check(signature, poll_secrets(self._config), client.user_id, channel, keys, time())
-        except signatures.ExpiredSignature:
+            return poll_keys.check(signature, poll_secrets(self._config), client.user_id, channel, keys, time())
+        except poll_keys.ExpiredSignature:
             raise command_error(109) from None
-        except signatures.BadSignature:
+        except poll_keys.BadSignature:
             raise command_error(103) from None
 
     async def poll(self, route: Route, items: Sequence[PollItem]) -> PollAnswer:

@@ -24,15 +24,15 @@ from django.db.models.signals import post_delete, post_save, pre_save
 from django.http import HttpRequest
 from django.utils import timezone
 
-from hotclub.auth import is_current, session_id, session_store
+from hotclub.access.ended import revoke_session, revoked_sessions
+from hotclub.access.session import is_current, session_id, session_store
+from hotclub.access.tokens import password_proof
 from hotclub.channels.client import Client, TokenUser
 from hotclub.conf.config import get_config
 from hotclub.control import disconnect
 from hotclub.engine.errors import Disconnect
 from hotclub.engine.errors import disconnect as table_disconnect
-from hotclub.revoked import revoke_session, revoked_sessions
 from hotclub.runtime.node import after_commit
-from hotclub.tokens import password_proof
 
 SIGNED_OUT: Final = "signed out"
 

@@ -10,6 +10,7 @@ from django.utils.crypto import salted_hmac
 
 import hotclub
 from hotclub import local
+from hotclub.access.rates import Traffic
 from hotclub.channels.client import Client
 from hotclub.channels.registry import Registry, get_registry
 from hotclub.conf.config import Config, get_config
@@ -23,7 +24,6 @@ from hotclub.engine.protocol.messages import Emulation
 from hotclub.engine.transports.emulation import emulate
 from hotclub.engine.transports.stream import HttpError
 from hotclub.face import Face
-from hotclub.rates import Traffic
 from hotclub.revocation import SessionWatch
 from hotclub.runtime.node import current_node, set_current_node
 from hotclub.runtime.pool import HookPool

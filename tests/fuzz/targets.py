@@ -14,9 +14,12 @@ from typing import Final
 import msgspec
 
 from hotclub import Channel, Client
+from hotclub.access.keys import signatures
+from hotclub.access.poll_keys import BadSignature, ExpiredSignature, check, sign
+from hotclub.access.tokens import ExpiredToken, InvalidToken, verify_connection, verify_subscription
 from hotclub.channels.registry import Declarations, Registry
 from hotclub.conf.config import get_config
-from hotclub.conf.token_keys import make_key, signatures, token_settings
+from hotclub.conf.token_keys import make_key, token_settings
 from hotclub.conf.values import parse_origin
 from hotclub.engine.errors import CommandError, Disconnect
 from hotclub.engine.limits import Limits
@@ -31,8 +34,6 @@ from hotclub.engine.tags import compile_filter
 from hotclub.engine.transports.base import is_issued, issue_secret
 from hotclub.engine.transports.emulation import query_argument
 from hotclub.engine.transports.unidirectional import decode_positions, encode_positions
-from hotclub.signatures import BadSignature, ExpiredSignature, check, sign
-from hotclub.tokens import ExpiredToken, InvalidToken, verify_connection, verify_subscription
 from tests.support.app import TinyApplication
 
 LIMITS: Final = Limits()

@@ -20,12 +20,12 @@ from django.contrib.auth import get_user_model
 from django.test import RequestFactory
 
 import hotclub
+from hotclub.access.ended import revoke_token
+from hotclub.access.tickets import redeem
+from hotclub.access.tokens import InvalidToken, verify_connection
 from hotclub.channels.client import TokenUser
 from hotclub.engine.errors import CommandError
 from hotclub.redaction import Redaction, redact
-from hotclub.revoked import revoke_token
-from hotclub.tickets import redeem
-from hotclub.tokens import InvalidToken, verify_connection
 from tests.hotclub.conftest import Person, Site, amake_person
 from tests.hotclub.test_token_keys import EC, RSA, pem, private_pem
 from tests.support.proxy import FaultProxy

@@ -10,7 +10,8 @@ from asgiref.sync import sync_to_async
 from django.contrib.auth import SESSION_KEY, get_user_model
 from django.core.handlers.asgi import ASGIRequest
 
-from hotclub.auth import RefusedHandshake, RequestHeaders, authenticate, check_handshake, session_id, session_store
+from hotclub.access.handshake import RefusedHandshake, RequestHeaders, check_handshake
+from hotclub.access.session import authenticate, session_id, session_store
 from hotclub.conf.config import Config
 from tests.hotclub.conftest import Site, amake_person, make_person
 from tests.support.server import websocket_url

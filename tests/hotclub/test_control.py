@@ -55,7 +55,7 @@ async def code_of(call: Awaitable[Any]) -> int:
 
 
 async def test_a_user_a_session_or_one_connection_can_be_disconnected(serve: Serve) -> None:
-    from hotclub.auth import session_id
+    from hotclub.access.session import session_id
 
     site = await serve()
     people = [await amake_person(name) for name in ("one", "two", "three")]

@@ -19,8 +19,8 @@ from django.core.asgi import get_asgi_application
 from django.utils import timezone
 
 from hotclub import Channel, Client, History, ahistory, apublish, aunsubscribe
+from hotclub.access.session import session_id
 from hotclub.asgi import application
-from hotclub.auth import session_id
 from hotclub.conf.config import get_config
 from hotclub.engine.limits import TokenBucket
 from hotclub.engine.node import Node

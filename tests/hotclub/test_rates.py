@@ -8,11 +8,11 @@ import pytest
 from django.db.backends.utils import CursorWrapper
 
 import hotclub
-from hotclub.addresses import client_address
+from hotclub.access.handshake import client_address
+from hotclub.access.rates import Buckets, TooMany, Traffic, site
 from hotclub.conf.problems import proxy_problems, rate_problems
 from hotclub.conf.values import Rate, RateLimits
 from hotclub.engine.errors import CommandError, Disconnect
-from hotclub.rates import Buckets, TooMany, Traffic, site
 from hotclub.runtime.node import require_node
 from tests.hotclub.conftest import Site, amake_person
 from tests.support.processes import poll_until

@@ -18,7 +18,7 @@ from django.http import HttpRequest
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from hotclub.auth import session_id, session_store
+from hotclub.access.session import session_id, session_store
 from hotclub.channels.client import Client
 from hotclub.engine.bus import Target
 from hotclub.models import Entry

@@ -5,7 +5,7 @@ import hmac
 
 import pytest
 
-from hotclub.signatures import BadSignature, ExpiredSignature, check, sign
+from hotclub.access.poll_keys import BadSignature, ExpiredSignature, check, sign
 
 SECRET = b"test-poll-secret"
 KEYS = ("a", "b")

@@ -10,8 +10,9 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
+from hotclub.access.keys import signatures
 from hotclub.conf.problems import token_problems
-from hotclub.conf.token_keys import BadKey, TokenSettings, make_key, signatures, token_settings
+from hotclub.conf.token_keys import BadKey, TokenSettings, make_key, token_settings
 
 STRONG = "s" * 32
 

@@ -5,9 +5,9 @@ from typing import Annotated, Any
 
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
+from hotclub.access.overrides import Override
 from hotclub.engine import model
 from hotclub.engine.errors import command_error
-from hotclub.overrides import Override
 
 Count = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 Limit = Annotated[int, Meta(ge=-(2**31), le=2**31 - 1)]

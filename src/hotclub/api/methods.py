@@ -11,7 +11,9 @@ from typing import Any, Final
 from django.utils.module_loading import import_string
 from msgspec import UNSET, Raw, Struct, UnsetType
 
-from hotclub import control, overrides
+from hotclub import control
+from hotclub.access import overrides
+from hotclub.access.tokens import InvalidToken, payload_of
 from hotclub.api import keyed
 from hotclub.api import messages as wire
 from hotclub.api.publishing import publish_to
@@ -24,7 +26,6 @@ from hotclub.engine.errors import CommandError, Disconnect, IdempotencyConflict,
 from hotclub.engine.model import Position
 from hotclub.runtime.encoding import decode, encode
 from hotclub.runtime.node import aask_node, in_thread, require_node
-from hotclub.tokens import InvalidToken, payload_of
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
-from jwt.algorithms import HMACAlgorithm, get_default_algorithms
+from jwt.algorithms import get_default_algorithms
 
 HMAC: Final = ("HS256", "HS384", "HS512")
 ALGORITHMS: Final = (
@@ -86,23 +86,6 @@ class TokenSettings:
             if key.private is not None:
                 return key
         raise BadKey('HOTCLUB["TOKENS"] has no key to sign with: give a "hmac_secret", or a key with "private_key".')
-
-
-class _AnyLength(HMACAlgorithm):
-    """A secret of any length: the system checks warn of a short one, and not every verification."""
-
-    def check_key_length(self, key: bytes) -> str | None:  # noqa: ARG002
-        return None
-
-
-def signatures() -> jwt.PyJWS:
-    """What checks and makes signatures, with the algorithms above and no other."""
-    jws = jwt.PyJWS(algorithms=[])
-    known = get_default_algorithms()
-    hashes = dict(zip(HMAC, (HMACAlgorithm.SHA256, HMACAlgorithm.SHA384, HMACAlgorithm.SHA512), strict=True))
-    for name in ALGORITHMS:
-        jws.register_algorithm(name, _AnyLength(hashes[name]) if name in hashes else known[name])
-    return jws
 
 
 def token_settings(raw: Mapping[str, Any]) -> TokenSettings:

@@ -6,8 +6,10 @@ from typing import Any, ParamSpec, TypeVar
 from asgiref.sync import sync_to_async
 from django.contrib.auth.models import AnonymousUser
 
-from hotclub.admission import find_user
-from hotclub.auth import SESSION_STATE, authenticate, session_id
+from hotclub.access.admission import find_user
+from hotclub.access.handshake import SESSION_STATE
+from hotclub.access.rates import Traffic
+from hotclub.access.session import authenticate, session_id
 from hotclub.channels.client import Client
 from hotclub.channels.registry import Registry, get_registry
 from hotclub.conf.config import get_config
@@ -16,7 +18,6 @@ from hotclub.engine.application import Client as EngineClient
 from hotclub.engine.errors import Disconnect
 from hotclub.face import Face
 from hotclub.proxy.messages import Meta, Question
-from hotclub.rates import Traffic
 from hotclub.revocation import SIGNED_OUT, SessionWatch
 from hotclub.runtime.pool import HookPool
 

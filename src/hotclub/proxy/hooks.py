@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from msgspec import structs
 
-from hotclub import overrides
+from hotclub.access import overrides
 from hotclub.engine.application import ConnectRequest, KeyChange, Overrides, PollItem, SubscribeGrant, SubscribeRequest
 from hotclub.engine.errors import CommandError, command_error
 from hotclub.proxy.backend import Backend

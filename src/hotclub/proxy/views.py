@@ -13,7 +13,7 @@ from django.urls import URLPattern, path
 from django.utils.crypto import constant_time_compare
 from django.views.decorators.csrf import csrf_exempt
 
-from hotclub.addresses import client_address
+from hotclub.access.handshake import client_address
 from hotclub.conf.config import get_config
 from hotclub.engine.application import Handshake
 from hotclub.engine.errors import CommandError, Disconnect, IdempotencyConflict

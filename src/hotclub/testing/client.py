@@ -8,7 +8,7 @@ from typing import Any, Self
 from django.test import AsyncClient, Client
 from msgspec import structs
 
-from hotclub.auth import SESSION_STATE, check_handshake
+from hotclub.access.handshake import SESSION_STATE, check_handshake
 from hotclub.conf.config import get_config
 from hotclub.engine.application import Handshake
 from hotclub.engine.model import EMPTY

@@ -9,7 +9,7 @@ from typing import Any, Final, ParamSpec, Protocol, TypeVar
 from asgiref.sync import sync_to_async
 from django.db import connections
 
-from hotclub.auth import Login, authenticate
+from hotclub.access.session import Login, authenticate
 from hotclub.engine.broker.base import PublicationHandler
 from hotclub.runtime.node import current_node, set_current_node
 from hotclub.runtime.pool import HookPool

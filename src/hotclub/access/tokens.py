@@ -19,12 +19,13 @@ from django.core.exceptions import ImproperlyConfigured
 from django.utils.crypto import salted_hmac
 from msgspec import UNSET, Raw, Struct, UnsetType
 
+from hotclub.access.keys import signatures
+from hotclub.access.overrides import Override
 from hotclub.conf.config import get_config
-from hotclub.conf.token_keys import BadKey, TokenSettings, signatures
+from hotclub.conf.token_keys import BadKey, TokenSettings
 from hotclub.engine.errors import CommandError, HotclubError
 from hotclub.engine.model import EMPTY
 from hotclub.engine.protocol.payload import check_payload
-from hotclub.overrides import Override
 from hotclub.runtime.encoding import encode
 
 if TYPE_CHECKING:
@@ -336,7 +337,7 @@ def _subject(user: "AbstractBaseUser | int | str | None") -> str:
 
 def _session_of(request: "HttpRequest", seconds: float | None) -> str:
     # Models can be imported only after this module.
-    from hotclub.auth import session_id  # noqa: PLC0415
+    from hotclub.access.session import session_id  # noqa: PLC0415
 
     if seconds is None or seconds > LONGEST.total_seconds():
         raise ValueError(f"A token that ends with its session lives at most {LONGEST.days} days")

@@ -5,23 +5,18 @@ Forwarded headers count only as far as settings trust them: Django's own `SECURE
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from http import HTTPStatus
-from importlib import import_module
 from io import BytesIO
+from ipaddress import IPv6Address, ip_address
 from typing import Any, Final
 
 from django.conf import settings
-from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY, get_user_model, load_backend
-from django.contrib.auth.base_user import AbstractBaseUser
-from django.contrib.sessions.backends.base import SessionBase
-from django.core.exceptions import DisallowedHost, ValidationError
+from django.core.exceptions import DisallowedHost
 from django.core.handlers.asgi import ASGIRequest
-from django.utils.crypto import constant_time_compare, salted_hmac
 
-from hotclub.addresses import client_address
+from hotclub.access.session import session_id
 from hotclub.conf.config import Config
-from hotclub.conf.values import parse_origin
+from hotclub.conf.values import UNIX, parse_network, parse_origin
 from hotclub.engine.application import Handshake
 from hotclub.engine.errors import HotclubError
 from hotclub.engine.observe import printable, report
@@ -77,15 +72,6 @@ class RequestHeaders(Mapping[str, str]):
             if "_" not in name and not name.startswith("content-"):
                 decoded[name] = f"{decoded[name]},{text}" if name in decoded else text
         return decoded
-
-
-@dataclass(frozen=True, slots=True)
-class Login:
-    """A session that a user is signed in with."""
-
-    user: AbstractBaseUser
-    session_key: str
-    auth_hash: str
 
 
 def check_handshake(scope: Scope, config: Config) -> Handshake:
@@ -165,50 +151,54 @@ def _check_origin(origin: str, own: str, config: Config) -> None:
     )
 
 
-def authenticate(session_key: str) -> Login | None:
-    """Who is signed in with a session: Django's own rules, but the session is only read.
-
-    Synchronous; asks the session store and the database.
-    """
-    session = session_store(session_key)
-    try:
-        user_id = get_user_model()._meta.pk.to_python(session[SESSION_KEY])  # noqa: SLF001 - public, by its documentation
-        backend_path = session[BACKEND_SESSION_KEY]
-    except (KeyError, ValidationError):
-        return None
-    if backend_path not in settings.AUTHENTICATION_BACKENDS:
-        return None
-    user = load_backend(backend_path).get_user(user_id)
-    auth_hash = session.get(HASH_SESSION_KEY, "")
-    if user is None or not is_current(user, auth_hash):
-        return None
-    return Login(user, session_key, auth_hash)
-
-
-def is_current(user: AbstractBaseUser, auth_hash: str) -> bool:
-    """Whether a session with this hash was made with the user's present password."""
-    if not hasattr(user, "get_session_auth_hash"):
-        return True
-    if constant_time_compare(auth_hash, user.get_session_auth_hash()):
-        return True
-    return any(constant_time_compare(auth_hash, fallback) for fallback in user.get_session_auth_fallback_hash())
-
-
-def session_store(session_key: str | None = None) -> SessionBase:
-    """The session of that key, in the project's store."""
-    store: SessionBase = import_module(settings.SESSION_ENGINE).SessionStore(session_key)
-    return store
-
-
-def session_id(session_key: str | None) -> str:
-    """A name for the session that can be logged and sent to other processes; "" without one."""
-    if not session_key:
-        return ""
-    return salted_hmac("hotclub.session", session_key, algorithm="sha256").hexdigest()
-
-
 def log_refusal(refused: RefusedHandshake, scope: Scope) -> None:
     """Say on the log why a connection was refused, since the browser does not tell its user."""
     peer = scope.get("client")
     address = str(peer[0] or "") if peer else ""
     report("Refused a request", status=int(refused.status), path=scope["path"], address=address, why=refused.reason)
+
+
+def client_address(peer: str, headers: Mapping[str, str], trusted: tuple[str, ...]) -> str:
+    """The address of the client: the last one that no trusted proxy has.
+
+    Args:
+        peer: where the connection comes from, "" for a Unix socket.
+        headers: lower-cased headers of the request.
+        trusted: networks of the proxies, such as `10.0.0.0/8`, and `unix`.
+    """
+    if not trusted or not _is_trusted(peer, trusted):
+        return peer
+    address = peer
+    for hop in reversed(headers.get("x-forwarded-for", "").split(",")):
+        parsed = _plain(hop.strip())
+        if parsed is None:
+            # Whoever wrote this, nothing before it can be believed.
+            break
+        address = parsed
+        if not _is_trusted(address, trusted):
+            break
+    return address
+
+
+def _is_trusted(address: str, trusted: tuple[str, ...]) -> bool:
+    if not address:
+        return UNIX in trusted
+    plain = _plain(address)
+    if plain is None:
+        return False
+    return any(network is not None and ip_address(plain) in network for network in map(parse_network, trusted))
+
+
+def _plain(text: str) -> str | None:
+    """An address without port, brackets and zone; None for anything else."""
+    if text.startswith("["):
+        text = text[1:].partition("]")[0]
+    elif text.count(":") == 1:
+        text = text.partition(":")[0]
+    try:
+        address = ip_address(text.partition("%")[0])
+    except ValueError:
+        return None
+    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
+        return str(address.ipv4_mapped)
+    return str(address)

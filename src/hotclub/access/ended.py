@@ -6,8 +6,8 @@ from typing import Final
 
 from django.utils import timezone
 
+from hotclub.access.tokens import LONGEST
 from hotclub.conf.config import get_config
-from hotclub.tokens import LONGEST
 
 MARGIN: Final = timedelta(minutes=5)
 """For the leeway that expired tokens have."""

@@ -14,20 +14,12 @@ from django.core.exceptions import ValidationError
 from django.utils.crypto import constant_time_compare
 from msgspec import Raw
 
-from hotclub import overrides
-from hotclub.auth import SESSION_STATE, URL_STATE, Login, authenticate, session_id
-from hotclub.channels.client import Client, TokenUser
-from hotclub.conf.config import Config
-from hotclub.engine.application import Client as EngineClient
-from hotclub.engine.application import RefreshGrant, SubscribeGrant
-from hotclub.engine.errors import Disconnect, command_error, disconnect
-from hotclub.engine.model import EMPTY
-from hotclub.engine.observe import logger
-from hotclub.revoked import is_revoked
-from hotclub.runtime.encoding import decode
-from hotclub.runtime.pool import HookPool
-from hotclub.tickets import PREFIX, redeem
-from hotclub.tokens import (
+from hotclub.access import overrides
+from hotclub.access.ended import is_revoked
+from hotclub.access.handshake import SESSION_STATE, URL_STATE
+from hotclub.access.session import Login, authenticate, session_id
+from hotclub.access.tickets import PREFIX, redeem
+from hotclub.access.tokens import (
     ConnectionClaims,
     EndedToken,
     ExpiredToken,
@@ -39,6 +31,15 @@ from hotclub.tokens import (
     verify_connection,
     verify_subscription,
 )
+from hotclub.channels.client import Client, TokenUser
+from hotclub.conf.config import Config
+from hotclub.engine.application import Client as EngineClient
+from hotclub.engine.application import RefreshGrant, SubscribeGrant
+from hotclub.engine.errors import Disconnect, command_error, disconnect
+from hotclub.engine.model import EMPTY
+from hotclub.engine.observe import logger
+from hotclub.runtime.encoding import decode
+from hotclub.runtime.pool import HookPool
 
 LONGEST_IN_URL: Final = 600
 """Seconds that a token may have left when it stands in a URL, where logs and histories keep it."""
