@@ -4,37 +4,34 @@
 commits. The questions are answered by the node of this process.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Raw
 
-from hotclub import local
 from hotclub.channels.client import Client, user_id_of
 from hotclub.channels.registry import Route, get_registry
+from hotclub.durable.sql import read_history
 from hotclub.engine.application import SubscribeGrant
 from hotclub.engine.broker.base import HistoryQuery
 from hotclub.engine.bus import Target
 from hotclub.engine.errors import Disconnect, command_error, unsubscribed
 from hotclub.engine.model import EMPTY, ClientInfo, HistoryPage, Position, PresenceStats
+from hotclub.orders import perform
+from hotclub.orders.messages import RelayDisconnect, RelayRefresh, RelaySubscribe, RelayUnsubscribe
+from hotclub.orders.send import everywhere
 from hotclub.runtime.encoding import encode
 from hotclub.runtime.node import (
     aask_node,
-    after_commit,
     ask_node,
-    current_node,
     in_thread,
     refuse_event_loop,
     require_node,
-    tell_node,
 )
 
 if TYPE_CHECKING:
     from django.contrib.auth.base_user import AbstractBaseUser
-
-    from hotclub.engine.node import Node
-    from hotclub.streams import RelayMessage
 
 
 def disconnect(
@@ -237,9 +234,6 @@ async def ahistory(
 
 
 def _durable_history(route: Route, channel: str, query: HistoryQuery) -> HistoryPage:
-    # Models can be imported only after this module.
-    from hotclub.tables import read_history  # noqa: PLC0415
-
     return read_history(channel, query, route.spec.retention)
 
 
@@ -269,29 +263,23 @@ def _target(user: "AbstractBaseUser | int | str | None", session: str | None, cl
 
 def disconnect_target(target: Target, reason: Disconnect, spare: tuple[str, ...] = ()) -> None:
     """`disconnect` for whom `target` names, but for the connections in `spare`. Synchronous."""
-    from hotclub.streams import RelayDisconnect  # noqa: PLC0415
-
     everywhere(
         lambda origin: RelayDisconnect(target, reason.code, reason.reason, spare, origin),
-        lambda node: local.end(node, target, reason, spare),
+        lambda node: perform.end(node, target, reason, spare),
     )
 
 
 def unsubscribe_target(target: Target, channel: str, code: int) -> None:
     """`unsubscribe` for whom `target` names; from every channel for "". Synchronous."""
-    from hotclub.streams import RelayUnsubscribe  # noqa: PLC0415
-
     told = unsubscribed(code)
     everywhere(
         lambda origin: RelayUnsubscribe(target, channel, code, told.reason, origin),
-        lambda node: local.unsubscribe(node, target, channel, told),
+        lambda node: perform.unsubscribe(node, target, channel, told),
     )
 
 
 def subscribe_target(target: Target, channel: str, grant: SubscribeGrant, since: Position | None) -> None:
     """`subscribe` for whom `target` names. Synchronous. Raises CommandError 102 and 108, see there."""
-    from hotclub.streams import RelaySubscribe  # noqa: PLC0415
-
     spec = grant.overrides.of(get_registry().route(channel).spec)
     if spec.map is not None or spec.poll is not None:
         raise command_error(108, "a map or a shared poll has no subscribers by the server's will")
@@ -299,26 +287,13 @@ def subscribe_target(target: Target, channel: str, grant: SubscribeGrant, since:
         lambda origin: RelaySubscribe(
             target, channel, grant.data, grant.info, grant.ttl, since, grant.overrides, origin
         ),
-        lambda node: local.subscribe(node, target, channel, grant, since),
+        lambda node: perform.subscribe(node, target, channel, grant, since),
     )
 
 
 def refresh_target(target: Target, ttl: int, info: Raw) -> None:
     """Let connections live for `ttl` seconds from now, 0 for ever and -1 for over. Synchronous."""
-    from hotclub.streams import RelayRefresh  # noqa: PLC0415
-
     everywhere(
         lambda origin: RelayRefresh(target, ttl, info, origin),
-        lambda node: local.refresh(node, target, ttl, info),
+        lambda node: perform.refresh(node, target, ttl, info),
     )
-
-
-def everywhere(message: "Callable[[str], RelayMessage]", act: "Callable[[Node], object]") -> None:
-    """Write the message for the other processes into the transaction, and act on this one's node at its commit."""
-    from hotclub.streams import send_relay  # noqa: PLC0415
-
-    node = current_node()
-    if node is not None:
-        # First, so that a failing database ends this process's connections all the same.
-        after_commit(lambda: tell_node(node, act, node))
-    send_relay(message("" if node is None else node.id))

@@ -22,7 +22,7 @@ from hotclub.channels.client import Client
 from hotclub.channels.registry import Registry, Route
 from hotclub.channels.welcome import Welcome
 from hotclub.conf.config import Config
-from hotclub.durable import DurablePublish, raise_nothing
+from hotclub.durable.client_publish import DurablePublish, raise_nothing
 from hotclub.engine.application import (
     ChannelSpec,
     ConnectGrant,

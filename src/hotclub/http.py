@@ -19,6 +19,8 @@ from hotclub.engine.transports.base import Receive, Scope, Send, is_issued
 from hotclub.engine.transports.emulation import emulate, read_emulation, serve_http_stream, serve_sse
 from hotclub.engine.transports.stream import Headers, HttpError, respond
 from hotclub.engine.transports.unidirectional import serve_uni_http_stream, serve_uni_sse
+from hotclub.orders.messages import RelayCommands
+from hotclub.orders.send import send_relay
 from hotclub.runtime.node import in_thread
 
 Endpoint = Callable[[Node, Scope, Receive, Send, Handshake, Headers], Awaitable[None]]
@@ -88,9 +90,6 @@ async def serve_emulation(
 
 
 def _forward(emulation: Emulation, principal: str, origin: str) -> None:
-    # Models can be imported only after this module.
-    from hotclub.streams import RelayCommands, send_relay  # noqa: PLC0415
-
     send_relay(
         RelayCommands(
             node=emulation.node, session=emulation.session, principal=principal, data=emulation.data, origin=origin

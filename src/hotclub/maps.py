@@ -15,6 +15,8 @@ from hotclub.engine.broker.maps import KeyMode, MapMessage, MapOutcome, MapPage,
 from hotclub.engine.errors import command_error
 from hotclub.engine.maps import check_key
 from hotclub.engine.model import Position
+from hotclub.orders.messages import RelayMap
+from hotclub.orders.send import send_relay
 from hotclub.runtime.encoding import encode
 from hotclub.runtime.node import (
     aask_node,
@@ -228,6 +230,4 @@ def _clear(channel: str) -> None:
 
 
 def _relay(channel: str, message: MapMessage | None) -> None:
-    from hotclub.streams import RelayMap, send_relay  # noqa: PLC0415
-
     send_relay(RelayMap(channel=channel, message=message))

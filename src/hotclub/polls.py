@@ -4,14 +4,15 @@ from typing import Any
 
 from msgspec import Raw
 
-from hotclub import local
 from hotclub.channels.registry import get_registry
 from hotclub.conf.config import get_config
-from hotclub.control import everywhere
 from hotclub.engine.application import PolledItem
 from hotclub.engine.errors import command_error
 from hotclub.engine.maps import check_key
 from hotclub.engine.model import EMPTY
+from hotclub.orders import perform
+from hotclub.orders.messages import RelayPoll
+from hotclub.orders.send import everywhere
 from hotclub.runtime.encoding import encode
 from hotclub.runtime.node import in_thread, refuse_event_loop
 
@@ -53,8 +54,6 @@ async def ashared_poll_publish(
 
 def publish_item(channel: str, item: PolledItem, epoch: str) -> None:
     """`shared_poll_publish` for a value that is made already. Synchronous."""
-    from hotclub.streams import RelayPoll  # noqa: PLC0415
-
     spec = get_registry().route(channel).spec
     if spec.poll is None:
         raise command_error(107, "this channel is no shared poll")
@@ -65,7 +64,7 @@ def publish_item(channel: str, item: PolledItem, epoch: str) -> None:
     check_key(item.key, get_config().limits)
     everywhere(
         lambda origin: RelayPoll(channel, item, epoch, origin),
-        lambda node: local.publish_item(node, channel, item, epoch),
+        lambda node: perform.publish_item(node, channel, item, epoch),
     )
 
 

@@ -7,15 +7,19 @@ transaction's publications keep their order.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from django.db import transaction
 
 from hotclub.channels.client import personal_channel
 from hotclub.channels.registry import Route, get_registry
 from hotclub.conf.config import get_config
+from hotclub.durable.client_publish import append_durably
 from hotclub.engine.broker.base import Message
-from hotclub.engine.model import Position, Publication
+from hotclub.engine.model import Position
+from hotclub.engine.node import Node
+from hotclub.orders.messages import RelayPublish
+from hotclub.orders.send import send_relay
 from hotclub.runtime.encoding import encode
 from hotclub.runtime.node import (
     aask_node,
@@ -24,14 +28,10 @@ from hotclub.runtime.node import (
     current_node,
     in_thread,
     refuse_event_loop,
-    tell_node,
 )
 
 if TYPE_CHECKING:
     from django.contrib.auth.base_user import AbstractBaseUser
-
-    from hotclub.engine.node import Node
-    from hotclub.streams import DatabaseBroker
 
 
 def publish(
@@ -119,22 +119,6 @@ async def publish_message(channel: str, message: Message) -> Position | None:
     return (await _asend([_Outgoing(channel, get_registry().route(channel), message)]))[0]
 
 
-def append_durably(route: Route, channel: str, message: Message) -> Position:
-    """Write a publication of a durable channel in the current transaction, and signal it after the commit.
-
-    A signal that gets lost is no loss: the relay of every node finds the row.
-    """
-    # Models can be imported only after this module.
-    from hotclub.streams import append  # noqa: PLC0415
-
-    alias = get_config().database
-    with transaction.atomic(using=alias):
-        position, publication, duplicate = append(channel, message, route.spec.retention)
-        if not duplicate:
-            after_commit(lambda: _signal(channel, position.epoch, publication))
-    return position
-
-
 @dataclass(frozen=True, slots=True)
 class _Outgoing:
     channel: str
@@ -194,8 +178,6 @@ def _send_passing(batch: Sequence[_Outgoing], alias: str) -> Sequence[Position |
 
 
 def _relay(batch: Sequence[_Outgoing]) -> None:
-    from hotclub.streams import RelayPublish, send_relay  # noqa: PLC0415
-
     for outgoing in batch:
         message = outgoing.message
         send_relay(
@@ -213,9 +195,3 @@ def _relay(batch: Sequence[_Outgoing]) -> None:
 
 async def _publish_in_order(node: "Node", batch: Sequence[_Outgoing]) -> list[Position]:
     return [await node.exchange.publish(outgoing.channel, outgoing.message) for outgoing in batch]
-
-
-def _signal(channel: str, epoch: str, publication: Publication) -> None:
-    node = current_node()
-    if node is not None and node.durable is not None:
-        tell_node(node, cast("DatabaseBroker", node.durable).signal, channel, epoch, publication)

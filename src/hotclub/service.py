@@ -9,11 +9,11 @@ from typing import Any, Final, assert_never
 from django.utils.crypto import salted_hmac
 
 import hotclub
-from hotclub import local
 from hotclub.access.rates import Traffic
 from hotclub.channels.client import Client
 from hotclub.channels.registry import Registry, get_registry
 from hotclub.conf.config import Config, get_config
+from hotclub.durable.broker import DatabaseBroker
 from hotclub.engine.application import Handshake, SubscribeGrant
 from hotclub.engine.broker.base import Message, PublicationHandler, Retention
 from hotclub.engine.bus import Target
@@ -24,11 +24,8 @@ from hotclub.engine.protocol.messages import Emulation
 from hotclub.engine.transports.emulation import emulate
 from hotclub.engine.transports.stream import HttpError
 from hotclub.face import Face
-from hotclub.revocation import SessionWatch
-from hotclub.runtime.node import current_node, set_current_node
-from hotclub.runtime.pool import HookPool
-from hotclub.streams import (
-    DatabaseBroker,
+from hotclub.orders import perform
+from hotclub.orders.messages import (
     RelayCommands,
     RelayDisconnect,
     RelayMap,
@@ -39,6 +36,9 @@ from hotclub.streams import (
     RelaySubscribe,
     RelayUnsubscribe,
 )
+from hotclub.revocation import SessionWatch
+from hotclub.runtime.node import current_node, set_current_node
+from hotclub.runtime.pool import HookPool
 
 _EXPIRY_CHECK: Final = 0.5
 """Seconds between two looks at the sessions that are due."""
@@ -129,15 +129,15 @@ class Service:
             case RelayMap():
                 self._soon(self._change_map(message))
             case RelayDisconnect():
-                local.end(node, message.target, Disconnect(message.code, message.reason), message.spare)
+                perform.end(node, message.target, Disconnect(message.code, message.reason), message.spare)
             case RelayUnsubscribe():
-                local.unsubscribe(node, message.target, message.channel, Unsubscribed(message.code, message.reason))
+                perform.unsubscribe(node, message.target, message.channel, Unsubscribed(message.code, message.reason))
             case RelaySubscribe():
-                local.subscribe(node, message.target, message.channel, _grant(message), message.since)
+                perform.subscribe(node, message.target, message.channel, _grant(message), message.since)
             case RelayPoll():
-                local.publish_item(node, message.channel, message.item, message.epoch)
+                perform.publish_item(node, message.channel, message.item, message.epoch)
             case RelayRefresh():
-                local.refresh(node, message.target, message.ttl, message.info)
+                perform.refresh(node, message.target, message.ttl, message.info)
             case RelayCommands():
                 self._take_commands(message)
             case _:
@@ -173,7 +173,7 @@ class Service:
             version_epoch=message.version_epoch,
         )
         if message.unkept:
-            local.publish_unkept(self.node, message.channel, made)
+            perform.publish_unkept(self.node, message.channel, made)
             return
         try:
             await self.node.exchange.publish(message.channel, made)

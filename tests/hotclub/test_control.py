@@ -13,7 +13,8 @@ from django.db import transaction
 import hotclub
 from hotclub.engine.bus import Target
 from hotclub.models import Entry
-from hotclub.streams import RelayUnsubscribe, send_relay
+from hotclub.orders.messages import RelayUnsubscribe
+from hotclub.orders.send import send_relay
 from tests.hotclub.conftest import Site, Watched, amake_person
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -22,12 +22,14 @@ from hotclub import Channel, Client, History, ahistory, apublish, aunsubscribe
 from hotclub.access.session import session_id
 from hotclub.asgi import application
 from hotclub.conf.config import get_config
+from hotclub.durable.broker import RELAY
 from hotclub.engine.limits import TokenBucket
 from hotclub.engine.node import Node
 from hotclub.engine.transports.base import issue_secret
 from hotclub.models import Entry
+from hotclub.orders.messages import RelayCommands
+from hotclub.orders.send import send_relay
 from hotclub.runtime.node import current_node
-from hotclub.streams import RELAY, RelayCommands, send_relay
 from tests.hotclub.conftest import Declare, Person, Site, amake_person
 from tests.hotclub.test_revocation import log_out_like_the_view
 from tests.hotclub.transports import FORMS, HTTP_PATHS, Wire, path_of

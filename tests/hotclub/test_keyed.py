@@ -16,9 +16,9 @@ import hotclub
 from hotclub import checks
 from hotclub.channels.registry import get_registry
 from hotclub.engine.broker.maps import MapMessage
+from hotclub.orders.messages import RelayMap
 from hotclub.runtime.node import require_node
 from hotclub.service import Service
-from hotclub.streams import RelayMap
 from hotclub.testing import Connection, HotclubClient
 from tests.hotclub.conftest import make_person
 
@@ -313,7 +313,7 @@ def test_clearing_takes_a_map() -> None:
 
 def test_a_process_without_connections_changes_maps_and_cannot_read_them(monkeypatch: pytest.MonkeyPatch) -> None:
     sent: list[RelayMap] = []
-    monkeypatch.setattr("hotclub.streams.send_relay", sent.append)
+    monkeypatch.setattr("hotclub.orders.send.send_relay", sent.append)
     assert hotclub.map_publish("board:a", "k", 1, tags={"a": "b"}) is None
     assert hotclub.map_remove("board:a", "k") is None
     hotclub.map_clear("board:a")

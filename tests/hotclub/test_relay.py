@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hotclub.durable.tail import WAITING, Tail
 from hotclub.engine.model import Position, Publication
-from hotclub.relay import WAITING, Tail
 
 EPOCH = "abcd"
 

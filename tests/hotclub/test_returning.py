@@ -10,7 +10,7 @@ from asgiref.sync import sync_to_async
 from django.db.models import F
 
 import hotclub
-from hotclub import tables
+from hotclub.durable import sql
 from hotclub.engine.broker.base import Message, Retention
 from hotclub.engine.protocol.payload import encode_payload
 from hotclub.models import Entry
@@ -106,7 +106,7 @@ async def test_everybody_has_everything_once_whoever_comes_and_goes(serve: Serve
 
     @sync_to_async
     def elsewhere(number: int) -> Any:
-        return tables.append("deep:a", Message(data=encode_payload(number)), Retention(size=10_000, ttl=3600))
+        return sql.append("deep:a", Message(data=encode_payload(number)), Retention(size=10_000, ttl=3600))
 
     async with AsyncExitStack() as stack:
         clients = [await stack.enter_async_context(await WireClient.connected(port)) for _ in range(6)]

@@ -22,8 +22,9 @@ from hotclub.access.session import session_id, session_store
 from hotclub.channels.client import Client
 from hotclub.engine.bus import Target
 from hotclub.models import Entry
+from hotclub.orders.messages import RelayDisconnect
+from hotclub.orders.send import send_relay
 from hotclub.revocation import SessionWatch
-from hotclub.streams import RelayDisconnect, send_relay
 from tests.hotclub.conftest import Person, Site, Watched, amake_person, asign_in, make_person
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -183,7 +184,7 @@ async def test_a_database_that_cannot_tell_the_others_ends_nothing_but_that(
     def fail(message: Any) -> None:
         raise DatabaseError("no such table")
 
-    monkeypatch.setattr("hotclub.streams.send_relay", fail)
+    monkeypatch.setattr("hotclub.orders.send.send_relay", fail)
     await sync_to_async(log_out_like_the_view)(person)
 
     assert await outcome(tab) == SIGNED_OUT

@@ -12,9 +12,10 @@ import hotclub
 from hotclub.channels.registry import Declarations, Registry
 from hotclub.conf.config import Config
 from hotclub.engine.broker.base import HistoryQuery, Retention
+from hotclub.orders.messages import RelayPublish
+from hotclub.orders.send import send_relay
 from hotclub.runtime.node import current_node
 from hotclub.service import Service
-from hotclub.streams import RelayPublish, send_relay
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from hotclub.sharing import SharedReads
+from hotclub.durable.shared_reads import SharedReads
 
 
 class Store:

@@ -19,14 +19,16 @@ from django.conf import settings
 from django.db import OperationalError, connections, transaction
 from msgspec import Raw
 
-from hotclub import streams, tables
+from hotclub.durable import broker, sql
+from hotclub.durable.broker import DatabaseBroker
 from hotclub.engine.broker.base import HistoryQuery, Message, Retention
 from hotclub.engine.bus import Target
 from hotclub.engine.errors import IdempotencyConflict
 from hotclub.engine.model import Position, Publication
 from hotclub.models import Entry, Stream
+from hotclub.orders.messages import RelayDisconnect, RelayMessage, RelayPublish, RelayUnsubscribe
+from hotclub.orders.send import send_relay
 from hotclub.runtime.pool import HookPool
-from hotclub.streams import DatabaseBroker, RelayDisconnect, RelayMessage, RelayPublish, RelayUnsubscribe, send_relay
 from tests.support.stores import ALIAS, postgres_url, store
 
 __all__ = ["postgres_url", "store"]
@@ -80,7 +82,7 @@ class Site:
 
 
 def _append(channel: str, data: bytes = b"1") -> tuple[str, Publication]:
-    position, publication, _duplicate = tables.append(channel, Message(data=Raw(data)), RETENTION)
+    position, publication, _duplicate = sql.append(channel, Message(data=Raw(data)), RETENTION)
     return position.epoch, publication
 
 
@@ -131,7 +133,7 @@ async def test_a_repeated_key_is_answered_and_not_delivered_again(site: Running)
 async def test_signals_in_the_wrong_order_are_delivered_in_the_right_one(
     site: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(streams, "_GRACE", NEVER)
+    monkeypatch.setattr(broker, "_GRACE", NEVER)
     async with site(relay_interval=NEVER) as running:
         await running.broker.subscribe("room")
         committed = await running.commit(count=3)
@@ -196,7 +198,7 @@ async def test_two_subscriptions_at_once_open_the_stream_once(site: Running) -> 
 async def test_an_error_while_subscribing_is_raised_and_the_next_attempt_is_a_new_one(site: Running) -> None:
     async with site(relay_interval=NEVER) as running:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(tables, "open_stream", _broken)
+            patch.setattr(sql, "open_stream", _broken)
             with pytest.raises(OperationalError):
                 await running.broker.subscribe("room")
         await running.broker.subscribe("room")
@@ -254,7 +256,7 @@ async def test_a_transaction_that_commits_late_is_delivered_in_order(site: Runni
 async def test_tops_are_asked_for_subscribed_channels_only_and_in_chunks(
     site: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(streams, "_TOPS_PER_QUERY", 2)
+    monkeypatch.setattr(broker, "_TOPS_PER_QUERY", 2)
     async with site() as running:
         await running.commit("nobody")
         await running.until(lambda: ("read_tops", ["$relay"]) in running.queries)
@@ -272,7 +274,7 @@ async def test_tops_are_asked_for_subscribed_channels_only_and_in_chunks(
 
 
 async def test_more_rows_than_one_query_reads_arrive_in_order(site: Running, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(streams, "_ROWS_PER_QUERY", 3)
+    monkeypatch.setattr(broker, "_ROWS_PER_QUERY", 3)
     async with site(relay_interval=NEVER) as running:
         await running.broker.subscribe("room")
         committed = await running.commit(count=10)
@@ -299,12 +301,12 @@ async def test_a_database_that_fails_is_reported_once_and_tried_until_it_answers
     site: Running, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.WARNING, "hotclub.streams")
-    monkeypatch.setattr(streams, "_LONGEST_PAUSE", 0.05)
+    monkeypatch.setattr(broker, "_LONGEST_PAUSE", 0.05)
     async with site() as running:
         await running.broker.subscribe("room")
         failures = asyncio.Semaphore(0)
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(tables, "read_tops", _counted(failures, asyncio.get_running_loop()))
+            patch.setattr(sql, "read_tops", _counted(failures, asyncio.get_running_loop()))
             async with asyncio.timeout(10):
                 for _ in range(3):
                     await failures.acquire()
@@ -326,7 +328,7 @@ def _counted(failures: asyncio.Semaphore, loop: asyncio.AbstractEventLoop) -> Ca
 
 
 async def test_a_gap_that_could_not_be_read_is_read_later(site: Running, monkeypatch: pytest.MonkeyPatch) -> None:
-    read_after = tables.read_after
+    read_after = sql.read_after
     attempts: list[str] = []
 
     def flaky(channel: str, offset: int, limit: int) -> Any:
@@ -335,7 +337,7 @@ async def test_a_gap_that_could_not_be_read_is_read_later(site: Running, monkeyp
             raise OperationalError("database is locked")
         return read_after(channel, offset, limit)
 
-    monkeypatch.setattr(tables, "read_after", flaky)
+    monkeypatch.setattr(sql, "read_after", flaky)
     async with site() as running:
         await running.broker.subscribe("room")
         committed = await running.commit(count=2)
@@ -345,7 +347,7 @@ async def test_a_gap_that_could_not_be_read_is_read_later(site: Running, monkeyp
 
 async def test_a_site_starts_while_its_database_is_down(site: Running, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tables, "open_stream", _broken)
+        patch.setattr(sql, "open_stream", _broken)
         async with site() as running:
             patch.undo()
             await running.broker.subscribe("room")
@@ -418,17 +420,17 @@ async def test_a_message_nobody_understands_is_dropped_and_reported(
 
 
 async def test_the_broker_prunes_what_its_channels_do_not_keep(site: Running, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tables, "KEY_LIFETIME", -1.0)
+    monkeypatch.setattr(sql, "KEY_LIFETIME", -1.0)
     pruned = asyncio.Event()
     loop = asyncio.get_running_loop()
-    prune = tables.prune
+    prune = sql.prune
 
     def observed(*args: Any) -> Any:
         result = prune(*args)
         loop.call_soon_threadsafe(pruned.set)
         return result
 
-    monkeypatch.setattr(tables, "prune", observed)
+    monkeypatch.setattr(sql, "prune", observed)
     async with site(relay_interval=NEVER) as running:
         await running.commit(count=5)
         await running.pool.run(send_relay, RelayPublish(channel="a", data=Raw(b"1")))
@@ -468,7 +470,7 @@ settings.configure(**__import__("json").loads(os.environ["CRASH_SETTINGS"]))
 django.setup()
 from django.db import transaction
 from msgspec import Raw
-from hotclub import tables
+from hotclub.durable import broker, sql
 from hotclub.engine.broker.base import Message, Retention
 with transaction.atomic():
     tables.append("room", Message(data=Raw(b'"survivor"')), Retention(size=10, ttl=60))
@@ -521,7 +523,7 @@ async def test_concurrent_publishers_and_the_relay_deliver_each_offset_once(site
 
         def publish() -> None:
             with transaction.atomic(using=ALIAS):
-                position, publication, _duplicate = tables.append("room", Message(data=Raw(b"1")), RETENTION)
+                position, publication, _duplicate = sql.append("room", Message(data=Raw(b"1")), RETENTION)
                 signal_later = partial(running.broker.signal, "room", position.epoch, publication)
                 transaction.on_commit(lambda: loop.call_soon_threadsafe(signal_later), using=ALIAS)
 

@@ -6,10 +6,10 @@ from datetime import timedelta
 import pytest
 from django.db.models import F
 
+from hotclub.durable.broker import DatabaseBroker
 from hotclub.engine.broker.base import Broker, PublicationHandler
 from hotclub.models import Entry
 from hotclub.runtime.pool import HookPool
-from hotclub.streams import DatabaseBroker
 from hotclub.testing.contracts import KEEP, BrokerContract
 from tests.support.stores import ALIAS, postgres_url, store
 

@@ -12,7 +12,7 @@ from django.db import connections, transaction
 from django.utils import timezone
 from msgspec import Raw
 
-from hotclub import tables
+from hotclub.durable import sql
 from hotclub.engine.broker.base import HistoryQuery, Message, Retention
 from hotclub.engine.errors import IdempotencyConflict, UnrecoverablePosition
 from hotclub.engine.model import ClientInfo, Position
@@ -27,16 +27,16 @@ pytestmark = pytest.mark.usefixtures("store")
 
 def append(channel: str = "room", data: bytes = b"1", key: str = "", **fields: Any) -> int:
     message = Message(data=Raw(data), idempotency_key=key, **fields)
-    return tables.append(channel, message, RETENTION)[0].offset
+    return sql.append(channel, message, RETENTION)[0].offset
 
 
 def history(channel: str = "room", retention: Retention = RETENTION, **query: Any) -> list[int]:
-    page = tables.read_history(channel, HistoryQuery(**{"limit": -1, **query}), retention)
+    page = sql.read_history(channel, HistoryQuery(**{"limit": -1, **query}), retention)
     return [publication.offset for publication in page.publications]
 
 
 def epoch(channel: str = "room") -> str:
-    return tables.open_stream(channel).epoch
+    return sql.open_stream(channel).epoch
 
 
 def age(seconds: float, **which: Any) -> None:
@@ -75,8 +75,8 @@ def in_thread(call: Callable[[], Any]) -> "Future[Any]":
 def test_a_payload_comes_back_to_the_byte(data: bytes) -> None:
     info = ClientInfo(user="7", client="c", conn_info=Raw(b'{"b": 1, "a": 2}'))
     message = Message(data=Raw(data), tags={"zwei": "2", "eins": "\0"}, info=info)
-    position, publication, duplicate = tables.append("room", message, RETENTION)
-    page = tables.read_history("room", HistoryQuery(limit=1), RETENTION)
+    position, publication, duplicate = sql.append("room", message, RETENTION)
+    page = sql.read_history("room", HistoryQuery(limit=1), RETENTION)
     (stored,) = page.publications
     assert bytes(stored.data) == data
     assert list(stored.tags.items()) == [("zwei", "2"), ("eins", "\0")]
@@ -89,7 +89,7 @@ def test_a_payload_comes_back_to_the_byte(data: bytes) -> None:
 
 def test_offsets_count_from_one_and_each_channel_for_itself() -> None:
     assert [append("a"), append("a"), append("b"), append("a")] == [1, 2, 1, 3]
-    assert tables.read_tops(["a", "b", "c"]) == {"a": Position(epoch("a"), 3), "b": Position(epoch("b"), 1)}
+    assert sql.read_tops(["a", "b", "c"]) == {"a": Position(epoch("a"), 3), "b": Position(epoch("b"), 1)}
 
 
 def test_every_stream_has_an_epoch_of_its_own() -> None:
@@ -99,9 +99,9 @@ def test_every_stream_has_an_epoch_of_its_own() -> None:
 
 
 def test_a_repeated_key_gives_the_first_position_and_takes_no_offset() -> None:
-    first = tables.append("room", Message(data=Raw(b"1"), idempotency_key="k"), RETENTION)
+    first = sql.append("room", Message(data=Raw(b"1"), idempotency_key="k"), RETENTION)
     append()
-    again = tables.append("room", Message(data=Raw(b"1"), idempotency_key="k"), RETENTION)
+    again = sql.append("room", Message(data=Raw(b"1"), idempotency_key="k"), RETENTION)
     assert (first[2], again[2]) == (False, True)
     assert again[0] == first[0]
     assert (again[1].offset, again[1].time) == (1, first[1].time)
@@ -154,7 +154,7 @@ def test_a_savepoint_that_is_rolled_back_within_a_commit_leaves_no_hole() -> Non
             append(data=b'"within"')
             transaction.set_rollback(True, using=ALIAS)
         append(data=b'"after"')
-    page = tables.read_history("room", HistoryQuery(limit=-1), RETENTION)
+    page = sql.read_history("room", HistoryQuery(limit=-1), RETENTION)
     assert [(item.offset, bytes(item.data)) for item in page.publications] == [(1, b'"before"'), (2, b'"after"')]
 
 
@@ -179,7 +179,7 @@ def test_who_comes_second_waits_for_the_first_to_end(rolls_back: bool) -> None:
     release.set()
     one.result(10)
     assert two.result(10) == (2 if rolls_back else 3)
-    page = tables.read_history("room", HistoryQuery(limit=-1), RETENTION)
+    page = sql.read_history("room", HistoryQuery(limit=-1), RETENTION)
     kept = [b'"earlier"', b'"second"'] if rolls_back else [b'"earlier"', b'"first"', b'"second"']
     assert [bytes(publication.data) for publication in page.publications] == kept
 
@@ -212,7 +212,7 @@ def test_the_same_key_from_two_threads_at_once_is_stored_once() -> None:
 
 
 def test_a_channel_without_log_gets_one_when_it_is_read() -> None:
-    page = tables.read_history("empty", HistoryQuery(), RETENTION)
+    page = sql.read_history("empty", HistoryQuery(), RETENTION)
     assert (page.publications, page.top.offset) == ((), 0)
     assert page.top.epoch == epoch("empty")
 
@@ -269,9 +269,9 @@ def test_a_clock_that_was_set_back_tears_no_hole() -> None:
 def test_rows_after_an_offset_are_read_in_order_up_to_the_limit() -> None:
     for _ in range(5):
         append()
-    top, rows = tables.read_after("room", 1, 3)
+    top, rows = sql.read_after("room", 1, 3)
     assert (top.offset, [row.offset for row in rows]) == (5, [2, 3, 4])
-    assert tables.read_after("unknown", 0, 3) == (Position("", 0), [])
+    assert sql.read_after("unknown", 0, 3) == (Position("", 0), [])
 
 
 # Pruning
@@ -288,15 +288,15 @@ def test_pruning_removes_by_size_and_by_age() -> None:
     age(1000)
     age(500, offset__gt=3)
     rules = {"size": Retention(size=2, ttl=9999), "ttl": Retention(size=99, ttl=700)}
-    assert tables.prune(0, 100, rules.get) is None
+    assert sql.prune(0, 100, rules.get) is None
     assert (kept("size"), kept("ttl"), kept("gone")) == ([5, 6], [4, 5, 6], [])
 
 
 def test_pruning_leaves_what_a_retry_may_still_ask_for() -> None:
     for number in range(6):
         append(key=str(number))
-    age(tables.KEY_LIFETIME + 1, offset__lte=2)
-    tables.prune(0, 100, lambda _channel: Retention(size=1, ttl=9999))
+    age(sql.KEY_LIFETIME + 1, offset__lte=2)
+    sql.prune(0, 100, lambda _channel: Retention(size=1, ttl=9999))
     assert kept() == [3, 4, 5, 6]
     assert append(key="2") == 3
 
@@ -305,13 +305,13 @@ def test_the_position_survives_pruning() -> None:
     before = epoch()
     append()
     age(9999)
-    tables.prune(0, 100, lambda _channel: None)
+    sql.prune(0, 100, lambda _channel: None)
     assert kept() == []
     assert (append(), epoch()) == (2, before)
 
 
 def test_pruning_goes_on_where_it_stopped_and_in_bounded_batches(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tables, "_DELETE_ROWS", 2)
+    monkeypatch.setattr(sql, "_DELETE_ROWS", 2)
     for channel in ("a", "b", "c"):
         for _ in range(5):
             append(channel)
@@ -319,7 +319,7 @@ def test_pruning_goes_on_where_it_stopped_and_in_bounded_batches(monkeypatch: py
     after: int | None = 0
     passes = 0
     while after is not None:
-        after = tables.prune(after, 2, lambda _channel: None)
+        after = sql.prune(after, 2, lambda _channel: None)
         passes += 1
     assert passes == 2
     assert not Entry.objects.using(ALIAS).exists()
@@ -334,15 +334,15 @@ def test_a_stream_with_nothing_left_is_not_looked_at_again() -> None:
     def retention_of(channel: str) -> None:
         asked.append(channel)
 
-    tables.prune(0, 100, retention_of)
-    tables.prune(0, 100, retention_of)
+    sql.prune(0, 100, retention_of)
+    sql.prune(0, 100, retention_of)
     assert asked == ["room"]
 
 
 def test_history_can_be_forgotten_at_once() -> None:
     append()
     append()
-    tables.remove_entries("room")
+    sql.remove_entries("room")
     assert (history(), append()) == ([], 3)
 
 
@@ -350,5 +350,5 @@ def test_entries_older_than_a_time_are_removed_whatever_the_retention() -> None:
     for _ in range(3):
         append()
     age(61, offset__lte=2)
-    tables.prune_older("room", 60)
+    sql.prune_older("room", 60)
     assert kept() == [3]

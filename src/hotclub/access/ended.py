@@ -7,7 +7,7 @@ from typing import Final
 from django.utils import timezone
 
 from hotclub.access.tokens import LONGEST
-from hotclub.conf.config import get_config
+from hotclub.runtime.tables import revocations
 
 MARGIN: Final = timedelta(minutes=5)
 """For the leeway that expired tokens have."""
@@ -33,12 +33,10 @@ def is_revoked(sid: str, jti: str) -> bool:
 
 def revoked_sessions(session_ids: set[str], also: list[str] | None = None) -> set[str]:
     """Which of these logins, and of the keys in `also`, are revoked. Synchronous; one query."""
-    from hotclub.models import Revocation  # noqa: PLC0415
-
     keys = [f"sid:{sid}" for sid in session_ids if sid] + (also or [])
     if not keys:
         return set()
-    rows = Revocation.objects.using(get_config().database).filter(key__in=keys, until__gt=timezone.now())
+    rows = revocations().filter(key__in=keys, until__gt=timezone.now())
     return {key.removeprefix("sid:") for key in rows.values_list("key", flat=True)}
 
 
@@ -48,10 +46,7 @@ def _of_token(jti: str) -> str:
 
 
 def _remember(key: str) -> None:
-    # Models can be imported only after this module.
-    from hotclub.models import Revocation  # noqa: PLC0415
-
-    rows = Revocation.objects.using(get_config().database)
+    rows = revocations()
     now = timezone.now()
     rows.filter(until__lt=now).delete()
     rows.update_or_create(key=key, defaults={"until": now + LONGEST + MARGIN})

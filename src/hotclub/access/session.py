@@ -2,20 +2,23 @@
 
 from dataclasses import dataclass
 from importlib import import_module
+from typing import TYPE_CHECKING
 
 from django.conf import settings
 from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY, get_user_model, load_backend
-from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.sessions.backends.base import SessionBase
 from django.core.exceptions import ValidationError
 from django.utils.crypto import constant_time_compare, salted_hmac
+
+if TYPE_CHECKING:
+    from django.contrib.auth.base_user import AbstractBaseUser
 
 
 @dataclass(frozen=True, slots=True)
 class Login:
     """A session that a user is signed in with."""
 
-    user: AbstractBaseUser
+    user: "AbstractBaseUser"
     session_key: str
     auth_hash: str
 
@@ -40,7 +43,7 @@ def authenticate(session_key: str) -> Login | None:
     return Login(user, session_key, auth_hash)
 
 
-def is_current(user: AbstractBaseUser, auth_hash: str) -> bool:
+def is_current(user: "AbstractBaseUser", auth_hash: str) -> bool:
     """Whether a session with this hash was made with the user's present password."""
     if not hasattr(user, "get_session_auth_hash"):
         return True

@@ -9,8 +9,8 @@ from asgiref.sync import sync_to_async
 from django.http import HttpRequest
 from django.utils import timezone
 
-from hotclub.conf.config import get_config
 from hotclub.runtime.node import refuse_event_loop
+from hotclub.runtime.tables import tickets
 
 PREFIX: Final = "t."
 LIFETIME: Final = timedelta(seconds=30)
@@ -40,25 +40,20 @@ def redeem(text: str) -> str | None:
     Of several that redeem the same ticket at one time, exactly one gets it. Synchronous; one statement, and another for
     the winner.
     """
-    from hotclub.models import Ticket  # noqa: PLC0415
-
-    tickets = Ticket.objects.using(get_config().database).filter(digest=_digest(text))
-    if not tickets.filter(used=False, expires__gt=timezone.now()).update(used=True):
+    found = tickets().filter(digest=_digest(text))
+    if not found.filter(used=False, expires__gt=timezone.now()).update(used=True):
         return None
-    return tickets.values_list("session_key", flat=True).get()
+    return found.values_list("session_key", flat=True).get()
 
 
 def _issue(request: HttpRequest) -> str:
-    # Models can be imported only after this module.
-    from hotclub.models import Ticket  # noqa: PLC0415
-
     text = PREFIX + secrets.token_urlsafe(32)
     now = timezone.now()
-    tickets = Ticket.objects.using(get_config().database)
-    tickets.filter(expires__lt=now - LIFETIME).delete()
+    rows = tickets()
+    rows.filter(expires__lt=now - LIFETIME).delete()
     session = getattr(request, "session", None)
     key = (session.session_key if session is not None else None) or ""
-    tickets.create(digest=_digest(text), session_key=key, expires=now + LIFETIME)
+    rows.create(digest=_digest(text), session_key=key, expires=now + LIFETIME)
     return text
 
 

@@ -21,6 +21,7 @@ from msgspec import UNSET, Raw, Struct, UnsetType
 
 from hotclub.access.keys import signatures
 from hotclub.access.overrides import Override
+from hotclub.access.session import session_id
 from hotclub.conf.config import get_config
 from hotclub.conf.token_keys import BadKey, TokenSettings
 from hotclub.engine.errors import CommandError, HotclubError
@@ -336,9 +337,6 @@ def _subject(user: "AbstractBaseUser | int | str | None") -> str:
 
 
 def _session_of(request: "HttpRequest", seconds: float | None) -> str:
-    # Models can be imported only after this module.
-    from hotclub.access.session import session_id  # noqa: PLC0415
-
     if seconds is None or seconds > LONGEST.total_seconds():
         raise ValueError(f"A token that ends with its session lives at most {LONGEST.days} days")
     key: str | None = request.session.session_key

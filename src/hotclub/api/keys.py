@@ -8,6 +8,7 @@ from django.utils.crypto import constant_time_compare
 from hotclub.conf.config import Config
 from hotclub.conf.values import ApiGrant, digest_of, is_list_of_text, static_grant
 from hotclub.runtime.node import in_thread
+from hotclub.runtime.tables import api_keys
 
 _QUERY_FIELDS = 20
 
@@ -34,14 +35,11 @@ async def find_grant(key: str, config: Config) -> ApiGrant | None:
         # All of them are compared, so that the time tells nothing.
         if constant_time_compare(grant.digest, digest):
             found = found or grant
-    return found or await in_thread(_stored_grant, digest, config.database)
+    return found or await in_thread(_stored_grant, digest)
 
 
-def _stored_grant(digest: str, database: str) -> ApiGrant | None:
-    # Models can be imported only after this module.
-    from hotclub.models import ApiKey  # noqa: PLC0415
-
-    row = ApiKey.objects.using(database).filter(digest=digest, revoked=None).first()
+def _stored_grant(digest: str) -> ApiGrant | None:
+    row = api_keys().filter(digest=digest, revoked=None).first()
     if row is None or not is_list_of_text(row.channels) or not is_list_of_text(row.methods):
         return None
     return ApiGrant(row.digest, row.name, tuple(row.channels), tuple(row.methods))

@@ -133,7 +133,7 @@ async def history_remove(grant: ApiGrant, request: wire.ChannelRequest) -> wire.
     grant.require(request.channel)
     if _require_log(request.channel).durable:
         # Models can be imported only after this module.
-        from hotclub.tables import remove_entries  # noqa: PLC0415
+        from hotclub.durable.sql import remove_entries  # noqa: PLC0415
 
         await in_thread(remove_entries, request.channel)
         return wire.Empty()

@@ -2,7 +2,6 @@
 
 from msgspec import Raw
 
-from hotclub import local
 from hotclub.api import messages as wire
 from hotclub.channels.registry import get_registry
 from hotclub.conf.config import get_config
@@ -10,6 +9,9 @@ from hotclub.engine.application import ChannelSpec
 from hotclub.engine.broker.base import Message
 from hotclub.engine.errors import CommandError, command_error
 from hotclub.engine.protocol.payload import check_payload
+from hotclub.orders import perform
+from hotclub.orders.messages import RelayPublish
+from hotclub.orders.send import send_relay
 from hotclub.publishing import publish_message
 from hotclub.runtime.node import current_node, in_thread, tell_node
 
@@ -56,13 +58,10 @@ async def _publish_unkept(channel: str, message: Message) -> None:
     if not message.binary:
         await in_thread(_tell_others, channel, message, "" if node is None else node.id)
     if node is not None:
-        tell_node(node, local.publish_unkept, node, channel, message)
+        tell_node(node, perform.publish_unkept, node, channel, message)
 
 
 def _tell_others(channel: str, message: Message, origin: str) -> None:
-    # Models can be imported only after this module.
-    from hotclub.streams import RelayPublish, send_relay  # noqa: PLC0415
-
     key = message.idempotency_key
     send_relay(RelayPublish(channel, message.data, message.tags, key, unkept=True, origin=origin))
 

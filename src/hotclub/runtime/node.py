@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
-from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
+from typing import Any, Final, ParamSpec, TypeVar
 
 from asgiref.sync import sync_to_async
 from django.core.exceptions import SynchronousOnlyOperation
@@ -11,10 +11,8 @@ from django.db import transaction
 
 from hotclub.conf.config import get_config
 from hotclub.engine.errors import HotclubError
-
-if TYPE_CHECKING:
-    from hotclub.engine.node import Node
-    from hotclub.runtime.pool import HookPool
+from hotclub.engine.node import Node
+from hotclub.runtime.pool import HookPool
 
 Result = TypeVar("Result")
 Params = ParamSpec("Params")

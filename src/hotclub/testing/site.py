@@ -10,11 +10,11 @@ from asgiref.sync import sync_to_async
 from django.db import connections
 
 from hotclub.access.session import Login, authenticate
+from hotclub.durable.broker import DatabaseBroker
 from hotclub.engine.broker.base import PublicationHandler
 from hotclub.runtime.node import current_node, set_current_node
 from hotclub.runtime.pool import HookPool
 from hotclub.service import Service
-from hotclub.streams import DatabaseBroker
 from hotclub.testing.threads import InlinePool, LoopThread
 
 TIMEOUT: Final = 5.0

@@ -9,7 +9,7 @@ from django.db.models.functions import Coalesce
 from django.utils.translation import gettext as _
 
 from hotclub.models import Stream
-from hotclub.tables import database
+from hotclub.runtime.tables import database
 
 _COLUMNS = ("channel", "epoch", "top", "kept", "bytes", "oldest", "newest")
 

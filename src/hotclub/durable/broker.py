@@ -14,34 +14,12 @@ from functools import partial
 from itertools import islice
 from typing import Any, Final, ParamSpec, Protocol, TypeVar
 
-import msgspec
-from msgspec import Raw, Struct
-
-from hotclub import tables
-from hotclub.engine.application import Overrides, PolledItem
+from hotclub.durable import sql
+from hotclub.durable.shared_reads import SharedReads
+from hotclub.durable.tail import Tail
 from hotclub.engine.broker.base import HistoryQuery, Message, PublicationHandler, Retention
-from hotclub.engine.broker.maps import MapMessage
-from hotclub.engine.bus import Target
-from hotclub.engine.model import EMPTY, HistoryPage, Position, Publication
-from hotclub.relay import Tail
-from hotclub.sharing import SharedReads
-from hotclub.tables import append
-
-__all__ = [
-    "RELAY",
-    "DatabaseBroker",
-    "RelayCommands",
-    "RelayDisconnect",
-    "RelayMap",
-    "RelayMessage",
-    "RelayPoll",
-    "RelayPublish",
-    "RelayRefresh",
-    "RelaySubscribe",
-    "RelayUnsubscribe",
-    "append",
-    "send_relay",
-]
+from hotclub.engine.model import HistoryPage, Position, Publication
+from hotclub.orders.messages import _RELAY_DECODER, RelayMessage
 
 RELAY: Final = "$relay"
 """The internal stream that carries messages to every node. No channel can have this name."""
@@ -57,111 +35,6 @@ _LONGEST_PAUSE: Final = 5.0
 _logger = logging.getLogger("hotclub.streams")
 _Params = ParamSpec("_Params")
 _Result = TypeVar("_Result")
-
-
-class RelayPublish(Struct, frozen=True, omit_defaults=True, tag="publish"):
-    """Publish in a channel that is not durable. `origin` is the node that has done it already, "" if none has."""
-
-    channel: str
-    data: Raw
-    tags: dict[str, str] = {}
-    idempotency_key: str = ""
-    version: int = 0
-    version_epoch: str = ""
-    unkept: bool = False
-    """Only for who is subscribed now: in no history, whatever the channel keeps."""
-    origin: str = ""
-
-
-class RelayDisconnect(Struct, frozen=True, omit_defaults=True, tag="disconnect"):
-    """End connections, with the code and the reason that their clients are shown. Those in `spare` live on."""
-
-    target: Target
-    code: int
-    reason: str
-    spare: tuple[str, ...] = ()
-    origin: str = ""
-
-
-class RelayUnsubscribe(Struct, frozen=True, omit_defaults=True, tag="unsubscribe"):
-    """End subscriptions to one channel, or to all of them for ""."""
-
-    target: Target
-    channel: str
-    code: int
-    reason: str
-    origin: str = ""
-
-
-class RelaySubscribe(Struct, frozen=True, omit_defaults=True, tag="subscribe"):
-    """Subscribe connections by the server's will. `ttl` is in seconds, 0 for ever."""
-
-    target: Target
-    channel: str
-    data: Raw = EMPTY
-    info: Raw = EMPTY
-    ttl: int = 0
-    since: Position | None = None
-    overrides: Overrides = Overrides()
-    origin: str = ""
-
-
-class RelayRefresh(Struct, frozen=True, omit_defaults=True, tag="refresh"):
-    """Let connections live for `ttl` seconds, 0 for ever and -1 for over."""
-
-    target: Target
-    ttl: int = 0
-    info: Raw = EMPTY
-    origin: str = ""
-
-
-class RelayCommands(Struct, frozen=True, omit_defaults=True, tag="commands"):
-    """Commands for an HTTP connection of the node `node`, which arrived at another one."""
-
-    node: str
-    session: str
-    principal: str
-    data: bytes
-    origin: str = ""
-
-
-class RelayMap(Struct, frozen=True, omit_defaults=True, tag="map"):
-    """Change a key of a map that another process keeps, or with no message clear the map."""
-
-    channel: str
-    message: MapMessage | None = None
-    origin: str = ""
-
-
-class RelayPoll(Struct, frozen=True, omit_defaults=True, tag="poll"):
-    """A key's value for a shared poll."""
-
-    channel: str
-    item: PolledItem
-    epoch: str = ""
-    origin: str = ""
-
-
-RelayMessage = (
-    RelayPublish
-    | RelayDisconnect
-    | RelayUnsubscribe
-    | RelaySubscribe
-    | RelayRefresh
-    | RelayMap
-    | RelayPoll
-    | RelayCommands
-)
-
-_RELAY_DECODER: Final[msgspec.json.Decoder[RelayMessage]] = msgspec.json.Decoder(RelayMessage)
-
-
-def send_relay(message: RelayMessage) -> None:
-    """Hand a message to every other node of the site, with the commit of the current transaction.
-
-    Nodes get it within RELAY_INTERVAL; one that is not there for a minute misses it. Synchronous.
-    """
-    tables.append(RELAY, Message(data=Raw(msgspec.json.encode(message))), Retention())
 
 
 class Run(Protocol):
@@ -224,7 +97,7 @@ class DatabaseBroker:
         self._tails.clear()
 
     async def publish(self, channel: str, message: Message, retention: Retention) -> Position:
-        position, publication, duplicate = await self._run(tables.append, channel, message, retention)
+        position, publication, duplicate = await self._run(sql.append, channel, message, retention)
         if not duplicate:
             self.signal(channel, position.epoch, publication)
         return position
@@ -251,15 +124,15 @@ class DatabaseBroker:
 
     async def history(self, channel: str, query: HistoryQuery, retention: Retention) -> HistoryPage:
         # After a restart all members of a channel ask for what came after the same publication.
-        read = partial(self._run, tables.read_history, channel, query, retention)
+        read = partial(self._run, sql.read_history, channel, query, retention)
         return await self._histories.read((channel, query, retention), read)
 
     async def remove_history(self, channel: str) -> None:
-        await self._run(tables.remove_entries, channel)
+        await self._run(sql.remove_entries, channel)
 
     async def _open(self, channel: str, tail: Tail) -> None:
         try:
-            tail.open(await self._run(tables.open_stream, channel))
+            tail.open(await self._run(sql.open_stream, channel))
         except BaseException:
             if self._tails.get(channel) is tail:
                 del self._tails[channel]
@@ -305,7 +178,7 @@ class DatabaseBroker:
 
     async def _read(self, channel: str, tail: Tail) -> None:
         asked = tail.seen
-        top, rows = await self._run(tables.read_after, channel, asked, _ROWS_PER_QUERY)
+        top, rows = await self._run(sql.read_after, channel, asked, _ROWS_PER_QUERY)
         if self._tails.get(channel) is tail:
             self._deliver(channel, tail, tail.fill(asked, top, rows, complete=len(rows) < _ROWS_PER_QUERY))
 
@@ -314,17 +187,17 @@ class DatabaseBroker:
         names = iter(list(self._tails))
         while chunk := list(islice(names, _TOPS_PER_QUERY)):
             asked = {name: self._tails[name].seen for name in chunk if name in self._tails}
-            for name, top in (await self._run(tables.read_tops, list(asked))).items():
+            for name, top in (await self._run(sql.read_tops, list(asked))).items():
                 tail = self._tails.get(name)
                 if tail is not None and tail.epoch:
                     tail.notice(asked[name], top)
                     self._catch_up(name, tail)
 
     async def _prune(self) -> None:
-        await self._run(tables.prune_older, RELAY, _RELAY_KEPT)
+        await self._run(sql.prune_older, RELAY, _RELAY_KEPT)
         after: int | None = 0
         while after is not None:
-            after = await self._run(tables.prune, after, _STREAMS_PER_PRUNING, self._retention_to_prune)
+            after = await self._run(sql.prune, after, _STREAMS_PER_PRUNING, self._retention_to_prune)
 
     def _retention_to_prune(self, channel: str) -> Retention | None:
         return Retention(size=1_000_000_000, ttl=_RELAY_KEPT) if channel == RELAY else self._retention_of(channel)

@@ -14,7 +14,7 @@ import secrets
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 from django.core.exceptions import ImproperlyConfigured
@@ -24,11 +24,13 @@ from django.db.models import Max
 from django.utils import timezone
 from msgspec import Raw
 
-from hotclub.conf.config import get_config
 from hotclub.engine.broker.base import HistoryQuery, Message, Retention, is_newer
 from hotclub.engine.errors import HotclubError, IdempotencyConflict, UnrecoverablePosition
 from hotclub.engine.model import EMPTY, ClientInfo, HistoryPage, Position, Publication
-from hotclub.models import Entry, Stream, StreamVersion
+
+if TYPE_CHECKING:
+    from hotclub.models import Entry, Stream
+from hotclub.runtime.tables import database, entries, stream_versions, streams
 
 KEY_LIFETIME: Final = 300.0
 """Seconds for which pruning leaves an entry alone, so that a retry with its idempotency key still finds it."""
@@ -67,11 +69,6 @@ class Bounds:
     pruned: int
 
 
-def database() -> str:
-    """The alias of the database that holds the tables: `HOTCLUB["DATABASE"]`."""
-    return get_config().database
-
-
 # ---------------------------------------------------------------------------------------------------------- appending
 
 
@@ -105,8 +102,8 @@ def _append(
     connection: BaseDatabaseWrapper, channel: str, message: Message, data: str
 ) -> tuple[Position, Publication, bool]:
     stream_id, epoch, offset = _take_offset(connection, channel)
-    if message.version and not _advance(connection.alias, stream_id, channel, message):
-        _return_offset(connection.alias, stream_id)
+    if message.version and not _advance(stream_id, channel, message):
+        _return_offset(stream_id)
         return Position(epoch, offset - 1), Publication(data=message.data, offset=offset - 1), True
     created = timezone.now()
     if _insert(connection, stream_id, offset, message, data, created):
@@ -119,26 +116,26 @@ def _append(
             epoch=_named(epoch, offset),
         )
         return Position(epoch, offset), publication, False
-    _return_offset(connection.alias, stream_id)
-    publication = _first_with_key(connection.alias, stream_id, message.idempotency_key, channel, offset)
+    _return_offset(stream_id)
+    publication = _first_with_key(stream_id, message.idempotency_key, channel, offset)
     if bytes(publication.data) != bytes(message.data):
         raise IdempotencyConflict(channel, message.idempotency_key)
     return Position(epoch, publication.offset), publication, True
 
 
-def _return_offset(alias: str, stream_id: int) -> None:
-    Stream.objects.using(alias).filter(pk=stream_id).update(top=models.F("top") - 1)
+def _return_offset(stream_id: int) -> None:
+    streams().filter(pk=stream_id).update(top=models.F("top") - 1)
 
 
-def _advance(alias: str, stream_id: int, channel: str, message: Message) -> bool:
+def _advance(stream_id: int, channel: str, message: Message) -> bool:
     """Take note of the message's version; False when one as new is there. The stream's row lock keeps others out.
 
     What was published before under the same idempotency key is left to that key.
     """
-    entries = Entry.objects.using(alias).filter(stream=stream_id, key=message.idempotency_key)
-    if message.idempotency_key and entries.exists():
+    same_key = entries().filter(stream=stream_id, key=message.idempotency_key)
+    if message.idempotency_key and same_key.exists():
         return True
-    rows = StreamVersion.objects.using(alias)
+    rows = stream_versions()
     known = rows.filter(channel=channel).values_list("epoch", "version").first()
     if known is not None and not is_newer(message.version_epoch, message.version, *known):
         return False
@@ -148,7 +145,7 @@ def _advance(alias: str, stream_id: int, channel: str, message: Message) -> bool
 
 
 def _take_offset(connection: BaseDatabaseWrapper, channel: str) -> tuple[int, str, int]:
-    table = _table(connection, Stream)
+    table = _table(connection, streams())
     sql = f"UPDATE {table} SET top = top + 1 WHERE channel = %s RETURNING id, epoch, top"  # noqa: S608
     for _attempt in range(2):
         with connection.cursor() as cursor:
@@ -157,7 +154,7 @@ def _take_offset(connection: BaseDatabaseWrapper, channel: str) -> tuple[int, st
             rows: list[tuple[int, str, int]] = cursor.fetchall()
         if rows:
             return rows[0]
-        _create_stream(connection.alias, channel)
+        _create_stream(channel)
     raise BrokenStream(channel, 0)
 
 
@@ -176,7 +173,7 @@ def _insert(
     }
     columns = ", ".join(map(connection.ops.quote_name, row))
     places = ", ".join(["%s"] * len(row))
-    table = _table(connection, Entry)
+    table = _table(connection, entries())
     sql = f"INSERT INTO {table} ({columns}) VALUES ({places}) ON CONFLICT DO NOTHING"  # noqa: S608
     with connection.cursor() as cursor:
         cursor.execute(sql, list(row.values()))
@@ -184,21 +181,21 @@ def _insert(
     return inserted == 1
 
 
-def _first_with_key(alias: str, stream_id: int, key: str, channel: str, offset: int) -> Publication:
-    row = Entry.objects.using(alias).filter(stream=stream_id, key=key).exclude(key="").values_list(*_COLUMNS).first()
+def _first_with_key(stream_id: int, key: str, channel: str, offset: int) -> Publication:
+    row = entries().filter(stream=stream_id, key=key).exclude(key="").values_list(*_COLUMNS).first()
     if row is None:
         raise BrokenStream(channel, offset)
     return _publication(row)
 
 
-def _create_stream(alias: str, channel: str) -> None:
+def _create_stream(channel: str) -> None:
     # An epoch never is "_": protocol implementations use that for "no epoch".
-    stream = Stream(channel=channel, epoch=secrets.token_hex(4))
-    Stream.objects.using(alias).bulk_create([stream], ignore_conflicts=True)
+    stream = streams().model(channel=channel, epoch=secrets.token_hex(4))
+    streams().bulk_create([stream], ignore_conflicts=True)
 
 
-def _table(connection: BaseDatabaseWrapper, model: type[models.Model]) -> str:
-    return connection.ops.quote_name(model._meta.db_table)  # noqa: SLF001 - documented for everybody's use
+def _table(connection: BaseDatabaseWrapper, rows: "models.QuerySet[Any]") -> str:
+    return connection.ops.quote_name(rows.model._meta.db_table)  # noqa: SLF001 - documented for everybody's use
 
 
 def _connection() -> BaseDatabaseWrapper:
@@ -222,29 +219,27 @@ def _text(what: str, raw: bytes) -> str:
 
 def open_stream(channel: str) -> Position:
     """The top of the channel's log, which is created when there is none."""
-    alias = database()
     for _attempt in range(2):
-        found = Stream.objects.using(alias).filter(channel=channel).values_list("epoch", "top").first()
+        found = streams().filter(channel=channel).values_list("epoch", "top").first()
         if found is not None:
             return Position(*found)
-        _create_stream(alias, channel)
+        _create_stream(channel)
     raise BrokenStream(channel, 0)
 
 
 def read_tops(channels: Sequence[str]) -> dict[str, Position]:
     """The tops of those channels that have a stream. One query."""
-    rows = Stream.objects.using(database()).filter(channel__in=channels).values_list("channel", "epoch", "top")
+    rows = streams().filter(channel__in=channels).values_list("channel", "epoch", "top")
     return {channel: Position(epoch, top) for channel, epoch, top in rows}
 
 
 def read_after(channel: str, offset: int, limit: int) -> tuple[Position, list[Publication]]:
     """The top of the channel's log and up to `limit` publications above `offset`, in order."""
-    alias = database()
-    found = Stream.objects.using(alias).filter(channel=channel).values_list("pk", "epoch", "top").first()
+    found = streams().filter(channel=channel).values_list("pk", "epoch", "top").first()
     if found is None:
         return Position("", 0), []
     stream_id, epoch, top = found
-    rows = Entry.objects.using(alias).filter(stream=stream_id, offset__gt=offset, offset__lte=top)
+    rows = entries().filter(stream=stream_id, offset__gt=offset, offset__lte=top)
     return Position(epoch, top), [
         _publication(row, epoch) for row in rows.order_by("offset").values_list(*_COLUMNS)[:limit]
     ]
@@ -261,7 +256,7 @@ def read_history(channel: str, query: HistoryQuery, retention: Retention) -> His
         raise UnrecoverablePosition(query.since.epoch, top.epoch)
     if query.limit == 0 or retention.size <= 0:
         return HistoryPage((), top)
-    rows = Entry.objects.using(database()).filter(stream__channel=channel, stream__epoch=top.epoch)
+    rows = entries().filter(stream__channel=channel, stream__epoch=top.epoch)
     floor = max(top.offset - retention.size, _expired(rows, retention.ttl))
     ceiling = top.offset
     if query.since is not None and query.reverse:
@@ -273,10 +268,10 @@ def read_history(channel: str, query: HistoryQuery, retention: Retention) -> His
     return HistoryPage(tuple(_publication(row, top.epoch) for row in chosen), top)
 
 
-def _expired(entries: "models.QuerySet[Entry]", ttl: float) -> int:
+def _expired(rows: "models.QuerySet[Entry]", ttl: float) -> int:
     """The newest offset that is older than `ttl` seconds; whatever is below it is gone too, whatever its time says."""
     cutoff = timezone.now() - timedelta(seconds=ttl)
-    return entries.filter(created__lt=cutoff).aggregate(newest=Max("offset"))["newest"] or 0
+    return rows.filter(created__lt=cutoff).aggregate(newest=Max("offset"))["newest"] or 0
 
 
 def _publication(row: tuple[Any, ...], epoch: str = "") -> Publication:
@@ -305,9 +300,8 @@ def _milliseconds(moment: datetime) -> int:
 
 def remove_entries(channel: str) -> None:
     """Forget every publication of the channel; its position stays."""
-    alias = database()
-    for bounds in _bounds(Stream.objects.using(alias).filter(channel=channel)):
-        _remove(alias, bounds, bounds.top)
+    for bounds in _bounds(streams().filter(channel=channel)):
+        _remove(bounds, bounds.top)
 
 
 def prune(after: int, count: int, retention_of: Callable[[str], Retention | None]) -> int | None:
@@ -319,43 +313,41 @@ def prune(after: int, count: int, retention_of: Callable[[str], Retention | None
     Returns:
         The stream to continue after, or None when there are no more.
     """
-    alias = database()
-    streams = Stream.objects.using(alias).filter(pk__gt=after, top__gt=models.F("pruned")).order_by("pk")
-    found = _bounds(streams[:count])
+    later = streams().filter(pk__gt=after, top__gt=models.F("pruned")).order_by("pk")
+    found = _bounds(later[:count])
     wanted = {bounds.stream_id: retention_of(bounds.channel) or Retention() for bounds in found}
-    aged = _newest_before(alias, wanted, KEY_LIFETIME)
+    aged = _newest_before(wanted, KEY_LIFETIME)
     expired: dict[int, int] = {}
     for ttl in {retention.ttl for retention in wanted.values()}:
-        expired |= _newest_before(alias, [pk for pk, kept in wanted.items() if kept.ttl == ttl], ttl)
+        expired |= _newest_before([pk for pk, kept in wanted.items() if kept.ttl == ttl], ttl)
     for bounds in found:
         floor = max(bounds.top - wanted[bounds.stream_id].size, expired.get(bounds.stream_id, 0))
-        _remove(alias, bounds, min(floor, aged.get(bounds.stream_id, 0)))
+        _remove(bounds, min(floor, aged.get(bounds.stream_id, 0)))
     return found[-1].stream_id if len(found) == count else None
 
 
 def prune_older(channel: str, seconds: float) -> None:
     """Remove the channel's publications that are older than `seconds`."""
-    alias = database()
-    for bounds in _bounds(Stream.objects.using(alias).filter(channel=channel)):
-        _remove(alias, bounds, _newest_before(alias, [bounds.stream_id], seconds).get(bounds.stream_id, 0))
+    for bounds in _bounds(streams().filter(channel=channel)):
+        _remove(bounds, _newest_before([bounds.stream_id], seconds).get(bounds.stream_id, 0))
 
 
-def _bounds(streams: "models.QuerySet[Stream]") -> list[Bounds]:
-    return [Bounds(*row) for row in streams.values_list("pk", "channel", "top", "pruned")]
+def _bounds(rows: "models.QuerySet[Stream]") -> list[Bounds]:
+    return [Bounds(*row) for row in rows.values_list("pk", "channel", "top", "pruned")]
 
 
-def _newest_before(alias: str, stream_ids: Iterable[int], seconds: float) -> dict[int, int]:
+def _newest_before(stream_ids: Iterable[int], seconds: float) -> dict[int, int]:
     cutoff = timezone.now() - timedelta(seconds=seconds)
-    rows = Entry.objects.using(alias).filter(stream__in=list(stream_ids), created__lt=cutoff)
+    rows = entries().filter(stream__in=list(stream_ids), created__lt=cutoff)
     return dict(rows.order_by().values_list("stream").annotate(newest=Max("offset")))
 
 
-def _remove(alias: str, bounds: Bounds, floor: int) -> None:
+def _remove(bounds: Bounds, floor: int) -> None:
     """Delete up to `floor`, then note it. Not in one transaction: that would hold rows an appender may wait for while
     waiting for the stream's row, which the appender holds."""
     pruned = bounds.pruned
     while pruned < floor:
         upper = min(floor, pruned + _DELETE_ROWS)
-        Entry.objects.using(alias).filter(stream=bounds.stream_id, offset__gt=pruned, offset__lte=upper).delete()
-        Stream.objects.using(alias).filter(pk=bounds.stream_id, pruned__lt=upper).update(pruned=upper)
+        entries().filter(stream=bounds.stream_id, offset__gt=pruned, offset__lte=upper).delete()
+        streams().filter(pk=bounds.stream_id, pruned__lt=upper).update(pruned=upper)
         pruned = upper

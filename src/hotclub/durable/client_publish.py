@@ -2,18 +2,25 @@
 
 import inspect
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 
 from django.db import transaction
 
 from hotclub.channels.client import Client
 from hotclub.channels.registry import Route
+from hotclub.conf.config import get_config
+from hotclub.durable.broker import DatabaseBroker
+from hotclub.durable.sql import append, read_history
 from hotclub.engine.application import PublishGrant
 from hotclub.engine.broker.base import HistoryQuery, Message
 from hotclub.engine.errors import UnrecoverablePosition, command_error
-from hotclub.engine.model import ClientInfo, Position
-from hotclub.publishing import append_durably
+from hotclub.engine.model import ClientInfo, Position, Publication
 from hotclub.runtime.encoding import encode
+from hotclub.runtime.node import (
+    after_commit,
+    current_node,
+    tell_node,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +59,6 @@ class DurablePublish:
             raise_nothing()
         if not isinstance(result, Position):
             return PublishGrant(data=encode(result))
-        # Models can be imported only after this module.
-        from hotclub.tables import read_history  # noqa: PLC0415
-
         since = Position(result.epoch, result.offset - 1)
         try:
             page = read_history(self.channel, HistoryQuery(limit=1, since=since), self.route.spec.retention)
@@ -82,3 +86,22 @@ def _finished(result: Any) -> Any:
             result.close()
         raise TypeError("can_publish() and on_publish() of a durable channel must be plain functions")
     return result
+
+
+def append_durably(route: Route, channel: str, message: Message) -> Position:
+    """Write a publication of a durable channel in the current transaction, and signal it after the commit.
+
+    A signal that gets lost is no loss: the relay of every node finds the row.
+    """
+    alias = get_config().database
+    with transaction.atomic(using=alias):
+        position, publication, duplicate = append(channel, message, route.spec.retention)
+        if not duplicate:
+            after_commit(lambda: _signal(channel, position.epoch, publication))
+    return position
+
+
+def _signal(channel: str, epoch: str, publication: Publication) -> None:
+    node = current_node()
+    if node is not None and node.durable is not None:
+        tell_node(node, cast("DatabaseBroker", node.durable).signal, channel, epoch, publication)
