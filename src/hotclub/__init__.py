@@ -3,14 +3,7 @@
 from hotclub.access.poll_keys import sign_keys
 from hotclub.access.tickets import aticket, ticket
 from hotclub.access.tokens import connection_token, subscription_token
-from hotclub.channels.base import Channel, History
-from hotclub.channels.client import Client, TokenUser
-from hotclub.channels.maps import MapChannel, MapEntry
-from hotclub.channels.polls import Polled, PollResult, SharedPollChannel
-from hotclub.channels.rpc import rpc
-from hotclub.channels.welcome import Welcome
-from hotclub.conf.values import Rate
-from hotclub.control import (
+from hotclub.actions.connections import (
     adisconnect,
     ahistory,
     apresence,
@@ -24,17 +17,7 @@ from hotclub.control import (
     subscribe,
     unsubscribe,
 )
-from hotclub.engine.broker.maps import MapOutcome, MapPage, MapStats, Suppressed
-from hotclub.engine.errors import (
-    CommandError,
-    Disconnect,
-    HotclubError,
-    IdempotencyConflict,
-    UnrecoverablePosition,
-    Unsubscribed,
-)
-from hotclub.engine.model import ClientInfo, HistoryPage, Position, PresenceStats, Publication
-from hotclub.maps import (
+from hotclub.actions.maps import (
     amap_clear,
     amap_publish,
     amap_remove,
@@ -46,8 +29,25 @@ from hotclub.maps import (
     map_state,
     map_stats,
 )
-from hotclub.polls import ashared_poll_publish, shared_poll_publish
-from hotclub.publishing import abroadcast, apublish, apublish_to_user, broadcast, publish, publish_to_user
+from hotclub.actions.polls import ashared_poll_publish, shared_poll_publish
+from hotclub.actions.publish import abroadcast, apublish, apublish_to_user, broadcast, publish, publish_to_user
+from hotclub.channels.base import Channel, History
+from hotclub.channels.client import Client, TokenUser
+from hotclub.channels.maps import MapChannel, MapEntry
+from hotclub.channels.polls import Polled, PollResult, SharedPollChannel
+from hotclub.channels.rpc import rpc
+from hotclub.channels.welcome import Welcome
+from hotclub.conf.values import Rate
+from hotclub.engine.broker.maps import MapOutcome, MapPage, MapStats, Suppressed
+from hotclub.engine.errors import (
+    CommandError,
+    Disconnect,
+    HotclubError,
+    IdempotencyConflict,
+    UnrecoverablePosition,
+    Unsubscribed,
+)
+from hotclub.engine.model import ClientInfo, HistoryPage, Position, PresenceStats, Publication
 from hotclub.runtime.node import NoNode
 
 __version__ = "0.1.0"

@@ -7,7 +7,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from hotclub.api.issue import issue_key
+from hotclub.http_api.issue import issue_key
 from hotclub.models import ApiKey, Entry, Stream
 
 

@@ -36,7 +36,7 @@ class HotclubConfig(AppConfig):
         """Import each app's `channels.py` and connect the signals."""
         # These need the models, which are there only now.
         from hotclub import checks  # noqa: PLC0415
-        from hotclub.revocation import connect_signals  # noqa: PLC0415
+        from hotclub.revocation.signals import connect_signals  # noqa: PLC0415
 
         autodiscover_modules("channels")
         names = (f"{app.name}.channels" for app in apps.get_app_configs() if app is not self)

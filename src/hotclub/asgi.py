@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from hotclub.engine.transports.base import ASGIApplication
 
 if TYPE_CHECKING:
-    from hotclub.application import HotclubApplication
+    from hotclub.serving.application import HotclubApplication
 
 
 def application(
@@ -24,7 +24,7 @@ def application(
         server's lifespan; on a server without lifespan it starts at the first connection.
     """
     # By now `get_asgi_application()` has loaded the apps, which the implementation imports.
-    from hotclub.application import HotclubApplication  # noqa: PLC0415
+    from hotclub.serving.application import HotclubApplication  # noqa: PLC0415
 
     consumers = websocket_urlpatterns
     if consumers is not None and not callable(consumers):

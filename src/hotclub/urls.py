@@ -4,7 +4,7 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import path
 from django.views.decorators.csrf import csrf_exempt
 
-from hotclub.api.endpoint import BODY_BYTES, LINES, NAMES, Call, answer
+from hotclub.http_api.endpoint import BODY_BYTES, LINES, NAMES, Call, answer
 
 app_name = "hotclub"
 

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 from hotclub.engine.limits import Limits
-from hotclub.server import listen, run
+from hotclub.serving.server import listen, run
 
 LIMITS = Limits(message_bytes=2**25, outbox_bytes=2**26, fragments=2**20)
 

@@ -25,7 +25,7 @@ from hotclub.access.tickets import redeem
 from hotclub.access.tokens import InvalidToken, verify_connection
 from hotclub.channels.client import TokenUser
 from hotclub.engine.errors import CommandError
-from hotclub.redaction import Redaction, redact
+from hotclub.serving.redaction import Redaction, redact
 from tests.hotclub.conftest import Person, Site, amake_person
 from tests.hotclub.test_token_keys import EC, RSA, pem, private_pem
 from tests.support.proxy import FaultProxy

@@ -19,10 +19,10 @@ from django.test import AsyncClient, override_settings
 from django.urls import include, path
 
 import hotclub
-from hotclub.api.endpoint import NAMES
-from hotclub.api.issue import new_key, revoke_key
-from hotclub.api.openapi import document
 from hotclub.asgi import application
+from hotclub.http_api.endpoint import NAMES
+from hotclub.http_api.issue import new_key, revoke_key
+from hotclub.http_api.openapi import document
 from tests.hotclub.conftest import Person, Site, amake_person
 from tests.support.listener import Response
 from tests.support.wire import WireClient

@@ -17,10 +17,10 @@ from django.test import Client as Browser
 from django.urls import reverse
 from django.utils.crypto import constant_time_compare
 
-from hotclub.api.issue import PREFIX, new_key, revoke_key
-from hotclub.api.keys import find_grant, presented_key
 from hotclub.conf.config import get_config
 from hotclub.conf.values import digest_of
+from hotclub.http_api.issue import PREFIX, new_key, revoke_key
+from hotclub.http_api.keys import find_grant, presented_key
 from hotclub.models import ApiKey
 from tests.hotclub.conftest import Site
 from tests.hotclub.test_api import Api, Kept, Plain, Room
@@ -179,7 +179,7 @@ async def test_every_key_of_the_settings_is_compared_in_constant_time(
         compared.append((one, other))
         return constant_time_compare(one, other)
 
-    monkeypatch.setattr("hotclub.api.keys.constant_time_compare", watched)
+    monkeypatch.setattr("hotclub.http_api.keys.constant_time_compare", watched)
 
     for key in ("first-key", "third-key", "none"):
         compared.clear()

@@ -9,7 +9,7 @@ import pytest
 from asgiref.sync import sync_to_async
 
 import hotclub
-from hotclub.api.endpoint import Call, answer
+from hotclub.http_api.endpoint import Call, answer
 from hotclub.runtime.node import current_node, set_current_node
 from tests.hotclub.conftest import Site, amake_person
 from tests.hotclub.test_api import KEY, Api, opened

@@ -23,7 +23,7 @@ from django.test import override_settings
 import hotclub
 from hotclub.management.commands.runserver import Command as RunserverCommand
 from hotclub.management.serving import load_application
-from hotclub.server import listen
+from hotclub.serving.server import listen
 from tests.support.processes import PROJECT, REPOSITORY, Server, free_port, poll_until
 from tests.support.stores import postgres_url, store
 from tests.support.wire import WireClient

@@ -19,11 +19,11 @@ from django.core.management import CommandError, call_command
 from django.db.models import Model
 
 from hotclub import Channel, Client, MapChannel, Position, rpc
-from hotclub.asyncapi import asyncapi
 from hotclub.channels.registry import Declarations
 from hotclub.channels.rpc import Procedure
-from hotclub.interface import Undescribable, describe
-from hotclub.typescript import typescript
+from hotclub.describe.asyncapi import asyncapi
+from hotclub.describe.interface import Undescribable, describe
+from hotclub.describe.typescript import typescript
 from tests.support.processes import REPOSITORY
 
 Declare = Callable[..., None]

@@ -18,7 +18,7 @@ from hotclub.channels.registry import get_registry
 from hotclub.engine.broker.maps import MapMessage
 from hotclub.orders.messages import RelayMap
 from hotclub.runtime.node import require_node
-from hotclub.service import Service
+from hotclub.serving.service import Service
 from hotclub.testing import Connection, HotclubClient
 from tests.hotclub.conftest import make_person
 

@@ -24,7 +24,7 @@ from hotclub.engine.bus import Target
 from hotclub.models import Entry
 from hotclub.orders.messages import RelayDisconnect
 from hotclub.orders.send import send_relay
-from hotclub.revocation import SessionWatch
+from hotclub.revocation.watch import SessionWatch
 from tests.hotclub.conftest import Person, Site, Watched, amake_person, asign_in, make_person
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -19,8 +19,8 @@ import uvicorn
 
 from hotclub.engine.limits import Limits
 from hotclub.engine.transports.framing import text_frame
-from hotclub.protocols import HttpProtocol, WebSocketProtocol
-from hotclub.server import CannotListen, listen
+from hotclub.serving.server import CannotListen, listen
+from hotclub.serving.uvicorn import HttpProtocol, WebSocketProtocol
 from tests.support.processes import REPOSITORY, poll_until
 from tests.support.rawws import (
     BINARY,

@@ -15,7 +15,7 @@ from hotclub.engine.broker.base import HistoryQuery, Retention
 from hotclub.orders.messages import RelayPublish
 from hotclub.orders.send import send_relay
 from hotclub.runtime.node import current_node
-from hotclub.service import Service
+from hotclub.serving.service import Service
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

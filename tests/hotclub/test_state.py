@@ -12,7 +12,7 @@ import hotclub
 from hotclub.engine.application import Client as EngineClient
 from hotclub.engine.application import Handshake
 from hotclub.engine.errors import CommandError
-from hotclub.service import Service
+from hotclub.serving.service import Service
 from tests.hotclub.conftest import Site, amake_person
 from tests.support.wire import WireClient
 

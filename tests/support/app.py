@@ -45,7 +45,7 @@ from hotclub.engine.transports.emulation import emulate, read_emulation, serve_h
 from hotclub.engine.transports.stream import HttpError, respond
 from hotclub.engine.transports.unidirectional import serve_uni_http_stream, serve_uni_sse, serve_uni_websocket
 from hotclub.engine.transports.websocket import serve_websocket
-from hotclub.protocols import HttpProtocol, WebSocketProtocol
+from hotclub.serving.uvicorn import HttpProtocol, WebSocketProtocol
 
 CHANNELS: Final = {
     "plain": ChannelSpec(),

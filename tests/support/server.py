@@ -9,7 +9,7 @@ from typing import Any, Literal
 import uvicorn
 
 from hotclub.engine.limits import Limits
-from hotclub.protocols import HttpProtocol, WebSocketProtocol
+from hotclub.serving.uvicorn import HttpProtocol, WebSocketProtocol
 
 
 class _Server(uvicorn.Server):

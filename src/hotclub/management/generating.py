@@ -7,7 +7,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils.translation import gettext as _
 
 from hotclub.channels.registry import get_registry
-from hotclub.interface import Interface, Undescribable, describe
+from hotclub.describe.interface import Interface, Undescribable, describe
 
 
 class GeneratingCommand(BaseCommand):

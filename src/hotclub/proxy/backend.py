@@ -16,9 +16,10 @@ from hotclub.conf.config import get_config
 from hotclub.engine.application import ChannelSpec, ConnectGrant, Handshake
 from hotclub.engine.application import Client as EngineClient
 from hotclub.engine.errors import Disconnect
-from hotclub.face import Face
+from hotclub.hooks.face import Face
 from hotclub.proxy.messages import Meta, Question
-from hotclub.revocation import SIGNED_OUT, SessionWatch
+from hotclub.revocation.signals import SIGNED_OUT
+from hotclub.revocation.watch import SessionWatch
 from hotclub.runtime.pool import HookPool
 
 Params = ParamSpec("Params")

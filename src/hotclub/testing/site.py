@@ -14,7 +14,7 @@ from hotclub.durable.broker import DatabaseBroker
 from hotclub.engine.broker.base import PublicationHandler
 from hotclub.runtime.node import current_node, set_current_node
 from hotclub.runtime.pool import HookPool
-from hotclub.service import Service
+from hotclub.serving.service import Service
 from hotclub.testing.threads import InlinePool, LoopThread
 
 TIMEOUT: Final = 5.0

@@ -14,7 +14,7 @@ from django.contrib.auth import get_user_model
 import hotclub
 from hotclub.pytest_plugin import hotclub_client
 from hotclub.runtime.node import current_node, set_current_node
-from hotclub.service import Service
+from hotclub.serving.service import Service
 from hotclub.testing import HotclubClient
 from tests.hotclub.testing.club import declared, make_user
 from tests.support.processes import REPOSITORY

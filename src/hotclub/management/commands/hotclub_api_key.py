@@ -5,8 +5,8 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils.translation import gettext as _
 
-from hotclub.api.endpoint import NAMES
-from hotclub.api.issue import new_key, revoke_key
+from hotclub.http_api.endpoint import NAMES
+from hotclub.http_api.issue import new_key, revoke_key
 from hotclub.models import ApiKey
 
 

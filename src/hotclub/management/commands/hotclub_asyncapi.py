@@ -7,9 +7,9 @@ from django.conf import settings
 from django.core.management.base import CommandParser
 from django.utils.translation import gettext as _
 
-from hotclub.asyncapi import asyncapi
 from hotclub.conf.config import get_config
-from hotclub.interface import Interface
+from hotclub.describe.asyncapi import asyncapi
+from hotclub.describe.interface import Interface
 from hotclub.management.generating import GeneratingCommand
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from hotclub.api.openapi import document
+from hotclub.http_api.openapi import document
 
 
 class Command(BaseCommand):

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from hotclub.interface import Interface
+from hotclub.describe.interface import Interface
+from hotclub.describe.typescript import typescript
 from hotclub.management.generating import GeneratingCommand
-from hotclub.typescript import typescript
 
 
 class Command(GeneratingCommand):

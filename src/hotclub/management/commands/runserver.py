@@ -16,7 +16,7 @@ from django.utils import autoreload
 
 from hotclub.conf.config import get_config
 from hotclub.management.serving import load_application
-from hotclub.server import CannotListen, listen, run
+from hotclub.serving.server import CannotListen, listen, run
 
 
 class Command(runserver.Command):

@@ -7,7 +7,7 @@ from django.utils.translation import gettext as _
 
 from hotclub.conf.config import get_config
 from hotclub.management.serving import load_application
-from hotclub.server import CannotListen, listen, run
+from hotclub.serving.server import CannotListen, listen, run
 
 
 class Command(BaseCommand):

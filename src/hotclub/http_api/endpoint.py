@@ -9,10 +9,6 @@ from typing import Any, Final
 import msgspec
 from msgspec import Raw, Struct
 
-from hotclub.api import messages as wire
-from hotclub.api.keys import find_grant, presented_key
-from hotclub.api.methods import METHODS, api_error, together
-from hotclub.api.openapi import document
 from hotclub.conf.config import get_config
 from hotclub.conf.values import ApiGrant
 from hotclub.engine.errors import (
@@ -22,6 +18,10 @@ from hotclub.engine.errors import (
     command_error,
 )
 from hotclub.engine.observe import logger
+from hotclub.http_api import messages as wire
+from hotclub.http_api.keys import find_grant, presented_key
+from hotclub.http_api.methods import METHODS, api_error, together
+from hotclub.http_api.openapi import document
 from hotclub.runtime.node import NoNode
 
 DOCUMENT: Final = "openapi.json"

@@ -6,8 +6,8 @@ it (the SDKs call this getState). So it needs no second way to the same data.
 
 from typing import Any, Final
 
+from hotclub.actions.connections import ahistory
 from hotclub.channels.registry import Route
-from hotclub.control import ahistory
 from hotclub.engine.errors import command_error
 from hotclub.engine.model import Position
 

@@ -6,8 +6,8 @@ from typing import Any, Final
 import msgspec
 
 import hotclub
-from hotclub.api import messages as wire
-from hotclub.api.methods import METHODS, Method
+from hotclub.http_api import messages as wire
+from hotclub.http_api.methods import METHODS, Method
 
 _REF: Final = "#/components/schemas/{name}"
 _OF_TRANSPORT_MODE: Final = (

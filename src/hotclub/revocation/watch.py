@@ -1,60 +1,24 @@
-"""Signing out ends sockets: at once by Django's signals, and by a regular look for what no signal tells.
-
-Who is ended how:
-
-- A logout, a deactivated and a deleted user: 3503 "signed out", which is final. The page shows it.
-- Anything that may leave the browser signed in (a rotated session key, a new password, a session that has vanished):
-  3011 "force reconnect". The page comes back with the cookie it has now; when that is worth nothing, connecting is
-  refused with the final code 3501, so nothing loops.
-"""
-
-# ruff: noqa: ARG001, SLF001 - receivers get what the signal sends; the underscored names are documented Django API
+"""The regular look at logins: finds what no signal tells."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 from weakref import WeakKeyDictionary
 
 from django.contrib.auth import SESSION_KEY, get_user_model
 from django.contrib.auth.base_user import AbstractBaseUser
-from django.contrib.auth.signals import user_logged_out
-from django.contrib.sessions.base_session import AbstractBaseSession
-from django.db.models.signals import post_delete, post_save, pre_save
-from django.http import HttpRequest
 from django.utils import timezone
 
-from hotclub.access.ended import revoke_session, revoked_sessions
-from hotclub.access.session import is_current, session_id, session_store
+from hotclub.access.ended import revoked_sessions
+from hotclub.access.session import is_current, session_model, session_store
 from hotclub.access.tokens import password_proof
 from hotclub.channels.client import Client, TokenUser
-from hotclub.conf.config import get_config
-from hotclub.control import disconnect
 from hotclub.engine.errors import Disconnect
 from hotclub.engine.errors import disconnect as table_disconnect
-from hotclub.runtime.node import after_commit
-
-SIGNED_OUT: Final = "signed out"
+from hotclub.revocation.signals import SIGNED_OUT
 
 _CHUNK: Final = 500
-_BEFORE: Final = "_hotclub_before"
-
-
-def connect_signals() -> None:
-    """Listen to what ends a login. Called once, when the apps are ready."""
-    user_model = get_user_model()
-    user_logged_out.connect(_logged_out, dispatch_uid="hotclub.logged_out")
-    pre_save.connect(_before_save, sender=user_model, dispatch_uid="hotclub.before_save")
-    post_save.connect(_user_saved, sender=user_model, dispatch_uid="hotclub.user_saved")
-    post_delete.connect(_user_deleted, sender=user_model, dispatch_uid="hotclub.user_deleted")
-    if (model := session_model()) is not None:
-        post_delete.connect(_session_deleted, sender=model, dispatch_uid="hotclub.session_deleted")
-
-
-def session_model() -> type[AbstractBaseSession] | None:
-    """The table of sessions, when the project keeps them in one."""
-    get_model_class = getattr(type(session_store()), "get_model_class", None)
-    return None if get_model_class is None else get_model_class()
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +96,7 @@ class SessionWatch:
         for start in range(0, len(clients), _CHUNK):
             chunk = clients[start : start + _CHUNK]
             known = {client.user.pk for client in chunk if not isinstance(client.user, TokenUser)}
-            users = get_user_model()._default_manager.in_bulk(known)
+            users = get_user_model()._default_manager.in_bulk(known)  # noqa: SLF001 - public, by its documentation
             lives = _lives(chunk)
             for client in chunk:
                 reason = _verdict(client, users.get(client.user.pk), ended=client not in lives)
@@ -176,63 +140,5 @@ def _living_sessions(keys: set[str]) -> Mapping[str, datetime | None]:
     model = session_model()
     if model is None:
         return {key: None for key in keys if session_store(key).get(SESSION_KEY) is not None}
-    rows = model._default_manager.filter(session_key__in=keys, expire_date__gt=timezone.now())
+    rows = model._default_manager.filter(session_key__in=keys, expire_date__gt=timezone.now())  # noqa: SLF001 - the same
     return dict(rows.values_list("session_key", "expire_date"))
-
-
-def _logged_out(sender: Any, request: HttpRequest | None, **kwargs: Any) -> None:
-    session = getattr(request, "session", None)
-    if session is not None and session.session_key:
-        _end_tokens(session.session_key)
-        _after_commit(session=session_id(session.session_key), code=3503, reason=SIGNED_OUT)
-
-
-def _session_deleted(sender: Any, instance: AbstractBaseSession, **kwargs: Any) -> None:
-    # Logging in deletes the anonymous session, and `clearsessions` expired ones by the thousand: neither has
-    # connections.
-    if instance.expire_date > timezone.now() and SESSION_KEY in instance.get_decoded():
-        _end_tokens(instance.session_key)
-        _reconnect(session=session_id(instance.session_key))
-
-
-def _before_save(
-    sender: type[AbstractBaseUser], instance: AbstractBaseUser, update_fields: Iterable[str] | None, **kwargs: Any
-) -> None:
-    instance.__dict__.pop(_BEFORE, None)
-    if instance._state.adding or (update_fields is not None and not {"password", "is_active"} & set(update_fields)):
-        return
-    before = sender._base_manager.filter(pk=instance.pk).first()
-    if before is not None:
-        instance.__dict__[_BEFORE] = (before.get_session_auth_hash(), before.is_active)
-
-
-def _user_saved(sender: Any, instance: AbstractBaseUser, **kwargs: Any) -> None:
-    before: tuple[str, bool] | None = instance.__dict__.pop(_BEFORE, None)
-    if before is None:
-        return
-    auth_hash, was_active = before
-    if was_active and not instance.is_active:
-        _after_commit(user=str(instance.pk), code=3503, reason=SIGNED_OUT)
-    elif auth_hash != instance.get_session_auth_hash():
-        _reconnect(user=str(instance.pk))
-
-
-def _user_deleted(sender: Any, instance: AbstractBaseUser, **kwargs: Any) -> None:
-    _after_commit(user=str(instance.pk), code=3503, reason=SIGNED_OUT)
-
-
-def _end_tokens(session_key: str) -> None:
-    """Tokens that end with this session open nothing any more; in the caller's transaction, like the logout itself."""
-    if get_config().tokens is not None:
-        revoke_session(session_id(session_key))
-
-
-def _reconnect(**target: str) -> None:
-    reason = table_disconnect(3011)
-    _after_commit(**target, code=reason.code, reason=reason.reason)
-
-
-def _after_commit(**order: Any) -> None:
-    """The order is no part of the caller's transaction, and its failure no failure of the logout: the regular look
-    finds what it missed."""
-    after_commit(lambda: disconnect(**order))

@@ -4,8 +4,8 @@ from typing import Annotated, Any, Final
 
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType, ValidationError, convert
 
-from hotclub import maps
-from hotclub.api import messages as wire
+from hotclub.actions import maps
+from hotclub.actions.polls import publish_item
 from hotclub.channels.registry import get_registry
 from hotclub.conf.config import get_config
 from hotclub.conf.values import ApiGrant
@@ -15,7 +15,7 @@ from hotclub.engine.broker.maps import KeyMode, MapMessage, MapOutcome
 from hotclub.engine.errors import UnrecoverablePosition, command_error
 from hotclub.engine.model import EMPTY, Position, Publication
 from hotclub.engine.protocol.payload import check_payload
-from hotclub.polls import publish_item
+from hotclub.http_api import messages as wire
 from hotclub.runtime.node import aask_node, in_thread, require_node
 
 NOWHERE: Final = Position("", 0)

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from hotclub.interface import REFERENCE, ChannelInterface, Interface, Parameter, ProcedureInterface, Schema
+from hotclub.describe.interface import REFERENCE, ChannelInterface, Interface, Parameter, ProcedureInterface, Schema
 
 _HEADER: Final = "// Made by `manage.py hotclub_types` from the project's channels and procedures. Changes are lost.\n"
 _IDENTIFIER: Final = re.compile(r"[A-Za-z_$][A-Za-z0-9_$]*")

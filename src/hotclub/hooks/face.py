@@ -41,12 +41,12 @@ from hotclub.engine.broker.maps import MapMessage
 from hotclub.engine.errors import CommandError, HotclubError, command_error, disconnect
 from hotclub.engine.model import EMPTY, ClientInfo, Position
 from hotclub.engine.observe import logger
-from hotclub.keyed_hooks import KeyedHooks
-from hotclub.revocation import SessionWatch
+from hotclub.hooks.keyed import KeyedHooks
+from hotclub.hooks.state import METHOD as STATE_METHOD
+from hotclub.hooks.state import answer, channel_of, position_of
+from hotclub.revocation.watch import SessionWatch
 from hotclub.runtime.encoding import decode, encode
 from hotclub.runtime.pool import HookPool
-from hotclub.state import METHOD as STATE_METHOD
-from hotclub.state import answer, channel_of, position_of
 
 VALIDATION_ERROR = 400
 """The code of a hook's `ValidationError`, in the range that belongs to applications."""

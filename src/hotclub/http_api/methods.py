@@ -11,12 +11,9 @@ from typing import Any, Final
 from django.utils.module_loading import import_string
 from msgspec import UNSET, Raw, Struct, UnsetType
 
-from hotclub import control
 from hotclub.access import overrides
 from hotclub.access.tokens import InvalidToken, payload_of
-from hotclub.api import keyed
-from hotclub.api import messages as wire
-from hotclub.api.publishing import publish_to
+from hotclub.actions import connections
 from hotclub.channels.registry import get_registry
 from hotclub.conf.config import get_config
 from hotclub.conf.values import ApiGrant
@@ -24,6 +21,9 @@ from hotclub.engine.application import ChannelSpec, SubscribeGrant
 from hotclub.engine.bus import Target
 from hotclub.engine.errors import CommandError, Disconnect, IdempotencyConflict, UnrecoverablePosition, command_error
 from hotclub.engine.model import Position
+from hotclub.http_api import keyed
+from hotclub.http_api import messages as wire
+from hotclub.http_api.publishing import publish_to
 from hotclub.runtime.encoding import decode, encode
 from hotclub.runtime.node import aask_node, in_thread, require_node
 
@@ -70,7 +70,7 @@ async def subscribe(grant: ApiGrant, request: wire.SubscribeRequest) -> wire.Emp
     )
     since = request.recover_since
     position = None if since is None else Position(since.epoch, since.offset)
-    await in_thread(control.subscribe_target, _target(request), request.channel, given, position)
+    await in_thread(connections.subscribe_target, _target(request), request.channel, given, position)
     return wire.Empty()
 
 
@@ -80,7 +80,7 @@ async def unsubscribe(grant: ApiGrant, request: wire.UnsubscribeRequest) -> wire
         get_registry().route(request.channel)
     else:
         grant.require_everything()
-    await in_thread(control.unsubscribe_target, _target(request), request.channel, 2000)
+    await in_thread(connections.unsubscribe_target, _target(request), request.channel, 2000)
     return wire.Empty()
 
 
@@ -91,26 +91,26 @@ async def disconnect(grant: ApiGrant, request: wire.DisconnectRequest) -> wire.E
         reason = Disconnect(wanted.code or 3503, wanted.reason or "force disconnect")
     except ValueError as error:
         raise command_error(107, str(error)) from None
-    await in_thread(control.disconnect_target, _target(request), reason, tuple(request.whitelist))
+    await in_thread(connections.disconnect_target, _target(request), reason, tuple(request.whitelist))
     return wire.Empty()
 
 
 async def refresh(grant: ApiGrant, request: wire.RefreshRequest) -> wire.Empty:
     grant.require_everything()
     ttl = -1 if request.expired else _ttl(request.expire_at)
-    await in_thread(control.refresh_target, _target(request), ttl, _payload(request.info, "", "info"))
+    await in_thread(connections.refresh_target, _target(request), ttl, _payload(request.info, "", "info"))
     return wire.Empty()
 
 
 async def presence(grant: ApiGrant, request: wire.ChannelRequest) -> wire.PresenceResult:
     grant.require(request.channel)
-    members = await control.apresence(request.channel)
+    members = await connections.apresence(request.channel)
     return wire.PresenceResult({client: wire.client_info(member) for client, member in members.items()})
 
 
 async def presence_stats(grant: ApiGrant, request: wire.ChannelRequest) -> wire.PresenceStatsResult:
     grant.require(request.channel)
-    stats = await control.apresence_stats(request.channel)
+    stats = await connections.apresence_stats(request.channel)
     return wire.PresenceStatsResult(stats.num_clients, stats.num_users)
 
 
@@ -121,7 +121,7 @@ async def history(grant: ApiGrant, request: wire.HistoryRequest) -> wire.History
     if since is not None and request.reverse and since.offset == 0:
         raise command_error(107, "nothing is before offset 0")
     limit = max(request.limit, -1)
-    page = await control.ahistory(request.channel, limit=limit, since=since, reverse=request.reverse)
+    page = await connections.ahistory(request.channel, limit=limit, since=since, reverse=request.reverse)
     return wire.HistoryResult(
         publications=[wire.publication(item) for item in page.publications if not item.binary],
         epoch=page.top.epoch,

@@ -6,7 +6,7 @@ In it the project speaks: it *sends* publications, and *receives* what clients p
 import re
 from typing import Any, Final
 
-from hotclub.interface import ChannelInterface, Interface, Parameter, ProcedureInterface, Schema
+from hotclub.describe.interface import ChannelInterface, Interface, Parameter, ProcedureInterface, Schema
 
 VERSION: Final = "3.0.0"
 

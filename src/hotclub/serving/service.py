@@ -23,7 +23,7 @@ from hotclub.engine.observe import logger
 from hotclub.engine.protocol.messages import Emulation
 from hotclub.engine.transports.emulation import emulate
 from hotclub.engine.transports.stream import HttpError
-from hotclub.face import Face
+from hotclub.hooks.face import Face
 from hotclub.orders import perform
 from hotclub.orders.messages import (
     RelayCommands,
@@ -36,7 +36,7 @@ from hotclub.orders.messages import (
     RelaySubscribe,
     RelayUnsubscribe,
 )
-from hotclub.revocation import SessionWatch
+from hotclub.revocation.watch import SessionWatch
 from hotclub.runtime.node import current_node, set_current_node
 from hotclub.runtime.pool import HookPool
 

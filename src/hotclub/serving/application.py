@@ -8,16 +8,16 @@ from django.core.handlers.asgi import get_script_prefix
 
 from hotclub.access.handshake import RefusedHandshake, check_handshake, log_refusal
 from hotclub.access.rates import TooMany
-from hotclub.api.asgi import api_name, serve_api
 from hotclub.conf.config import get_config
 from hotclub.engine.node import Node
 from hotclub.engine.observe import logger, printable
 from hotclub.engine.transports.base import ASGIApplication, Receive, Scope, Send
 from hotclub.engine.transports.unidirectional import serve_uni_websocket
 from hotclub.engine.transports.websocket import serve_websocket
-from hotclub.http import endpoints, serve_http
-from hotclub.redaction import redact_logs
-from hotclub.service import Service
+from hotclub.http_api.asgi import api_name, serve_api
+from hotclub.serving.http import endpoints, serve_http
+from hotclub.serving.redaction import redact_logs
+from hotclub.serving.service import Service
 
 
 class HotclubApplication:

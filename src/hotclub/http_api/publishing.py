@@ -2,17 +2,17 @@
 
 from msgspec import Raw
 
-from hotclub.api import messages as wire
+from hotclub.actions.publish import publish_message
 from hotclub.channels.registry import get_registry
 from hotclub.conf.config import get_config
 from hotclub.engine.application import ChannelSpec
 from hotclub.engine.broker.base import Message
 from hotclub.engine.errors import CommandError, command_error
 from hotclub.engine.protocol.payload import check_payload
+from hotclub.http_api import messages as wire
 from hotclub.orders import perform
 from hotclub.orders.messages import RelayPublish
 from hotclub.orders.send import send_relay
-from hotclub.publishing import publish_message
 from hotclub.runtime.node import current_node, in_thread, tell_node
 
 Request = wire.PublishRequest | wire.BroadcastRequest

@@ -15,7 +15,7 @@ from uvicorn.config import LOGGING_CONFIG
 from hotclub.engine.errors import HotclubError
 from hotclub.engine.limits import Limits
 from hotclub.engine.observe import FloodFilter, logger
-from hotclub.protocols import HttpProtocol, WebSocketProtocol
+from hotclub.serving.uvicorn import HttpProtocol, WebSocketProtocol
 
 _BACKLOG: Final = 2_048
 _DRAIN_SECONDS: Final = 10

@@ -26,8 +26,8 @@ from hotclub.engine.limits import Limits, TokenBucket
 from hotclub.engine.observe import report
 from hotclub.engine.transports.base import SHUTDOWN
 from hotclub.engine.transports.websocket import WRITER
-from hotclub.frame_parser import FrameParser
 from hotclub.runtime.waiting import Gate, Mailbox
+from hotclub.serving.frames import FrameParser
 
 _HEAD_BYTES: Final = 65_536
 _HEADERS: Final = 128

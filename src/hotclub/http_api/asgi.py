@@ -2,10 +2,10 @@
 
 from hotclub.access.handshake import SESSION_STATE, RefusedHandshake, check_http_request
 from hotclub.access.session import authenticate
-from hotclub.api.endpoint import BODY_BYTES, DOCUMENT, LINES, NAMES, Call, answer
 from hotclub.conf.config import Config, get_config
 from hotclub.engine.transports.base import Receive, Scope, Send
 from hotclub.engine.transports.stream import HttpError, read_body, respond
+from hotclub.http_api.endpoint import BODY_BYTES, DOCUMENT, LINES, NAMES, Call, answer
 from hotclub.runtime.node import in_thread
 
 

@@ -1,0 +1,102 @@
+"""Signing out ends sockets: at once by Django's signals, and by a regular look for what no signal tells.
+
+Who is ended how:
+
+- A logout, a deactivated and a deleted user: 3503 "signed out", which is final. The page shows it.
+- Anything that may leave the browser signed in (a rotated session key, a new password, a session that has vanished):
+  3011 "force reconnect". The page comes back with the cookie it has now; when that is worth nothing, connecting is
+  refused with the final code 3501, so nothing loops.
+"""
+
+# ruff: noqa: ARG001, SLF001 - receivers get what the signal sends; the underscored names are documented Django API
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+from django.contrib.auth import SESSION_KEY, get_user_model
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.contrib.auth.signals import user_logged_out
+from django.contrib.sessions.base_session import AbstractBaseSession
+from django.db.models.signals import post_delete, post_save, pre_save
+from django.http import HttpRequest
+from django.utils import timezone
+
+from hotclub.access.ended import revoke_session
+from hotclub.access.session import session_id, session_model
+from hotclub.actions.connections import disconnect
+from hotclub.conf.config import get_config
+from hotclub.engine.errors import disconnect as table_disconnect
+from hotclub.runtime.node import after_commit
+
+SIGNED_OUT: Final = "signed out"
+
+_BEFORE: Final = "_hotclub_before"
+
+
+def connect_signals() -> None:
+    """Listen to what ends a login. Called once, when the apps are ready."""
+    user_model = get_user_model()
+    user_logged_out.connect(_logged_out, dispatch_uid="hotclub.logged_out")
+    pre_save.connect(_before_save, sender=user_model, dispatch_uid="hotclub.before_save")
+    post_save.connect(_user_saved, sender=user_model, dispatch_uid="hotclub.user_saved")
+    post_delete.connect(_user_deleted, sender=user_model, dispatch_uid="hotclub.user_deleted")
+    if (model := session_model()) is not None:
+        post_delete.connect(_session_deleted, sender=model, dispatch_uid="hotclub.session_deleted")
+
+
+def _logged_out(sender: Any, request: HttpRequest | None, **kwargs: Any) -> None:
+    session = getattr(request, "session", None)
+    if session is not None and session.session_key:
+        _end_tokens(session.session_key)
+        _after_commit(session=session_id(session.session_key), code=3503, reason=SIGNED_OUT)
+
+
+def _session_deleted(sender: Any, instance: AbstractBaseSession, **kwargs: Any) -> None:
+    # Logging in deletes the anonymous session, and `clearsessions` expired ones by the thousand: neither has
+    # connections.
+    if instance.expire_date > timezone.now() and SESSION_KEY in instance.get_decoded():
+        _end_tokens(instance.session_key)
+        _reconnect(session=session_id(instance.session_key))
+
+
+def _before_save(
+    sender: type[AbstractBaseUser], instance: AbstractBaseUser, update_fields: Iterable[str] | None, **kwargs: Any
+) -> None:
+    instance.__dict__.pop(_BEFORE, None)
+    if instance._state.adding or (update_fields is not None and not {"password", "is_active"} & set(update_fields)):
+        return
+    before = sender._base_manager.filter(pk=instance.pk).first()
+    if before is not None:
+        instance.__dict__[_BEFORE] = (before.get_session_auth_hash(), before.is_active)
+
+
+def _user_saved(sender: Any, instance: AbstractBaseUser, **kwargs: Any) -> None:
+    before: tuple[str, bool] | None = instance.__dict__.pop(_BEFORE, None)
+    if before is None:
+        return
+    auth_hash, was_active = before
+    if was_active and not instance.is_active:
+        _after_commit(user=str(instance.pk), code=3503, reason=SIGNED_OUT)
+    elif auth_hash != instance.get_session_auth_hash():
+        _reconnect(user=str(instance.pk))
+
+
+def _user_deleted(sender: Any, instance: AbstractBaseUser, **kwargs: Any) -> None:
+    _after_commit(user=str(instance.pk), code=3503, reason=SIGNED_OUT)
+
+
+def _end_tokens(session_key: str) -> None:
+    """Tokens that end with this session open nothing any more; in the caller's transaction, like the logout itself."""
+    if get_config().tokens is not None:
+        revoke_session(session_id(session_key))
+
+
+def _reconnect(**target: str) -> None:
+    reason = table_disconnect(3011)
+    _after_commit(**target, code=reason.code, reason=reason.reason)
+
+
+def _after_commit(**order: Any) -> None:
+    """The order is no part of the caller's transaction, and its failure no failure of the logout: the regular look
+    finds what it missed."""
+    after_commit(lambda: disconnect(**order))
