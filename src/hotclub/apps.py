@@ -35,13 +35,13 @@ class HotclubConfig(AppConfig):
     def ready(self) -> None:
         """Import each app's `channels.py` and connect the signals."""
         # These need the models, which are there only now.
-        from hotclub import checks  # noqa: PLC0415
+        from hotclub.checks.registration import register_checks  # noqa: PLC0415
         from hotclub.revocation.signals import connect_signals  # noqa: PLC0415
 
         autodiscover_modules("channels")
         names = (f"{app.name}.channels" for app in apps.get_app_configs() if app is not self)
         self.declare(Declarations.collect(sys.modules[name] for name in names if name in sys.modules))
-        checks.register_checks()
+        register_checks()
         if apps.is_installed("django.contrib.auth") and apps.is_installed("django.contrib.sessions"):
             connect_signals()
         setting_changed.connect(self._setting_changed, dispatch_uid="hotclub.setting_changed")

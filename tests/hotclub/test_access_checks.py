@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 import hotclub
-from hotclub.access_checks import check_access
+from hotclub.checks.access import check_access
 
 Configure = Callable[..., None]
 Declare = Callable[..., None]

@@ -10,8 +10,9 @@ from django.core.checks import CheckMessage, run_checks
 from django.core.checks.registry import registry
 
 import hotclub
-from hotclub import checks
 from hotclub.asgi import application
+from hotclub.checks import access, channels, project
+from hotclub.checks import settings as settings_checks
 
 Declare = Callable[..., None]
 Configure = Callable[..., None]
@@ -54,7 +55,7 @@ def ids(messages: list[CheckMessage]) -> list[str]:
 
 def with_channel(declare: Declare, **attributes: Any) -> list[str]:
     declare(type("Wrong", (Good,), {"__module__": __name__, **attributes}))
-    return ids(checks.check_channels())
+    return ids(channels.check_channels())
 
 
 def test_a_sound_project_passes(declare: Declare, settings: Any) -> None:
@@ -67,13 +68,17 @@ def test_a_sound_project_passes(declare: Declare, settings: Any) -> None:
 def test_every_check_is_registered() -> None:
     ours = {check for check in registry.get_checks(include_deployment_checks=True) if "hotclub" in check.tags}
 
-    assert ours == {value for name, value in vars(checks).items() if name.startswith("check_")}
+    assert ours == {
+        value
+        for name, value in (vars(access) | vars(channels) | vars(project) | vars(settings_checks)).items()
+        if name.startswith("check_")
+    }
 
 
 def test_mistakes_in_the_settings_are_errors(hotclub_settings: Configure) -> None:
     hotclub_settings(ENGNE="memory://", ENGINE="pigeon://")
 
-    assert ids(checks.check_settings()) == ["E002", "E004"]
+    assert ids(settings_checks.check_settings()) == ["E002", "E004"]
 
 
 @pytest.mark.parametrize("path", ["no.such.module", "tests.hotclub.test_checks.missing",
@@ -83,13 +88,13 @@ def test_mistakes_in_the_settings_are_errors(hotclub_settings: Configure) -> Non
 def test_a_hook_that_is_no_function_is_an_error(hotclub_settings: Configure, name: str, path: str) -> None:
     hotclub_settings(**{name: path})
 
-    assert ids(checks.check_hooks()) == ["E008"]
+    assert ids(settings_checks.check_hooks()) == ["E008"]
 
 
 def test_a_hook_that_exists_is_none(hotclub_settings: Configure) -> None:
     hotclub_settings(ON_CONNECT="tests.hotclub.test_checks.good")
 
-    assert checks.check_hooks() == []
+    assert settings_checks.check_hooks() == []
 
 
 def test_a_class_without_a_pattern_is_an_error(declare: Declare) -> None:
@@ -99,7 +104,7 @@ def test_a_class_without_a_pattern_is_an_error(declare: Declare) -> None:
 
     declare(Patternless)
 
-    assert ids(checks.check_channels()) == ["E010"]
+    assert ids(channels.check_channels()) == ["E010"]
 
 
 def test_a_class_without_can_subscribe_is_an_error(declare: Declare) -> None:
@@ -108,7 +113,7 @@ def test_a_class_without_can_subscribe_is_an_error(declare: Declare) -> None:
 
     declare(Careless)
 
-    assert ids(checks.check_channels()) == ["E011"]
+    assert ids(channels.check_channels()) == ["E011"]
 
 
 @pytest.mark.parametrize("token", [True, False])
@@ -122,7 +127,7 @@ def test_nobody_needs_a_permission_that_a_token_or_the_settings_give(
     settings.HOTCLUB = {"INSECURE": not token}
     declare(Careless)
 
-    assert ids(checks.check_channels()) == []
+    assert ids(channels.check_channels()) == []
 
 
 @pytest.mark.parametrize(
@@ -138,7 +143,7 @@ def test_a_pattern_that_cannot_be_used_is_an_error(declare: Declare, pattern: An
 def test_two_classes_with_one_pattern_are_an_error(declare: Declare) -> None:
     declare(Good, type("Twin", (Good,), {"__module__": __name__}))
 
-    assert ids(checks.check_channels()) == ["E013"]
+    assert ids(channels.check_channels()) == ["E013"]
 
 
 @pytest.mark.parametrize(
@@ -150,7 +155,7 @@ def test_a_history_without_size_or_ttl_is_an_error(declare: Declare, history: An
     assert with_channel(declare, history=history) == ["E014"]
 
 
-@pytest.mark.parametrize("hook", checks.HOOKS)
+@pytest.mark.parametrize("hook", channels.HOOKS)
 @pytest.mark.parametrize("value", [True, staticmethod(lambda client, number: True), property(lambda self: True), None])
 def test_a_hook_that_is_no_method_is_an_error(declare: Declare, hook: str, value: Any) -> None:
     assert with_channel(declare, **{hook: value}) == ["E015"]
@@ -171,7 +176,7 @@ def test_two_procedures_with_one_name_are_an_error(declare: Declare) -> None:
 
     declare(good, other)
 
-    assert ids(checks.check_procedures()) == ["E017"]
+    assert ids(channels.check_procedures()) == ["E017"]
 
 
 def test_a_procedure_that_cannot_be_called_is_an_error(declare: Declare) -> None:
@@ -183,13 +188,13 @@ def test_a_procedure_that_cannot_be_called_is_an_error(declare: Declare) -> None
 
     declare(lonely, undefined)
 
-    assert ids(checks.check_procedures()) == ["E018", "E018"]
+    assert ids(channels.check_procedures()) == ["E018", "E018"]
 
 
 def test_missing_apps_are_errors(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(apps, "is_installed", lambda name: False)
 
-    assert ids(checks.check_apps())[:2] == ["E020", "E020"]
+    assert ids(project.check_apps())[:2] == ["E020", "E020"]
 
 
 def test_staticfiles_before_us_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -203,13 +208,13 @@ def test_staticfiles_before_us_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> 
         (["hotclub", "django.contrib.staticfiles", "daphne"], []),
     ):
         monkeypatch.setattr(apps, "get_app_configs", lambda order=order: [Named(name) for name in order])
-        assert ids(checks.check_apps()) == expected
+        assert ids(project.check_apps()) == expected
 
 
 def test_missing_middleware_is_a_warning(settings: Any) -> None:
     settings.MIDDLEWARE = ["django.middleware.common.CommonMiddleware"]
 
-    assert ids(checks.check_middleware()) == ["W002", "W002"]
+    assert ids(project.check_middleware()) == ["W002", "W002"]
 
 
 def test_middleware_that_inherits_counts(settings: Any) -> None:
@@ -218,10 +223,10 @@ def test_middleware_that_inherits_counts(settings: Any) -> None:
         "django.contrib.auth.middleware.AuthenticationMiddleware",
     ]
 
-    assert checks.check_middleware() == []
+    assert project.check_middleware() == []
 
 
-class OwnSessions(checks._import_or_none("django.contrib.sessions.middleware.SessionMiddleware")):  # type: ignore[misc]
+class OwnSessions(project._import_or_none("django.contrib.sessions.middleware.SessionMiddleware")):  # type: ignore[misc]
     pass
 
 
@@ -237,7 +242,7 @@ class OwnSessions(checks._import_or_none("django.contrib.sessions.middleware.Ses
 def test_what_the_server_serves_has_to_be_ours(settings: Any, path: str | None, expected: list[str]) -> None:
     settings.ASGI_APPLICATION = path
 
-    assert ids(checks.check_asgi()) == expected
+    assert ids(project.check_asgi()) == expected
 
 
 class Database:
@@ -262,11 +267,11 @@ class Database:
 def test_durable_channels_need_a_fit_database(
     declare: Declare, monkeypatch: pytest.MonkeyPatch, database: Database, expected: list[str]
 ) -> None:
-    monkeypatch.setattr(checks, "connections", {"default": database})
+    monkeypatch.setattr(project, "connections", {"default": database})
     declare(GoodLog)
-    assert ids(checks.check_database()) == expected
+    assert ids(project.check_database()) == expected
     declare(Good)
-    assert checks.check_database() == []
+    assert project.check_database() == []
 
 
 @pytest.mark.parametrize(("age", "expected"), [(0, []), (60, ["W005"]), (None, ["W005"])])
@@ -275,13 +280,13 @@ def test_persistent_connections_are_a_warning(
 ) -> None:
     monkeypatch.setitem(settings.DATABASES["default"], "CONN_MAX_AGE", age)
 
-    assert ids(checks.check_connections()) == expected
+    assert ids(project.check_connections()) == expected
 
 
 def test_an_insecure_cookie_is_a_warning_when_deployed(settings: Any) -> None:
     settings.DEBUG, settings.SESSION_COOKIE_SECURE = False, False
-    assert ids(checks.check_cookies()) == ["W006"]
+    assert ids(project.check_cookies()) == ["W006"]
     settings.SESSION_COOKIE_SECURE = True
-    assert checks.check_cookies() == []
+    assert project.check_cookies() == []
     settings.DEBUG, settings.SESSION_COOKIE_SECURE = True, False
-    assert checks.check_cookies() == []
+    assert project.check_cookies() == []

@@ -13,8 +13,9 @@ from django.db import transaction
 from msgspec import Raw
 
 import hotclub
-from hotclub import checks
 from hotclub.channels.registry import get_registry
+from hotclub.checks import channels
+from hotclub.checks import settings as settings_checks
 from hotclub.engine.broker.maps import MapMessage
 from hotclub.orders.messages import RelayMap
 from hotclub.runtime.node import require_node
@@ -313,7 +314,7 @@ def test_clearing_takes_a_map() -> None:
 
 def test_a_process_without_connections_changes_maps_and_cannot_read_them(monkeypatch: pytest.MonkeyPatch) -> None:
     sent: list[RelayMap] = []
-    monkeypatch.setattr("hotclub.orders.send.send_relay", sent.append)
+    monkeypatch.setattr("hotclub.actions.maps.send_relay", sent.append)
     assert hotclub.map_publish("board:a", "k", 1, tags={"a": "b"}) is None
     assert hotclub.map_remove("board:a", "k") is None
     hotclub.map_clear("board:a")
@@ -404,7 +405,7 @@ async def test_a_new_secret_key_leaves_old_signatures_good_for_a_while(settings:
 
 def wrong(base: type, declare: Declare, **attributes: Any) -> list[str | None]:
     declare(type("Wrong", (base,), {"__module__": __name__, **attributes}))
-    found = checks.check_channels()
+    found = channels.check_channels()
     assert all(message.hint for message in found)
     return [message.id for message in found]
 
@@ -443,5 +444,5 @@ def test_what_is_right_passes(base: type, declare: Declare) -> None:
 @pytest.mark.parametrize("value", ["secret", [b"secret"], [""], 7])
 def test_secrets_are_a_list_of_strings(value: object, hotclub_settings: Configure) -> None:
     hotclub_settings(POLL_SECRETS=value)
-    (message,) = checks.check_settings()
+    (message,) = settings_checks.check_settings()
     assert (message.id, "POLL_SECRETS" in message.msg) == ("hotclub.E007", True)

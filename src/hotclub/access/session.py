@@ -6,14 +6,13 @@ from typing import TYPE_CHECKING
 
 from django.conf import settings
 from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY, get_user_model, load_backend
-from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.sessions.backends.base import SessionBase
-from django.contrib.sessions.base_session import AbstractBaseSession
 from django.core.exceptions import ValidationError
 from django.utils.crypto import constant_time_compare, salted_hmac
 
 if TYPE_CHECKING:
     from django.contrib.auth.base_user import AbstractBaseUser
+    from django.contrib.sessions.base_session import AbstractBaseSession
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +66,7 @@ def session_id(session_key: str | None) -> str:
     return salted_hmac("hotclub.session", session_key, algorithm="sha256").hexdigest()
 
 
-def session_model() -> type[AbstractBaseSession] | None:
+def session_model() -> "type[AbstractBaseSession] | None":
     """The table of sessions, when the project keeps them in one."""
     get_model_class = getattr(type(session_store()), "get_model_class", None)
     return None if get_model_class is None else get_model_class()

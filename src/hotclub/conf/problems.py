@@ -95,7 +95,9 @@ def _engine(_name: str, value: Any) -> Iterator[Problem]:
     elif scheme not in ENGINES:
         known = ", ".join(f"{name}://" for name in ENGINES)
         yield Problem(
-            "E004", f"HOTCLUB['ENGINE'] asks for an unknown engine {scheme!r}.", f"This version knows {known}."
+            "E004",
+            f"HOTCLUB['ENGINE'] asks for an unknown engine {scheme!r}.",
+            f"This version knows {known}.",
         )
     elif scheme == "memory" and urlsplit(value).netloc + urlsplit(value).path:
         yield Problem("E003", f"HOTCLUB['ENGINE'] is {value!r}, but memory has no address.", 'Use "memory://".')
@@ -132,7 +134,9 @@ def _limits(_name: str, value: Any) -> Iterator[Problem]:
     for name, limit in value.items():
         if name not in types:
             yield Problem(
-                "E006", f"HOTCLUB['LIMITS'] has an unknown limit {name!r}.", f"Known limits are {', '.join(types)}."
+                "E006",
+                f"HOTCLUB['LIMITS'] has an unknown limit {name!r}.",
+                f"Known limits are {', '.join(types)}.",
             )
         elif not _is_number(limit) or limit <= 0 or (types[name] is int and not isinstance(limit, int)):
             kind = "a whole number" if types[name] is int else "a number"
@@ -158,7 +162,8 @@ def _contradictions(given: dict[str, Any]) -> Iterator[Problem]:
 
 
 def _explained(
-    check: str, explain: Callable[[Any], Iterator[tuple[str, str]]]
+    check: str,
+    explain: Callable[[Any], Iterator[tuple[str, str]]],
 ) -> Callable[[str, Any], Iterator[Problem]]:
     """A check that stands beside what it is about, and yields mistakes and hints."""
     return lambda _name, value: (Problem(check, message, hint) for message, hint in explain(value))

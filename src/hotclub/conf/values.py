@@ -14,7 +14,7 @@ from hotclub.engine.errors import command_error
 from hotclub.engine.limits import TokenBucket
 
 _ORIGIN: Final = re.compile(
-    r"(?P<scheme>[a-z][a-z0-9+.-]*)://(?P<host>[a-z0-9_.-]+|\[[0-9a-f:.]+\])(?::(?P<port>[0-9]{1,5}))?"
+    r"(?P<scheme>[a-z][a-z0-9+.-]*)://(?P<host>[a-z0-9_.-]+|\[[0-9a-f:.]+\])(?::(?P<port>[0-9]{1,5}))?",
 )
 _PORTS: Final = {"http": 80, "https": 443}
 

@@ -51,4 +51,5 @@ def api_keys() -> "QuerySet[ApiKey]":
 
 
 def _rows(model: str) -> "QuerySet[Any]":
-    return apps.get_model("hotclub", model)._default_manager.using(database())  # noqa: SLF001 - public, by its documentation
+    rows: QuerySet[Any] = apps.get_model("hotclub", model)._default_manager.using(database())  # noqa: SLF001 - public, by its documentation
+    return rows

@@ -1,0 +1,115 @@
+"""System checks: every mistake that can be seen before the first connection, each with what to do about it.
+
+E001–E009 are mistakes in `HOTCLUB`, E010–E019 in channel classes and procedures, E020–E029 in the project;
+warnings are about how the project is run.
+"""
+
+# ruff: noqa: ARG001 - Django calls every check with the same arguments
+
+from typing import Any, Final
+
+from django.apps import apps
+from django.conf import settings
+from django.core.checks import CheckMessage
+from django.db import connections
+from django.utils.module_loading import import_string
+
+from hotclub.channels.base import History
+from hotclub.checks.base import Apps, declared, make_error, make_warning
+from hotclub.conf.config import raw_settings
+
+_DATABASES: Final = ("sqlite", "postgresql")
+
+
+def check_apps(app_configs: Apps = None, **kwargs: Any) -> list[CheckMessage]:
+    """E020: the apps that signing in needs. W007: the order that decides whose `runserver` runs."""
+    found: list[CheckMessage] = [
+        make_error(20, f"{name} is not installed.", f'Add "{name}" to INSTALLED_APPS: sockets use Django\'s sessions.')
+        for name in ("django.contrib.auth", "django.contrib.sessions")
+        if not apps.is_installed(name)
+    ]
+    order = [config.name for config in apps.get_app_configs()]
+    for name in ("django.contrib.staticfiles", "daphne"):
+        if name in order and order.index(name) < order.index("hotclub"):
+            hint = f'Move "hotclub" before "{name}" in INSTALLED_APPS, or `runserver` serves no sockets of ours.'
+            found.append(make_warning(7, f'"hotclub" stands after "{name}".', hint))
+    return found
+
+
+def check_middleware(app_configs: Apps = None, **kwargs: Any) -> list[CheckMessage]:
+    """W002: pages and sockets have to agree on who is signed in."""
+    needed = {
+        "django.contrib.sessions.middleware.SessionMiddleware": "SessionMiddleware",
+        "django.contrib.auth.middleware.AuthenticationMiddleware": "AuthenticationMiddleware",
+    }
+    present = [_import_or_none(path) for path in settings.MIDDLEWARE]
+    found: list[CheckMessage] = []
+    for path, short in needed.items():
+        wanted = _import_or_none(path)
+        if not any(item is wanted or (isinstance(item, type) and issubclass(item, wanted)) for item in present):
+            hint = f'Add "{path}" to MIDDLEWARE, so that pages can sign people in.'
+            found.append(make_warning(2, f"{short} is not in MIDDLEWARE.", hint))
+    return found
+
+
+def check_asgi(app_configs: Apps = None, **kwargs: Any) -> list[CheckMessage]:
+    """W003, W004: the ASGI application serves us."""
+    path = getattr(settings, "ASGI_APPLICATION", None)
+    if not path:
+        hint = 'Set ASGI_APPLICATION = "mysite.asgi.application".'
+        return [
+            make_warning(3, "ASGI_APPLICATION is not set, so `runserver` and `serve` do not know what to serve.", hint)
+        ]
+    hint = "In asgi.py write: application = hotclub.asgi.application(get_asgi_application())."
+    try:
+        served = import_string(path)
+    except Exception as error:  # noqa: BLE001 - whatever the project's module raises
+        return [make_warning(4, f"ASGI_APPLICATION {path!r} cannot be imported: {error!r}", hint)]
+    if not getattr(served, "serves_hotclub", False):
+        return [make_warning(4, f"ASGI_APPLICATION {path!r} does not come from hotclub.asgi.application().", hint)]
+    return []
+
+
+def check_database(app_configs: Apps = None, **kwargs: Any) -> list[CheckMessage]:
+    """E021, W001: the database can hold durable channels."""
+    raw = raw_settings()
+    alias = raw.get("DATABASE", "default") if isinstance(raw, dict) else "default"
+    durable = any(isinstance(cls.history, History) and cls.history.durable for cls in declared().channels)
+    if not durable or alias not in settings.DATABASES:
+        return []
+    connection = connections[alias]
+    if connection.vendor not in _DATABASES:
+        hint = 'Use SQLite or PostgreSQL, or name another database in HOTCLUB["DATABASE"].'
+        return [make_error(21, f"There are durable channels, and the database {alias!r} is {connection.vendor}.", hint)]
+    mode = str(connection.settings_dict["OPTIONS"].get("transaction_mode") or "").upper()
+    if connection.vendor == "sqlite" and mode not in ("IMMEDIATE", "EXCLUSIVE"):
+        hint = 'Set "OPTIONS": {"transaction_mode": "IMMEDIATE"} for it, or publishing fails with "database is locked".'
+        return [
+            make_warning(1, f"There are durable channels, and {alias!r} is SQLite with deferred transactions.", hint)
+        ]
+    return []
+
+
+def check_connections(app_configs: Apps = None, **kwargs: Any) -> list[CheckMessage]:
+    """W005: persistent connections of Django's own, which under ASGI belong to threads that come and go."""
+    hint = "Set CONN_MAX_AGE to 0 or use a connection pool; hooks keep their connections anyway (DB_CONN_MAX_AGE)."
+    return [
+        make_warning(5, f"The database {alias!r} has CONN_MAX_AGE {options['CONN_MAX_AGE']!r}.", hint)
+        for alias, options in settings.DATABASES.items()
+        if options.get("CONN_MAX_AGE", 0) != 0
+    ]
+
+
+def check_cookies(app_configs: Apps = None, **kwargs: Any) -> list[CheckMessage]:
+    """W006, when deployed: the session cookie is the key to every socket."""
+    if settings.DEBUG or settings.SESSION_COOKIE_SECURE:
+        return []
+    hint = "Set SESSION_COOKIE_SECURE = True and serve over HTTPS."
+    return [make_warning(6, "The session cookie, which opens sockets, is also sent unencrypted.", hint)]
+
+
+def _import_or_none(path: str) -> Any:
+    try:
+        return import_string(path)
+    except ImportError:
+        return None

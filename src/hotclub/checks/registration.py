@@ -1,0 +1,26 @@
+"""Which checks `manage.py check` runs."""
+
+from django.core.checks import Tags, register
+
+from hotclub.checks.access import check_access
+from hotclub.checks.channels import check_channels, check_procedures
+from hotclub.checks.project import (
+    check_apps,
+    check_asgi,
+    check_connections,
+    check_cookies,
+    check_database,
+    check_middleware,
+)
+from hotclub.checks.settings import check_hooks, check_settings
+
+
+def register_checks() -> None:
+    """Have `manage.py check` run all of these."""
+    for check in (check_settings, check_hooks, check_channels, check_procedures, check_apps, check_middleware):
+        register(check, "hotclub")
+    register(check_access, "hotclub")
+    register(check_asgi, "hotclub")
+    register(check_database, "hotclub")
+    register(check_connections, "hotclub")
+    register(check_cookies, "hotclub", Tags.security, deploy=True)
