@@ -9,7 +9,14 @@ from typing import Any, Final, TypeVar
 from msgspec import Raw
 from msgspec.structs import replace
 
-from hotclub.engine.application import (
+from hotclub.engine.broker.base import HistoryQuery, Message, PublicationHandler, Retention
+from hotclub.engine.broker.memory import MemoryBroker
+from hotclub.engine.dispatch import Dispatcher
+from hotclub.engine.errors import Disconnect, command_error
+from hotclub.engine.limits import Limits
+from hotclub.engine.model import HistoryPage
+from hotclub.engine.node import Node
+from hotclub.engine.port import (
     ChannelSpec,
     Client,
     ConnectGrant,
@@ -20,13 +27,6 @@ from hotclub.engine.application import (
     SubscribeGrant,
     SubscribeRequest,
 )
-from hotclub.engine.broker.base import HistoryQuery, Message, PublicationHandler, Retention
-from hotclub.engine.broker.memory import MemoryBroker
-from hotclub.engine.dispatch import Dispatcher
-from hotclub.engine.errors import Disconnect, command_error
-from hotclub.engine.limits import Limits
-from hotclub.engine.model import HistoryPage
-from hotclub.engine.node import Node
 from hotclub.engine.protocol.base import Encoder
 from hotclub.engine.protocol.messages import ConnectCommand
 from hotclub.engine.session import Kind, Session

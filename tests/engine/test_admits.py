@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from hotclub.engine.application import SubscribeGrant
-from hotclub.engine.bus import Target
 from hotclub.engine.errors import command_error, unsubscribed
 from hotclub.engine.model import Position
+from hotclub.engine.port import SubscribeGrant
+from hotclub.engine.target import Target
 from tests.engine.support import Club, MemoryClient
 
 

@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 from msgspec import Raw
 
-from hotclub.engine.application import SubscribeGrant
-from hotclub.engine.bus import Target
 from hotclub.engine.errors import command_error, disconnect, unsubscribed
 from hotclub.engine.limits import Limits
+from hotclub.engine.port import SubscribeGrant
 from hotclub.engine.protocol.connection import State
 from hotclub.engine.protocol.messages import ConnectCommand, SubscribeCommand
 from hotclub.engine.session import Kind
+from hotclub.engine.target import Target
 from tests.engine.support import Club, MemoryClient
 
 LISTENER = Kind(version="1", secret="secret", unidirectional=True)

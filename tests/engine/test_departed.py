@@ -2,9 +2,9 @@
 
 import pytest
 
-from hotclub.engine.application import SubscribeGrant
-from hotclub.engine.bus import Target
-from hotclub.engine.departed import TTL, Departed, Given
+from hotclub.engine.kept_grants import TTL, Departed, Given
+from hotclub.engine.port import SubscribeGrant
+from hotclub.engine.target import Target
 
 GRANT = SubscribeGrant()
 

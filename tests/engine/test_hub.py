@@ -6,12 +6,12 @@ from collections.abc import AsyncIterator
 import pytest
 from msgspec import Raw
 
-from hotclub.engine.application import ChannelSpec
-from hotclub.engine.bus import Target
 from hotclub.engine.errors import disconnect, unsubscribed
 from hotclub.engine.limits import Limits
 from hotclub.engine.model import Position, Publication
+from hotclub.engine.port import ChannelSpec
 from hotclub.engine.protocol.fossil import apply_delta
+from hotclub.engine.target import Target
 from tests.engine.support import Club, MemoryClient
 
 

@@ -9,11 +9,11 @@ import pytest
 from msgspec import Raw
 
 from hotclub.engine.broker.maps import MapMessage
-from hotclub.engine.bus import Target
+from hotclub.engine.commands.subscribe_map import MAX_PAGE, MIN_PAGE
 from hotclub.engine.errors import unsubscribed
 from hotclub.engine.limits import Limits
-from hotclub.engine.map_subscription import MAX_PAGE, MIN_PAGE
 from hotclub.engine.subscriber import Subscriber
+from hotclub.engine.target import Target
 from tests.engine.support import Club, MemoryClient
 
 STATE, STREAM = 2, 1

@@ -9,10 +9,10 @@ from msgspec import Raw
 
 from hotclub.engine.broker.base import Message
 from hotclub.engine.broker.maps import MapMessage, MapQuery
-from hotclub.engine.bus import Target
 from hotclub.engine.errors import CommandError, unsubscribed
 from hotclub.engine.limits import Limits
 from hotclub.engine.model import Position
+from hotclub.engine.target import Target
 from tests.engine.support import MemoryClient
 from tests.engine.test_map_subscription import STATE, MapClub, keys, page, pushed, settled
 

@@ -3,10 +3,10 @@
 import pytest
 from msgspec import Raw
 
-from hotclub.engine.application import ChannelSpec
 from hotclub.engine.broker.base import HistoryQuery, Message
 from hotclub.engine.broker.memory import MemoryBroker
 from hotclub.engine.model import Position
+from hotclub.engine.port import ChannelSpec
 from hotclub.engine.recovery import recover
 from tests.support.app import CHANNELS
 

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from msgspec import Raw
 
-from hotclub.engine.application import PolledItem
-from hotclub.engine.bus import Target
 from hotclub.engine.errors import unsubscribed
 from hotclub.engine.limits import Limits
+from hotclub.engine.port import PolledItem
+from hotclub.engine.target import Target
 from tests.engine.support import Club, MemoryClient
 from tests.support.app import raw
 

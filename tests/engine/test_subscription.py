@@ -6,9 +6,9 @@ from collections.abc import AsyncIterator
 import pytest
 from msgspec import Raw
 
-from hotclub.engine.bus import Target
 from hotclub.engine.errors import disconnect, unsubscribed
 from hotclub.engine.limits import Limits
+from hotclub.engine.target import Target
 from tests.engine.support import Club, MemoryClient
 
 

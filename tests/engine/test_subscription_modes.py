@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from msgspec import Raw
 
-from hotclub.engine.application import RefreshGrant, SubscribeGrant
-from hotclub.engine.bus import Target
 from hotclub.engine.errors import CommandError, command_error, disconnect, unsubscribed
 from hotclub.engine.limits import Limits
 from hotclub.engine.model import Position, Publication
+from hotclub.engine.port import RefreshGrant, SubscribeGrant
 from hotclub.engine.protocol.fossil import apply_delta
+from hotclub.engine.target import Target
 from tests.engine.support import Club, MemoryClient
 
 

@@ -596,7 +596,7 @@ async def test_a_live_connection_is_subscribed_and_unsubscribed_from_anywhere(se
 
 
 async def test_another_process_can_subscribe_a_connection(serve: Serve) -> None:
-    from hotclub.engine.bus import Target
+    from hotclub.engine.target import Target
     from hotclub.orders.messages import RelaySubscribe
     from hotclub.orders.send import send_relay
 

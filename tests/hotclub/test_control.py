@@ -11,7 +11,7 @@ from asgiref.sync import async_to_sync, sync_to_async
 from django.db import transaction
 
 import hotclub
-from hotclub.engine.bus import Target
+from hotclub.engine.target import Target
 from hotclub.models import Entry
 from hotclub.orders.messages import RelayUnsubscribe
 from hotclub.orders.send import send_relay

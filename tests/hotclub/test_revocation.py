@@ -20,7 +20,7 @@ from django.utils import timezone
 
 from hotclub.access.session import session_id, session_store
 from hotclub.channels.client import Client
-from hotclub.engine.bus import Target
+from hotclub.engine.target import Target
 from hotclub.models import Entry
 from hotclub.orders.messages import RelayDisconnect
 from hotclub.orders.send import send_relay

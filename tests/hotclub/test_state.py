@@ -9,9 +9,9 @@ import pytest
 from msgspec import Raw
 
 import hotclub
-from hotclub.engine.application import Client as EngineClient
-from hotclub.engine.application import Handshake
 from hotclub.engine.errors import CommandError
+from hotclub.engine.port import Client as EngineClient
+from hotclub.engine.port import Handshake
 from hotclub.serving.service import Service
 from tests.hotclub.conftest import Site, amake_person
 from tests.support.wire import WireClient

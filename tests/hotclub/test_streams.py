@@ -22,9 +22,9 @@ from msgspec import Raw
 from hotclub.durable import broker, sql
 from hotclub.durable.broker import DatabaseBroker
 from hotclub.engine.broker.base import HistoryQuery, Message, Retention
-from hotclub.engine.bus import Target
 from hotclub.engine.errors import IdempotencyConflict
 from hotclub.engine.model import Position, Publication
+from hotclub.engine.target import Target
 from hotclub.models import Entry, Stream
 from hotclub.orders.messages import RelayDisconnect, RelayMessage, RelayPublish, RelayUnsubscribe
 from hotclub.orders.send import send_relay

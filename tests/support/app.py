@@ -14,7 +14,15 @@ from typing import Any, Final
 import uvicorn
 from msgspec import Raw
 
-from hotclub.engine.application import (
+from hotclub.engine.broker.base import Broker, PublicationHandler, Retention
+from hotclub.engine.broker.maps import MapBroker, MapMessage
+from hotclub.engine.broker.memory import MemoryBroker
+from hotclub.engine.broker.memory_map import MemoryMapBroker
+from hotclub.engine.errors import command_error, disconnect
+from hotclub.engine.limits import Limits
+from hotclub.engine.model import EMPTY, Publication
+from hotclub.engine.node import Node
+from hotclub.engine.port import (
     ChannelSpec,
     Client,
     ConnectGrant,
@@ -32,14 +40,6 @@ from hotclub.engine.application import (
     SubscribeGrant,
     SubscribeRequest,
 )
-from hotclub.engine.broker.base import Broker, PublicationHandler, Retention
-from hotclub.engine.broker.maps import MapBroker, MapMessage
-from hotclub.engine.broker.memory import MemoryBroker
-from hotclub.engine.broker.memory_map import MemoryMapBroker
-from hotclub.engine.errors import command_error, disconnect
-from hotclub.engine.limits import Limits
-from hotclub.engine.model import EMPTY, Publication
-from hotclub.engine.node import Node
 from hotclub.engine.protocol.payload import decode_payload, encode_payload
 from hotclub.engine.transports.emulation import emulate, read_emulation, serve_http_stream, serve_sse
 from hotclub.engine.transports.stream import HttpError, respond

@@ -6,9 +6,9 @@ import re
 
 import pytest
 
-from hotclub.engine.bus import Target
 from hotclub.engine.errors import Disconnect
 from hotclub.engine.limits import Limits
+from hotclub.engine.target import Target
 from tests.support.app import Served, raw, serve
 from tests.support.rawws import CLOSE, RawWebSocket
 from tests.support.wire import Closed, ErrorReply, WireClient

@@ -1,7 +1,7 @@
 """npm `centrifuge` 5.8.0, unchanged, over every transport and in both forms of the protocol."""
 
-from hotclub.engine.bus import Target
 from hotclub.engine.errors import Disconnect, disconnect
+from hotclub.engine.target import Target
 from tests.support.app import Served, raw
 from tests.support.npm import NpmClient
 from tests.support.proxy import FaultProxy

@@ -1,7 +1,7 @@
 """npm `centrifuge` 5.8.0, unchanged: maps and shared polls, over every transport and in both forms of the protocol."""
 
-from hotclub.engine.application import PolledItem
 from hotclub.engine.broker.maps import MapMessage
+from hotclub.engine.port import PolledItem
 from tests.support.app import Served, raw
 from tests.support.npm import CLIENTS, MAP, SHARED_POLL, USERS, NpmClient, signed
 from tests.support.proxy import FaultProxy

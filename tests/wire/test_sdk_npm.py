@@ -4,8 +4,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from hotclub.engine.bus import Target
 from hotclub.engine.errors import Disconnect, unsubscribed
+from hotclub.engine.target import Target
 from tests.support.app import Served, raw
 from tests.support.npm import NpmClient, SdkError
 from tests.support.proxy import FaultProxy

@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator
 import centrifuge
 import pytest
 
-from hotclub.engine.bus import Target
 from hotclub.engine.errors import Disconnect, unsubscribed
+from hotclub.engine.target import Target
 from tests.support.app import Served, raw
 from tests.support.proxy import FaultProxy
 from tests.support.pypi import PypiClient

@@ -5,9 +5,9 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from hotclub.engine.bus import Target
 from hotclub.engine.errors import Disconnect, unsubscribed
 from hotclub.engine.limits import Limits
+from hotclub.engine.target import Target
 from tests.support.app import Served, raw, serve
 from tests.support.wire import ErrorReply, WireClient, push_of
 

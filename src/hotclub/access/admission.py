@@ -33,11 +33,11 @@ from hotclub.access.tokens import (
 )
 from hotclub.channels.client import Client, TokenUser
 from hotclub.conf.config import Config
-from hotclub.engine.application import Client as EngineClient
-from hotclub.engine.application import RefreshGrant, SubscribeGrant
 from hotclub.engine.errors import Disconnect, command_error, disconnect
 from hotclub.engine.model import EMPTY
 from hotclub.engine.observe import logger
+from hotclub.engine.port import Client as EngineClient
+from hotclub.engine.port import RefreshGrant, SubscribeGrant
 from hotclub.runtime.encoding import decode
 from hotclub.runtime.pool import HookPool
 

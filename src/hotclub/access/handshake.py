@@ -17,9 +17,9 @@ from django.core.handlers.asgi import ASGIRequest
 from hotclub.access.session import session_id
 from hotclub.conf.config import Config
 from hotclub.conf.values import UNIX, parse_network, parse_origin
-from hotclub.engine.application import Handshake
 from hotclub.engine.errors import HotclubError
 from hotclub.engine.observe import printable, report
+from hotclub.engine.port import Handshake
 
 SESSION_STATE: Final = "session_key"
 URL_STATE: Final = "credentials in the URL"

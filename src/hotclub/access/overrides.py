@@ -2,7 +2,7 @@
 
 from msgspec import Struct
 
-from hotclub.engine.application import Overrides
+from hotclub.engine.port import Overrides
 
 
 class BoolValue(Struct, frozen=True):

@@ -13,11 +13,11 @@ from msgspec import Raw
 from hotclub.channels.client import Client, user_id_of
 from hotclub.channels.registry import Route, get_registry
 from hotclub.durable.sql import read_history
-from hotclub.engine.application import SubscribeGrant
 from hotclub.engine.broker.base import HistoryQuery
-from hotclub.engine.bus import Target
 from hotclub.engine.errors import Disconnect, command_error, unsubscribed
 from hotclub.engine.model import EMPTY, ClientInfo, HistoryPage, Position, PresenceStats
+from hotclub.engine.port import SubscribeGrant
+from hotclub.engine.target import Target
 from hotclub.orders import perform
 from hotclub.orders.messages import RelayDisconnect, RelayRefresh, RelaySubscribe, RelayUnsubscribe
 from hotclub.orders.send import everywhere

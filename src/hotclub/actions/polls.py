@@ -6,10 +6,10 @@ from msgspec import Raw
 
 from hotclub.channels.registry import get_registry
 from hotclub.conf.config import get_config
-from hotclub.engine.application import PolledItem
 from hotclub.engine.errors import command_error
 from hotclub.engine.maps import check_key
 from hotclub.engine.model import EMPTY
+from hotclub.engine.port import PolledItem
 from hotclub.orders import perform
 from hotclub.orders.messages import RelayPoll
 from hotclub.orders.send import everywhere

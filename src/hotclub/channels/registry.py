@@ -21,10 +21,10 @@ from hotclub.channels.maps import MapChannel
 from hotclub.channels.polls import SharedPollChannel
 from hotclub.channels.rpc import RPC_ATTRIBUTE, Procedure
 from hotclub.conf.config import Config
-from hotclub.engine.application import ChannelSpec, MapSpec, PollSpec
 from hotclub.engine.broker.base import Retention
 from hotclub.engine.errors import command_error
 from hotclub.engine.observe import logger
+from hotclub.engine.port import ChannelSpec, MapSpec, PollSpec
 from hotclub.engine.protocol.messages import MAP_CLIENTS_TYPE, MAP_TYPE, MAP_USERS_TYPE
 
 _NAME: Final = re.compile(r"[A-Za-z0-9_.:#-]{1,255}")

@@ -11,10 +11,10 @@ from hotclub.channels.registry import Route
 from hotclub.conf.config import get_config
 from hotclub.durable.broker import DatabaseBroker
 from hotclub.durable.sql import append, read_history
-from hotclub.engine.application import PublishGrant
 from hotclub.engine.broker.base import HistoryQuery, Message
 from hotclub.engine.errors import UnrecoverablePosition, command_error
 from hotclub.engine.model import ClientInfo, Position, Publication
+from hotclub.engine.port import PublishGrant
 from hotclub.runtime.encoding import encode
 from hotclub.runtime.node import (
     after_commit,

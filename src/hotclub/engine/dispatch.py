@@ -7,6 +7,7 @@ connection run in order, in a task that lives only while there are any; a slow o
 import asyncio
 from typing import Final
 
+from hotclub.engine.commands.table import HANDLERS
 from hotclub.engine.errors import (
     CommandError,
     Disconnect,
@@ -15,7 +16,6 @@ from hotclub.engine.errors import (
     command_error,
     disconnect,
 )
-from hotclub.engine.handlers import HANDLERS
 from hotclub.engine.limits import TokenBucket
 from hotclub.engine.observe import logger
 from hotclub.engine.protocol.connection import Event, State

@@ -8,17 +8,17 @@ from collections.abc import Iterable, Iterator
 from itertools import count
 from typing import Protocol
 
-from hotclub.engine.application import SubscribeGrant
-from hotclub.engine.bus import Target
-from hotclub.engine.departed import Departed
 from hotclub.engine.errors import Disconnect, Unsubscribed, disconnect
+from hotclub.engine.kept_grants import Departed
 from hotclub.engine.model import Position, Publication
 from hotclub.engine.observe import Counters
+from hotclub.engine.port import SubscribeGrant
 from hotclub.engine.protocol.base import Encoder
 from hotclub.engine.protocol.messages import Push
 from hotclub.engine.recovery import Verdict
 from hotclub.engine.shape import Form, difference, patch, remember
 from hotclub.engine.subscriber import Subscriber
+from hotclub.engine.target import Target
 
 
 class Peer(Protocol):

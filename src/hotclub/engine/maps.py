@@ -3,13 +3,13 @@
 from collections.abc import Callable
 from typing import Final
 
-from hotclub.engine.application import ChannelSpec
 from hotclub.engine.broker.base import HistoryQuery
 from hotclub.engine.broker.maps import MapBroker, MapMessage, MapOutcome, MapPage, MapQuery, MapStats
 from hotclub.engine.errors import command_error
 from hotclub.engine.hub import Hub
 from hotclub.engine.limits import Limits
 from hotclub.engine.model import ClientInfo
+from hotclub.engine.port import ChannelSpec
 
 _SPELLED_OUT: Final = "\x00"
 """What no key may hold: lists of keys are joined by it where they are signed."""

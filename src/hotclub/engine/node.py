@@ -9,27 +9,27 @@ from typing import Final
 
 from msgspec import Raw, Struct
 
-from hotclub.engine.application import Application, SubscribeGrant
 from hotclub.engine.broker.base import Broker, HistoryQuery, Message, PublicationHandler
 from hotclub.engine.broker.maps import MapBroker
 from hotclub.engine.broker.memory import MemoryBroker
 from hotclub.engine.broker.memory_map import MemoryMapBroker
-from hotclub.engine.bus import Target
+from hotclub.engine.channels import Exchange
+from hotclub.engine.commands.opening import Terms, subscribe_from_server
 from hotclub.engine.dispatch import Dispatcher
 from hotclub.engine.errors import CommandError, Disconnect, Unsubscribed, command_error, disconnect
-from hotclub.engine.exchange import Exchange
 from hotclub.engine.hub import Hub
 from hotclub.engine.limits import Limits, TokenBucket
 from hotclub.engine.model import ClientInfo, HistoryPage, Position, PresenceStats
 from hotclub.engine.observe import Counters, logger
 from hotclub.engine.outbox import Flusher
+from hotclub.engine.port import Application, SubscribeGrant
 from hotclub.engine.presence.base import Presence
 from hotclub.engine.presence.memory import MemoryPresence
 from hotclub.engine.protocol.codec_json import JsonCodec, UniJsonCodec
 from hotclub.engine.protocol.codec_protobuf import ProtobufCodec
 from hotclub.engine.pulse import Pulse
 from hotclub.engine.session import Session
-from hotclub.engine.subscription import Terms, subscribe_from_server
+from hotclub.engine.target import Target
 from hotclub.engine.transports.base import Encoders
 from hotclub.engine.transports.framing import (
     Framed,

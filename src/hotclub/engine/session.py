@@ -9,13 +9,13 @@ from typing import Protocol
 
 from msgspec import Raw, Struct
 
-from hotclub.engine.application import ChannelSpec, Client, Handshake, SubscribeGrant
-from hotclub.engine.departed import Given
+from hotclub.engine.channels import Exchange
 from hotclub.engine.errors import CONNECTION_CLOSED, Disconnect, Unsubscribed, disconnect, unsubscribed
-from hotclub.engine.exchange import Exchange
+from hotclub.engine.kept_grants import Given
 from hotclub.engine.model import EMPTY, ClientInfo
 from hotclub.engine.observe import report
 from hotclub.engine.outbox import Flusher, Outbox, Sink
+from hotclub.engine.port import ChannelSpec, Client, Handshake, SubscribeGrant
 from hotclub.engine.protocol.base import Codec, Encoder
 from hotclub.engine.protocol.connection import Event, State, advance
 from hotclub.engine.protocol.messages import Push, Reply, UnsubscribePush

@@ -12,10 +12,10 @@ from itertools import count
 from time import monotonic
 from typing import Final
 
-from hotclub.engine.application import Application, PollAnswer, PolledItem, PollItem, PollSpec
 from hotclub.engine.hub import Hub
 from hotclub.engine.model import Publication
 from hotclub.engine.observe import logger, printable
+from hotclub.engine.port import Application, PollAnswer, PolledItem, PollItem, PollSpec
 from hotclub.engine.subscriber import Subscriber, Tracked
 
 _AT_ONE_TIME: Final = 4

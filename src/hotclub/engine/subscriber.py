@@ -5,10 +5,10 @@ from typing import Final
 
 from msgspec import Raw, Struct
 
-from hotclub.engine.application import ChannelSpec, Predicate
-from hotclub.engine.departed import Given
+from hotclub.engine.kept_grants import Given
 from hotclub.engine.model import EMPTY, ClientInfo, Position, Publication
 from hotclub.engine.outbox import Outbox
+from hotclub.engine.port import ChannelSpec, Predicate
 from hotclub.engine.recovery import Verdict, check_position
 from hotclub.engine.shape import Form
 

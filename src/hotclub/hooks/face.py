@@ -23,7 +23,11 @@ from hotclub.channels.registry import Registry, Route
 from hotclub.channels.welcome import Welcome
 from hotclub.conf.config import Config
 from hotclub.durable.client_publish import DurablePublish, raise_nothing
-from hotclub.engine.application import (
+from hotclub.engine.broker.maps import MapMessage
+from hotclub.engine.errors import CommandError, HotclubError, command_error, disconnect
+from hotclub.engine.model import EMPTY, ClientInfo, Position
+from hotclub.engine.observe import logger
+from hotclub.engine.port import (
     ChannelSpec,
     ConnectGrant,
     ConnectRequest,
@@ -36,11 +40,7 @@ from hotclub.engine.application import (
     SubscribeGrant,
     SubscribeRequest,
 )
-from hotclub.engine.application import Client as EngineClient
-from hotclub.engine.broker.maps import MapMessage
-from hotclub.engine.errors import CommandError, HotclubError, command_error, disconnect
-from hotclub.engine.model import EMPTY, ClientInfo, Position
-from hotclub.engine.observe import logger
+from hotclub.engine.port import Client as EngineClient
 from hotclub.hooks.keyed import KeyedHooks
 from hotclub.hooks.state import METHOD as STATE_METHOD
 from hotclub.hooks.state import answer, channel_of, position_of

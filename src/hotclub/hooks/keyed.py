@@ -14,10 +14,10 @@ from hotclub.channels.maps import MapChannel, MapEntry
 from hotclub.channels.polls import Polled, PollResult, SharedPollChannel
 from hotclub.channels.registry import Route
 from hotclub.conf.config import Config
-from hotclub.engine.application import KeyChange, PollAnswer, PolledItem, PollItem
 from hotclub.engine.broker.maps import MapMessage
 from hotclub.engine.errors import command_error
 from hotclub.engine.observe import logger
+from hotclub.engine.port import KeyChange, PollAnswer, PolledItem, PollItem
 from hotclub.runtime.encoding import decode, encode
 from hotclub.runtime.pool import HookPool
 

@@ -9,11 +9,11 @@ from hotclub.actions.polls import publish_item
 from hotclub.channels.registry import get_registry
 from hotclub.conf.config import get_config
 from hotclub.conf.values import ApiGrant
-from hotclub.engine.application import ChannelSpec, PolledItem
 from hotclub.engine.broker.base import HistoryQuery
 from hotclub.engine.broker.maps import KeyMode, MapMessage, MapOutcome
 from hotclub.engine.errors import UnrecoverablePosition, command_error
 from hotclub.engine.model import EMPTY, Position, Publication
+from hotclub.engine.port import ChannelSpec, PolledItem
 from hotclub.engine.protocol.payload import check_payload
 from hotclub.http_api import messages as wire
 from hotclub.runtime.node import aask_node, in_thread, require_node

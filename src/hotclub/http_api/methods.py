@@ -17,10 +17,10 @@ from hotclub.actions import connections
 from hotclub.channels.registry import get_registry
 from hotclub.conf.config import get_config
 from hotclub.conf.values import ApiGrant
-from hotclub.engine.application import ChannelSpec, SubscribeGrant
-from hotclub.engine.bus import Target
 from hotclub.engine.errors import CommandError, Disconnect, IdempotencyConflict, UnrecoverablePosition, command_error
 from hotclub.engine.model import Position
+from hotclub.engine.port import ChannelSpec, SubscribeGrant
+from hotclub.engine.target import Target
 from hotclub.http_api import keyed
 from hotclub.http_api import messages as wire
 from hotclub.http_api.publishing import publish_to

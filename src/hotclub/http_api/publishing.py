@@ -5,9 +5,9 @@ from msgspec import Raw
 from hotclub.actions.publish import publish_message
 from hotclub.channels.registry import get_registry
 from hotclub.conf.config import get_config
-from hotclub.engine.application import ChannelSpec
 from hotclub.engine.broker.base import Message
 from hotclub.engine.errors import CommandError, command_error
+from hotclub.engine.port import ChannelSpec
 from hotclub.engine.protocol.payload import check_payload
 from hotclub.http_api import messages as wire
 from hotclub.orders import perform

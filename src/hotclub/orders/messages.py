@@ -5,10 +5,10 @@ from typing import Final
 import msgspec
 from msgspec import Raw, Struct
 
-from hotclub.engine.application import Overrides, PolledItem
 from hotclub.engine.broker.maps import MapMessage
-from hotclub.engine.bus import Target
 from hotclub.engine.model import EMPTY, Position
+from hotclub.engine.port import Overrides, PolledItem
+from hotclub.engine.target import Target
 
 
 class RelayPublish(Struct, frozen=True, omit_defaults=True, tag="publish"):

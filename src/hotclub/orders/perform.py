@@ -5,14 +5,14 @@ from collections.abc import Collection
 
 from msgspec import Raw
 
-from hotclub.engine.application import PolledItem, SubscribeGrant
 from hotclub.engine.broker.base import Message
-from hotclub.engine.bus import Target
 from hotclub.engine.errors import Disconnect, Unsubscribed, disconnect
 from hotclub.engine.model import Position, Publication
 from hotclub.engine.node import Node
+from hotclub.engine.port import PolledItem, SubscribeGrant
 from hotclub.engine.protocol.messages import Push, RefreshPush
 from hotclub.engine.session import Session
+from hotclub.engine.target import Target
 
 
 def end(node: Node, target: Target, reason: Disconnect, spare: Collection[str] = ()) -> None:

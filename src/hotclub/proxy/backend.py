@@ -13,9 +13,9 @@ from hotclub.access.session import authenticate, session_id
 from hotclub.channels.client import Client
 from hotclub.channels.registry import Registry, get_registry
 from hotclub.conf.config import get_config
-from hotclub.engine.application import ChannelSpec, ConnectGrant, Handshake
-from hotclub.engine.application import Client as EngineClient
 from hotclub.engine.errors import Disconnect
+from hotclub.engine.port import ChannelSpec, ConnectGrant, Handshake
+from hotclub.engine.port import Client as EngineClient
 from hotclub.hooks.face import Face
 from hotclub.proxy.messages import Meta, Question
 from hotclub.revocation.signals import SIGNED_OUT

@@ -7,8 +7,8 @@ from typing import Any, Final
 from msgspec import structs
 
 from hotclub.access import overrides
-from hotclub.engine.application import ConnectRequest, KeyChange, Overrides, PollItem, SubscribeGrant, SubscribeRequest
 from hotclub.engine.errors import CommandError, command_error
+from hotclub.engine.port import ConnectRequest, KeyChange, Overrides, PollItem, SubscribeGrant, SubscribeRequest
 from hotclub.proxy.backend import Backend
 from hotclub.proxy.messages import Question, payload_field, polled
 

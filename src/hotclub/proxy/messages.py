@@ -7,9 +7,9 @@ from typing import Any
 import msgspec
 from msgspec import Raw, Struct
 
-from hotclub.engine.application import PolledItem
 from hotclub.engine.errors import command_error
 from hotclub.engine.model import EMPTY
+from hotclub.engine.port import PolledItem
 
 
 class Meta(Struct, frozen=True, kw_only=True, omit_defaults=True):

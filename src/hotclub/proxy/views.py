@@ -15,9 +15,9 @@ from django.views.decorators.csrf import csrf_exempt
 
 from hotclub.access.handshake import client_address
 from hotclub.conf.config import get_config
-from hotclub.engine.application import Handshake
 from hotclub.engine.errors import CommandError, Disconnect, IdempotencyConflict
 from hotclub.engine.observe import logger
+from hotclub.engine.port import Handshake
 from hotclub.proxy.backend import Backend, Shared, handshake_of
 from hotclub.proxy.hooks import HOOKS
 from hotclub.proxy.messages import Question, read_question

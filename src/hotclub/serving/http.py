@@ -11,9 +11,9 @@ from typing import Final
 
 from hotclub.access.handshake import RefusedHandshake, check_http_request, log_refusal
 from hotclub.conf.config import Config, get_config
-from hotclub.engine.application import Handshake
 from hotclub.engine.node import Node
 from hotclub.engine.observe import report
+from hotclub.engine.port import Handshake
 from hotclub.engine.protocol.messages import Emulation
 from hotclub.engine.transports.base import Receive, Scope, Send, is_issued
 from hotclub.engine.transports.emulation import emulate, read_emulation, serve_http_stream, serve_sse

@@ -14,13 +14,13 @@ from hotclub.channels.client import Client
 from hotclub.channels.registry import Registry, get_registry
 from hotclub.conf.config import Config, get_config
 from hotclub.durable.broker import DatabaseBroker
-from hotclub.engine.application import Handshake, SubscribeGrant
 from hotclub.engine.broker.base import Message, PublicationHandler, Retention
-from hotclub.engine.bus import Target
 from hotclub.engine.errors import CommandError, Disconnect, HotclubError, Unsubscribed
 from hotclub.engine.node import Node
 from hotclub.engine.observe import logger
+from hotclub.engine.port import Handshake, SubscribeGrant
 from hotclub.engine.protocol.messages import Emulation
+from hotclub.engine.target import Target
 from hotclub.engine.transports.emulation import emulate
 from hotclub.engine.transports.stream import HttpError
 from hotclub.hooks.face import Face

@@ -10,8 +10,8 @@ from msgspec import structs
 
 from hotclub.access.handshake import SESSION_STATE, check_handshake
 from hotclub.conf.config import get_config
-from hotclub.engine.application import Handshake
 from hotclub.engine.model import EMPTY
+from hotclub.engine.port import Handshake
 from hotclub.engine.protocol.messages import ConnectCommand
 from hotclub.runtime.encoding import encode
 from hotclub.testing.blocking import BlockingConnection

@@ -7,10 +7,10 @@ from unittest.mock import ANY
 
 import msgspec
 
-from hotclub.engine.application import Handshake
 from hotclub.engine.dispatch import Dispatcher
 from hotclub.engine.errors import CommandError, Disconnect, Unsubscribed
 from hotclub.engine.model import Position, PresenceStats
+from hotclub.engine.port import Handshake
 from hotclub.engine.protocol.base import Encoder
 from hotclub.engine.protocol.messages import (
     LIVE_PHASE,

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from hotclub.engine.application import Handshake
+from hotclub.engine.port import Handshake
 from hotclub.engine.transports.emulation import emulate, read_emulation
 from hotclub.engine.transports.stream import HttpError
 from tests.engine.support import Club

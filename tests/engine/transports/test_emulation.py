@@ -8,11 +8,11 @@ from urllib.parse import quote
 import pytest
 from msgspec import Raw
 
-from hotclub.engine.application import Handshake
-from hotclub.engine.bus import Target
 from hotclub.engine.errors import disconnect
 from hotclub.engine.limits import Limits
+from hotclub.engine.port import Handshake
 from hotclub.engine.protocol.messages import Emulation
+from hotclub.engine.target import Target
 from hotclub.engine.transports.base import issue_secret
 from hotclub.engine.transports.emulation import emulate, read_emulation, serve_http_stream, serve_sse
 from hotclub.engine.transports.stream import HttpError

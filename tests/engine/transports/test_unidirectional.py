@@ -9,10 +9,10 @@ from urllib.parse import quote
 import pytest
 from msgspec import Raw
 
-from hotclub.engine.application import Handshake
-from hotclub.engine.bus import Target
 from hotclub.engine.errors import command_error, disconnect
+from hotclub.engine.port import Handshake
 from hotclub.engine.protocol.messages import ConnectCommand, SubscribeCommand
+from hotclub.engine.target import Target
 from hotclub.engine.transports.unidirectional import (
     decode_positions,
     encode_positions,

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 from msgspec import Raw
 
-from hotclub.engine.application import Handshake
-from hotclub.engine.bus import Target
 from hotclub.engine.errors import disconnect
 from hotclub.engine.limits import Limits
+from hotclub.engine.port import Handshake
+from hotclub.engine.target import Target
 from hotclub.engine.transports.websocket import PROTOBUF, serve_websocket, wants_protobuf
 from tests.engine.support import Club
 from tests.engine.transports.asgi import Exchange

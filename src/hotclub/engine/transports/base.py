@@ -9,11 +9,11 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterator, MutableMap
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
-from hotclub.engine.application import Handshake
+from hotclub.engine.channels import Exchange
 from hotclub.engine.dispatch import Dispatcher
 from hotclub.engine.errors import Disconnect, disconnect
-from hotclub.engine.exchange import Exchange
 from hotclub.engine.outbox import Flusher
+from hotclub.engine.port import Handshake
 from hotclub.engine.protocol.base import Encoder
 from hotclub.engine.protocol.connection import State
 from hotclub.engine.pulse import Pulse

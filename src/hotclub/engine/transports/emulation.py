@@ -7,9 +7,9 @@ reply carries a secret and the node's id, which a POST to the emulation endpoint
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
-from hotclub.engine.application import Handshake
 from hotclub.engine.dispatch import Dispatcher
 from hotclub.engine.errors import Disconnect
+from hotclub.engine.port import Handshake
 from hotclub.engine.protocol.base import Encoder
 from hotclub.engine.protocol.messages import Emulation
 from hotclub.engine.transports.base import (

@@ -13,9 +13,9 @@ from typing import Final
 import msgspec
 from msgspec.structs import replace
 
-from hotclub.engine.application import Handshake
 from hotclub.engine.dispatch import Dispatcher
 from hotclub.engine.errors import Disconnect
+from hotclub.engine.port import Handshake
 from hotclub.engine.protocol.codec_json import UniJsonCodec
 from hotclub.engine.protocol.messages import ConnectCommand, Offset, SubscribeCommand
 from hotclub.engine.session import Session

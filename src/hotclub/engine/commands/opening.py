@@ -9,10 +9,10 @@ from functools import partial
 
 from msgspec import Raw, Struct, structs
 
-from hotclub.engine.application import ChannelSpec, Predicate, SubscribeGrant
 from hotclub.engine.broker.base import HistoryQuery
 from hotclub.engine.errors import CONNECTION_CLOSED, command_error, disconnect
 from hotclub.engine.model import EMPTY, Position, Publication
+from hotclub.engine.port import ChannelSpec, Predicate, SubscribeGrant
 from hotclub.engine.protocol.connection import State
 from hotclub.engine.protocol.messages import Push, SubscribePush, SubscribeResult
 from hotclub.engine.recovery import Recovery, merge, recover, recover_cache

@@ -3,15 +3,15 @@
 from collections.abc import Sequence
 from typing import Final
 
-from hotclub.engine.application import PollSpec
+from hotclub.engine.commands.opening import Opening, Terms, agreed, enter, still_wanted
 from hotclub.engine.errors import command_error
 from hotclub.engine.maps import check_key
 from hotclub.engine.model import Publication
+from hotclub.engine.port import PollSpec
 from hotclub.engine.protocol import messages as wire
 from hotclub.engine.session import Session
 from hotclub.engine.shape import remember
 from hotclub.engine.subscriber import Subscriber, Tracked
-from hotclub.engine.subscription import Opening, Terms, agreed, enter, still_wanted
 
 GRACE: Final = 5.0
 """Seconds that a signature may be over: a client begins to renew it exactly then."""

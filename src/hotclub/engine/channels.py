@@ -9,7 +9,6 @@ from collections.abc import Coroutine, Mapping
 from time import monotonic
 from typing import Any, Final
 
-from hotclub.engine.application import Application, ChannelSpec
 from hotclub.engine.broker.base import IDEMPOTENCY_TTL, Broker, HistoryQuery, Message
 from hotclub.engine.broker.maps import MapBroker
 from hotclub.engine.errors import command_error
@@ -19,6 +18,7 @@ from hotclub.engine.limits import Limits
 from hotclub.engine.maps import Maps
 from hotclub.engine.model import ClientInfo, HistoryPage, Position, PresenceStats
 from hotclub.engine.observe import Counters, logger
+from hotclub.engine.port import Application, ChannelSpec
 from hotclub.engine.presence.base import Presence
 from hotclub.engine.protocol.messages import Membership, Push
 from hotclub.engine.shared_poll import SharedPolls

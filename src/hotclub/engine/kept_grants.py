@@ -9,9 +9,9 @@ from typing import Final
 
 from msgspec import Struct, structs
 
-from hotclub.engine.application import SubscribeGrant
-from hotclub.engine.bus import Target
 from hotclub.engine.leases import Leases
+from hotclub.engine.port import SubscribeGrant
+from hotclub.engine.target import Target
 
 TTL: Final = 600.0
 """Seconds for which a client may be away."""

@@ -9,14 +9,14 @@ from itertools import islice
 
 from msgspec import structs
 
-from hotclub.engine.application import ConnectGrant, ConnectRequest, SubscribeGrant, SubscribeRequest
+from hotclub.engine.commands.opening import Opening, Terms, go_live, open_subscription, withdraw
 from hotclub.engine.errors import CommandError
 from hotclub.engine.model import EMPTY, Position
+from hotclub.engine.port import ConnectGrant, ConnectRequest, SubscribeGrant, SubscribeRequest
 from hotclub.engine.protocol import messages as wire
 from hotclub.engine.protocol.connection import Event
 from hotclub.engine.protocol.payload import check_payload
 from hotclub.engine.session import Session
-from hotclub.engine.subscription import Opening, Terms, go_live, open_subscription, withdraw
 
 
 async def connect(session: Session, command: int, request: wire.ConnectCommand) -> None:

@@ -12,11 +12,12 @@ from typing import Final, Never
 
 from msgspec import structs
 
-from hotclub.engine.application import ChannelSpec
 from hotclub.engine.broker.base import HistoryQuery
 from hotclub.engine.broker.maps import MapQuery
+from hotclub.engine.commands.opening import Opening, Terms, agreed, enter, still_wanted, take_buffer, withdraw
 from hotclub.engine.errors import command_error, disconnect
 from hotclub.engine.model import Position, Publication
+from hotclub.engine.port import ChannelSpec
 from hotclub.engine.protocol.messages import (
     LIVE_PHASE,
     MAP_TYPE,
@@ -29,7 +30,6 @@ from hotclub.engine.recovery import merge, recover
 from hotclub.engine.session import Session
 from hotclub.engine.shape import remember
 from hotclub.engine.subscriber import CatchUp, Subscriber
-from hotclub.engine.subscription import Opening, Terms, agreed, enter, still_wanted, take_buffer, withdraw
 
 DEFAULT_PAGE: Final = 100
 MIN_PAGE: Final = 100

@@ -1,0 +1,53 @@
+"""The publish command: to a channel's log, or to a key of a map (protocol §2.4, §2.13)."""
+
+from msgspec import structs
+
+from hotclub.engine.broker.base import Message
+from hotclub.engine.commands.base import channel_options, checked_payload
+from hotclub.engine.errors import command_error
+from hotclub.engine.maps import check_key
+from hotclub.engine.model import EMPTY, ClientInfo
+from hotclub.engine.port import KeyChange
+from hotclub.engine.protocol import messages as wire
+from hotclub.engine.session import Session
+
+
+async def publish(session: Session, command: int, request: wire.PublishCommand) -> None:
+    """Publish to a channel, as one of its subscribers unless it is open to all (protocol §2.4)."""
+    spec = channel_options(session, request.channel)
+    if request.type not in (0, wire.MAP_PUBLISH):
+        raise command_error(107)
+    if spec.poll is not None or (request.type == wire.MAP_PUBLISH) is not (spec.map is not None):
+        raise command_error(108, "this channel is of another type")
+    subscriber = session.subscribers.get(request.channel)
+    if spec.members_only and (subscriber is None or subscriber.buffer is not None):
+        raise command_error(103)
+    info = session.info() if subscriber is None else subscriber.info
+    await (_publish if spec.map is None else _change_key)(session, info, request)
+    session.reply(wire.Reply(command, publish=wire.EmptyResult()))
+
+
+async def _publish(session: Session, info: ClientInfo, request: wire.PublishCommand) -> None:
+    data, binary = checked_payload(session, request.data)
+    grant = await session.exchange.application.publish(session.client, request.channel, data)
+    if grant.position is None and grant.data:
+        message = Message(
+            data=grant.data,
+            info=info,
+            tags=grant.tags,
+            idempotency_key=grant.idempotency_key,
+            binary=binary and grant.data == data,
+        )
+        await session.exchange.publish(request.channel, message)
+
+
+async def _change_key(session: Session, info: ClientInfo, request: wire.PublishCommand) -> None:
+    """Set or remove a key of a map. That something else stood in the way is no error (protocol §2.13)."""
+    check_key(request.key, session.exchange.limits)
+    data, binary = (EMPTY, False) if request.removed else checked_payload(session, request.data)
+    change = KeyChange(key=request.key, data=data, removed=request.removed)
+    message = await session.exchange.application.change_key(session.client, request.channel, change)
+    if message is not None:
+        binary = binary and message.data == data
+        message = structs.replace(message, info=info, binary=binary)
+        await session.exchange.maps.change(request.channel, message)

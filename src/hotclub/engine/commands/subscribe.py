@@ -1,0 +1,119 @@
+"""One function per command, in one table.
+
+A handler gets the session and the command's request, and replies through the session. It raises `CommandError` to
+answer with an error and `Disconnect` to end the connection; `dispatch` turns either into what the wire says.
+"""
+
+from hotclub.engine.commands.base import channel_options, decision
+from hotclub.engine.commands.opening import Opening, Terms, close_subscription, go_live, open_subscription, withdraw
+from hotclub.engine.commands.subscribe_map import check_first, goes_on, next_page, open_map
+from hotclub.engine.commands.track import open_poll
+from hotclub.engine.errors import command_error, disconnect
+from hotclub.engine.model import EMPTY, Position
+from hotclub.engine.port import ChannelSpec, Predicate, SubscribeGrant, SubscribeRequest
+from hotclub.engine.protocol import messages as wire
+from hotclub.engine.protocol.payload import check_payload
+from hotclub.engine.session import Session
+from hotclub.engine.subscriber import Subscriber
+from hotclub.engine.tags import compile_filter
+
+
+async def subscribe(session: Session, command: int, request: wire.SubscribeCommand) -> None:
+    """Authorise, then take the steps of `subscription` (protocol §2.2)."""
+    spec = channel_options(session, request.channel)
+    if request.delta not in ("", "fossil"):
+        raise disconnect(3501)
+    _check_type(spec, request)
+    subscriber = session.subscribers.get(request.channel)
+    if subscriber is not None and goes_on(subscriber, request):
+        opening = await next_page(session, subscriber, request)
+    else:
+        if subscriber is not None:
+            await _begin_anew(session, subscriber)
+        opening = await _open(session, spec, request)
+    session.reply(wire.Reply(command, subscribe=opening.result))
+    if opening.result.phase == wire.LIVE_PHASE:
+        await go_live(session, opening)
+
+
+def _check_type(spec: ChannelSpec, request: wire.SubscribeCommand) -> None:
+    """A client says what kind of channel it takes this one for; a wrong guess would not understand the reply."""
+    if request.type == spec.type:
+        return
+    if spec.poll is not None:
+        code = 107
+    elif spec.map is None or request.type == wire.SHARED_POLL_TYPE:
+        code = 108
+    else:
+        code = 103
+    raise command_error(code, "this channel is of another type")
+
+
+async def _begin_anew(session: Session, subscriber: Subscriber) -> None:
+    if subscriber.catch_up is None:
+        raise command_error(105)
+    await withdraw(session, subscriber)
+
+
+async def _open(session: Session, spec: ChannelSpec, request: wire.SubscribeCommand) -> Opening:
+    if spec.map is not None:
+        check_first(spec, request)
+    if len(session.subscribers) >= session.exchange.limits.channels_per_connection:
+        raise command_error(106)
+    wanted = _filter(spec, request)
+    data = check_payload(request.data, session.exchange.limits) if request.data else EMPTY
+    asked = SubscribeRequest(token=request.token, data=data)
+    with decision(session, request.channel):
+        grant = await session.exchange.application.subscribe(session.client, request.channel, asked)
+    terms = _terms(session, spec, request, grant, wanted)
+    if spec.poll is not None:
+        return open_poll(session, terms)
+    return await (open_subscription(session, terms) if spec.map is None else open_map(session, terms, request))
+
+
+def _filter(spec: ChannelSpec, request: wire.SubscribeCommand) -> Predicate | None:
+    """The subscriber's own choice by tags, which not every channel offers (protocol §2.12)."""
+    if request.tf is None:
+        return None
+    if not spec.filters:
+        raise command_error(107)
+    return compile_filter(request.tf)
+
+
+def _terms(
+    session: Session,
+    spec: ChannelSpec,
+    request: wire.SubscribeCommand,
+    grant: SubscribeGrant,
+    wanted: Predicate | None,
+) -> Terms:
+    admits = _both(grant.admits, wanted)
+    # In the binary form the npm SDK offers compaction, and then finds no channel by its number: 64 bits are an object
+    # there, compared by identity.
+    compact = spec.compaction and bool(request.flag & wire.COMPACTION) and not session.codec.binary
+    return Terms(
+        channel=request.channel,
+        spec=grant.overrides.of(spec),
+        chan_info=grant.info,
+        data=grant.data,
+        asked=Position(request.epoch, request.offset) if request.recover else None,
+        reject_unrecovered=bool(request.flag & wire.REJECT_UNRECOVERED),
+        delta=spec.delta and request.delta == "fossil" and admits is None,
+        compact=compact,
+        admits=admits,
+        ttl=grant.ttl,
+    )
+
+
+def _both(first: Predicate | None, second: Predicate | None) -> Predicate | None:
+    if first is None or second is None:
+        return first or second
+    return lambda tags: first(tags) and second(tags)
+
+
+async def unsubscribe(session: Session, command: int, request: wire.UnsubscribeCommand) -> None:
+    """Never answered with an error: a client tears its connection down over one (protocol §2.3)."""
+    if not request.channel:
+        raise disconnect(3501)
+    await close_subscription(session, request.channel)
+    session.reply(wire.Reply(command, unsubscribe=wire.EmptyResult()))
