@@ -38,6 +38,7 @@ from hotclub.channels.polls import Polled, PollResult, SharedPollChannel
 from hotclub.channels.rpc import rpc
 from hotclub.channels.welcome import Welcome
 from hotclub.conf.values import Rate
+from hotclub.conf.version import __version__
 from hotclub.engine.broker.maps import MapOutcome, MapPage, MapStats, Suppressed
 from hotclub.engine.errors import (
     CommandError,
@@ -49,8 +50,6 @@ from hotclub.engine.errors import (
 )
 from hotclub.engine.model import ClientInfo, HistoryPage, Position, PresenceStats, Publication
 from hotclub.runtime.node import NoNode
-
-__version__ = "0.1.0"
 
 __all__ = [
     "Channel",

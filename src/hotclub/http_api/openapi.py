@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import msgspec
 
-import hotclub
+from hotclub.conf.version import __version__
 from hotclub.http_api import messages as wire
 from hotclub.http_api.methods import METHODS, Method
 
@@ -37,7 +37,7 @@ def document() -> dict[str, Any]:
         _allow_nulls(components[method.request.__name__])
     return {
         "openapi": "3.1.0",
-        "info": {"title": "Hotclub HTTP API", "version": hotclub.__version__},
+        "info": {"title": "Hotclub HTTP API", "version": __version__},
         "security": [{"header": []}, {"authorization": []}],
         "paths": {f"/{name}": _path(name, method, *pairs[name]) for name, method in methods.items()},
         "components": {

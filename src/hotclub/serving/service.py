@@ -8,11 +8,11 @@ from typing import Any, Final, assert_never
 
 from django.utils.crypto import salted_hmac
 
-import hotclub
 from hotclub.access.rates import Traffic
 from hotclub.channels.client import Client
 from hotclub.channels.registry import Registry, get_registry
 from hotclub.conf.config import Config, get_config
+from hotclub.conf.version import __version__
 from hotclub.durable.broker import DatabaseBroker
 from hotclub.engine.broker.base import Message, PublicationHandler, Retention
 from hotclub.engine.errors import CommandError, Disconnect, HotclubError, Unsubscribed
@@ -69,7 +69,7 @@ class Service:
         self.node = Node(
             self._face,
             limits=self.config.limits,
-            version=hotclub.__version__,
+            version=__version__,
             make_durable=self._make_durable,
             key=salted_hmac("hotclub.transports", "session secrets", algorithm="sha256").digest(),
         )

@@ -6,8 +6,9 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils.translation import gettext as _
 
-import hotclub
+from hotclub.actions.publish import publish
 from hotclub.conf.config import get_config
+from hotclub.engine import errors
 from hotclub.engine.protocol.payload import check_payload
 
 
@@ -26,12 +27,12 @@ class Command(BaseCommand):
         channel = options["channel"]
         try:
             payload = check_payload(text.strip(), get_config().limits)
-            position = hotclub.publish(channel, payload, idempotency_key=options["key"])
-        except hotclub.CommandError as error:
+            position = publish(channel, payload, idempotency_key=options["key"])
+        except errors.CommandError as error:
             raise CommandError(
                 _("Not published to %(channel)s: %(reason)s") % {"channel": channel, "reason": error.message}
             ) from None
-        except hotclub.IdempotencyConflict as error:
+        except errors.IdempotencyConflict as error:
             raise CommandError(str(error)) from None
         if position is None:
             self.stdout.write(_("Handed to the running site for %(channel)s.") % {"channel": channel})
