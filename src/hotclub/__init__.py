@@ -40,11 +40,12 @@ from hotclub.channels.welcome import Welcome
 from hotclub.conf.values import Rate
 from hotclub.conf.version import __version__
 from hotclub.engine.broker.maps import MapOutcome, MapPage, MapStats, Suppressed
+from hotclub.engine.codes import Close, Code, Unsubscribe
 from hotclub.engine.errors import (
-    CommandError,
     Disconnect,
     HotclubError,
     IdempotencyConflict,
+    Refused,
     UnrecoverablePosition,
     Unsubscribed,
 )
@@ -55,7 +56,8 @@ __all__ = [
     "Channel",
     "Client",
     "ClientInfo",
-    "CommandError",
+    "Close",
+    "Code",
     "Disconnect",
     "History",
     "HistoryPage",
@@ -73,10 +75,12 @@ __all__ = [
     "PresenceStats",
     "Publication",
     "Rate",
+    "Refused",
     "SharedPollChannel",
     "Suppressed",
     "TokenUser",
     "UnrecoverablePosition",
+    "Unsubscribe",
     "Unsubscribed",
     "Welcome",
     "__version__",

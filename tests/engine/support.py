@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from hotclub.engine.broker.base import HistoryQuery, Message, PublicationHandler, Retention
 from hotclub.engine.broker.memory import MemoryBroker
 from hotclub.engine.dispatch import Dispatcher
-from hotclub.engine.errors import Disconnect, command_error
+from hotclub.engine.errors import Disconnect, Refused
 from hotclub.engine.limits import Limits
 from hotclub.engine.model import HistoryPage
 from hotclub.engine.node import Node
@@ -86,11 +86,11 @@ class ClubApplication(TinyApplication):
 
     async def refresh(self, client: Client, token: str) -> RefreshGrant:
         await self._gate("refresh", token)
-        return _answer(self.refreshes.get(token, command_error(103)))
+        return _answer(self.refreshes.get(token, Refused(103)))
 
     async def refresh_subscription(self, client: Client, channel: str, token: str) -> RefreshGrant:
         await self._gate("sub_refresh", channel)
-        return _answer(self.refreshes.get(token, command_error(103)))
+        return _answer(self.refreshes.get(token, Refused(103)))
 
 
 _Grant = TypeVar("_Grant", SubscribeGrant, RefreshGrant)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from hotclub.engine.errors import command_error, unsubscribed
+from hotclub.engine.errors import Refused, Unsubscribed
 from hotclub.engine.model import Position
 from hotclub.engine.port import SubscribeGrant
 from hotclub.engine.target import Target
@@ -88,7 +88,7 @@ async def test_what_the_server_ends_while_the_application_is_asked_is_not_begun(
     gate = club.application.hold("admits", "log:a")
     work = asyncio.ensure_future(club.node.subscribe(Target(user_id="7"), "log:a", SubscribeGrant()))
     await gate.entered.wait()
-    club.node.unsubscribe(Target(user_id="7"), "log:a", unsubscribed(2000))
+    club.node.unsubscribe(Target(user_id="7"), "log:a", Unsubscribed(2000))
     gate.open()
     await work
     assert client.session.subscribers == {}
@@ -100,7 +100,7 @@ async def test_who_cannot_be_judged_gets_nothing(club: Club, monkeypatch: pytest
     client = await club.connect("7")
 
     async def fail(*_: object) -> None:
-        raise command_error(100)
+        raise Refused(100)
 
     monkeypatch.setattr(club.application, "admits", fail)
     assert (await client.call(history={"channel": "log:a", "limit": 10}))["error"]["code"] == 100

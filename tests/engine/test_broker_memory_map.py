@@ -8,7 +8,7 @@ from msgspec import Raw, structs
 from hotclub.engine.broker.base import HistoryQuery, Retention
 from hotclub.engine.broker.maps import MapMessage, MapOutcome, MapQuery, MapRetention, Suppressed
 from hotclub.engine.broker.memory_map import MemoryMapBroker
-from hotclub.engine.errors import CommandError, IdempotencyConflict, UnrecoverablePosition
+from hotclub.engine.errors import IdempotencyConflict, Refused, UnrecoverablePosition
 from hotclub.engine.model import Position, Publication
 
 PERSISTENT = MapRetention(stream=Retention(size=3, ttl=60))
@@ -78,7 +78,7 @@ async def test_a_full_map_takes_no_new_key_and_changes_those_it_has(passing: Sto
     passing.retention = structs.replace(passing.retention, keys=2)
     for key in ("a", "b", "a"):
         await passing.set(key)
-    with pytest.raises(CommandError) as refused:
+    with pytest.raises(Refused) as refused:
         await passing.set("c")
     assert refused.value.code == 106
     assert (await passing.set("c", mode="if_exists")).suppressed is Suppressed.KEY_NOT_FOUND
@@ -140,7 +140,7 @@ async def test_an_ordered_map_is_read_by_score_both_ways(kept: Store) -> None:
 
 @pytest.mark.parametrize("cursor", ["x", "\x00", "1e9\x00a", "9" * 5_000 + "\x00a"])
 async def test_a_foreign_cursor_is_refused(kept: Store, cursor: str) -> None:
-    with pytest.raises(CommandError) as refused:
+    with pytest.raises(Refused) as refused:
         await kept.keys(cursor=cursor)
     assert refused.value.code == 107
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from msgspec import Raw
 
-from hotclub.engine.errors import command_error, disconnect, unsubscribed
+from hotclub.engine.errors import Disconnect, Refused, Unsubscribed
 from hotclub.engine.limits import Limits
 from hotclub.engine.port import SubscribeGrant
 from hotclub.engine.protocol.connection import State
@@ -102,7 +102,7 @@ async def test_a_disconnect_reaches_a_connection_that_is_being_decided_on(club: 
     gate = club.application.hold("connect", "7")
     client = connecting(club)
     await gate.entered.wait()
-    assert club.node.disconnect(target, disconnect(3503)) == 0
+    assert club.node.disconnect(target, Disconnect(3503)) == 0
     gate.open()
     assert (await client.ended()).code == 3011
     assert client.line.received == []
@@ -113,8 +113,8 @@ async def test_a_disconnect_of_others_meanwhile_does_not(club: Club) -> None:
     gate = club.application.hold("connect", "7")
     client = connecting(club)
     await gate.entered.wait()
-    club.node.disconnect(Target(user_id="8"), disconnect(3503))
-    club.node.unsubscribe(Target(user_id="8"), "log:a", unsubscribed(2000))
+    club.node.disconnect(Target(user_id="8"), Disconnect(3503))
+    club.node.unsubscribe(Target(user_id="8"), "log:a", Unsubscribed(2000))
     gate.open()
     await subs_of(client)
     assert not client.session.closed
@@ -124,7 +124,7 @@ async def test_an_unsubscribe_reaches_what_is_being_granted(club: Club) -> None:
     gate = club.application.hold("connect", "7")
     client = connecting(club, "7", "log:a", "log:b")
     await gate.entered.wait()
-    assert club.node.unsubscribe(Target(user_id="7"), "log:a", unsubscribed(2000)) == 0
+    assert club.node.unsubscribe(Target(user_id="7"), "log:a", Unsubscribed(2000)) == 0
     gate.open()
     assert set(await subs_of(client)) == {"log:b"}
     assert club.node.hub.channels() == ["log:b"]
@@ -140,7 +140,7 @@ async def test_an_unsubscribe_while_the_logs_are_read_takes_that_channel_out_alo
     club.broker.held.set()
     club.broker.held.clear()
     await club.broker.reading.wait()
-    club.node.unsubscribe(Target(user_id="7"), ended, unsubscribed(2000))
+    club.node.unsubscribe(Target(user_id="7"), ended, Unsubscribed(2000))
     club.broker.held.set()
     left = {"log:a", "log:b", "log:c"} - {ended}
     assert set(await subs_of(client)) == left
@@ -166,7 +166,7 @@ async def test_a_connection_that_ends_meanwhile_is_not_pinged(club: Club) -> Non
     client = club.client(encoder=club.node.encoders.uni_messages, kind=LISTENER)
     client.dispatcher.submit(1, ConnectCommand(subs={"deny:a": SubscribeCommand()}))
     await gate.entered.wait()
-    client.session.close(disconnect(3503))
+    client.session.close(Disconnect(3503))
     gate.open()
     await client.leave()
     assert len(club.node.pulse) == 0
@@ -212,7 +212,7 @@ async def test_no_more_wishes_are_looked_at_than_a_connection_may_have_channels(
 async def test_a_wish_that_cannot_be_granted_just_now_makes_the_client_come_back(
     club: Club, code: int, ends: int
 ) -> None:
-    club.application.grants["log:a"] = command_error(code)
+    club.application.grants["log:a"] = Refused(code)
     client = await listening(club, plain__b=SubscribeCommand(), log__a=SubscribeCommand())
     assert (await client.ended()).code == ends
     assert (client.line.received, club.node.hub.num_clients) == ([], 0)
@@ -249,7 +249,7 @@ async def test_a_listener_needs_no_pong_and_its_pings_are_bare(club: Club) -> No
 @pytest.fixture
 async def given(club: Club) -> MemoryClient:
     """User 7, subscribed by the server to a channel that the user may not subscribe to."""
-    club.application.grants["log:a"] = command_error(103)
+    club.application.grants["log:a"] = Refused(103)
     client = await club.connect("7")
     await club.node.subscribe(Target(user_id="7"), "log:a", SubscribeGrant())
     return client
@@ -294,14 +294,14 @@ async def test_what_was_taken_away_does_not_come_back(club: Club, given: MemoryC
     if away:
         await client.leave()
     target = Target(user_id="7") if whom == "user" else Target(client_id=client.session.id)
-    club.node.unsubscribe(target, "log:a", unsubscribed(2000))
+    club.node.unsubscribe(target, "log:a", Unsubscribed(2000))
     if not away:
         await client.leave()
     assert (await back(club))[1] == {}
 
 
 async def test_what_one_connection_was_given_ends_with_it(club: Club) -> None:
-    club.application.grants["log:a"] = command_error(103)
+    club.application.grants["log:a"] = Refused(103)
     client = await club.connect("7")
     await club.node.subscribe(Target(client_id=client.session.id), "log:a", SubscribeGrant())
     assert set(client.session.subscribers) == {"log:a"}

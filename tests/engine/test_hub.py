@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 import pytest
 from msgspec import Raw
 
-from hotclub.engine.errors import disconnect, unsubscribed
+from hotclub.engine.errors import Disconnect, Unsubscribed
 from hotclub.engine.limits import Limits
 from hotclub.engine.model import Position, Publication
 from hotclub.engine.port import ChannelSpec
@@ -161,7 +161,7 @@ async def test_targets_name_connections_by_every_condition_given(club: Club) -> 
     assert hub.find(Target(user_id="")) == []
     assert len(hub.find(Target())) == 3
     assert (hub.num_clients, hub.num_users) == (3, 2)
-    assert club.node.disconnect(Target(client_id=first.session.id), disconnect(3503)) == 1
+    assert club.node.disconnect(Target(client_id=first.session.id), Disconnect(3503)) == 1
     assert (hub.num_clients, hub.num_users) == (2, 2)
 
 
@@ -209,7 +209,7 @@ async def test_a_number_is_given_only_to_those_who_ask_in_channels_that_have_the
 
 async def test_an_unsubscribe_names_its_channel_whatever_number_it_has(club: Club) -> None:
     client = await member(club, "compact:a", flag=1)
-    club.node.unsubscribe(Target(), "compact:a", unsubscribed(2000))
+    club.node.unsubscribe(Target(), "compact:a", Unsubscribed(2000))
     await flushed(client)
     (push,) = [message["push"] for message in client.line.received if "push" in message]
     assert (push["channel"], "id" in push) == ("compact:a", False)

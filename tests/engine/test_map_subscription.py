@@ -10,7 +10,7 @@ from msgspec import Raw
 
 from hotclub.engine.broker.maps import MapMessage
 from hotclub.engine.commands.subscribe_map import MAX_PAGE, MIN_PAGE
-from hotclub.engine.errors import unsubscribed
+from hotclub.engine.errors import Unsubscribed
 from hotclub.engine.limits import Limits
 from hotclub.engine.subscriber import Subscriber
 from hotclub.engine.target import Target
@@ -329,7 +329,7 @@ async def test_ending_an_attempt_refuses_its_next_page(club: MapClub) -> None:
     await club.fill("map:a", 150)
     client = await club.connect("7")
     first = await page(client, "map:a", phase=STATE)
-    assert club.node.unsubscribe(Target(user_id="7"), "map:a", unsubscribed(2000)) == 1
+    assert club.node.unsubscribe(Target(user_id="7"), "map:a", Unsubscribed(2000)) == 1
     assert (await page(client, "map:a", phase=STATE, cursor=first["cursor"]))["code"] == 103
     assert not client.session.subscribers
 

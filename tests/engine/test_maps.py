@@ -9,7 +9,7 @@ from msgspec import Raw
 
 from hotclub.engine.broker.base import Message
 from hotclub.engine.broker.maps import MapMessage, MapQuery
-from hotclub.engine.errors import CommandError, unsubscribed
+from hotclub.engine.errors import Refused, Unsubscribed
 from hotclub.engine.limits import Limits
 from hotclub.engine.model import Position
 from hotclub.engine.target import Target
@@ -98,14 +98,14 @@ async def test_nobody_changes_a_map_before_it_has_arrived(club: MapClub) -> None
 async def test_the_server_takes_maps_for_maps_only(club: MapClub) -> None:
     maps = club.node.exchange.maps
     for channel, code in (("plain:a", 108), ("unknown:a", 102)):
-        with pytest.raises(CommandError) as refused:
+        with pytest.raises(Refused) as refused:
             await maps.change(channel, MapMessage(key="k"))
         assert refused.value.code == code
-    with pytest.raises(CommandError) as refused:
+    with pytest.raises(Refused) as refused:
         await maps.change("map:a", MapMessage(key="k", expected=Position("x", 1)))
     assert refused.value.code == 107
     for channel in ("map:a", "poll:a"):
-        with pytest.raises(CommandError) as refused:
+        with pytest.raises(Refused) as refused:
             await club.node.exchange.publish(channel, Message(data=Raw(b"1")))
         assert refused.value.code == 108
     await club.set("map:a", "k")
@@ -137,7 +137,7 @@ async def test_a_member_that_is_expelled_leaves_the_maps(club: MapClub) -> None:
     client = await club.connect("7")
     await page(client, "crowd:a", phase=STATE)
     await settled(client)
-    club.node.unsubscribe(Target(user_id="7"), "crowd:a", unsubscribed(2000))
+    club.node.unsubscribe(Target(user_id="7"), "crowd:a", Unsubscribed(2000))
     await club.node.exchange.settle()
     assert await entries(club, "clients:crowd") == {}
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Raw
 
-from hotclub.engine.errors import CommandError
+from hotclub.engine.errors import Refused
 from hotclub.engine.limits import Limits
 from hotclub.engine.protocol.payload import check_payload, decode_payload, encode_payload
 
@@ -47,7 +47,7 @@ json_values = st.recursive(
     ],
 )
 def test_a_payload_that_some_reader_could_not_read_is_refused(text: bytes) -> None:
-    with pytest.raises(CommandError) as error:
+    with pytest.raises(Refused) as error:
         check_payload(text, LIMITS)
     assert error.value.code == 107
 
@@ -75,7 +75,7 @@ def test_whatever_json_can_say_comes_back_verbatim(value: object) -> None:
     text = json.dumps(value, ensure_ascii=False).encode()
     try:
         checked = check_payload(text, Limits(depth=64))
-    except CommandError:
+    except Refused:
         assert "-0" in text.decode()  # the one thing JSON can say and we refuse
         return
     assert bytes(checked) == text

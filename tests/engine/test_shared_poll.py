@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from msgspec import Raw
 
-from hotclub.engine.errors import unsubscribed
+from hotclub.engine.errors import Unsubscribed
 from hotclub.engine.limits import Limits
 from hotclub.engine.port import PolledItem
 from hotclub.engine.target import Target
@@ -370,7 +370,7 @@ async def test_whoever_is_expelled_hears_nothing_more(club: PollClub) -> None:
     await track(client, "k")
     await club.asked(1)
     await settled(client)
-    club.node.unsubscribe(Target(user_id="7"), CHANNEL, unsubscribed(2000))
+    club.node.unsubscribe(Target(user_id="7"), CHANNEL, Unsubscribed(2000))
     club.node.exchange.polls.publish(CHANNEL, PolledItem(key="k", data=Raw(b"2"), version=2))
     await settled(client)
     assert shown(client) == [("k", 1, 1)]

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 import pytest
 from msgspec import Raw
 
-from hotclub.engine.errors import disconnect, unsubscribed
+from hotclub.engine.errors import Disconnect, Unsubscribed
 from hotclub.engine.limits import Limits
 from hotclub.engine.target import Target
 from tests.engine.support import Club, MemoryClient
@@ -78,7 +78,7 @@ async def test_a_hole_between_log_and_buffer_ends_the_connection(club: Club) -> 
 async def test_a_subscription_that_the_server_ends_meanwhile_is_refused(club: Club) -> None:
     client = await club.connect("7")
     number = await subscribing(club, client, "log:a")
-    assert club.node.unsubscribe(Target(user_id="7"), "log:a", unsubscribed(2000)) == 1
+    assert club.node.unsubscribe(Target(user_id="7"), "log:a", Unsubscribed(2000)) == 1
     club.broker.held.set()
     reply = await client.until(lambda _: reply_to(client, number))
     assert reply["error"]["code"] == 103
@@ -135,7 +135,7 @@ async def test_leaving_while_appearing_leaves_no_ghost(club: Club) -> None:
     gate = club.application.hold("presence", "here:a")
     client.send(subscribe={"channel": "here:a"})
     await gate.entered.wait()
-    club.node.unsubscribe(Target(user_id="7"), "here:a", unsubscribed(2000))
+    club.node.unsubscribe(Target(user_id="7"), "here:a", Unsubscribed(2000))
     gate.open()
     await client.until(
         lambda received: next((message for message in received if "unsubscribe" in message.get("push", {})), None)
@@ -166,7 +166,7 @@ async def test_the_broker_follows_the_hub_through_a_storm(club: Club) -> None:
 async def test_a_connection_that_was_closed_gets_nothing_more(club: Club) -> None:
     client = await club.connect("7")
     await client.call(subscribe={"channel": "log:a"})
-    assert club.node.disconnect(Target(user_id="7"), disconnect(3503)) == 1
+    assert club.node.disconnect(Target(user_id="7"), Disconnect(3503)) == 1
     await club.node.publish("log:a", Raw(b"1"))
     assert client.offsets("log:a") == []
     assert (await client.ended()).code == 3503

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from msgspec import Raw
 
-from hotclub.engine.errors import CommandError, command_error, disconnect, unsubscribed
+from hotclub.engine.errors import Disconnect, Refused, Unsubscribed
 from hotclub.engine.limits import Limits
 from hotclub.engine.model import Position, Publication
 from hotclub.engine.port import RefreshGrant, SubscribeGrant
@@ -300,7 +300,7 @@ async def test_what_ends_meanwhile_is_skipped_and_the_others_are_subscribed(club
     work = asyncio.ensure_future(club.node.subscribe(Target(user_id="7"), "log:a", SubscribeGrant()))
     await club.broker.reading.wait()
     subscribing = first if "log:a" in first.session.subscribers else second
-    subscribing.session.expel("log:a", unsubscribed(2000))
+    subscribing.session.expel("log:a", Unsubscribed(2000))
     club.broker.held.set()
     assert await work == 2
     assert club.node.num_subscribers("log:a") == 1
@@ -311,7 +311,7 @@ async def test_what_ends_meanwhile_is_skipped_and_the_others_are_subscribed(club
 async def test_the_server_is_told_of_a_channel_that_has_no_such_subscribers(
     club: Club, channel: str, code: int
 ) -> None:
-    with pytest.raises(CommandError) as refused:
+    with pytest.raises(Refused) as refused:
         await club.node.subscribe(Target(), channel, SubscribeGrant())
     assert refused.value.code == code
 
@@ -324,7 +324,7 @@ async def test_an_unsubscribe_reaches_a_subscription_that_is_being_decided_on(cl
     gate = club.application.hold("subscribe", "log:a")
     number = client.send(subscribe={"channel": "log:a"})
     await gate.entered.wait()
-    assert club.node.unsubscribe(Target(user_id="7"), "log:a", unsubscribed(2000)) == 0
+    assert club.node.unsubscribe(Target(user_id="7"), "log:a", Unsubscribed(2000)) == 0
     gate.open()
     reply = await client.until(lambda received: next((item for item in received if item.get("id") == number), None))
     assert reply["error"]["code"] == 103
@@ -345,7 +345,7 @@ async def test_an_unsubscribe_reaches_a_question_about_the_channel(
     ((name, fields),) = command.items()
     number = client.send(**{name: {"channel": "log:a", **fields}})
     await gate.entered.wait()
-    club.node.unsubscribe(Target(user_id="7"), "log:a", unsubscribed(2000))
+    club.node.unsubscribe(Target(user_id="7"), "log:a", Unsubscribed(2000))
     gate.open()
     reply = await client.until(lambda received: next((item for item in received if item.get("id") == number), None))
     assert reply["error"]["code"] == 103
@@ -360,7 +360,7 @@ async def test_who_is_unsubscribed_while_asking_for_keys_follows_none(club: Club
     number = client.send(sub_refresh={"channel": "poll:a", "type": 1, "track": [batch]})
     await gate.entered.wait()
     subscriber = client.session.subscribers["poll:a"]
-    club.node.unsubscribe(Target(user_id="7"), "poll:a", unsubscribed(2000))
+    club.node.unsubscribe(Target(user_id="7"), "poll:a", Unsubscribed(2000))
     await club.node.exchange.settle()
     gate.open()
     reply = await client.until(lambda received: next((item for item in received if item.get("id") == number), None))
@@ -420,7 +420,7 @@ async def test_a_subscription_that_ended_during_its_refresh_leaves_no_timer(club
     gate = club.application.hold("sub_refresh", "plain:a")
     client.send(sub_refresh={"channel": "plain:a", "token": "longer"})
     await gate.entered.wait()
-    club.node.unsubscribe(Target(user_id="7"), "plain:a", unsubscribed(2000))
+    club.node.unsubscribe(Target(user_id="7"), "plain:a", Unsubscribed(2000))
     gate.open()
     await client.flushed()
     assert subscriber.expiry is None
@@ -444,7 +444,7 @@ async def test_a_refresh_without_a_channel_is_malformed(club: Club) -> None:
 
 @pytest.mark.parametrize(("command", "code"), [("refresh", 3005), ("refresh", 3500), ("sub_refresh", 3006)])
 async def test_a_bad_token_ends_the_connection(club: Club, command: str, code: int) -> None:
-    club.application.refreshes = {"bad": disconnect(code)}
+    club.application.refreshes = {"bad": Disconnect(code)}
     client = await club.connect()
     await subscribe(client, "plain:a")
     client.send(**{command: {"token": "bad", "channel": "plain:a"}})
@@ -452,7 +452,7 @@ async def test_a_bad_token_ends_the_connection(club: Club, command: str, code: i
 
 
 async def test_a_refused_refresh_changes_nothing(club: Club) -> None:
-    club.application.refreshes = {"later": command_error(111)}
+    club.application.refreshes = {"later": Refused(111)}
     client = await club.connect()
     assert (await client.call(refresh={"token": "later"}))["error"] == {
         "code": 111,

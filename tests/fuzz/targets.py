@@ -21,7 +21,7 @@ from hotclub.channels.registry import Declarations, Registry
 from hotclub.conf.config import get_config
 from hotclub.conf.token_keys import make_key, token_settings
 from hotclub.conf.values import parse_origin
-from hotclub.engine.errors import CommandError, Disconnect
+from hotclub.engine.errors import Disconnect, Refused
 from hotclub.engine.limits import Limits
 from hotclub.engine.node import Node
 from hotclub.engine.protocol import codec_protobuf
@@ -335,15 +335,13 @@ TARGETS: Final = [
         [b'{"token":"t","subs":{"a":{"recover":true,"offset":1},"b":{"token":"t","tf":{"key":"a","cmp":"ex"}}}}'],
         _FIELDS,
     ),
-    Target(
-        "payload", payload, (CommandError,), [b'{"a":[1,-2.5e3,true,null,"\\u00e9\\n"]}', b"[[[]]]", b'"\xe5\x9b\x9b"']
-    ),
+    Target("payload", payload, (Refused,), [b'{"a":[1,-2.5e3,true,null,"\\u00e9\\n"]}', b"[[[]]]", b'"\xe5\x9b\x9b"']),
     Target("delta", delta, (ValueError,), [b"abcdefgh" * 40, "四季歌".encode() * 30, b"4\n4@0,3UxY;", b"0\n0;"]),
-    Target("tags_filter", tags_filter, (CommandError,), _FILTERS, [b'"op":"and"', b'"nodes":[', b'"cmp":"lte"']),
+    Target("tags_filter", tags_filter, (Refused,), _FILTERS, [b'"op":"and"', b'"nodes":[', b'"cmp":"lte"']),
     Target(
         "channel_name",
         channel_name,
-        (CommandError,),
+        (Refused,),
         [b"room:7", b"page:a-b.6b0c3a0e-8a2a-4c39-9a57-0b3f5d1f1c11", b"any:a:b:c", b"#7", b"log:a"],
         [b"room:", b"any:", b"#", b"*", b"..", b"%2e", "ｒｏｏｍ".encode(), b"007"],
     ),

@@ -24,7 +24,7 @@ from hotclub.access.ended import revoke_token
 from hotclub.access.tickets import redeem
 from hotclub.access.tokens import InvalidToken, verify_connection
 from hotclub.channels.client import TokenUser
-from hotclub.engine.errors import CommandError
+from hotclub.engine.errors import Refused
 from hotclub.serving.redaction import Redaction, redact
 from tests.hotclub.conftest import Person, Site, amake_person
 from tests.hotclub.test_token_keys import EC, RSA, pem, private_pem
@@ -590,7 +590,7 @@ async def test_a_live_connection_is_subscribed_and_unsubscribed_from_anywhere(se
     assert (await client.push("unsubscribe", "room:shut"))["code"] == 2000
     with pytest.raises(TypeError):
         await hotclub.asubscribe("room:1")
-    with pytest.raises(CommandError):
+    with pytest.raises(Refused):
         await hotclub.asubscribe("nowhere", user=person.user)
     client.abort()
 

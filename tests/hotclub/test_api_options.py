@@ -344,7 +344,7 @@ async def test_what_is_no_value_of_a_shared_poll_is_refused(declare: Declare) ->
         ("prices:1", "a", 0, 107),
         ("unversioned:1", "a", 1, 108),
     ):
-        with pytest.raises(hotclub.CommandError) as refused:
+        with pytest.raises(hotclub.Refused) as refused:
             await hotclub.ashared_poll_publish(channel, key, 1, version=version)
         assert refused.value.code == code
 

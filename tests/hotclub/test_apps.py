@@ -39,7 +39,7 @@ settings.configure(
     DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}},
 )
 django.setup()
-from hotclub.registry import get_registry
+from hotclub.channels.registry import get_registry
 registry = get_registry()
 print(registry.resolve("room:3").kwargs["number"], registry.resolve("base"), *registry.procedures)
 """

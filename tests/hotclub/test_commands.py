@@ -358,10 +358,10 @@ LOOK = """
 from django.contrib.auth.models import Permission, User
 from django.test import Client
 from msgspec import Raw
-from hotclub import tables
+from hotclub.durable import sql
 from hotclub.engine.broker.base import Message, Retention
 from hotclub.models import Entry
-tables.append("room:1", Message(data=Raw(b'{"text": "hello"}')), Retention())
+sql.append("room:1", Message(data=Raw(b'{"text": "hello"}')), Retention())
 root = User.objects.create_superuser("root", password="x")
 clerk = User.objects.create_user("clerk", password="x", is_staff=True)
 def look(user, *paths):

@@ -50,7 +50,7 @@ async def ended(client: Watched) -> tuple[int, str]:
 
 
 async def code_of(call: Awaitable[Any]) -> int:
-    with pytest.raises(hotclub.CommandError) as refused:
+    with pytest.raises(hotclub.Refused) as refused:
         await call
     return refused.value.code
 

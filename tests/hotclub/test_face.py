@@ -166,7 +166,7 @@ async def test_the_disconnect_hook_is_told_who_has_gone(
         (PermissionDenied("secret"), (103, "permission denied")),
         (ValidationError("Too long."), (400, "Too long.")),
         (ValidationError({"text": ["Empty.", "Sad."]}), (400, "Empty.; Sad.")),
-        (hotclub.CommandError(1234, "mine"), (1234, "mine")),
+        (hotclub.Refused(1234, "mine"), (1234, "mine")),
         (hotclub.IdempotencyConflict("c", "k"), (107, "channel 'c': idempotency key 'k' was used for another payload")),
     ],
 )

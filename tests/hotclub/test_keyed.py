@@ -141,7 +141,7 @@ async def put(c: Connection, channel: str, key: str, data: Any) -> None:
 
 
 async def refused(command: Any) -> int:
-    with pytest.raises(hotclub.CommandError) as error:
+    with pytest.raises(hotclub.Refused) as error:
         await command
     return error.value.code
 
@@ -301,13 +301,13 @@ async def test_synchronous_names_work_in_threads_and_refuse_the_event_loop() -> 
 def test_what_cannot_be_changed_is_refused_before_the_commit(
     channel: str, key: str, more: dict[str, Any], code: int
 ) -> None:
-    with pytest.raises(hotclub.CommandError) as refusal, transaction.atomic():
+    with pytest.raises(hotclub.Refused) as refusal, transaction.atomic():
         hotclub.map_publish(channel, key, 1, **more)
     assert refusal.value.code == code
 
 
 def test_clearing_takes_a_map() -> None:
-    with pytest.raises(hotclub.CommandError) as refusal:
+    with pytest.raises(hotclub.Refused) as refusal:
         hotclub.map_clear("weather")
     assert refusal.value.code == 108
 
@@ -388,7 +388,7 @@ async def test_values_without_versions_and_async_polls(hotclub_settings: Configu
 
 def test_only_keys_of_shared_polls_are_signed(settings: Any) -> None:
     for channel, code in (("board:a", 108), ("unheard-of", 102)):
-        with pytest.raises(hotclub.CommandError) as refusal:
+        with pytest.raises(hotclub.Refused) as refusal:
             hotclub.sign_keys(None, channel, ["a"])
         assert refusal.value.code == code
 

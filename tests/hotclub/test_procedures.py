@@ -67,7 +67,7 @@ def test_arguments_are_converted_from_their_annotations() -> None:
     ],
 )
 def test_what_does_not_fit_is_named(given: Any, message: str) -> None:
-    with pytest.raises(hotclub.CommandError) as refused:
+    with pytest.raises(hotclub.Refused) as refused:
         Procedure("draw", draw).convert(given)
 
     assert (refused.value.code, refused.value.message) == (107, message)

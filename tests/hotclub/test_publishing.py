@@ -194,7 +194,7 @@ async def test_a_personal_publication_reaches_every_connection_of_that_user_alon
 
 
 async def test_an_unknown_channel_is_error_102() -> None:
-    with pytest.raises(hotclub.CommandError) as refused:
+    with pytest.raises(hotclub.Refused) as refused:
         await hotclub.apublish("nowhere", 1)
 
     assert refused.value.code == 102

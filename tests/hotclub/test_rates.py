@@ -12,7 +12,7 @@ from hotclub.access.handshake import client_address
 from hotclub.access.rates import Buckets, TooMany, Traffic, site
 from hotclub.conf.problems import proxy_problems, rate_problems
 from hotclub.conf.values import Rate, RateLimits
-from hotclub.engine.errors import CommandError, Disconnect
+from hotclub.engine.errors import Disconnect, Refused
 from hotclub.runtime.node import require_node
 from tests.hotclub.conftest import Site, amake_person
 from tests.support.processes import poll_until
@@ -101,7 +101,7 @@ def test_a_class_has_its_own_rate() -> None:
     traffic.publish("7", "other", None)
     traffic.publish("8", "other", None)
     for pattern, rate in (("own", own), ("other", None)):
-        with pytest.raises(CommandError) as refused:
+        with pytest.raises(Refused) as refused:
             traffic.publish("7", pattern, rate)
         assert (refused.value.code, refused.value.temporary) == (111, True)
 

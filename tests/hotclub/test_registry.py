@@ -140,7 +140,7 @@ def test_a_channel_without_recovery_keeps_history_without_positions() -> None:
 )
 def test_what_is_no_name_of_a_channel_has_no_route(name: str) -> None:
     assert registry(Room, Lobby).resolve(name) is None
-    with pytest.raises(hotclub.CommandError) as refused:
+    with pytest.raises(hotclub.Refused) as refused:
         registry(Room, Lobby).route(name)
     assert refused.value.code == 102
 

@@ -42,11 +42,11 @@ async def test_another_thread_asks_the_loop_of_the_node(node: Node) -> None:
 
 async def test_an_error_of_the_answer_comes_back(node: Node) -> None:
     async def fail() -> None:
-        raise hotclub.CommandError(102, "unknown channel")
+        raise hotclub.Refused(102, "unknown channel")
 
-    with pytest.raises(hotclub.CommandError):
+    with pytest.raises(hotclub.Refused):
         await asyncio.to_thread(lambda: running.ask_node(node, fail()))
-    with pytest.raises(hotclub.CommandError):
+    with pytest.raises(hotclub.Refused):
         await running.aask_node(node, fail())
 
 

@@ -495,7 +495,7 @@ async def test_a_request_after_a_request_has_a_deadline_of_its_own(serve: Serve)
 def test_the_process_may_open_as_many_files_as_the_system_allows() -> None:
     code = (
         "import resource as r; hard = r.getrlimit(r.RLIMIT_NOFILE)[1]; r.setrlimit(r.RLIMIT_NOFILE, (99, hard));"
-        "from hotclub.server import raise_file_limit; raise_file_limit();"
+        "from hotclub.serving.server import raise_file_limit; raise_file_limit();"
         "print(r.getrlimit(r.RLIMIT_NOFILE)[0] == hard)"
     )
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY / "src")}

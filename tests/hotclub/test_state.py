@@ -9,7 +9,7 @@ import pytest
 from msgspec import Raw
 
 import hotclub
-from hotclub.engine.errors import CommandError
+from hotclub.engine.errors import Refused
 from hotclub.engine.port import Client as EngineClient
 from hotclub.engine.port import Handshake
 from hotclub.serving.service import Service
@@ -121,7 +121,7 @@ async def test_bytes_that_are_not_json_are_refused_and_not_a_failure() -> None:
     await service.start()
     try:
         client = EngineClient(id="c", handshake=Handshake(), state=hotclub.Client.__new__(hotclub.Client))
-        with pytest.raises(CommandError) as refused:
+        with pytest.raises(Refused) as refused:
             await service.node.application.rpc(client, "hotclub.state", Raw(b"\xff"))
         assert refused.value.code == 107
     finally:

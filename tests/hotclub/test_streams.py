@@ -473,7 +473,7 @@ from msgspec import Raw
 from hotclub.durable import broker, sql
 from hotclub.engine.broker.base import Message, Retention
 with transaction.atomic():
-    tables.append("room", Message(data=Raw(b'"survivor"')), Retention(size=10, ttl=60))
+    sql.append("room", Message(data=Raw(b'"survivor"')), Retention(size=10, ttl=60))
     transaction.on_commit(lambda: os.kill(os.getpid(), signal.SIGKILL))
 raise AssertionError("still alive")
 """

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 import hotclub
-from hotclub.engine.errors import CommandError
+from hotclub.engine.errors import Refused
 from tests.hotclub.conftest import Site, amake_person
 from tests.support.wire import ErrorReply, WireClient
 
@@ -26,7 +26,7 @@ class Invited(hotclub.Channel):
         if data is None:
             return bool(client.info == name)
         if not isinstance(data, dict):
-            raise CommandError(400, "data is an object")
+            raise Refused(400, "data is an object")
         knows = data == {"word": "open sesame"}
         client.info = name if knows else client.info
         return knows

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from hotclub.engine import errors
+from hotclub.engine.codes import MESSAGES, REASONS, TEMPORARY
 
 PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "protocol.md").read_text()
 
@@ -11,10 +11,9 @@ PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "protocol.md").read_t
 def test_the_page_has_every_code_with_its_words() -> None:
     rows = dict(re.findall(r"^\| (\d{3,4}) \| (.+?) \|$", PAGE, re.MULTILINE))
     expected = {
-        **{str(code): errors.command_error(code).message for code in range(100, 114)},
-        **{str(code): reason for code, reason in errors._DISCONNECTS.items()},
-        **{str(code): reason for code, reason in errors._UNSUBSCRIBED.items()},
+        **{str(int(code)): message for code, message in MESSAGES.items()},
+        **{str(int(code)): reason for code, reason in REASONS.items()},
     }
     assert {code: words.removesuffix(" (temporary)") for code, words in rows.items()} == expected
     temporary = {int(code) for code, words in rows.items() if words.endswith(" (temporary)")}
-    assert temporary == {code for code in range(100, 114) if errors.command_error(code).temporary}
+    assert temporary == set(TEMPORARY)

@@ -18,7 +18,7 @@ from hotclub.engine.broker.base import Broker, PublicationHandler, Retention
 from hotclub.engine.broker.maps import MapBroker, MapMessage
 from hotclub.engine.broker.memory import MemoryBroker
 from hotclub.engine.broker.memory_map import MemoryMapBroker
-from hotclub.engine.errors import command_error, disconnect
+from hotclub.engine.errors import Disconnect, Refused
 from hotclub.engine.limits import Limits
 from hotclub.engine.model import EMPTY, Publication
 from hotclub.engine.node import Node
@@ -132,9 +132,9 @@ class TinyApplication:
         data = decode_payload(request.data) if request.data != EMPTY else {}
         await self._gate("connect", data.get("user", ""))
         if "error" in data:
-            raise command_error(data["error"])
+            raise Refused(data["error"])
         if "disconnect" in data:
-            raise disconnect(data["disconnect"])
+            raise Disconnect(data["disconnect"])
         info = encode_payload(data["info"]) if "info" in data else EMPTY
         greeting = encode_payload(data["greet"]) if "greet" in data else EMPTY
         return ConnectGrant(
@@ -159,7 +159,7 @@ class TinyApplication:
     async def change_key(self, client: Client, channel: str, change: KeyChange) -> MapMessage | None:
         await self._gate("change", channel)
         if change.key == "forbidden":
-            raise command_error(103)
+            raise Refused(103)
         if change.key == "ignored":
             return None
         key = client.id if change.key == "mine" else change.key
@@ -168,7 +168,7 @@ class TinyApplication:
     async def track(self, client: Client, channel: str, batch: Sequence[str], signature: str) -> int:
         await self._gate("track", channel)
         if not signature.isdigit():
-            raise command_error(103)
+            raise Refused(103)
         return int(signature)
 
     async def poll(self, channel: str, items: Sequence[PollItem]) -> PollAnswer:
@@ -180,10 +180,10 @@ class TinyApplication:
         return PollAnswer(items=found, epoch=self.epoch)
 
     async def refresh(self, client: Client, token: str) -> RefreshGrant:
-        raise disconnect(3501)
+        raise Disconnect(3501)
 
     async def refresh_subscription(self, client: Client, channel: str, token: str) -> RefreshGrant:
-        raise command_error(108)
+        raise Refused(108)
 
     def token_channel(self, token: str) -> str:
         return ""
@@ -199,7 +199,7 @@ class TinyApplication:
 
     async def rpc(self, client: Client, method: str, data: Raw) -> Raw:
         if not self.procedures:
-            raise command_error(108)
+            raise Refused(108)
         await self._gate("rpc", method)
         if method == "echo":
             return data
@@ -207,11 +207,11 @@ class TinyApplication:
             return encode_payload({"user": client.user_id, "client": client.id})
         if method == "fail":
             raise RuntimeError("meant to fail")
-        raise command_error(104)
+        raise Refused(104)
 
     async def send(self, client: Client, data: Raw) -> None:
         if data != Raw(b'"ok"'):
-            raise disconnect(3508)
+            raise Disconnect(3508)
 
     async def unsubscribed(self, client: Client, channel: str) -> None:
         async with self._news:
@@ -228,7 +228,7 @@ class TinyApplication:
 
     def _refuse(self, channel: str) -> None:
         if channel.startswith("deny:"):
-            raise command_error(103)
+            raise Refused(103)
 
 
 def raw(value: object) -> Raw:

@@ -1,6 +1,6 @@
 """npm `centrifuge` 5.8.0, unchanged, over every transport and in both forms of the protocol."""
 
-from hotclub.engine.errors import Disconnect, disconnect
+from hotclub.engine.errors import Disconnect
 from hotclub.engine.target import Target
 from tests.support.app import Served, raw
 from tests.support.npm import NpmClient
@@ -65,7 +65,7 @@ async def test_a_final_disconnect_reaches_the_client_with_code_and_reason(served
 
 async def test_a_connection_that_is_merely_closed_looks_lost(served: Served, client: NpmClient) -> None:
     seen = len(client.events)
-    served.node.disconnect(Target(user_id="ann"), disconnect(3000))
+    served.node.disconnect(Target(user_id="ann"), Disconnect(3000))
     connecting = await client.event("connecting", start=seen)
     assert (connecting["context"]["code"], connecting["context"]["reason"]) == (1, "transport closed")
     await client.event("connected", start=seen)

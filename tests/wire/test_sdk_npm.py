@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from hotclub.engine.errors import Disconnect, unsubscribed
+from hotclub.engine.errors import Disconnect, Unsubscribed
 from hotclub.engine.target import Target
 from tests.support.app import Served, raw
 from tests.support.npm import NpmClient, SdkError
@@ -71,7 +71,7 @@ async def test_it_hears_of_a_refused_and_of_an_ended_subscription(served: Served
     assert refused["context"]["code"] == 103
     await client.call("subscribe", channel="log:a")
     await client.event("subscribed")
-    served.node.unsubscribe(Target(user_id="ann"), "log:a", unsubscribed(2000))
+    served.node.unsubscribe(Target(user_id="ann"), "log:a", Unsubscribed(2000))
     ended = await client.event(lambda e: e["event"] == "unsubscribed" and e["channel"] == "log:a")
     assert ended["context"]["code"] == 2000
 
@@ -80,7 +80,7 @@ async def test_it_resubscribes_after_insufficient_state(served: Served, client: 
     await client.call("subscribe", channel="log:a")
     await client.event("subscribed")
     seen = len(client.events)
-    served.node.unsubscribe(Target(user_id="ann"), "log:a", unsubscribed(2500))
+    served.node.unsubscribe(Target(user_id="ann"), "log:a", Unsubscribed(2500))
     again = await client.event("subscribed", start=seen)
     assert again["context"]["recovered"] is True
 

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import centrifuge
 import pytest
 
-from hotclub.engine.errors import Disconnect, unsubscribed
+from hotclub.engine.errors import Disconnect, Unsubscribed
 from hotclub.engine.target import Target
 from tests.support.app import Served, raw
 from tests.support.proxy import FaultProxy
@@ -100,7 +100,7 @@ async def test_it_comes_back_when_told_to(served: Served, client: PypiClient) ->
 
 async def test_it_resubscribes_after_insufficient_state(served: Served, client: PypiClient) -> None:
     await client.subscribe("log:a")
-    served.node.unsubscribe(Target(user_id="ann"), "log:a", unsubscribed(2500))
+    served.node.unsubscribe(Target(user_id="ann"), "log:a", Unsubscribed(2500))
     await client.until(lambda: len(client.contexts("subscribed", "log:a")) == 2)
     assert client.contexts("subscribed", "log:a")[1].recovered
 
@@ -109,7 +109,7 @@ async def test_it_begins_anew_when_its_state_is_invalid(served: Served, client: 
     await client.subscribe("log:a")
     await served.node.publish("log:a", raw(1))
     await client.event("publication", "log:a")
-    served.node.unsubscribe(Target(user_id="ann"), "log:a", unsubscribed(2502))
+    served.node.unsubscribe(Target(user_id="ann"), "log:a", Unsubscribed(2502))
     again = await client.event("subscribed", "log:a", number=2)
     assert (again.was_recovering, again.recovered) == (True, False)
     await served.node.publish("log:a", raw(2))
@@ -119,7 +119,7 @@ async def test_it_begins_anew_when_its_state_is_invalid(served: Served, client: 
 
 async def test_it_hears_of_an_ended_subscription(served: Served, client: PypiClient) -> None:
     await client.subscribe("log:a")
-    served.node.unsubscribe(Target(user_id="ann"), "log:a", unsubscribed(2000))
+    served.node.unsubscribe(Target(user_id="ann"), "log:a", Unsubscribed(2000))
     await client.until(lambda: len(client.contexts("unsubscribed", "log:a")) == 1)
     assert client.contexts("unsubscribed", "log:a")[0].code == 2000
 

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from hotclub.engine.errors import Disconnect, unsubscribed
+from hotclub.engine.errors import Disconnect, Unsubscribed
 from hotclub.engine.limits import Limits
 from hotclub.engine.target import Target
 from tests.support.app import Served, raw, serve
@@ -235,7 +235,7 @@ async def test_unsubscribe_never_fails_and_is_not_pushed(connect: Connect) -> No
 async def test_the_server_can_end_a_subscription(served: Served, connect: Connect) -> None:
     client = await connect("ann")
     await client.subscribe("log:a")
-    assert served.node.unsubscribe(Target(user_id="ann"), "log:a", unsubscribed(2000)) == 1
+    assert served.node.unsubscribe(Target(user_id="ann"), "log:a", Unsubscribed(2000)) == 1
     assert await client.push("unsubscribe", "log:a") == {"code": 2000, "reason": "server unsubscribe"}
     await served.node.publish("log:a", raw(1))
     await client.settled()

@@ -12,7 +12,7 @@ from clubhouse.accounts.services import User, person
 from clubhouse.chat import services
 from clubhouse.chat.data import ReadMark, RoomMember, RoomMessage, Typing
 from clubhouse.chat.errors import BadMessage, ChatError, NotAMember
-from hotclub import Channel, Client, CommandError, History, rpc
+from hotclub import Channel, Client, Code, History, Refused, rpc
 
 
 class Draft(msgspec.Struct):
@@ -55,7 +55,7 @@ class TypingChannel(Channel):
         """Whatever a member sends here means "I am writing"."""
         user = _user(client)
         if not services.is_member(room_id, user):
-            raise CommandError(103, "permission denied")
+            raise Refused(Code.PERMISSION_DENIED, "permission denied")
         return {"user": person(user)}
 
 
@@ -69,7 +69,7 @@ def mark_read(client: Client, room_id: int, offset: int) -> ReadMark:
 def _user(client: Client) -> User:
     # Sockets of this site are signed in; one that is not gets the answer that everybody without access gets.
     if not isinstance(client.user, User):
-        raise CommandError(103, "permission denied")
+        raise Refused(Code.PERMISSION_DENIED, "permission denied")
     return client.user
 
 
@@ -86,6 +86,6 @@ def _refusals() -> Iterator[None]:
     try:
         yield
     except NotAMember:
-        raise CommandError(103, "permission denied") from None
+        raise Refused(Code.PERMISSION_DENIED, "permission denied") from None
     except ChatError as error:
-        raise CommandError(error.code, error.message, temporary=error.code == 429) from None
+        raise Refused(error.code, error.message, temporary=error.code == 429) from None

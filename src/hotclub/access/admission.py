@@ -33,7 +33,8 @@ from hotclub.access.tokens import (
 )
 from hotclub.channels.client import Client, TokenUser
 from hotclub.conf.config import Config
-from hotclub.engine.errors import Disconnect, command_error, disconnect
+from hotclub.engine.codes import Close, Code
+from hotclub.engine.errors import Disconnect, Refused
 from hotclub.engine.model import EMPTY
 from hotclub.engine.observe import logger
 from hotclub.engine.port import Client as EngineClient
@@ -67,15 +68,15 @@ class Admission:
         """The connection of a connect command with this token, "" for none.
 
         Raises:
-            Disconnect: 3500 for a token that is worth nothing.
-            CommandError: 109 for a token whose time is over, or a ticket that is used up; 110 for a token whose
-                `expire_at` is over.
+            Disconnect: `INVALID_TOKEN` for a token that is worth nothing.
+            Refused: `TOKEN_EXPIRED` for a token whose time is over, or a ticket that is used up; `EXPIRED` for a token
+                whose `expire_at` is over.
         """
         if token.startswith(PREFIX):
             key = await self._inner.run(redeem, token)
             if key is None:
                 # SDKs keep what they connected with, and show it again when they come back: this has them get another.
-                raise command_error(109)
+                raise Refused(Code.TOKEN_EXPIRED)
             return _entry(client, await self._login(key))
         if token:
             return await self._by_token(client, token)
@@ -86,9 +87,9 @@ class Admission:
         """What a subscription token grants.
 
         Raises:
-            Disconnect: 3500, it is for another channel, user or connection.
-            CommandError: 103 for one that is worth nothing, 109 for one whose time is over, 110 for one whose
-                `expire_at` is.
+            Disconnect: `INVALID_TOKEN`, it is for another channel, user or connection.
+            Refused: `PERMISSION_DENIED` for one that is worth nothing, `TOKEN_EXPIRED` for one whose time is over,
+                `EXPIRED` for one whose `expire_at` is.
         """
         try:
             claims = verify_subscription(token, self._config.tokens)
@@ -103,19 +104,20 @@ class Admission:
             )
         except InvalidToken as error:
             logger.info("Refused a token: %s", error.reason)
-            raise command_error(103) from None
+            raise Refused(Code.PERMISSION_DENIED) from None
         except ExpiredToken as error:
-            raise command_error(110 if isinstance(error, EndedToken) else 109) from None
+            raise Refused(Code.EXPIRED if isinstance(error, EndedToken) else Code.TOKEN_EXPIRED) from None
 
     async def refresh(self, client: Client, token: str) -> RefreshGrant:
         """A new connection token for a living connection.
 
         Raises:
-            Disconnect: 3501 when it was not opened by a token, 3500 for a token that is worth nothing or somebody
-                else's, 3005 for one whose time is over, 3010 when its channels are others.
+            Disconnect: `BAD_REQUEST` when it was not opened by a token, `INVALID_TOKEN` for a token that is worth
+                nothing or somebody else's, `CONNECTION_EXPIRED` for one whose time is over, `INSUFFICIENT_STATE` when
+                its channels are others.
         """
         if client.token_channels is None:
-            raise disconnect(3501)
+            raise Disconnect(Close.BAD_REQUEST)
         try:
             claims = verify_connection(token, self._config.tokens)
             ttl = _life(claims)
@@ -124,18 +126,19 @@ class Admission:
         except InvalidToken as error:
             raise _refused(error.reason) from None
         except ExpiredToken:
-            raise disconnect(3005) from None
+            raise Disconnect(Close.CONNECTION_EXPIRED) from None
         if claims.sub != client.user_id:
             raise _refused("the token of another user")
         if frozenset(claims.server_side) != client.token_channels:
-            raise disconnect(3010)
+            raise Disconnect(Close.INSUFFICIENT_STATE)
         return RefreshGrant(ttl=0 if self._config.insecure else ttl, info=info)
 
     async def refresh_subscription(self, client: Client, channel: str, token: str) -> RefreshGrant:
         """A new subscription token for a living subscription.
 
         Raises:
-            Disconnect: 3500 for a token that is worth nothing or not for this, 3006 for one whose time is over.
+            Disconnect: `INVALID_TOKEN` for a token that is worth nothing or not for this, `SUBSCRIPTION_EXPIRED` for
+                one whose time is over.
         """
         try:
             claims = verify_subscription(token, self._config.tokens)
@@ -146,7 +149,7 @@ class Admission:
         except InvalidToken as error:
             raise _refused(error.reason) from None
         except ExpiredToken:
-            raise disconnect(3006) from None
+            raise Disconnect(Close.SUBSCRIPTION_EXPIRED) from None
 
     async def _login(self, session_key: str) -> Login | None:
         return await self._inner.run(authenticate, session_key) if session_key else None
@@ -163,7 +166,7 @@ class Admission:
         except InvalidToken as error:
             raise _refused(error.reason) from None
         except ExpiredToken as error:
-            raise command_error(110 if isinstance(error, EndedToken) else 109) from None
+            raise Refused(Code.EXPIRED if isinstance(error, EndedToken) else Code.TOKEN_EXPIRED) from None
         mine = Client(
             id=client.id,
             user=user,
@@ -268,4 +271,4 @@ def _check_url(claims: ConnectionClaims) -> None:
 
 def _refused(reason: str) -> Disconnect:
     logger.info("Refused a token: %s", reason)
-    return disconnect(3500)
+    return Disconnect(Close.INVALID_TOKEN)

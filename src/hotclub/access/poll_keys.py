@@ -18,7 +18,8 @@ from hotclub.channels.client import user_id_of
 from hotclub.channels.polls import SharedPollChannel
 from hotclub.channels.registry import get_registry
 from hotclub.conf.config import Config, get_config
-from hotclub.engine.errors import command_error
+from hotclub.engine.codes import Code
+from hotclub.engine.errors import Refused
 
 if TYPE_CHECKING:
     from django.contrib.auth.base_user import AbstractBaseUser
@@ -89,11 +90,11 @@ def sign_keys(
         ttl: how long; the client asks for another signature then.
 
     Raises:
-        CommandError: 102, no such channel; 108, the channel is no shared poll.
+        Refused: `UNKNOWN_CHANNEL`, no such channel; `NOT_AVAILABLE`, the channel is no shared poll.
         ValueError: the user has no primary key.
     """
     if not isinstance(get_registry().route(channel).channel, SharedPollChannel):
-        raise command_error(108, "this channel is no shared poll")
+        raise Refused(Code.NOT_AVAILABLE, "this channel is no shared poll")
     anonymous = user is None or user == "" or getattr(user, "is_anonymous", False)
     issued = int(time())
     return sign(

@@ -12,7 +12,8 @@ from time import monotonic
 from typing import Final
 
 from hotclub.conf.values import Rate, RateLimits
-from hotclub.engine.errors import CommandError, Disconnect, HotclubError, command_error, disconnect
+from hotclub.engine.codes import Close, Code
+from hotclub.engine.errors import Disconnect, HotclubError, Refused
 from hotclub.engine.limits import TokenBucket
 
 BUCKETS: Final = 20_000
@@ -29,13 +30,13 @@ class TooMany(HotclubError):
         super().__init__(wait)
         self.wait = max(1, math.ceil(wait))
 
-    def as_error(self) -> CommandError:
+    def as_error(self) -> Refused:
         """The answer to a command."""
-        return command_error(111, f"too many requests, retry after {self.wait} s")
+        return Refused(Code.TOO_MANY_REQUESTS, f"too many requests, retry after {self.wait} s")
 
     def as_disconnect(self) -> Disconnect:
         """The end of a connection, whose client comes back later."""
-        return Disconnect(3013, f"too many requests, retry after {self.wait} s")
+        return Disconnect(Close.TOO_MANY_REQUESTS, f"too many requests, retry after {self.wait} s")
 
 
 class Buckets:
@@ -89,7 +90,8 @@ class Traffic:
         """A connection of this user begins; `disconnect` is to follow.
 
         Raises:
-            Disconnect: 3013 with the time to wait, or 3504 for too many connections at one time.
+            Disconnect: `TOO_MANY_REQUESTS` with the time to wait, or `CONNECTION_LIMIT` for too many connections at one
+                time.
         """
         if user_id:
             try:
@@ -97,9 +99,9 @@ class Traffic:
             except TooMany as refused:
                 raise refused.as_disconnect() from None
             if _reached(self._by_user[user_id], self._limits.connections_per_user):
-                raise disconnect(3504)
+                raise Disconnect(Close.CONNECTION_LIMIT)
         if _reached(self._by_address[site(address)], self._limits.connections_per_address):
-            raise disconnect(3504)
+            raise Disconnect(Close.CONNECTION_LIMIT)
         self._by_user[user_id] += 1
         self._by_address[site(address)] += 1
 
@@ -111,11 +113,11 @@ class Traffic:
                 del counter[key]
 
     def subscribe(self, who: str) -> None:
-        """Raises CommandError 111 with the time to wait."""
+        """Raises Refused `TOO_MANY_REQUESTS` with the time to wait."""
         self._command("subscribes_per_user", self._limits.subscribes_per_user, who)
 
     def publish(self, who: str, pattern: str, own: Rate | None) -> None:
-        """A publish of this user in a channel class. Raises CommandError 111 with the time to wait."""
+        """A publish of this user in a channel class. Raises Refused `TOO_MANY_REQUESTS` with the time to wait."""
         self._command(f"publishes in {pattern}", own or self._limits.publishes_per_user, who)
 
     def _command(self, what: str, rate: Rate | None, who: str) -> None:

@@ -24,7 +24,7 @@ from hotclub.access.overrides import Override
 from hotclub.access.session import session_id
 from hotclub.conf.config import get_config
 from hotclub.conf.token_keys import BadKey, TokenSettings
-from hotclub.engine.errors import CommandError, HotclubError
+from hotclub.engine.errors import HotclubError, Refused
 from hotclub.engine.model import EMPTY
 from hotclub.engine.protocol.payload import check_payload
 from hotclub.runtime.encoding import encode
@@ -176,7 +176,7 @@ def payload_of(plain: Raw, base64_text: str) -> Raw:
     try:
         data = base64.b64decode(base64_text, validate=True) if base64_text else bytes(plain)
         return check_payload(data, get_config().limits) if data not in (b"", b"null") else EMPTY
-    except (binascii.Error, CommandError) as error:
+    except (binascii.Error, Refused) as error:
         raise InvalidToken(f"a claim holds no payload: {error}") from None
 
 

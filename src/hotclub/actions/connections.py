@@ -14,7 +14,8 @@ from hotclub.channels.client import Client, user_id_of
 from hotclub.channels.registry import Route, get_registry
 from hotclub.durable.sql import read_history
 from hotclub.engine.broker.base import HistoryQuery
-from hotclub.engine.errors import Disconnect, command_error, unsubscribed
+from hotclub.engine.codes import Close, Code, Unsubscribe
+from hotclub.engine.errors import Disconnect, Refused, Unsubscribed
 from hotclub.engine.model import EMPTY, ClientInfo, HistoryPage, Position, PresenceStats
 from hotclub.engine.port import SubscribeGrant
 from hotclub.engine.target import Target
@@ -39,7 +40,7 @@ def disconnect(
     *,
     session: str | None = None,
     client: Client | str | None = None,
-    code: int = 3503,
+    code: int = Close.FORCE_DISCONNECT,
     reason: str = "force disconnect",
 ) -> None:
     """End connections, in every process of the site, within a second.
@@ -65,7 +66,7 @@ async def adisconnect(
     *,
     session: str | None = None,
     client: Client | str | None = None,
-    code: int = 3503,
+    code: int = Close.FORCE_DISCONNECT,
     reason: str = "force disconnect",
 ) -> None:
     """`disconnect` for async code."""
@@ -77,7 +78,7 @@ def unsubscribe(
     *,
     user: "AbstractBaseUser | int | str | None" = None,
     client: Client | str | None = None,
-    code: int = 2000,
+    code: int = Unsubscribe.SERVER,
 ) -> None:
     """End subscriptions to a channel, in every process of the site: of everybody, of a user, or of one connection.
 
@@ -88,7 +89,7 @@ def unsubscribe(
         code: from 2500 on the client subscribes again, and `can_subscribe` decides anew.
 
     Raises:
-        CommandError: 102, no such channel.
+        Refused: `UNKNOWN_CHANNEL`, no such channel.
         ValueError: the user has no primary key.
         SynchronousOnlyOperation: called where an event loop runs; await `aunsubscribe`.
     """
@@ -102,7 +103,7 @@ async def aunsubscribe(
     *,
     user: "AbstractBaseUser | int | str | None" = None,
     client: Client | str | None = None,
-    code: int = 2000,
+    code: int = Unsubscribe.SERVER,
 ) -> None:
     """`unsubscribe` for async code."""
     get_registry().route(channel)
@@ -137,7 +138,7 @@ def subscribe(  # noqa: PLR0913 - whom, to what, and on which terms
         since: where in the channel's log to begin.
 
     Raises:
-        CommandError: 102, no such channel; 108, it is a map or a shared poll.
+        Refused: `UNKNOWN_CHANNEL`, no such channel; `NOT_AVAILABLE`, it is a map or a shared poll.
         TypeError: nobody is named.
         ValueError: the user has no primary key.
         SynchronousOnlyOperation: called where an event loop runs; await `asubscribe`.
@@ -167,7 +168,7 @@ def presence(channel: str) -> Mapping[str, ClientInfo]:
     """Who is in a channel, by client id.
 
     Raises:
-        CommandError: 102, no such channel; 108, the channel has no presence.
+        Refused: `UNKNOWN_CHANNEL`, no such channel; `NOT_AVAILABLE`, the channel has no presence.
         NoNode: no node runs in this process, or it gave no answer in time.
         SynchronousOnlyOperation: called where an event loop runs; await `apresence`.
     """
@@ -207,7 +208,7 @@ def history(channel: str, *, limit: int = 100, since: Position | None = None, re
         reverse: newest first.
 
     Raises:
-        CommandError: 102, no such channel; 108, the channel has no history.
+        Refused: `UNKNOWN_CHANNEL`, no such channel; `NOT_AVAILABLE`, the channel has no history.
         UnrecoverablePosition: `since` names another epoch.
         NoNode: the channel is not durable, and no node runs in this process or it gave no answer in time.
         SynchronousOnlyOperation: called where an event loop runs; await `ahistory`.
@@ -271,7 +272,7 @@ def disconnect_target(target: Target, reason: Disconnect, spare: tuple[str, ...]
 
 def unsubscribe_target(target: Target, channel: str, code: int) -> None:
     """`unsubscribe` for whom `target` names; from every channel for "". Synchronous."""
-    told = unsubscribed(code)
+    told = Unsubscribed(code)
     everywhere(
         lambda origin: RelayUnsubscribe(target, channel, code, told.reason, origin),
         lambda node: perform.unsubscribe(node, target, channel, told),
@@ -279,10 +280,11 @@ def unsubscribe_target(target: Target, channel: str, code: int) -> None:
 
 
 def subscribe_target(target: Target, channel: str, grant: SubscribeGrant, since: Position | None) -> None:
-    """`subscribe` for whom `target` names. Synchronous. Raises CommandError 102 and 108, see there."""
+    """`subscribe` for whom `target` names. Synchronous. Raises Refused `UNKNOWN_CHANNEL` and `NOT_AVAILABLE`, see
+    there."""
     spec = grant.overrides.of(get_registry().route(channel).spec)
     if spec.map is not None or spec.poll is not None:
-        raise command_error(108, "a map or a shared poll has no subscribers by the server's will")
+        raise Refused(Code.NOT_AVAILABLE, "a map or a shared poll has no subscribers by the server's will")
     everywhere(
         lambda origin: RelaySubscribe(
             target, channel, grant.data, grant.info, grant.ttl, since, grant.overrides, origin

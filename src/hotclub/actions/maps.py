@@ -12,7 +12,8 @@ from django.db import transaction
 from hotclub.channels.registry import get_registry
 from hotclub.conf.config import get_config
 from hotclub.engine.broker.maps import KeyMode, MapMessage, MapOutcome, MapPage, MapQuery, MapStats
-from hotclub.engine.errors import command_error
+from hotclub.engine.codes import Code
+from hotclub.engine.errors import Refused
 from hotclub.engine.maps import check_key
 from hotclub.engine.model import Position
 from hotclub.orders.messages import RelayMap
@@ -63,8 +64,8 @@ def map_publish(  # noqa: PLR0913 - the options of a change are its contract
         process).
 
     Raises:
-        CommandError: 102, no such channel; 108, the channel is no map; 107, the key is none, or `expected` without
-            positions.
+        Refused: `UNKNOWN_CHANNEL`, no such channel; `NOT_AVAILABLE`, the channel is no map; `BAD_REQUEST`, the key is
+            none, or `expected` without positions.
         TypeError, ValueError: JSON cannot hold the data.
         IdempotencyConflict: the idempotency key was used for another change.
         SynchronousOnlyOperation: called where an event loop runs; await `amap_publish`.
@@ -154,7 +155,8 @@ def map_state(channel: str, *, key: str = "", cursor: str = "", limit: int = 100
         asc: lowest score first, in ordered maps.
 
     Raises:
-        CommandError: 102, no such channel; 108, the channel is no map; 107, the cursor is none.
+        Refused: `UNKNOWN_CHANNEL`, no such channel; `NOT_AVAILABLE`, the channel is no map; `BAD_REQUEST`, the cursor
+            is none.
         NoNode: no node runs in this process, or it gave no answer in time.
         SynchronousOnlyOperation: called where an event loop runs; await `amap_state`.
     """
@@ -213,15 +215,15 @@ def _check(channel: str, message: MapMessage) -> None:
     """What the engine would refuse later, when nobody listens any more."""
     config, spec = get_config(), get_registry().route(channel).spec
     if spec.map is None:
-        raise command_error(108, "this channel is no map")
+        raise Refused(Code.NOT_AVAILABLE, "this channel is no map")
     check_key(message.key, config.limits)
     if message.expected is not None and spec.retention.size <= 0:
-        raise command_error(107, "an ephemeral map has no positions to compare")
+        raise Refused(Code.BAD_REQUEST, "an ephemeral map has no positions to compare")
 
 
 def _clear(channel: str) -> None:
     if get_registry().route(channel).spec.map is None:
-        raise command_error(108, "this channel is no map")
+        raise Refused(Code.NOT_AVAILABLE, "this channel is no map")
     node = current_node()
     if node is None:
         _relay(channel, None)

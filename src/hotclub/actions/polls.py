@@ -6,7 +6,8 @@ from msgspec import Raw
 
 from hotclub.channels.registry import get_registry
 from hotclub.conf.config import get_config
-from hotclub.engine.errors import command_error
+from hotclub.engine.codes import Code
+from hotclub.engine.errors import Refused
 from hotclub.engine.maps import check_key
 from hotclub.engine.model import EMPTY
 from hotclub.engine.port import PolledItem
@@ -35,8 +36,8 @@ def shared_poll_publish(
             begin anew.
 
     Raises:
-        CommandError: 102, no such channel; 107, the channel is no shared poll, or the key or the version is none; 108,
-            the channel's values have no versions.
+        Refused: `UNKNOWN_CHANNEL`, no such channel; `BAD_REQUEST`, the channel is no shared poll, or the key or the
+            version is none; `NOT_AVAILABLE`, the channel's values have no versions.
         TypeError, ValueError: JSON cannot hold the data.
         SynchronousOnlyOperation: called where an event loop runs; await `ashared_poll_publish`.
     """
@@ -56,11 +57,11 @@ def publish_item(channel: str, item: PolledItem, epoch: str) -> None:
     """`shared_poll_publish` for a value that is made already. Synchronous."""
     spec = get_registry().route(channel).spec
     if spec.poll is None:
-        raise command_error(107, "this channel is no shared poll")
+        raise Refused(Code.BAD_REQUEST, "this channel is no shared poll")
     if not spec.poll.versioned:
-        raise command_error(108, "the values of this shared poll have no versions")
+        raise Refused(Code.NOT_AVAILABLE, "the values of this shared poll have no versions")
     if item.version < 1:
-        raise command_error(107, "a version is 1 or higher")
+        raise Refused(Code.BAD_REQUEST, "a version is 1 or higher")
     check_key(item.key, get_config().limits)
     everywhere(
         lambda origin: RelayPoll(channel, item, epoch, origin),

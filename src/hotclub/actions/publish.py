@@ -52,7 +52,7 @@ def publish(
         transaction) or known elsewhere only (not durable and no node in this process).
 
     Raises:
-        CommandError: 102, no such channel.
+        Refused: `UNKNOWN_CHANNEL`, no such channel.
         TypeError, ValueError: JSON cannot hold the data.
         IdempotencyConflict: the key was used for other data.
         SynchronousOnlyOperation: called where an event loop runs; await `apublish`.
@@ -115,7 +115,7 @@ async def apublish_to_user(
 
 
 async def publish_message(channel: str, message: Message) -> Position | None:
-    """`apublish` for a message that is made already. Raises CommandError 102, no such channel."""
+    """`apublish` for a message that is made already. Raises Refused `UNKNOWN_CHANNEL`, no such channel."""
     return (await _asend([_Outgoing(channel, get_registry().route(channel), message)]))[0]
 
 

@@ -29,7 +29,7 @@ class Channel:
 
     Every hook is called with the client and the values captured by `pattern` as keyword arguments. A plain function
     runs in the thread pool and may use the ORM, an `async` one runs in the event loop. To refuse, a hook may raise
-    `CommandError`, `Disconnect`, or Django's `PermissionDenied` and `ValidationError`; any other exception is logged
+    `Refused`, `Disconnect`, or Django's `PermissionDenied` and `ValidationError`; any other exception is logged
     and answered with error 100. One instance serves all channels of the namespace: keep no state in it.
 
     A class that is only a base for others says so: `class Base(Channel, abstract=True)`.

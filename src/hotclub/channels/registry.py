@@ -22,7 +22,8 @@ from hotclub.channels.polls import SharedPollChannel
 from hotclub.channels.rpc import RPC_ATTRIBUTE, Procedure
 from hotclub.conf.config import Config
 from hotclub.engine.broker.base import Retention
-from hotclub.engine.errors import command_error
+from hotclub.engine.codes import Code
+from hotclub.engine.errors import Refused
 from hotclub.engine.observe import logger
 from hotclub.engine.port import ChannelSpec, MapSpec, PollSpec
 from hotclub.engine.protocol.messages import MAP_CLIENTS_TYPE, MAP_TYPE, MAP_USERS_TYPE
@@ -81,11 +82,11 @@ class Registry:
         """The route of a channel.
 
         Raises:
-            CommandError: 102, no pattern matches.
+            Refused: `UNKNOWN_CHANNEL`, no pattern matches.
         """
         route = self.resolve(name)
         if route is None:
-            raise command_error(102)
+            raise Refused(Code.UNKNOWN_CHANNEL)
         return route
 
     def _resolve(self, name: str) -> Route | None:

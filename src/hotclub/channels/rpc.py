@@ -8,7 +8,8 @@ from typing import Any, Final, TypeVar, get_type_hints
 
 import msgspec
 
-from hotclub.engine.errors import command_error
+from hotclub.engine.codes import Code
+from hotclub.engine.errors import Refused
 
 
 @dataclass(frozen=True)
@@ -42,20 +43,20 @@ class Procedure:
         """The arguments of a call, from decoded JSON (None for a call without data).
 
         Raises:
-            CommandError: 107 with the name of the argument that does not fit.
+            Refused: `BAD_REQUEST` with the name of the argument that does not fit.
         """
         given = {} if data is None else data
         if not isinstance(given, dict):
-            raise command_error(107, "arguments are not an object")
+            raise Refused(Code.BAD_REQUEST, "arguments are not an object")
         for name in given:
             if name not in self.parameters:
-                raise command_error(107, f"unknown argument {name[:64]!r}")
+                raise Refused(Code.BAD_REQUEST, f"unknown argument {name[:64]!r}")
         arguments = {}
         for name, (kind, required) in self.parameters.items():
             if name in given:
                 arguments[name] = _convert(name, given[name], kind)
             elif required:
-                raise command_error(107, f"missing argument {name!r}")
+                raise Refused(Code.BAD_REQUEST, f"missing argument {name!r}")
         return arguments
 
 
@@ -63,7 +64,7 @@ def _convert(name: str, value: Any, kind: Any) -> Any:
     try:
         return msgspec.convert(value, kind)
     except msgspec.ValidationError as error:
-        raise command_error(107, f"argument {name!r}: {error}") from None
+        raise Refused(Code.BAD_REQUEST, f"argument {name!r}: {error}") from None
 
 
 RPC_ATTRIBUTE: Final = "hotclub_rpc"

@@ -10,7 +10,8 @@ from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Any, Final, NamedTuple
 
-from hotclub.engine.errors import command_error
+from hotclub.engine.codes import Code
+from hotclub.engine.errors import Refused
 from hotclub.engine.limits import TokenBucket
 
 _ORIGIN: Final = re.compile(
@@ -117,14 +118,14 @@ class ApiGrant:
         return not self.channels or any(fnmatchcase(channel, pattern) for pattern in self.channels)
 
     def require(self, channel: str) -> None:
-        """Raises CommandError 103 when the key is not for this channel."""
+        """Raises Refused `PERMISSION_DENIED` when the key is not for this channel."""
         if not self.allows_channel(channel):
-            raise command_error(103, "the API key is not for this channel")
+            raise Refused(Code.PERMISSION_DENIED, "the API key is not for this channel")
 
     def require_everything(self) -> None:
-        """Raises CommandError 103 when the key is for some channels only."""
+        """Raises Refused `PERMISSION_DENIED` when the key is for some channels only."""
         if self.channels:
-            raise command_error(103, "the API key is for some channels only")
+            raise Refused(Code.PERMISSION_DENIED, "the API key is for some channels only")
 
 
 def digest_of(key: str) -> str:

@@ -12,7 +12,8 @@ from hotclub.conf.config import get_config
 from hotclub.durable.broker import DatabaseBroker
 from hotclub.durable.sql import append, read_history
 from hotclub.engine.broker.base import HistoryQuery, Message
-from hotclub.engine.errors import UnrecoverablePosition, command_error
+from hotclub.engine.codes import Code
+from hotclub.engine.errors import Refused, UnrecoverablePosition
 from hotclub.engine.model import ClientInfo, Position, Publication
 from hotclub.engine.port import PublishGrant
 from hotclub.runtime.encoding import encode
@@ -43,7 +44,7 @@ class DurablePublish:
         self.client.forget_permissions()
         with transaction.atomic(using=self.database):
             if not self.is_open and not _finished(hooks.can_publish(self.client, **kwargs)):
-                raise command_error(103)
+                raise Refused(Code.PERMISSION_DENIED)
             result = _finished(hooks.on_publish(self.client, data, **kwargs))
             if not self.keeps:
                 return self._handed_over(result)
@@ -74,9 +75,9 @@ def raise_nothing() -> NoReturn:
     """Refuse what cannot be said to a server that publishes whatever is not refused.
 
     Raises:
-        CommandError: 108; what a durable channel's hook has written is rolled back with it.
+        Refused: `NOT_AVAILABLE`; what a durable channel's hook has written is rolled back with it.
     """
-    raise command_error(108, "on_publish() returned nothing for the server to publish")
+    raise Refused(Code.NOT_AVAILABLE, "on_publish() returned nothing for the server to publish")
 
 
 def _finished(result: Any) -> Any:

@@ -11,7 +11,8 @@ from typing import Any, Final
 
 from hotclub.engine.broker.base import IDEMPOTENCY_TTL, Broker, HistoryQuery, Message
 from hotclub.engine.broker.maps import MapBroker
-from hotclub.engine.errors import command_error
+from hotclub.engine.codes import Code
+from hotclub.engine.errors import Refused
 from hotclub.engine.hub import Hub
 from hotclub.engine.leases import Leases
 from hotclub.engine.limits import Limits
@@ -61,21 +62,21 @@ class Exchange:
         """The options of a channel.
 
         Raises:
-            CommandError: 107 for a name outside the grammar (ASCII letters, digits and `_.:#-`, at most
-                `limits.channel_bytes`), 102 for one that the application does not know.
+            Refused: `BAD_REQUEST` for a name outside the grammar (ASCII letters, digits and `_.:#-`, at most
+                `limits.channel_bytes`), `UNKNOWN_CHANNEL` for one that the application does not know.
         """
         if len(channel) > self.limits.channel_bytes or not _NAME.fullmatch(channel):
-            raise command_error(107, "channel name is not valid")
+            raise Refused(Code.BAD_REQUEST, "channel name is not valid")
         spec = self.application.channel(channel)
         if spec is None:
-            raise command_error(102)
+            raise Refused(Code.UNKNOWN_CHANNEL)
         return spec
 
     def _broker(self, spec: ChannelSpec) -> Broker:
         if not spec.durable:
             return self.broker
         if self.durable is None:
-            raise command_error(108, "this node has no durable broker")
+            raise Refused(Code.NOT_AVAILABLE, "this node has no durable broker")
         return self.durable
 
     def _log(self, spec: ChannelSpec) -> Broker | MapBroker:
@@ -85,12 +86,12 @@ class Exchange:
         """Append to the channel's log and fan out; offset 0 for a channel without history.
 
         Raises:
-            CommandError: 102 or 107, see `spec`; 108 for maps and shared polls.
+            Refused: `UNKNOWN_CHANNEL` or `BAD_REQUEST`, see `spec`; `NOT_AVAILABLE` for maps and shared polls.
             IdempotencyConflict: the key was used for another payload.
         """
         spec = self.spec(channel)
         if spec.map is not None or spec.poll is not None:
-            raise command_error(108, "this channel takes keys and values")
+            raise Refused(Code.NOT_AVAILABLE, "this channel takes keys and values")
         return await self._broker(spec).publish(channel, message, spec.retention)
 
     def is_first(self, channel: str, idempotency_key: str) -> bool:
@@ -106,16 +107,17 @@ class Exchange:
         """Read a channel's log.
 
         Raises:
-            CommandError: 102 or 107, see `spec`; 108 for a channel without history.
+            Refused: `UNKNOWN_CHANNEL` or `BAD_REQUEST`, see `spec`; `NOT_AVAILABLE` for a channel without history.
             UnrecoverablePosition: `query.since` names another epoch.
         """
         spec = self.spec(channel)
         if spec.retention.size <= 0:
-            raise command_error(108)
+            raise Refused(Code.NOT_AVAILABLE)
         return await self._log(spec).history(channel, query, spec.retention)
 
     async def members(self, channel: str) -> Mapping[str, ClientInfo]:
-        """Who is in the channel, by client id. Raises CommandError 102, 107, or 108 without presence."""
+        """Who is in the channel, by client id. Raises Refused `UNKNOWN_CHANNEL`, `BAD_REQUEST`, or `NOT_AVAILABLE`
+        without presence."""
         self._require_presence(channel)
         return await self.presence.members(channel)
 
@@ -126,7 +128,7 @@ class Exchange:
 
     def _require_presence(self, channel: str) -> None:
         if not self.spec(channel).presence:
-            raise command_error(108)
+            raise Refused(Code.NOT_AVAILABLE)
 
     async def appear(self, channel: str, spec: ChannelSpec, info: ClientInfo) -> None:
         """Enter a channel where that is seen, and tell its members."""

@@ -7,15 +7,9 @@ connection run in order, in a task that lives only while there are any; a slow o
 import asyncio
 from typing import Final
 
+from hotclub.engine.codes import Close, Code
 from hotclub.engine.commands.table import HANDLERS
-from hotclub.engine.errors import (
-    CommandError,
-    Disconnect,
-    IdempotencyConflict,
-    UnrecoverablePosition,
-    command_error,
-    disconnect,
-)
+from hotclub.engine.errors import Disconnect, IdempotencyConflict, Refused, UnrecoverablePosition
 from hotclub.engine.limits import TokenBucket
 from hotclub.engine.observe import logger
 from hotclub.engine.protocol.connection import Event, State
@@ -30,9 +24,14 @@ from hotclub.engine.protocol.messages import (
 )
 from hotclub.engine.session import Session
 
-_REPORTED: Final = frozenset({106, 107, 111})
+_REPORTED: Final[frozenset[int]] = frozenset({Code.LIMIT_EXCEEDED, Code.BAD_REQUEST, Code.TOO_MANY_REQUESTS})
 """Refusals that say something about the client; the first of a connection is put on the log."""
-_ENDS: Final = {103: 3507, 109: 3005, 110: 3005, 111: 3013}
+_ENDS: Final[dict[int, Close]] = {
+    Code.PERMISSION_DENIED: Close.PERMISSION_DENIED,
+    Code.TOKEN_EXPIRED: Close.CONNECTION_EXPIRED,
+    Code.EXPIRED: Close.CONNECTION_EXPIRED,
+    Code.TOO_MANY_REQUESTS: Close.TOO_MANY_REQUESTS,
+}
 """How a connection ends that cannot be told of an error (protocol §6.2)."""
 
 
@@ -68,34 +67,34 @@ class Dispatcher:
         request = request_of(command)
         if request is None:
             if command.id:
-                raise disconnect(3501)
+                raise Disconnect(Close.BAD_REQUEST)
             # One that answers no ping is no error, but thousands of them are a flood.
             if not self.session.pulse.pong(self.session) and not self._bucket.take(self.session.clock()):
                 self._reject(0)
             return
         if not command.id and not isinstance(request, SendCommand):
-            raise disconnect(3501)
+            raise Disconnect(Close.BAD_REQUEST)
         if self.session.state is State.NEW and not self._queue and not isinstance(request, ConnectCommand):
-            raise disconnect(3501)
+            raise Disconnect(Close.BAD_REQUEST)
         if not self._bucket.take(self.session.clock()):
             self._reject(command.id)
             return
         # It fades and does not vanish: whatever the rate of a flood, a few of its commands are always taken.
         self._rejected = max(0, self._rejected - 1)
         if len(self._queue) >= self._limits.pending_commands:
-            raise disconnect(3013)
+            raise Disconnect(Close.TOO_MANY_REQUESTS)
         self._queue.append((command.id, request))
 
     def _reject(self, command: int) -> None:
         self._rejected += 1
         if self._rejected > self._limits.rejected_commands or self.session.state is not State.CONNECTED:
-            raise disconnect(3013)
-        self._fail(command, command_error(111))
+            raise Disconnect(Close.TOO_MANY_REQUESTS)
+        self._fail(command, Refused(Code.TOO_MANY_REQUESTS))
 
     def ignore(self) -> None:
         """Take a message that means nothing here; a flood of them ends the connection."""
         if not self._bucket.take(self.session.clock()):
-            self._fail(0, command_error(111))
+            self._fail(0, Refused(Code.TOO_MANY_REQUESTS))
 
     def submit(self, command: int, request: Request) -> None:
         """Take a request that came in another shape than a command."""
@@ -122,26 +121,26 @@ class Dispatcher:
             await HANDLERS[type(request)](session, command, request)
         except Disconnect as reason:
             session.close(reason)
-        except CommandError as error:
+        except Refused as error:
             self._fail(command, error)
         except UnrecoverablePosition:
-            self._fail(command, command_error(112))
+            self._fail(command, Refused(Code.UNRECOVERABLE_POSITION))
         except IdempotencyConflict as conflict:
-            self._fail(command, command_error(107, str(conflict)))
+            self._fail(command, Refused(Code.BAD_REQUEST, str(conflict)))
         except Exception:  # noqa: BLE001 - a hook may raise anything; it costs its own command only
             logger.exception("The command %s failed", type(request).__name__)
             if session.state is State.CONNECTING:
-                session.close(disconnect(3004))
+                session.close(Disconnect(Close.INTERNAL_ERROR))
             else:
-                self._fail(command, command_error(100))
+                self._fail(command, Refused(Code.INTERNAL_ERROR))
 
-    def _fail(self, command: int, error: CommandError) -> None:
+    def _fail(self, command: int, error: Refused) -> None:
         self.session.exchange.counters.refused[error.code] += 1
-        end = disconnect(_ENDS.get(error.code, 3004)) if self.session.kind.unidirectional else None
+        end = Disconnect(_ENDS.get(error.code, Close.INTERNAL_ERROR)) if self.session.kind.unidirectional else None
         if not self._reported and error.code in _REPORTED and not (end is not None and end.accuses):
             self._reported = True
             # Not the error's own words: they may repeat what was sent.
-            self.session.report("Refused a command", code=error.code, reason=command_error(error.code).message)
+            self.session.report("Refused a command", code=error.code, reason=Refused(error.code).message)
         if end is not None:
             self.session.close(end)
             return

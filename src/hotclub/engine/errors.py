@@ -1,29 +1,31 @@
-"""Both error families, whole (protocol §4).
+"""Both error families: `Refused` answers one command, `Disconnect` ends the connection (protocol §4)."""
 
-`CommandError` answers one command and the connection lives on; `Disconnect` ends the connection. The code alone tells
-a client what to do, also one it does not know: see `Disconnect.reconnects` and `Unsubscribed.resubscribes`.
-"""
-
-from typing import Final
+from hotclub.engine.codes import ACCUSING, MESSAGES, REASONS, TEMPORARY, Unsubscribe
 
 
 class HotclubError(Exception):
     """Base of everything that Hotclub raises."""
 
 
-class CommandError(HotclubError):
-    """The negative answer to one command.
+class Refused(HotclubError):
+    """The negative answer to one command; the connection lives on.
 
-    `code` 100–399 is reserved, applications use 400–1999. `temporary` asks the client to try again.
+    `code` 100-399 is reserved, applications use 400-1999. `temporary` asks the client to try again.
     """
 
-    def __init__(self, code: int, message: str, *, temporary: bool = False) -> None:
+    def __init__(self, code: int, message: str = "", *, temporary: bool | None = None) -> None:
+        """A code of the table brings its message and whether it is temporary, unless they are given.
+
+        Raises:
+            ValueError: a code outside the table comes without a message, which clients read unconditionally.
+        """
+        message = message or MESSAGES.get(code, "")
         if not message:
-            raise ValueError("CommandError needs a message: clients read it unconditionally")
-        super().__init__(code, message)
-        self.code = code
+            raise ValueError(f"Refused({code}) needs a message: clients read it unconditionally")
+        super().__init__(int(code), message)
+        self.code = int(code)
         self.message = message
-        self.temporary = temporary
+        self.temporary = code in TEMPORARY if temporary is None else temporary
 
     def __str__(self) -> str:
         return f"{self.code} {self.message}"
@@ -32,14 +34,20 @@ class CommandError(HotclubError):
 class Disconnect(HotclubError):
     """The end of a connection, with the reason that its client is shown.
 
-    Codes 3500–3999 and 4500–4999 are final; after any other the client comes back. Applications use 4000–4999.
+    Codes 3500-3999 and 4500-4999 are final; after any other the client comes back. Applications use 4000-4999.
     """
 
-    def __init__(self, code: int, reason: str) -> None:
+    def __init__(self, code: int, reason: str = "") -> None:
+        """A code of the table brings its reason, unless one is given.
+
+        Raises:
+            ValueError: the reason is not 1 to 123 bytes of plain text, or looks like JSON, which clients would parse.
+        """
+        reason = reason or REASONS.get(code, "")
         if not reason or len(reason.encode()) > 123 or reason[0] in '{["' or reason[0].isdigit():
             raise ValueError("A disconnect reason is 1 to 123 bytes of plain text that is not JSON")
-        super().__init__(code, reason)
-        self.code = code
+        super().__init__(int(code), reason)
+        self.code = int(code)
         self.reason = reason
 
     def __str__(self) -> str:
@@ -53,21 +61,18 @@ class Disconnect(HotclubError):
     @property
     def accuses(self) -> bool:
         """Whether it is the client's own doing: what it sent, asked too often for, or did not read."""
-        return self.code in _ACCUSING
+        return self.code in ACCUSING
 
 
 class Unsubscribed(HotclubError):
     """The end of one subscription by the server's will. Codes from 2500 on make the client subscribe again."""
 
-    def __init__(self, code: int, reason: str) -> None:
-        super().__init__(code, reason)
-        self.code = code
+    def __init__(self, code: int = Unsubscribe.SERVER, reason: str = "") -> None:
+        """A code of the table brings its reason; one of the application's own has that of `Unsubscribe.SERVER`."""
+        reason = reason or REASONS.get(code, REASONS[Unsubscribe.SERVER])
+        super().__init__(int(code), reason)
+        self.code = int(code)
         self.reason = reason
-
-    @property
-    def resubscribes(self) -> bool:
-        """Whether a client that is told this subscribes again by itself."""
-        return self.code >= 2500
 
 
 class UnrecoverablePosition(HotclubError):
@@ -92,75 +97,3 @@ class IdempotencyConflict(HotclubError):
 
     def __str__(self) -> str:
         return f"channel {self.channel!r}: idempotency key {self.key!r} was used for another payload"
-
-
-# An exception instance keeps the traceback of its last raise, so the tables hold makers and not instances.
-_COMMAND_ERRORS: Final[dict[int, tuple[str, bool]]] = {
-    100: ("internal server error", True),
-    101: ("unauthorized", False),
-    102: ("unknown channel", False),
-    103: ("permission denied", False),
-    104: ("method not found", False),
-    105: ("already subscribed", False),
-    106: ("limit exceeded", False),
-    107: ("bad request", False),
-    108: ("not available", False),
-    109: ("token expired", False),
-    110: ("expired", False),
-    111: ("too many requests", True),
-    112: ("unrecoverable position", False),
-    113: ("concurrent pagination", True),
-}
-CONNECTION_CLOSED: Final = 3000
-"""The end of a connection that its client is told nothing of, so that it looks lost (protocol §4.2)."""
-_DISCONNECTS: Final[dict[int, str]] = {
-    CONNECTION_CLOSED: "connection closed",
-    3001: "shutdown",
-    3004: "internal server error",
-    3005: "connection expired",
-    3006: "subscription expired",
-    3008: "slow",
-    3009: "write error",
-    3010: "insufficient state",
-    3011: "force reconnect",
-    3012: "no pong",
-    3013: "too many requests",
-    3014: "state invalidated",
-    3500: "invalid token",
-    3501: "bad request",
-    3502: "stale",
-    3503: "force disconnect",
-    3504: "connection limit",
-    3505: "channel limit",
-    3506: "inappropriate protocol",
-    3507: "permission denied",
-    3508: "not available",
-    3509: "too many errors",
-}
-_ACCUSING: Final = frozenset({1009, 3008, 3013, 3500, 3501, 3502, 3504, 3505, 3508, 3509})
-_UNSUBSCRIBED: Final[dict[int, str]] = {
-    2000: "server unsubscribe",
-    2500: "insufficient state",
-    2501: "subscription expired",
-    2502: "state invalidated",
-}
-
-
-def command_error(code: int, message: str = "") -> CommandError:
-    """The table's error of that code, with the table's message unless another is given.
-
-    Raises:
-        KeyError: the code is not in the table.
-    """
-    default, temporary = _COMMAND_ERRORS[code]
-    return CommandError(code, message or default, temporary=temporary)
-
-
-def disconnect(code: int) -> Disconnect:
-    """The table's disconnect of that code. Raises KeyError for a code that is not in the table."""
-    return Disconnect(code, _DISCONNECTS[code])
-
-
-def unsubscribed(code: int) -> Unsubscribed:
-    """The table's unsubscribe of that code; one of the application's own has the reason of 2000."""
-    return Unsubscribed(code, _UNSUBSCRIBED.get(code, _UNSUBSCRIBED[2000]))

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Iterator
 from itertools import count
 from typing import Protocol
 
-from hotclub.engine.errors import Disconnect, Unsubscribed, disconnect
+from hotclub.engine.codes import Close, Unsubscribe
+from hotclub.engine.errors import Disconnect, Unsubscribed
 from hotclub.engine.kept_grants import Departed
 from hotclub.engine.model import Position, Publication
 from hotclub.engine.observe import Counters
@@ -90,11 +91,11 @@ class Hub:
         """Register a session that was granted; returns the channels for which it would have been found meanwhile.
 
         Raises:
-            Disconnect: 3011, it would have been found itself: what it was granted may hold no longer.
+            Disconnect: `FORCE_RECONNECT`, it would have been found itself: what it was granted may hold no longer.
         """
         found = {channel for target, channel in self._expected.pop(peer.id, ()) if _matches(peer, target)}
         if "" in found:
-            raise disconnect(3011)
+            raise Disconnect(Close.FORCE_RECONNECT)
         self._peers[peer.id] = peer
         self._users.setdefault(peer.user_id, set()).add(peer.id)
         return found
@@ -254,16 +255,16 @@ class Hub:
 
     def _settle(self, behind: list[Subscriber], misfits: list[Subscriber]) -> None:
         self.report_gaps(behind)
-        self._close(misfits, 3506)
+        self._close(misfits, Close.INAPPROPRIATE_PROTOCOL)
         if self._overdue:
             overdue, self._overdue = self._overdue, []
-            self._close(overdue, 3008)
+            self._close(overdue, Close.SLOW)
 
     def _close(self, subscribers: Iterable[Subscriber], code: int) -> None:
         for subscriber in subscribers:
             peer = self._peers.get(subscriber.session_id)
             if peer is not None:
-                peer.close(disconnect(code))
+                peer.close(Disconnect(code))
 
     def _admits(self, subscriber: Subscriber, publication: Publication, epoch: str, behind: list[Subscriber]) -> bool:
         verdict = subscriber.check(epoch, publication, self._ephemeral_bytes)
@@ -308,7 +309,10 @@ class Hub:
 
     def report_gaps(self, behind: Iterable[Subscriber]) -> None:
         """Tell subscribers that have missed something to recover (protocol §3.3)."""
-        from_server, by_client = Disconnect(3010, "insufficient state"), Unsubscribed(2500, "insufficient state")
+        from_server, by_client = (
+            Disconnect(Close.INSUFFICIENT_STATE, "insufficient state"),
+            Unsubscribed(Unsubscribe.INSUFFICIENT_STATE, "insufficient state"),
+        )
         for subscriber in behind:
             peer = self._peers.get(subscriber.session_id)
             if peer is None:

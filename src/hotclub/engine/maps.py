@@ -5,7 +5,8 @@ from typing import Final
 
 from hotclub.engine.broker.base import HistoryQuery
 from hotclub.engine.broker.maps import MapBroker, MapMessage, MapOutcome, MapPage, MapQuery, MapStats
-from hotclub.engine.errors import command_error
+from hotclub.engine.codes import Code
+from hotclub.engine.errors import Refused
 from hotclub.engine.hub import Hub
 from hotclub.engine.limits import Limits
 from hotclub.engine.model import ClientInfo
@@ -16,9 +17,9 @@ _SPELLED_OUT: Final = "\x00"
 
 
 def check_key(key: str, limits: Limits) -> None:
-    """Refuse what cannot be a key. Raises CommandError 107."""
+    """Refuse what cannot be a key. Raises Refused `BAD_REQUEST`."""
     if not key or _SPELLED_OUT in key or len(key.encode(errors="replace")) > limits.key_bytes:
-        raise command_error(107, f"a key is 1 to {limits.key_bytes} bytes of text")
+        raise Refused(Code.BAD_REQUEST, f"a key is 1 to {limits.key_bytes} bytes of text")
 
 
 class Maps:
@@ -31,24 +32,25 @@ class Maps:
         self._spec_of = spec_of
 
     def spec(self, channel: str) -> ChannelSpec:
-        """The options of a map. Raises CommandError 102 or 107 as `Exchange.spec` does, 108 for another channel."""
+        """The options of a map. Raises Refused `UNKNOWN_CHANNEL` or `BAD_REQUEST` as `Exchange.spec` does,
+        `NOT_AVAILABLE` for another channel."""
         spec = self._spec_of(channel)
         if spec.map is None:
-            raise command_error(108, "this channel is no map")
+            raise Refused(Code.NOT_AVAILABLE, "this channel is no map")
         return spec
 
     async def change(self, channel: str, message: MapMessage) -> MapOutcome:
         """Set or remove a key, and fan that out; see `MapBroker.change`.
 
         Raises:
-            CommandError: as `spec`; 106 for a new key in a full map, 107 for a key that is none, and for compare and
-                set without positions.
+            Refused: as `spec`; `LIMIT_EXCEEDED` for a new key in a full map, `BAD_REQUEST` for a key that is none, and
+                for compare and set without positions.
             IdempotencyConflict: the idempotency key was used for another change.
         """
         spec = self.spec(channel)
         check_key(message.key, self._limits)
         if message.expected is not None and spec.retention.size <= 0:
-            raise command_error(107, "an ephemeral map has no positions to compare")
+            raise Refused(Code.BAD_REQUEST, "an ephemeral map has no positions to compare")
         return await self.broker.change(channel, message, spec.map_retention)
 
     async def read(self, channel: str, query: MapQuery) -> MapPage:

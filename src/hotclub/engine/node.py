@@ -14,9 +14,10 @@ from hotclub.engine.broker.maps import MapBroker
 from hotclub.engine.broker.memory import MemoryBroker
 from hotclub.engine.broker.memory_map import MemoryMapBroker
 from hotclub.engine.channels import Exchange
+from hotclub.engine.codes import Close, Code
 from hotclub.engine.commands.opening import Terms, subscribe_from_server
 from hotclub.engine.dispatch import Dispatcher
-from hotclub.engine.errors import CommandError, Disconnect, Unsubscribed, command_error, disconnect
+from hotclub.engine.errors import Disconnect, Refused, Unsubscribed
 from hotclub.engine.hub import Hub
 from hotclub.engine.limits import Limits, TokenBucket
 from hotclub.engine.model import ClientInfo, HistoryPage, Position, PresenceStats
@@ -160,7 +161,7 @@ class Node:
             with contextlib.suppress(asyncio.CancelledError):
                 await timer
         self._timers = []
-        self.disconnect(Target(), disconnect(3001))
+        self.disconnect(Target(), Disconnect(Close.SHUTDOWN))
         await self.exchange.settle()
         await self.exchange.polls.stop()
         self._loop = None
@@ -168,7 +169,7 @@ class Node:
     async def _beat(self) -> None:
         due, overdue = self.pulse.tick(monotonic())
         for session in overdue:
-            session.close(disconnect(3012))
+            session.close(Disconnect(Close.NO_PONG))
         for session in due:
             session.ping()
 
@@ -232,12 +233,12 @@ class Node:
         Those that are subscribed already are left as they are.
 
         Raises:
-            CommandError: 102 or 107, see `Exchange.spec`; 108 for a map or a shared poll, and for what the channel
-                cannot be overridden to do.
+            Refused: `UNKNOWN_CHANNEL` or `BAD_REQUEST`, see `Exchange.spec`; `NOT_AVAILABLE` for a map or a shared
+                poll, and for what the channel cannot be overridden to do.
         """
         spec = grant.overrides.of(self.exchange.spec(channel))
         if spec.map is not None or spec.poll is not None:
-            raise command_error(108, "a map or a shared poll has no subscribers by the server's will")
+            raise Refused(Code.NOT_AVAILABLE, "a map or a shared poll has no subscribers by the server's will")
         terms = Terms(
             channel=channel,
             spec=spec,
@@ -257,7 +258,7 @@ class Node:
                 await subscribe_from_server(session, terms, grant if lasts else None)
             except Disconnect as reason:
                 session.close(reason)
-            except CommandError:
+            except Refused:
                 logger.info("A connection was unsubscribed while it was being subscribed")
         return len(sessions)
 

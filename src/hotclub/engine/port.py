@@ -1,7 +1,7 @@
 """What the engine asks of the application it serves: the upward port of sessions and handlers.
 
 The Django face implements it (`hotclub.face`); tests implement it in a few lines. Every method may raise
-`CommandError` to refuse the command, or `Disconnect` to end the connection; anything else it raises is logged and
+`Refused` to refuse the command, or `Disconnect` to end the connection; anything else it raises is logged and
 answered with error 100.
 """
 
@@ -12,7 +12,8 @@ from msgspec import Raw, Struct, structs
 
 from hotclub.engine.broker.base import Retention
 from hotclub.engine.broker.maps import MapMessage, MapRetention
-from hotclub.engine.errors import command_error
+from hotclub.engine.codes import Code
+from hotclub.engine.errors import Refused
 from hotclub.engine.model import EMPTY, Position
 from hotclub.engine.protocol.messages import MAP_TYPE, SHARED_POLL_TYPE, STREAM_TYPE
 
@@ -129,12 +130,12 @@ class Overrides(Struct, frozen=True, kw_only=True, omit_defaults=True):
         """The options of this subscription.
 
         Raises:
-            CommandError: 108, the channel does not keep what this would need.
+            Refused: `NOT_AVAILABLE`, the channel does not keep what this would need.
         """
         if self.presence and not spec.presence:
-            raise command_error(108, "an override cannot give presence to a channel that keeps none")
+            raise Refused(Code.NOT_AVAILABLE, "an override cannot give presence to a channel that keeps none")
         if (self.recoverable or self.position) and (spec.retention.size <= 0 or spec.map is not None):
-            raise command_error(108, "an override cannot give positions to a channel that keeps no history")
+            raise Refused(Code.NOT_AVAILABLE, "an override cannot give positions to a channel that keeps no history")
         wanted = {name: value for name, value in structs.asdict(self).items() if value is not None}
         if not wanted:
             return spec
@@ -301,12 +302,13 @@ class Application(Protocol):
         ...
 
     async def refresh(self, client: Client, token: str) -> RefreshGrant:
-        """The connection's new token. Raises Disconnect 3500 for an invalid one, 3005 for one that has expired, and
-        3501 when connections are not refreshed by their clients."""
+        """The connection's new token. Raises Disconnect `INVALID_TOKEN` for an invalid one, `CONNECTION_EXPIRED` for
+        one that has expired, and `BAD_REQUEST` when connections are not refreshed by their clients."""
         ...
 
     async def refresh_subscription(self, client: Client, channel: str, token: str) -> RefreshGrant:
-        """A subscription's new token. Raises Disconnect 3500 for one that is not for this, 3006 for an expired one."""
+        """A subscription's new token. Raises Disconnect `INVALID_TOKEN` for one that is not for this,
+        `SUBSCRIPTION_EXPIRED` for an expired one."""
         ...
 
     def token_channel(self, token: str) -> str:
@@ -323,7 +325,7 @@ class Application(Protocol):
 
     async def admits(self, client: Client, channel: str) -> Predicate | None:
         """Which publications of the channel this client may have, None for all: asked wherever it gets some without a
-        `subscribe`. Raises CommandError when that cannot be told; then it gets none."""
+        `subscribe`. Raises Refused when that cannot be told; then it gets none."""
         ...
 
     async def rpc(self, client: Client, method: str, data: Raw) -> Raw:
@@ -331,7 +333,7 @@ class Application(Protocol):
         ...
 
     async def send(self, client: Client, data: Raw) -> None:
-        """An asynchronous message; raise Disconnect 3508 when the application takes none."""
+        """An asynchronous message; raise Disconnect `NOT_AVAILABLE` when the application takes none."""
         ...
 
     async def unsubscribed(self, client: Client, channel: str) -> None:

@@ -9,7 +9,8 @@ from enum import Enum, auto
 
 from msgspec import Struct
 
-from hotclub.engine.errors import disconnect
+from hotclub.engine.codes import Close
+from hotclub.engine.errors import Disconnect
 from hotclub.engine.model import Position, Publication
 
 
@@ -59,12 +60,12 @@ def merge(replayed: Sequence[Publication], buffered: Sequence[Publication], afte
     """What was replayed and what arrived meanwhile, by offset and each once, beginning right after offset `after`.
 
     Raises:
-        Disconnect: 3010, the two do not join without a hole.
+        Disconnect: `INSUFFICIENT_STATE`, the two do not join without a hole.
     """
     by_offset = {publication.offset: publication for publication in (*replayed, *buffered)}
     merged = tuple(by_offset[offset] for offset in sorted(by_offset) if offset > after)
     if merged and merged[-1].offset - after != len(merged):
-        raise disconnect(3010)
+        raise Disconnect(Close.INSUFFICIENT_STATE)
     return merged
 
 

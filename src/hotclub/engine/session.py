@@ -10,7 +10,8 @@ from typing import Protocol
 from msgspec import Raw, Struct
 
 from hotclub.engine.channels import Exchange
-from hotclub.engine.errors import CONNECTION_CLOSED, Disconnect, Unsubscribed, disconnect, unsubscribed
+from hotclub.engine.codes import Close, Unsubscribe
+from hotclub.engine.errors import Disconnect, Unsubscribed
 from hotclub.engine.kept_grants import Given
 from hotclub.engine.model import EMPTY, ClientInfo
 from hotclub.engine.observe import report
@@ -126,7 +127,7 @@ class Session:
         return self.state is State.CLOSED
 
     def advance(self, event: Event) -> None:
-        """Move the connection's state. Raises Disconnect 3501 for what the state does not allow."""
+        """Move the connection's state. Raises Disconnect `BAD_REQUEST` for what the state does not allow."""
         self.state = advance(self.state, event)
 
     def start_pulse(self) -> None:
@@ -164,7 +165,9 @@ class Session:
         """End the connection `ttl` seconds and some grace from now, unless this is called again; 0 is never."""
         if self._expiry is not None:
             self._expiry.cancel()
-        self._expiry = self._later(ttl, self.close, disconnect(3005)) if ttl and not self.closed else None
+        self._expiry = (
+            self._later(ttl, self.close, Disconnect(Close.CONNECTION_EXPIRED)) if ttl and not self.closed else None
+        )
 
     def expire_subscription_in(self, subscriber: Subscriber, ttl: int) -> None:
         """The same for one place; a client may subscribe again at once (protocol §3.5)."""
@@ -180,9 +183,9 @@ class Session:
         if self.subscribers.get(subscriber.channel) is not subscriber:
             return
         if subscriber.server_side:
-            self.close(disconnect(3006))
+            self.close(Disconnect(Close.SUBSCRIPTION_EXPIRED))
         else:
-            self.expel(subscriber.channel, unsubscribed(2501))
+            self.expel(subscriber.channel, Unsubscribed(Unsubscribe.SUBSCRIPTION_EXPIRED))
 
     def leave(self, subscriber: Subscriber) -> None:
         """Undo `enter`: nothing more is delivered. `retire` is to follow. Idempotent."""
@@ -212,7 +215,7 @@ class Session:
             self.expire_subscription_in(subscriber, 0)
             await self.retire(subscriber)
         if self.connected:
-            reason = self.ended_with or disconnect(CONNECTION_CLOSED)
+            reason = self.ended_with or Disconnect(Close.CONNECTION_CLOSED)
             await self.exchange.application.disconnected(self.client, reason.code, reason.reason)
 
     def report(self, event: str, **fields: object) -> None:
@@ -281,4 +284,4 @@ class Session:
         self.exchange.spawn(self.retire(subscriber))
 
     def _too_slow(self) -> None:
-        self.close(Disconnect(3008, "slow"))
+        self.close(Disconnect(Close.SLOW))

@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Final
 
-from hotclub.engine.errors import command_error
+from hotclub.engine.codes import Code
+from hotclub.engine.errors import Refused
 from hotclub.engine.protocol.messages import FilterNode
 
 Tags = Mapping[str, str]
@@ -37,11 +38,11 @@ def compile_filter(root: FilterNode) -> Predicate:
     Numbers are compared as decimals of any precision; text that is no number, on either side, matches nothing.
 
     Raises:
-        CommandError: 107 with what is wrong: an unknown operator, a value missing or too many, or a filter of more
+        Refused: `BAD_REQUEST` with what is wrong: an unknown operator, a value missing or too many, or a filter of more
             than `MAX_NODES` nodes.
     """
     if _count(root) > MAX_NODES:
-        raise command_error(107, f"a filter has at most {MAX_NODES} nodes")
+        raise Refused(Code.BAD_REQUEST, f"a filter has at most {MAX_NODES} nodes")
     return _compile(root)
 
 
@@ -59,9 +60,9 @@ def _compile(node: FilterNode) -> Predicate:
     if node.op == "":
         return _leaf(node)
     if node.op not in ("and", "or", "not"):
-        raise command_error(107, "a filter's op is and, or, not or empty")
+        raise Refused(Code.BAD_REQUEST, "a filter's op is and, or, not or empty")
     if not node.nodes or (node.op == "not" and len(node.nodes) != 1):
-        raise command_error(107, f"a filter's {node.op} has the wrong number of nodes")
+        raise Refused(Code.BAD_REQUEST, f"a filter's {node.op} has the wrong number of nodes")
     children = tuple(_compile(child) for child in node.nodes)
     if node.op == "and":
         return lambda tags: all(child(tags) for child in children)
@@ -75,7 +76,7 @@ def _leaf(node: FilterNode) -> Predicate:
     if node.cmp in ("ex", "nex"):
         return _existence(node)
     if not node.key:
-        raise command_error(107, "a filter needs a key to compare")
+        raise Refused(Code.BAD_REQUEST, "a filter needs a key to compare")
     if node.cmp in ("in", "nin"):
         return _membership(node)
     return _comparison(node)
@@ -84,7 +85,7 @@ def _leaf(node: FilterNode) -> Predicate:
 def _existence(node: FilterNode) -> Predicate:
     key = node.key
     if node.val or node.vals:
-        raise command_error(107, f"a filter's {node.cmp} takes no value")
+        raise Refused(Code.BAD_REQUEST, f"a filter's {node.cmp} takes no value")
     if node.cmp == "ex":
         return lambda tags: key in tags
     return lambda tags: key not in tags
@@ -94,7 +95,7 @@ def _membership(node: FilterNode) -> Predicate:
     """A tag that is missing counts as empty here."""
     key, values = node.key, frozenset(node.vals)
     if node.val or not 1 <= len(node.vals) <= MAX_VALUES:
-        raise command_error(107, f"a filter's {node.cmp} takes 1 to {MAX_VALUES} vals, and no val")
+        raise Refused(Code.BAD_REQUEST, f"a filter's {node.cmp} takes 1 to {MAX_VALUES} vals, and no val")
     if node.cmp == "in":
         return lambda tags: tags.get(key, "") in values
     return lambda tags: tags.get(key, "") not in values
@@ -103,9 +104,9 @@ def _membership(node: FilterNode) -> Predicate:
 def _comparison(node: FilterNode) -> Predicate:
     key, wanted = node.key, node.val
     if node.cmp not in _TEXT and node.cmp not in _NUMERIC and node.cmp != "neq":
-        raise command_error(107, "a filter's cmp is unknown")
+        raise Refused(Code.BAD_REQUEST, "a filter's cmp is unknown")
     if not wanted or node.vals:
-        raise command_error(107, f"a filter's {node.cmp} takes a val, and no vals")
+        raise Refused(Code.BAD_REQUEST, f"a filter's {node.cmp} takes a val, and no vals")
     if node.cmp == "neq":
         return lambda tags: tags.get(key) != wanted
     if node.cmp in _NUMERIC:

@@ -24,7 +24,8 @@ from hotclub.channels.welcome import Welcome
 from hotclub.conf.config import Config
 from hotclub.durable.client_publish import DurablePublish, raise_nothing
 from hotclub.engine.broker.maps import MapMessage
-from hotclub.engine.errors import CommandError, HotclubError, command_error, disconnect
+from hotclub.engine.codes import Close, Code
+from hotclub.engine.errors import Disconnect, HotclubError, Refused
 from hotclub.engine.model import EMPTY, ClientInfo, Position
 from hotclub.engine.observe import logger
 from hotclub.engine.port import (
@@ -91,7 +92,7 @@ class Face:
             mine.data = _decoded(request.data) if request.data else None
             mine.claimed_headers = {name.lower(): value for name, value in request.headers.items()}
             if not self._is_welcome(mine):
-                raise disconnect(3501)
+                raise Disconnect(Close.BAD_REQUEST)
             self._traffic.connect(mine.user_id, mine.address)
             try:
                 grant = await self._granted(entry)
@@ -158,7 +159,7 @@ class Face:
         if token:
             return await self._admission.subscribe(mine, channel, token)
         if route.channel.token and not self._config.insecure:
-            raise command_error(103)
+            raise Refused(Code.PERMISSION_DENIED)
         return SubscribeGrant()
 
     async def publish(self, client: EngineClient, channel: str, data: Raw) -> PublishGrant:
@@ -181,7 +182,7 @@ class Face:
             if not _is_open(self._config, route.channel, "can_publish") and not await self._call(
                 route.channel.can_publish, mine, **route.kwargs
             ):
-                raise command_error(103)
+                raise Refused(Code.PERMISSION_DENIED)
             if not _overridden(route.channel, "on_publish"):
                 return PublishGrant(data=data)
             result = await self._call(route.channel.on_publish, mine, _decoded(data), **route.kwargs)
@@ -229,10 +230,10 @@ class Face:
         if method == STATE_METHOD:
             return await self._state(_client(client), channel_of(_decoded(data)))
         if not self._registry.procedures:
-            raise command_error(108)
+            raise Refused(Code.NOT_AVAILABLE)
         procedure = self._registry.procedures.get(method)
         if procedure is None:
-            raise command_error(104)
+            raise Refused(Code.METHOD_NOT_FOUND)
         with _answers(f"rpc {procedure.name}"):
             arguments = procedure.convert(decode(data))
             return encode(await self._call(procedure.function, _client(client), **arguments))
@@ -242,14 +243,16 @@ class Face:
         with _answers(route.pattern):
             await self._authorize(client, route)
             if not _overridden(route.channel, "get_state"):
-                raise command_error(108)
+                raise Refused(Code.NOT_AVAILABLE)
             if route.spec.positioned and not self._keeps:
-                raise command_error(108, "where the channel stands is known to the server that keeps its log alone")
+                raise Refused(
+                    Code.NOT_AVAILABLE, "where the channel stands is known to the server that keeps its log alone"
+                )
             position = await position_of(route, channel)
             return encode(answer(await self._call(route.channel.get_state, client, **route.kwargs), position))
 
     async def send(self, client: EngineClient, data: Raw) -> None:
-        raise disconnect(3508)
+        raise Disconnect(Close.NOT_AVAILABLE)
 
     async def unsubscribed(self, client: EngineClient, channel: str) -> None:
         if isinstance(client.state, Client):
@@ -276,7 +279,7 @@ class Face:
         if _is_open(self._config, route.channel, "can_subscribe"):
             return
         if not await self._call(hook, client, **_values(hook, route, data)):
-            raise command_error(103)
+            raise Refused(Code.PERMISSION_DENIED)
 
     async def _welcomed(self, client: Client, route: Route, data: Raw) -> Any:
         if not _overridden(route.channel, "on_subscribe"):
@@ -287,7 +290,7 @@ class Face:
     async def _reauthorize(self, client: EngineClient, channel: str) -> None:
         route = self._registry.route(channel)
         if route.channel.token and not self._config.insecure and channel not in _client(client).granted:
-            raise command_error(103)
+            raise Refused(Code.PERMISSION_DENIED)
         with _answers(route.pattern):
             await self._authorize(_client(client), route)
 
@@ -317,7 +320,7 @@ def _decoded(data: Raw) -> Any:
     try:
         return decode(data)
     except (msgspec.MsgspecError, ValueError):
-        raise command_error(107, "data is not JSON") from None
+        raise Refused(Code.BAD_REQUEST, "data is not JSON") from None
 
 
 def _values(hook: Callable[..., Any], route: Route, data: Raw) -> Mapping[str, Any]:
@@ -364,12 +367,12 @@ def _answers(where: str) -> Iterator[None]:
     except HotclubError:
         raise
     except PermissionDenied:
-        raise command_error(103) from None
+        raise Refused(Code.PERMISSION_DENIED) from None
     except ValidationError as error:
-        raise CommandError(VALIDATION_ERROR, "; ".join(error.messages) or "invalid") from None
+        raise Refused(VALIDATION_ERROR, "; ".join(error.messages) or "invalid") from None
     except Exception:  # noqa: BLE001 - a hook is foreign code
         logger.exception("A hook of %s failed", where)
-        raise command_error(100) from None
+        raise Refused(Code.INTERNAL_ERROR) from None
 
 
 @contextlib.contextmanager

@@ -15,7 +15,8 @@ from hotclub.channels.polls import Polled, PollResult, SharedPollChannel
 from hotclub.channels.registry import Route
 from hotclub.conf.config import Config
 from hotclub.engine.broker.maps import MapMessage
-from hotclub.engine.errors import command_error
+from hotclub.engine.codes import Code
+from hotclub.engine.errors import Refused
 from hotclub.engine.observe import logger
 from hotclub.engine.port import KeyChange, PollAnswer, PolledItem, PollItem
 from hotclub.runtime.encoding import decode, encode
@@ -33,14 +34,14 @@ class KeyedHooks:
         self._call = call
 
     async def change(self, client: Client, route: Route, change: KeyChange) -> MapMessage | None:
-        """What becomes of a client's change of a map; None: nothing. Raises CommandError 103."""
+        """What becomes of a client's change of a map; None: nothing. Raises Refused `PERMISSION_DENIED`."""
         channel = route.channel
         assert isinstance(channel, MapChannel)
         permission = channel.can_remove_key if change.removed else channel.can_publish_key
         if not self._is_open(channel, permission.__name__) and not await self._call(
             permission, client, change.key, **route.kwargs
         ):
-            raise command_error(103)
+            raise Refused(Code.PERMISSION_DENIED)
         if change.removed and not _overridden(channel, "on_remove"):
             return MapMessage(key=change.key, removed=True)
         if change.removed:
@@ -54,13 +55,13 @@ class KeyedHooks:
         return self._config.insecure and channel.holds == "values" and not _overridden(channel, permission)
 
     def allowed(self, client: Client, channel: str, keys: Sequence[str], signature: str) -> int:
-        """For how many seconds a client may follow keys. Raises CommandError 103 or 109."""
+        """For how many seconds a client may follow keys. Raises Refused `PERMISSION_DENIED` or `TOKEN_EXPIRED`."""
         try:
             return poll_keys.check(signature, poll_secrets(self._config), client.user_id, channel, keys, time())
         except poll_keys.ExpiredSignature:
-            raise command_error(109) from None
+            raise Refused(Code.TOKEN_EXPIRED) from None
         except poll_keys.BadSignature:
-            raise command_error(103) from None
+            raise Refused(Code.PERMISSION_DENIED) from None
 
     async def poll(self, route: Route, items: Sequence[PollItem]) -> PollAnswer:
         """The values of keys, from the channel's `poll`."""

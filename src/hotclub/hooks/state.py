@@ -8,7 +8,8 @@ from typing import Any, Final
 
 from hotclub.actions.connections import ahistory
 from hotclub.channels.registry import Route
-from hotclub.engine.errors import command_error
+from hotclub.engine.codes import Code
+from hotclub.engine.errors import Refused
 from hotclub.engine.model import Position
 
 METHOD: Final = "hotclub.state"
@@ -19,11 +20,11 @@ def channel_of(arguments: Any) -> str:
     """The channel that the procedure's data names.
 
     Raises:
-        CommandError: 107, there is none.
+        Refused: `BAD_REQUEST`, there is none.
     """
     channel = arguments.get("channel") if isinstance(arguments, dict) else None
     if not isinstance(channel, str) or not channel:
-        raise command_error(107, "hotclub.state needs a channel")
+        raise Refused(Code.BAD_REQUEST, "hotclub.state needs a channel")
     return channel
 
 

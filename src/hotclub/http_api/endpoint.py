@@ -11,12 +11,8 @@ from msgspec import Raw, Struct
 
 from hotclub.conf.config import get_config
 from hotclub.conf.values import ApiGrant
-from hotclub.engine.errors import (
-    CommandError,
-    IdempotencyConflict,
-    UnrecoverablePosition,
-    command_error,
-)
+from hotclub.engine.codes import Code
+from hotclub.engine.errors import IdempotencyConflict, Refused, UnrecoverablePosition
 from hotclub.engine.observe import logger
 from hotclub.http_api import messages as wire
 from hotclub.http_api.keys import find_grant, presented_key
@@ -31,16 +27,16 @@ LINES: Final = "/"
 """The name of a request to the API's path itself."""
 BODY_BYTES: Final = 8 * 1024 * 1024
 
-_STATUS: Final = {
-    100: HTTPStatus.INTERNAL_SERVER_ERROR,
-    102: HTTPStatus.NOT_FOUND,
-    103: HTTPStatus.FORBIDDEN,
-    104: HTTPStatus.NOT_FOUND,
-    107: HTTPStatus.BAD_REQUEST,
-    108: HTTPStatus.BAD_REQUEST,
-    111: HTTPStatus.TOO_MANY_REQUESTS,
-    112: HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE,
-    113: HTTPStatus.CONFLICT,
+_STATUS: Final[dict[int, HTTPStatus]] = {
+    Code.INTERNAL_ERROR: HTTPStatus.INTERNAL_SERVER_ERROR,
+    Code.UNKNOWN_CHANNEL: HTTPStatus.NOT_FOUND,
+    Code.PERMISSION_DENIED: HTTPStatus.FORBIDDEN,
+    Code.METHOD_NOT_FOUND: HTTPStatus.NOT_FOUND,
+    Code.BAD_REQUEST: HTTPStatus.BAD_REQUEST,
+    Code.NOT_AVAILABLE: HTTPStatus.BAD_REQUEST,
+    Code.TOO_MANY_REQUESTS: HTTPStatus.TOO_MANY_REQUESTS,
+    Code.UNRECOVERABLE_POSITION: HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE,
+    Code.CONCURRENT_PAGINATION: HTTPStatus.CONFLICT,
 }
 _COMMANDS: Final = 10_000
 _NOTHING: Final = (b"", b'""', b"[]")
@@ -124,10 +120,10 @@ async def _lines(grant: ApiGrant, body: bytes) -> Answer:
 
 async def _line(grant: ApiGrant, command: wire.LineCommand) -> dict[str, Any]:
     try:
-        missing = wire.ApiError(107, "method is required")
+        missing = wire.ApiError(Code.BAD_REQUEST, "method is required")
         outcome = await _run(grant, command.method, command.params) if command.method else missing
     except (msgspec.DecodeError, RecursionError) as error:
-        outcome = wire.ApiError(107, _why(error))
+        outcome = wire.ApiError(Code.BAD_REQUEST, _why(error))
     told = {"error" if isinstance(outcome, wire.ApiError) else "result": outcome}
     return {"id": command.id, **told} if command.id else told
 
@@ -155,7 +151,7 @@ async def _run(grant: ApiGrant, name: str, body: Raw) -> Struct | wire.ApiError:
     """
     try:
         perform = _prepare(grant, name, body)
-    except CommandError as error:
+    except Refused as error:
         return api_error(error)
     return await _finish(name, perform)
 
@@ -163,21 +159,21 @@ async def _run(grant: ApiGrant, name: str, body: Raw) -> Struct | wire.ApiError:
 async def _finish(name: str, perform: Perform) -> Struct | wire.ApiError:
     try:
         return await perform()
-    except (CommandError, IdempotencyConflict, UnrecoverablePosition) as error:
+    except (Refused, IdempotencyConflict, UnrecoverablePosition) as error:
         return api_error(error)
     except NoNode as error:
-        return wire.ApiError(108, str(error))
+        return wire.ApiError(Code.NOT_AVAILABLE, str(error))
     except Exception:  # noqa: BLE001 - whatever it was, the caller gets an answer
         logger.exception("The API's %s failed", name)
-        return wire.ApiError(100, "internal server error")
+        return wire.ApiError(Code.INTERNAL_ERROR, "internal server error")
 
 
 def _prepare(grant: ApiGrant, name: str, body: Raw) -> Perform:
-    """What is to be done. Raises as `_run`, and CommandError 103, 104 and 107."""
+    """What is to be done. Raises as `_run`, and Refused `PERMISSION_DENIED`, `METHOD_NOT_FOUND` and `BAD_REQUEST`."""
     if name != "batch" and name not in METHODS:
-        raise command_error(104)
+        raise Refused(Code.METHOD_NOT_FOUND)
     if not grant.allows_method(name):
-        raise command_error(103, "the API key is not for this method")
+        raise Refused(Code.PERMISSION_DENIED, "the API key is not for this method")
     if name == "batch":
         request = _decode(body, wire.BatchRequest)
         return partial(_batch, _commands(grant, request), parallel=request.parallel)
@@ -188,23 +184,23 @@ def _prepare(grant: ApiGrant, name: str, body: Raw) -> Perform:
 def _commands(grant: ApiGrant, request: wire.BatchRequest) -> list[Callable[[], Awaitable[dict[str, Any]]]]:
     """Every command is read before any is done: a batch that is malformed somewhere does nothing."""
     if len(request.commands) > _COMMANDS:
-        raise command_error(107, f"a batch has at most {_COMMANDS} commands")
+        raise Refused(Code.BAD_REQUEST, f"a batch has at most {_COMMANDS} commands")
     return [partial(_command, name, perform) for name, perform in (_parse(grant, it) for it in request.commands)]
 
 
 def _parse(grant: ApiGrant, command: dict[str, Raw] | None) -> tuple[str, Perform]:
     """A command's method and what it is to do, which may be no more than to fail."""
     named = {} if command is None else {name: body for name, body in command.items() if bytes(body) != b"null"}
+    if command is None or len(named) > 1:
+        return "", partial(_fail, Refused(Code.BAD_REQUEST, "a command is an object with the name of one method"))
     try:
-        if command is None or len(named) > 1:
-            raise command_error(107, "a command is an object with the name of one method")
         [(name, body)] = named.items() or [("", Raw(b"{}"))]
         return name, _prepare(grant, "" if name == "batch" else name, body)
-    except CommandError as error:
+    except Refused as error:
         return "", partial(_fail, error)
 
 
-async def _fail(error: CommandError) -> Struct:
+async def _fail(error: Refused) -> Struct:
     raise error
 
 
@@ -221,12 +217,12 @@ def _decode(body: Raw, kind: type[Struct]) -> Any:
     """A request. A field that is null counts as left out, unless it is a payload.
 
     Raises:
-        CommandError: 107, something is missing.
+        Refused: `BAD_REQUEST`, something is missing.
         msgspec.DecodeError: as `_run`.
     """
     fields = msgspec.json.decode(body, type=dict[str, Raw] | None) or {}
     given = {name: value for name, value in fields.items() if bytes(value) != b"null" or name in ("data", "params")}
     for field in msgspec.structs.fields(kind):
         if field.required and bytes(given.get(field.encode_name, b"")) in _NOTHING:
-            raise command_error(107, f"{field.encode_name} is required")
+            raise Refused(Code.BAD_REQUEST, f"{field.encode_name} is required")
     return msgspec.json.decode(msgspec.json.encode(given), type=kind)

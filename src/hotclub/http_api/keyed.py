@@ -11,7 +11,8 @@ from hotclub.conf.config import get_config
 from hotclub.conf.values import ApiGrant
 from hotclub.engine.broker.base import HistoryQuery
 from hotclub.engine.broker.maps import KeyMode, MapMessage, MapOutcome
-from hotclub.engine.errors import UnrecoverablePosition, command_error
+from hotclub.engine.codes import Code
+from hotclub.engine.errors import Refused, UnrecoverablePosition
 from hotclub.engine.model import EMPTY, Position, Publication
 from hotclub.engine.port import ChannelSpec, PolledItem
 from hotclub.engine.protocol.payload import check_payload
@@ -124,9 +125,9 @@ class SharedPollPublishRequest(Struct, frozen=True, kw_only=True):
 async def map_publish(grant: ApiGrant, request: MapPublishRequest) -> MapChangeResult:
     spec = _require_map(grant, request.channel)
     if request.delta and not spec.delta:
-        raise command_error(108, "the channel's class has no delta")
+        raise Refused(Code.NOT_AVAILABLE, "the channel's class has no delta")
     if request.stream_data is not None or request.b64stream_data:
-        raise command_error(108, "what is set and what is sent are the same here")
+        raise Refused(Code.NOT_AVAILABLE, "what is set and what is sent are the same here")
     message = MapMessage(
         key=request.key,
         data=_payload(request.data, request.b64data),
@@ -211,7 +212,7 @@ def _require_map(grant: ApiGrant, channel: str) -> ChannelSpec:
     grant.require(channel)
     spec = get_registry().route(channel).spec
     if spec.map is None:
-        raise command_error(107, "this channel is no map")
+        raise Refused(Code.BAD_REQUEST, "this channel is no map")
     return spec
 
 
@@ -219,7 +220,7 @@ def _key_mode(text: str) -> KeyMode:
     try:
         mode: KeyMode = convert(text, KeyMode)
     except ValidationError:
-        raise command_error(107, "key_mode is neither if_new nor if_exists") from None
+        raise Refused(Code.BAD_REQUEST, "key_mode is neither if_new nor if_exists") from None
     return mode
 
 

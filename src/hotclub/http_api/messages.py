@@ -7,7 +7,8 @@ from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 from hotclub.access.overrides import Override
 from hotclub.engine import model
-from hotclub.engine.errors import command_error
+from hotclub.engine.codes import Code
+from hotclub.engine.errors import Refused
 
 Count = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 Limit = Annotated[int, Meta(ge=-(2**31), le=2**31 - 1)]
@@ -232,11 +233,11 @@ class BatchResult(Struct, frozen=True):
 
 
 def binary(base64_text: str, field: str) -> bytes:
-    """The bytes of a field in base64. Raises CommandError 107 for what is none."""
+    """The bytes of a field in base64. Raises Refused `BAD_REQUEST` for what is none."""
     try:
         return b64decode(base64_text, validate=True)
     except ValueError:
-        raise command_error(107, f"{field} is no base64") from None
+        raise Refused(Code.BAD_REQUEST, f"{field} is no base64") from None
 
 
 def payload(field: Raw | UnsetType) -> Raw:

@@ -17,7 +17,8 @@ from hotclub.actions import connections
 from hotclub.channels.registry import get_registry
 from hotclub.conf.config import get_config
 from hotclub.conf.values import ApiGrant
-from hotclub.engine.errors import CommandError, Disconnect, IdempotencyConflict, UnrecoverablePosition, command_error
+from hotclub.engine.codes import Code
+from hotclub.engine.errors import Disconnect, IdempotencyConflict, Refused, UnrecoverablePosition
 from hotclub.engine.model import Position
 from hotclub.engine.port import ChannelSpec, SubscribeGrant
 from hotclub.engine.target import Target
@@ -53,7 +54,7 @@ async def _broadcast_one(grant: ApiGrant, channel: str, request: wire.BroadcastR
     try:
         grant.require(channel)
         return wire.BroadcastResponse(result=await publish_to(channel, request))
-    except (CommandError, IdempotencyConflict) as error:
+    except (Refused, IdempotencyConflict) as error:
         return wire.BroadcastResponse(error=api_error(error))
 
 
@@ -61,7 +62,7 @@ async def subscribe(grant: ApiGrant, request: wire.SubscribeRequest) -> wire.Emp
     grant.require(request.channel)
     ttl = _ttl(request.expire_at)
     if ttl < 0:
-        raise command_error(110)
+        raise Refused(Code.EXPIRED)
     given = SubscribeGrant(
         info=_payload(request.info, request.b64info, "b64info"),
         data=_payload(request.data, request.b64data, "b64data"),
@@ -90,7 +91,7 @@ async def disconnect(grant: ApiGrant, request: wire.DisconnectRequest) -> wire.E
     try:
         reason = Disconnect(wanted.code or 3503, wanted.reason or "force disconnect")
     except ValueError as error:
-        raise command_error(107, str(error)) from None
+        raise Refused(Code.BAD_REQUEST, str(error)) from None
     await in_thread(connections.disconnect_target, _target(request), reason, tuple(request.whitelist))
     return wire.Empty()
 
@@ -119,7 +120,7 @@ async def history(grant: ApiGrant, request: wire.HistoryRequest) -> wire.History
     _require_log(request.channel)
     since = None if request.since is None else Position(request.since.epoch, request.since.offset)
     if since is not None and request.reverse and since.offset == 0:
-        raise command_error(107, "nothing is before offset 0")
+        raise Refused(Code.BAD_REQUEST, "nothing is before offset 0")
     limit = max(request.limit, -1)
     page = await connections.ahistory(request.channel, limit=limit, since=since, reverse=request.reverse)
     return wire.HistoryResult(
@@ -145,7 +146,9 @@ async def history_remove(grant: ApiGrant, request: wire.ChannelRequest) -> wire.
 def _require_log(channel: str) -> ChannelSpec:
     spec = get_registry().route(channel).spec
     if spec.map is not None or spec.poll is not None or spec.retention.size <= 0:
-        raise command_error(108, "this channel keeps no publications; those of a map have methods of their own")
+        raise Refused(
+            Code.NOT_AVAILABLE, "this channel keeps no publications; those of a map have methods of their own"
+        )
     return spec
 
 
@@ -179,7 +182,7 @@ async def info(_grant: ApiGrant, _request: wire.InfoRequest) -> wire.InfoResult:
 async def rpc(_grant: ApiGrant, request: wire.RpcRequest) -> wire.RpcResult:
     path = get_config().api_rpc
     if path is None:
-        raise command_error(104)
+        raise Refused(Code.METHOD_NOT_FOUND)
     function, params = import_string(path), decode(wire.payload(request.params))
     if inspect.iscoroutinefunction(function):
         answer = await function(request.method, params)
@@ -226,19 +229,19 @@ METHODS: Final[dict[str, Method]] = {
 """Every method but `batch`, which runs these."""
 
 
-def api_error(error: CommandError | IdempotencyConflict | UnrecoverablePosition) -> wire.ApiError:
+def api_error(error: Refused | IdempotencyConflict | UnrecoverablePosition) -> wire.ApiError:
     """How an error is told. The code of a conflict is another one here than among clients."""
     if isinstance(error, IdempotencyConflict):
-        return wire.ApiError(113, f"conflict: {error}")
+        return wire.ApiError(Code.CONCURRENT_PAGINATION, f"conflict: {error}")
     if isinstance(error, UnrecoverablePosition):
-        return wire.ApiError(112, "unrecoverable position")
+        return wire.ApiError(Code.UNRECOVERABLE_POSITION, "unrecoverable position")
     return wire.ApiError(error.code, error.message)
 
 
 def _target(request: Any) -> Target:
     user, client, session = request.user, request.client, request.session
     if request.label_filter is not None:
-        raise command_error(108, "connections have no labels to filter by")
+        raise Refused(Code.NOT_AVAILABLE, "connections have no labels to filter by")
     everybody = request.all_users or client or session
     return Target(
         user_id=user if user or not everybody else None,
@@ -252,7 +255,7 @@ def _payload(plain: Raw | UnsetType, base64_text: str, field: str) -> Raw:
     try:
         return payload_of(wire.payload(plain), base64_text)
     except InvalidToken as error:
-        raise command_error(107, error.reason) from None
+        raise Refused(Code.BAD_REQUEST, error.reason) from None
 
 
 def _ttl(expire_at: int) -> int:

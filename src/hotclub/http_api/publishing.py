@@ -6,7 +6,8 @@ from hotclub.actions.publish import publish_message
 from hotclub.channels.registry import get_registry
 from hotclub.conf.config import get_config
 from hotclub.engine.broker.base import Message
-from hotclub.engine.errors import CommandError, command_error
+from hotclub.engine.codes import Code
+from hotclub.engine.errors import Refused
 from hotclub.engine.port import ChannelSpec
 from hotclub.engine.protocol.payload import check_payload
 from hotclub.http_api import messages as wire
@@ -22,12 +23,12 @@ async def publish_to(channel: str, request: Request) -> wire.PublishResult:
     """Publish what the request holds to one channel.
 
     Raises:
-        CommandError: 102, no such channel; 107, the payload is none, the channel takes keys, or two options contradict;
-            108, not in this process or to this channel.
+        Refused: `UNKNOWN_CHANNEL`, no such channel; `BAD_REQUEST`, the payload is none, the channel takes keys, or two
+            options contradict; `NOT_AVAILABLE`, not in this process or to this channel.
         IdempotencyConflict: the key was used for other data.
     """
     if not channel:
-        raise command_error(107, "channel is required")
+        raise Refused(Code.BAD_REQUEST, "channel is required")
     spec = get_registry().route(channel).spec
     message = message_of(request)
     _check(spec, message, request)
@@ -42,15 +43,15 @@ async def publish_to(channel: str, request: Request) -> wire.PublishResult:
 
 def _check(spec: ChannelSpec, message: Message, request: Request) -> None:
     if spec.map is not None or spec.poll is not None:
-        raise command_error(107, "this channel takes keys and values")
+        raise Refused(Code.BAD_REQUEST, "this channel takes keys and values")
     if "\0" in request.idempotency_key or "\0" in request.version_epoch:
-        raise command_error(107, "a key holds no NUL")
+        raise Refused(Code.BAD_REQUEST, "a key holds no NUL")
     if request.delta and not spec.delta:
-        raise command_error(108, "the channel's class has no delta")
+        raise Refused(Code.NOT_AVAILABLE, "the channel's class has no delta")
     if request.skip_history and request.version:
-        raise command_error(107, "a version is compared with what is kept, and skip_history keeps nothing")
+        raise Refused(Code.BAD_REQUEST, "a version is compared with what is kept, and skip_history keeps nothing")
     if message.binary and (spec.durable or current_node() is None):
-        raise command_error(108, "bytes that are no JSON cannot be kept in the database")
+        raise Refused(Code.NOT_AVAILABLE, "bytes that are no JSON cannot be kept in the database")
 
 
 async def _publish_unkept(channel: str, message: Message) -> None:
@@ -67,7 +68,7 @@ def _tell_others(channel: str, message: Message, origin: str) -> None:
 
 
 def message_of(request: Request) -> Message:
-    """What is to be published. Raises CommandError 107 for a payload that is none."""
+    """What is to be published. Raises Refused `BAD_REQUEST` for a payload that is none."""
     data, binary = _data(request)
     return Message(
         data=data,
@@ -86,7 +87,7 @@ def _data(request: Request) -> tuple[Raw, bool]:
     data = wire.binary(request.b64data, "b64data")
     try:
         return check_payload(data, limits), False
-    except CommandError:
+    except Refused:
         if not data:
             raise
         return Raw(data), True

@@ -6,7 +6,8 @@ from collections.abc import Collection
 from msgspec import Raw
 
 from hotclub.engine.broker.base import Message
-from hotclub.engine.errors import Disconnect, Unsubscribed, disconnect
+from hotclub.engine.codes import Close
+from hotclub.engine.errors import Disconnect, Unsubscribed
 from hotclub.engine.model import Position, Publication
 from hotclub.engine.node import Node
 from hotclub.engine.port import PolledItem, SubscribeGrant
@@ -47,7 +48,7 @@ def refresh(node: Node, target: Target, ttl: int, info: Raw) -> None:
     """Let connections live for `ttl` seconds from now, 0 for ever and -1 for over; `info` replaces what is shown."""
     for peer in node.hub.find(target):
         if ttl < 0:
-            peer.close(disconnect(3005))
+            peer.close(Disconnect(Close.CONNECTION_EXPIRED))
         elif isinstance(peer, Session):
             if info:
                 peer.client.info = info

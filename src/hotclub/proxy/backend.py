@@ -13,6 +13,7 @@ from hotclub.access.session import authenticate, session_id
 from hotclub.channels.client import Client
 from hotclub.channels.registry import Registry, get_registry
 from hotclub.conf.config import get_config
+from hotclub.engine.codes import Close
 from hotclub.engine.errors import Disconnect
 from hotclub.engine.port import ChannelSpec, ConnectGrant, Handshake
 from hotclub.engine.port import Client as EngineClient
@@ -55,7 +56,7 @@ class Backend:
         self._handshake = handshake
 
     def spec(self, channel: str) -> ChannelSpec:
-        """Raises CommandError 102, no such channel."""
+        """Raises Refused `UNKNOWN_CHANNEL`, no such channel."""
         return self._registry.route(channel).spec
 
     def arriving(self, question: Question) -> EngineClient:
@@ -66,13 +67,13 @@ class Backend:
         """A connection that was let in before.
 
         Raises:
-            Disconnect: 3503, the user is not active any more.
+            Disconnect: `FORCE_DISCONNECT`, the user is not active any more.
         """
         user: Any = AnonymousUser()
         if question.user:
             user = await sync_to_async(find_user, thread_sensitive=True)(question.user)
             if not user.is_active:
-                raise Disconnect(3503, SIGNED_OUT)
+                raise Disconnect(Close.FORCE_DISCONNECT, SIGNED_OUT)
         mine = Client(
             id=question.client,
             user=user,

@@ -7,7 +7,8 @@ from typing import Any, Final
 from msgspec import structs
 
 from hotclub.access import overrides
-from hotclub.engine.errors import CommandError, command_error
+from hotclub.engine.codes import Code
+from hotclub.engine.errors import Refused
 from hotclub.engine.port import ConnectRequest, KeyChange, Overrides, PollItem, SubscribeGrant, SubscribeRequest
 from hotclub.proxy.backend import Backend
 from hotclub.proxy.messages import Question, payload_field, polled
@@ -49,7 +50,7 @@ async def subscribe(backend: Backend, question: Question) -> Fields:
     asked = SubscribeRequest(token=question.token, data=question.payload)
     grant = await backend.face.subscribe(client, question.channel, asked)
     if grant.admits is not None:
-        raise command_error(108, "the server cannot run the tags_filter() of this channel")
+        raise Refused(Code.NOT_AVAILABLE, "the server cannot run the tags_filter() of this channel")
     if backend.recheck and not grant.ttl:
         grant = structs.replace(grant, ttl=backend.recheck)
     return _subscription(grant, question)
@@ -59,7 +60,7 @@ async def sub_refresh(backend: Backend, question: Question) -> Fields:
     client = await backend.known(question)
     try:
         await backend.face.authorize_history(client, question.channel)
-    except CommandError as error:
+    except Refused as error:
         if error.temporary:
             raise
         return {"expired": True}
@@ -93,12 +94,12 @@ async def map_remove(backend: Backend, question: Question) -> Fields:
 
 async def _change(backend: Backend, question: Question, *, removed: bool) -> Fields:
     if backend.spec(question.channel).map is None:
-        raise command_error(108, "this channel is no map")
+        raise Refused(Code.NOT_AVAILABLE, "this channel is no map")
     client = await backend.known(question)
     change = KeyChange(key=question.key, data=question.payload, removed=removed)
     message = await backend.face.change_key(client, question.channel, change)
     if message is None:
-        raise command_error(108, "the hook returned nothing for the server to change")
+        raise Refused(Code.NOT_AVAILABLE, "the hook returned nothing for the server to change")
     fields: Fields = {"key": message.key, **payload_field("data", message.data, question.encoding)}
     if not removed:
         fields |= _delta(backend, question)
@@ -111,7 +112,7 @@ async def _change(backend: Backend, question: Question, *, removed: bool) -> Fie
 
 async def shared_poll_refresh(backend: Backend, question: Question) -> Fields:
     if backend.spec(question.channel).poll is None:
-        raise command_error(108, "this channel is no shared poll")
+        raise Refused(Code.NOT_AVAILABLE, "this channel is no shared poll")
     items = [PollItem(item.key, item.version) for item in question.items]
     answer = await backend.face.poll(question.channel, items)
     fields: Fields = {"items": [polled(item) for item in answer.items]}

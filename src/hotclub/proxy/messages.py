@@ -7,7 +7,8 @@ from typing import Any
 import msgspec
 from msgspec import Raw, Struct
 
-from hotclub.engine.errors import command_error
+from hotclub.engine.codes import Code
+from hotclub.engine.errors import Refused
 from hotclub.engine.model import EMPTY
 from hotclub.engine.port import PolledItem
 
@@ -46,11 +47,11 @@ class Question(Struct, frozen=True, kw_only=True):
 
     @property
     def payload(self) -> Raw:
-        """Raises CommandError 107 for base64 that is none."""
+        """Raises Refused `BAD_REQUEST` for base64 that is none."""
         try:
             return Raw(base64.b64decode(self.b64data, validate=True)) if self.b64data else self.data
         except binascii.Error:
-            raise command_error(107, "b64data is no base64") from None
+            raise Refused(Code.BAD_REQUEST, "b64data is no base64") from None
 
 
 def read_question(body: bytes) -> Question:

@@ -15,7 +15,8 @@ from django.views.decorators.csrf import csrf_exempt
 
 from hotclub.access.handshake import client_address
 from hotclub.conf.config import get_config
-from hotclub.engine.errors import CommandError, Disconnect, IdempotencyConflict
+from hotclub.engine.codes import Code
+from hotclub.engine.errors import Disconnect, IdempotencyConflict, Refused
 from hotclub.engine.observe import logger
 from hotclub.engine.port import Handshake
 from hotclub.proxy.backend import Backend, Shared, handshake_of
@@ -87,17 +88,17 @@ async def _outcome(backend: Backend, hook: str, question: Question) -> dict[str,
     """The answer: a result, an error for the client, or the end of its connection."""
     try:
         return {"result": await HOOKS[hook](backend, question)}
-    except CommandError as error:
+    except Refused as error:
         return _error(error.code, error.message, temporary=error.temporary)
     except IdempotencyConflict as conflict:
-        return _error(107, str(conflict))
+        return _error(Code.BAD_REQUEST, str(conflict))
     except NoNode as error:
-        return _error(108, str(error))
+        return _error(Code.NOT_AVAILABLE, str(error))
     except Disconnect as end:
         return {"disconnect": {"code": end.code, "reason": end.reason}}
     except Exception:  # noqa: BLE001 - a status would be retried, and the client is to hear of it
         logger.exception("The hook %s failed", hook)
-        return _error(100, "internal server error", temporary=True)
+        return _error(Code.INTERNAL_ERROR, "internal server error", temporary=True)
 
 
 def _error(code: int, message: str, *, temporary: bool = False) -> dict[str, Any]:

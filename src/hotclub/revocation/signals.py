@@ -25,7 +25,8 @@ from hotclub.access.ended import revoke_session
 from hotclub.access.session import session_id, session_model
 from hotclub.actions.connections import disconnect
 from hotclub.conf.config import get_config
-from hotclub.engine.errors import disconnect as table_disconnect
+from hotclub.engine.codes import Close
+from hotclub.engine.errors import Disconnect
 from hotclub.runtime.node import after_commit
 
 SIGNED_OUT: Final = "signed out"
@@ -48,7 +49,7 @@ def _logged_out(sender: Any, request: HttpRequest | None, **kwargs: Any) -> None
     session = getattr(request, "session", None)
     if session is not None and session.session_key:
         _end_tokens(session.session_key)
-        _after_commit(session=session_id(session.session_key), code=3503, reason=SIGNED_OUT)
+        _after_commit(session=session_id(session.session_key), code=Close.FORCE_DISCONNECT, reason=SIGNED_OUT)
 
 
 def _session_deleted(sender: Any, instance: AbstractBaseSession, **kwargs: Any) -> None:
@@ -76,13 +77,13 @@ def _user_saved(sender: Any, instance: AbstractBaseUser, **kwargs: Any) -> None:
         return
     auth_hash, was_active = before
     if was_active and not instance.is_active:
-        _after_commit(user=str(instance.pk), code=3503, reason=SIGNED_OUT)
+        _after_commit(user=str(instance.pk), code=Close.FORCE_DISCONNECT, reason=SIGNED_OUT)
     elif auth_hash != instance.get_session_auth_hash():
         _reconnect(user=str(instance.pk))
 
 
 def _user_deleted(sender: Any, instance: AbstractBaseUser, **kwargs: Any) -> None:
-    _after_commit(user=str(instance.pk), code=3503, reason=SIGNED_OUT)
+    _after_commit(user=str(instance.pk), code=Close.FORCE_DISCONNECT, reason=SIGNED_OUT)
 
 
 def _end_tokens(session_key: str) -> None:
@@ -92,7 +93,7 @@ def _end_tokens(session_key: str) -> None:
 
 
 def _reconnect(**target: str) -> None:
-    reason = table_disconnect(3011)
+    reason = Disconnect(Close.FORCE_RECONNECT)
     _after_commit(**target, code=reason.code, reason=reason.reason)
 
 

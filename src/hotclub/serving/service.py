@@ -15,7 +15,7 @@ from hotclub.conf.config import Config, get_config
 from hotclub.conf.version import __version__
 from hotclub.durable.broker import DatabaseBroker
 from hotclub.engine.broker.base import Message, PublicationHandler, Retention
-from hotclub.engine.errors import CommandError, Disconnect, HotclubError, Unsubscribed
+from hotclub.engine.errors import Disconnect, HotclubError, Refused, Unsubscribed
 from hotclub.engine.node import Node
 from hotclub.engine.observe import logger
 from hotclub.engine.port import Handshake, SubscribeGrant
@@ -177,7 +177,7 @@ class Service:
             return
         try:
             await self.node.exchange.publish(message.channel, made)
-        except CommandError as error:
+        except Refused as error:
             logger.warning("A publication of another process in %r was dropped: %s", message.channel, error)
 
     async def _watch_sessions(self) -> None:

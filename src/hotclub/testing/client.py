@@ -88,7 +88,7 @@ class HotclubClient:
 
         Raises:
             Disconnect: when the block is entered: the connection is refused.
-            CommandError: the connect hook refused it.
+            Refused: the connect hook refused it.
         """
         payload = EMPTY if data is None else encode(data)
         return Opening(self, ConnectCommand(token=token, data=payload), {**self.headers, **(headers or {})}, address)

@@ -8,7 +8,7 @@ from unittest.mock import ANY
 import msgspec
 
 from hotclub.engine.dispatch import Dispatcher
-from hotclub.engine.errors import CommandError, Disconnect, Unsubscribed
+from hotclub.engine.errors import Disconnect, Refused, Unsubscribed
 from hotclub.engine.model import Position, PresenceStats
 from hotclub.engine.port import Handshake
 from hotclub.engine.protocol.base import Encoder
@@ -37,7 +37,7 @@ _MAP_TYPES: Final = {"values": MAP_TYPE, "clients": MAP_CLIENTS_TYPE, "users": M
 class Connection:
     """A connected client. What its channels bring is kept until an assertion asks for it.
 
-    Commands raise `CommandError` where the server answers with an error, `Unsubscribed` in a channel from which the
+    Commands raise `Refused` where the server answers with an error, `Unsubscribed` in a channel from which the
     server has removed the client, and `Disconnect` when the connection has ended.
     """
 
@@ -161,7 +161,7 @@ class Connection:
         answer = await self._answer(reply, method)
         error = answer.get("error")
         if error is not None:
-            raise CommandError(error["code"], error["message"], temporary=error.get("temporary", False))
+            raise Refused(error["code"], error["message"], temporary=error.get("temporary", False))
         result: dict[str, Any] = answer.get(method) or {}
         return result
 
@@ -280,7 +280,7 @@ class Connection:
         answer = await self._answer(reply, "connect")
         error = answer.get("error")
         if error is not None:
-            raise CommandError(error["code"], error["message"], temporary=error.get("temporary", False))
+            raise Refused(error["code"], error["message"], temporary=error.get("temporary", False))
         connected = answer["connect"]
         self.id, self.data = connected["client"], connected.get("data")
         for channel, found in connected.get("subs", {}).items():

@@ -16,7 +16,7 @@ class FaultyChannel(channels.BenchmarkChannel):
         if FAULT == "double":
             await hotclub.apublish("benchmark", data)
         elif FAULT == "refuse":
-            raise hotclub.CommandError(400, "never a seven")
+            raise hotclub.Refused(400, "never a seven")
         elif FAULT == "disconnect":
             raise hotclub.Disconnect(4100, "never a seven")
         return None if FAULT == "lose" else data

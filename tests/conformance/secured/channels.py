@@ -4,18 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from typing import Any
 
-from hotclub import (
-    Channel,
-    Client,
-    CommandError,
-    History,
-    MapChannel,
-    Polled,
-    SharedPollChannel,
-    Welcome,
-    aunsubscribe,
-    rpc,
-)
+from hotclub import Channel, Client, History, MapChannel, Polled, Refused, SharedPollChannel, Welcome, aunsubscribe, rpc
 
 
 def welcome(client: Client) -> Welcome:
@@ -66,7 +55,7 @@ class Refusing(Open):
     pattern = "refusing:<int:code>"
 
     def on_subscribe(self, client: Client, code: int) -> None:
-        raise CommandError(code, "as you wish")
+        raise Refused(code, "as you wish")
 
     def can_subscribe(self, client: Client, code: int) -> bool:  # type: ignore[override]
         return True
@@ -150,7 +139,7 @@ def echo(client: Client, text: str) -> dict[str, Any]:
 
 @rpc("refuse")
 async def refuse(client: Client) -> None:
-    raise CommandError(1234, "not today")
+    raise Refused(1234, "not today")
 
 
 @rpc("invalidate")

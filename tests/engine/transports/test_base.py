@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from hotclub.engine.errors import disconnect
+from hotclub.engine.errors import Disconnect
 from hotclub.engine.limits import Limits
 from hotclub.engine.node import Node
 from hotclub.engine.transports.base import counted, is_crowded, is_issued, issue_secret
@@ -95,7 +95,7 @@ async def test_a_line_counts_what_its_peer_has_not_taken(line: MessageLine, peer
     line.write([b"12", b"345"])
     assert line.buffered() == 5
     line.write([b"6"])
-    line.close(disconnect(3503))
+    line.close(Disconnect(3503))
     assert line.buffered() == 6
     peer.reads.set()
     await line.ended.wait()
@@ -108,7 +108,7 @@ async def test_a_line_counts_what_its_peer_has_not_taken(line: MessageLine, peer
 
 async def test_a_peer_that_takes_nothing_is_waited_for_only_so_long(line: MessageLine, peer: Peer) -> None:
     line.write([b"1"])
-    line.close(disconnect(3008))
+    line.close(Disconnect(3008))
     async with asyncio.timeout(2):
         await line.ended.wait()
         await line.stop()

@@ -8,7 +8,7 @@ from urllib.parse import quote
 import pytest
 from msgspec import Raw
 
-from hotclub.engine.errors import disconnect
+from hotclub.engine.errors import Disconnect
 from hotclub.engine.limits import Limits
 from hotclub.engine.port import Handshake
 from hotclub.engine.protocol.messages import Emulation
@@ -308,7 +308,7 @@ async def test_commands_in_protobuf(club: Club) -> None:
 async def test_a_disconnect_is_the_last_push_and_ends_the_response(club: Club, opener: Any) -> None:
     stream = opener(club)
     await stream.connected()
-    club.node.disconnect(Target(), disconnect(3503))
+    club.node.disconnect(Target(), Disconnect(3503))
     await stream.finished()
     assert stream.messages()[-1] == {"push": {"disconnect": {"code": 3503, "reason": "force disconnect"}}}
     assert stream.ended

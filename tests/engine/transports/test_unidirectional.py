@@ -9,7 +9,7 @@ from urllib.parse import quote
 import pytest
 from msgspec import Raw
 
-from hotclub.engine.errors import command_error, disconnect
+from hotclub.engine.errors import Disconnect, Refused
 from hotclub.engine.port import Handshake
 from hotclub.engine.protocol.messages import ConnectCommand, SubscribeCommand
 from hotclub.engine.target import Target
@@ -129,7 +129,7 @@ async def test_nothing_at_all_is_a_request(club: Club) -> None:
 async def test_a_disconnect_is_the_last_push(club: Club, opener: Any) -> None:
     stream = opener(club, wishing("log:a"))
     await stream.connected()
-    club.node.disconnect(Target(), disconnect(3503))
+    club.node.disconnect(Target(), Disconnect(3503))
     await stream.finished()
     assert stream.messages()[-1] == {"disconnect": {"code": 3503, "reason": "force disconnect"}}
     assert stream.ended
@@ -294,7 +294,7 @@ async def test_a_channel_that_may_no_longer_be_seen_is_not_resumed(club: Club) -
     last = stream.ids()[-1]
     go(stream)
     await club.publish("log:a", "secret")
-    club.application.grants["log:a"] = command_error(103)
+    club.application.grants["log:a"] = Refused(103)
     stream = uni_sse(club, wishing("log:a"), last)
     assert "subs" not in await stream.connected()
     assert b"secret" not in stream.written

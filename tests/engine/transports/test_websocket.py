@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from msgspec import Raw
 
-from hotclub.engine.errors import disconnect
+from hotclub.engine.errors import Disconnect
 from hotclub.engine.limits import Limits
 from hotclub.engine.port import Handshake
 from hotclub.engine.target import Target
@@ -112,7 +112,7 @@ async def test_it_ends_with_the_code_after_what_was_written(club: Club) -> None:
     say(socket, '{"id":2,"subscribe":{"channel":"plain:a"}}')
     await socket.message(lambda item: "subscribe" in item)
     await club.publish("plain:a", 1)
-    club.node.disconnect(Target(), disconnect(3503))
+    club.node.disconnect(Target(), Disconnect(3503))
     await socket.finished()
     assert [item for item in socket.messages() if "push" in item]
     assert close_of(socket) == (3503, "force disconnect")

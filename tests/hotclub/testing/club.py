@@ -12,7 +12,7 @@ from django.contrib.auth import get_user_model
 from django.db import transaction
 
 import hotclub
-from hotclub import Channel, Client, CommandError, History, MapChannel, rpc
+from hotclub import Channel, Client, History, MapChannel, Refused, rpc
 from hotclub.channels.registry import Declarations
 
 
@@ -27,7 +27,7 @@ class Room(Channel):
 
     def on_publish(self, client: Client, data: Any, room_id: int) -> Any:
         if data == "rude":
-            raise CommandError(400, "mind your manners")
+            raise Refused(400, "mind your manners")
         return {"user": client.user.get_username(), "text": data}
 
 

@@ -10,7 +10,7 @@ from django.db import transaction
 from django.test import SimpleTestCase, TestCase, TransactionTestCase
 
 import hotclub
-from hotclub import CommandError, Disconnect, Unsubscribed
+from hotclub import Disconnect, Refused, Unsubscribed
 from hotclub.models import Entry
 from hotclub.runtime.node import current_node
 from hotclub.testing import HotclubClient, acapture_on_commit_callbacks
@@ -96,14 +96,14 @@ class InATransaction(ClubTestCase):
         client = HotclubClient()
         client.force_login(self.user)
         with client.connect() as c:
-            with pytest.raises(CommandError) as refused:
+            with pytest.raises(Refused) as refused:
                 c.subscribe("room:13")
             assert refused.value.code == 103
             c.subscribe("room:1")
-            with pytest.raises(CommandError) as rude:
+            with pytest.raises(Refused) as rude:
                 c.publish("room:1", "rude")
             assert (rude.value.code, rude.value.message) == (400, "mind your manners")
-            with pytest.raises(CommandError) as unfit:
+            with pytest.raises(Refused) as unfit:
                 c.rpc("add", left=1, right="two")
             assert unfit.value.code == 107
             with self.captureOnCommitCallbacks(execute=True):
@@ -241,7 +241,7 @@ class WithoutADatabase(SimpleTestCase):
             assert c.assert_received("board:a", {"by": "django", "is": "x"}, key="kept").key == "kept"
             c.remove("board:a", "key1")
             assert c.receive("board:a").removed
-            with pytest.raises(CommandError) as refused:
+            with pytest.raises(Refused) as refused:
                 c.remove("board:a", "kept")
             assert refused.value.code == 103
             other.assert_nothing_received()

@@ -114,7 +114,7 @@ class MapBroker(Protocol):
         """Set or remove a key and fan that out, unless something suppresses it.
 
         Raises:
-            CommandError: 106, the map is full and the key is not in it.
+            Refused: `LIMIT_EXCEEDED`, the map is full and the key is not in it.
             IdempotencyConflict: the idempotency key was used for another change.
         """
         ...
@@ -123,7 +123,7 @@ class MapBroker(Protocol):
         """A page of the entries. A cursor is good for as long as the map lives, whatever changed meanwhile.
 
         Raises:
-            CommandError: 107, the cursor is none.
+            Refused: `BAD_REQUEST`, the cursor is none.
         """
         ...
 

@@ -22,7 +22,8 @@ from hotclub.engine.broker.maps import (
     Suppressed,
 )
 from hotclub.engine.broker.memory import META_TTL, read_page
-from hotclub.engine.errors import IdempotencyConflict, command_error
+from hotclub.engine.codes import Code
+from hotclub.engine.errors import IdempotencyConflict, Refused
 from hotclub.engine.leases import Leases
 from hotclub.engine.model import HistoryPage, Position, Publication
 
@@ -87,7 +88,7 @@ class MemoryMapBroker:
             current = entry.publication if entry is not None and reason is Suppressed.POSITION_MISMATCH else None
             return MapOutcome(position=_top(store, retention.stream), suppressed=reason, current=current)
         if entry is None and 0 < retention.keys <= len(store.entries):
-            raise command_error(106, f"a map holds at most {retention.keys} keys")
+            raise Refused(Code.LIMIT_EXCEEDED, f"a map holds at most {retention.keys} keys")
         self._apply(channel, message, entry, now)
         position = _top(store, retention.stream)
         if message.idempotency_key:
@@ -241,7 +242,7 @@ def _after(order: list[tuple[int, str]], query: MapQuery) -> Iterator[tuple[int,
 def _place(cursor: str) -> tuple[int, str]:
     score, separator, key = cursor.partition(_SEPARATOR)
     if not separator or _SCORE.fullmatch(score) is None:
-        raise command_error(107, "cursor is not one of this map's")
+        raise Refused(Code.BAD_REQUEST, "cursor is not one of this map's")
     return int(score), key
 
 

@@ -6,7 +6,8 @@ from typing import Any
 
 from msgspec import Raw
 
-from hotclub.engine.errors import command_error, disconnect
+from hotclub.engine.codes import Close, Code
+from hotclub.engine.errors import Disconnect, Refused
 from hotclub.engine.port import ChannelSpec
 from hotclub.engine.protocol.payload import NotJson, check_payload
 from hotclub.engine.session import Session
@@ -17,7 +18,7 @@ Handler = Callable[[Session, int, Any], Awaitable[None]]
 def channel_options(session: Session, channel: str) -> ChannelSpec:
     """The options of a command's channel; a command without one is malformed (protocol §2.2)."""
     if not channel:
-        raise disconnect(3501)
+        raise Disconnect(Close.BAD_REQUEST)
     return session.exchange.spec(channel)
 
 
@@ -31,7 +32,7 @@ def decision(session: Session, channel: str) -> Iterator[None]:
     finally:
         session.revoked = None
     if channel in revoked:
-        raise command_error(103)
+        raise Refused(Code.PERMISSION_DENIED)
 
 
 def checked_payload(session: Session, data: Raw) -> tuple[Raw, bool]:

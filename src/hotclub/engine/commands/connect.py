@@ -10,7 +10,7 @@ from itertools import islice
 from msgspec import structs
 
 from hotclub.engine.commands.opening import Opening, Terms, go_live, open_subscription, withdraw
-from hotclub.engine.errors import CommandError
+from hotclub.engine.errors import Refused
 from hotclub.engine.model import EMPTY, Position
 from hotclub.engine.port import ConnectGrant, ConnectRequest, SubscribeGrant, SubscribeRequest
 from hotclub.engine.protocol import messages as wire
@@ -26,7 +26,7 @@ async def connect(session: Session, command: int, request: wire.ConnectCommand) 
     try:
         grant = await _be_granted(session, request)
         openings = [] if session.closed else await _open_all(session, grant, request)
-    except CommandError:
+    except Refused:
         await _undo(session)
         raise
     if session.closed:
@@ -82,7 +82,7 @@ async def _open_all(session: Session, grant: ConnectGrant, request: wire.Connect
             continue
         try:
             openings.append(await _open(session, name, channel, request))
-        except CommandError:
+        except Refused:
             if name not in revoked:
                 raise
     session.revoked = None
@@ -120,7 +120,7 @@ async def _wishes(
     A channel that cannot be granted is left out, whatever the reason: its client can subscribe by itself.
 
     Raises:
-        CommandError: a temporary one, for a unidirectional client; it is to come back for what it would have missed.
+        Refused: a temporary one, for a unidirectional client; it is to come back for what it would have missed.
     """
     granted = {}
     for channel, wish in islice(request.subs.items(), session.exchange.limits.channels_per_connection):
@@ -132,7 +132,7 @@ async def _wishes(
             if spec.map is not None or spec.poll is not None:
                 continue
             granted[channel] = await session.exchange.application.subscribe(session.client, channel, asked)
-        except CommandError as error:
+        except Refused as error:
             if error.temporary and session.kind.unidirectional:
                 raise
     return granted

@@ -10,7 +10,8 @@ from functools import partial
 from msgspec import Raw, Struct, structs
 
 from hotclub.engine.broker.base import HistoryQuery
-from hotclub.engine.errors import CONNECTION_CLOSED, command_error, disconnect
+from hotclub.engine.codes import Close, Code
+from hotclub.engine.errors import Disconnect, Refused
 from hotclub.engine.model import EMPTY, Position, Publication
 from hotclub.engine.port import ChannelSpec, Predicate, SubscribeGrant
 from hotclub.engine.protocol.connection import State
@@ -54,14 +55,16 @@ async def open_subscription(session: Session, terms: Terms) -> Opening:
     """Take every step up to the reply.
 
     Raises:
-        CommandError: 112 when `terms.reject_unrecovered` and the position cannot be recovered; 103 when the server
-            ended the subscription meanwhile; 108 for a map or a shared poll.
-        Disconnect: 3010 when the log and what arrived meanwhile do not join; 3000 when the connection has ended.
+        Refused: `UNRECOVERABLE_POSITION` when `terms.reject_unrecovered` and the position cannot be recovered;
+            `PERMISSION_DENIED` when the server ended the subscription meanwhile; `NOT_AVAILABLE` for a map or a shared
+            poll.
+        Disconnect: `INSUFFICIENT_STATE` when the log and what arrived meanwhile do not join; `CONNECTION_CLOSED` when
+            the connection has ended.
 
     On any exception, cancellation included, nothing of the subscription is left.
     """
     if terms.spec.map is not None or terms.spec.poll is not None:
-        raise command_error(108, "a map or a shared poll has no subscribers by the server's will")
+        raise Refused(Code.NOT_AVAILABLE, "a map or a shared poll has no subscribers by the server's will")
     subscriber = enter(session, terms)
     try:
         if terms.unasked:
@@ -79,10 +82,10 @@ def enter(session: Session, terms: Terms) -> Subscriber:
     """Take the place that the terms describe. `withdraw` undoes it.
 
     Raises:
-        CommandError: 105, it was taken while the application decided.
+        Refused: `ALREADY_SUBSCRIBED`, it was taken while the application decided.
     """
     if terms.channel in session.subscribers:
-        raise command_error(105)
+        raise Refused(Code.ALREADY_SUBSCRIBED)
     subscriber = session.enter(
         terms.channel,
         terms.spec,
@@ -114,7 +117,7 @@ def _visible(subscriber: Subscriber, publications: tuple[Publication, ...]) -> t
     if subscriber.admits is not None:
         publications = tuple(item for item in publications if subscriber.admits(item.tags))
     if not subscriber.form.encoder.codec.binary and any(publication.binary for publication in publications):
-        raise disconnect(3506)
+        raise Disconnect(Close.INAPPROPRIATE_PROTOCOL)
     if not subscriber.form.delta:
         return publications
     for publication in publications:
@@ -137,9 +140,9 @@ async def withdraw(session: Session, subscriber: Subscriber) -> None:
 def still_wanted(session: Session, subscriber: Subscriber) -> None:
     """Raise when the connection has ended or the server has ended the subscription meanwhile."""
     if session.closed:
-        raise disconnect(CONNECTION_CLOSED)
+        raise Disconnect(Close.CONNECTION_CLOSED)
     if subscriber.expelled or session.subscribers.get(subscriber.channel) is not subscriber:
-        raise command_error(103)
+        raise Refused(Code.PERMISSION_DENIED)
 
 
 async def _position(session: Session, subscriber: Subscriber, terms: Terms) -> SubscribeResult:
@@ -158,7 +161,7 @@ async def _position(session: Session, subscriber: Subscriber, terms: Terms) -> S
     else:
         outcome = _recover(session, asked, page.top, page.publications)
     if not outcome.recovered and terms.asked is not None and terms.spec.recoverable and terms.reject_unrecovered:
-        raise command_error(112)
+        raise Refused(Code.UNRECOVERABLE_POSITION)
     buffered = take_buffer(subscriber, page.top.epoch)
     start = outcome.start(asked, page.top)
     newer = merge(outcome.publications, buffered, start)
@@ -201,7 +204,7 @@ def take_buffer(subscriber: Subscriber, epoch: str) -> list[Publication]:
     buffered = subscriber.buffer or []
     subscriber.buffer = [item for item in buffered if not item[1].offset]
     if any(seen != epoch for seen, publication in buffered if publication.offset):
-        raise disconnect(3010)
+        raise Disconnect(Close.INSUFFICIENT_STATE)
     return [publication for _, publication in buffered if publication.offset]
 
 

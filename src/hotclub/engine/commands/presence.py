@@ -1,7 +1,8 @@
 """The presence commands: who is in a channel, and how many (protocol §2.5)."""
 
+from hotclub.engine.codes import Code
 from hotclub.engine.commands.base import channel_options, decision
-from hotclub.engine.errors import command_error
+from hotclub.engine.errors import Refused
 from hotclub.engine.protocol import messages as wire
 from hotclub.engine.session import Session
 
@@ -23,5 +24,5 @@ async def presence_stats(session: Session, command: int, request: wire.PresenceS
 
 async def _may_see_presence(session: Session, channel: str) -> None:
     if not channel_options(session, channel).presence:
-        raise command_error(108)
+        raise Refused(Code.NOT_AVAILABLE)
     await session.exchange.application.authorize_presence(session.client, channel)

@@ -3,8 +3,9 @@
 from msgspec import structs
 
 from hotclub.engine.broker.base import Message
+from hotclub.engine.codes import Code
 from hotclub.engine.commands.base import channel_options, checked_payload
-from hotclub.engine.errors import command_error
+from hotclub.engine.errors import Refused
 from hotclub.engine.maps import check_key
 from hotclub.engine.model import EMPTY, ClientInfo
 from hotclub.engine.port import KeyChange
@@ -16,12 +17,12 @@ async def publish(session: Session, command: int, request: wire.PublishCommand) 
     """Publish to a channel, as one of its subscribers unless it is open to all (protocol §2.4)."""
     spec = channel_options(session, request.channel)
     if request.type not in (0, wire.MAP_PUBLISH):
-        raise command_error(107)
+        raise Refused(Code.BAD_REQUEST)
     if spec.poll is not None or (request.type == wire.MAP_PUBLISH) is not (spec.map is not None):
-        raise command_error(108, "this channel is of another type")
+        raise Refused(Code.NOT_AVAILABLE, "this channel is of another type")
     subscriber = session.subscribers.get(request.channel)
     if spec.members_only and (subscriber is None or subscriber.buffer is not None):
-        raise command_error(103)
+        raise Refused(Code.PERMISSION_DENIED)
     info = session.info() if subscriber is None else subscriber.info
     await (_publish if spec.map is None else _change_key)(session, info, request)
     session.reply(wire.Reply(command, publish=wire.EmptyResult()))

@@ -1,8 +1,9 @@
 """The refresh commands: a new token for a connection or a subscription (protocol §2.8)."""
 
+from hotclub.engine.codes import Close, Code
 from hotclub.engine.commands.base import channel_options
 from hotclub.engine.commands.track import track, untrack
-from hotclub.engine.errors import command_error, disconnect
+from hotclub.engine.errors import Disconnect, Refused
 from hotclub.engine.protocol import messages as wire
 from hotclub.engine.session import Session
 from hotclub.engine.subscriber import Subscriber
@@ -11,7 +12,7 @@ from hotclub.engine.subscriber import Subscriber
 async def refresh(session: Session, command: int, request: wire.RefreshCommand) -> None:
     """A new token for the connection (protocol §2.8)."""
     if not request.token:
-        raise disconnect(3501)
+        raise Disconnect(Close.BAD_REQUEST)
     grant = await session.exchange.application.refresh(session.client, request.token)
     if grant.info:
         session.client.info = grant.info
@@ -26,12 +27,12 @@ async def sub_refresh(session: Session, command: int, request: wire.SubRefreshCo
     channel_options(session, channel)
     subscriber = session.subscribers.get(channel)
     if subscriber is None:
-        raise command_error(103)
+        raise Refused(Code.PERMISSION_DENIED)
     if request.type != 0:
         await _follow(session, subscriber, command, request)
         return
     if not request.token:
-        raise command_error(107)
+        raise Refused(Code.BAD_REQUEST)
     grant = await session.exchange.application.refresh_subscription(session.client, channel, request.token)
     session.expire_subscription_in(subscriber, grant.ttl)
     session.reply(wire.Reply(command, sub_refresh=wire.SubRefreshResult(expires=grant.ttl > 0, ttl=grant.ttl)))
@@ -39,7 +40,7 @@ async def sub_refresh(session: Session, command: int, request: wire.SubRefreshCo
 
 async def _follow(session: Session, subscriber: Subscriber, command: int, request: wire.SubRefreshCommand) -> None:
     if subscriber.tracked is None or request.type not in (wire.TRACK, wire.UNTRACK):
-        raise command_error(107)
+        raise Refused(Code.BAD_REQUEST)
     if request.type == wire.TRACK:
         await track(session, subscriber, command, request)
     else:

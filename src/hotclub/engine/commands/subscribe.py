@@ -1,14 +1,15 @@
 """One function per command, in one table.
 
-A handler gets the session and the command's request, and replies through the session. It raises `CommandError` to
+A handler gets the session and the command's request, and replies through the session. It raises `Refused` to
 answer with an error and `Disconnect` to end the connection; `dispatch` turns either into what the wire says.
 """
 
+from hotclub.engine.codes import Close, Code
 from hotclub.engine.commands.base import channel_options, decision
 from hotclub.engine.commands.opening import Opening, Terms, close_subscription, go_live, open_subscription, withdraw
 from hotclub.engine.commands.subscribe_map import check_first, goes_on, next_page, open_map
 from hotclub.engine.commands.track import open_poll
-from hotclub.engine.errors import command_error, disconnect
+from hotclub.engine.errors import Disconnect, Refused
 from hotclub.engine.model import EMPTY, Position
 from hotclub.engine.port import ChannelSpec, Predicate, SubscribeGrant, SubscribeRequest
 from hotclub.engine.protocol import messages as wire
@@ -22,7 +23,7 @@ async def subscribe(session: Session, command: int, request: wire.SubscribeComma
     """Authorise, then take the steps of `subscription` (protocol §2.2)."""
     spec = channel_options(session, request.channel)
     if request.delta not in ("", "fossil"):
-        raise disconnect(3501)
+        raise Disconnect(Close.BAD_REQUEST)
     _check_type(spec, request)
     subscriber = session.subscribers.get(request.channel)
     if subscriber is not None and goes_on(subscriber, request):
@@ -41,17 +42,17 @@ def _check_type(spec: ChannelSpec, request: wire.SubscribeCommand) -> None:
     if request.type == spec.type:
         return
     if spec.poll is not None:
-        code = 107
+        code = Code.BAD_REQUEST
     elif spec.map is None or request.type == wire.SHARED_POLL_TYPE:
-        code = 108
+        code = Code.NOT_AVAILABLE
     else:
-        code = 103
-    raise command_error(code, "this channel is of another type")
+        code = Code.PERMISSION_DENIED
+    raise Refused(code, "this channel is of another type")
 
 
 async def _begin_anew(session: Session, subscriber: Subscriber) -> None:
     if subscriber.catch_up is None:
-        raise command_error(105)
+        raise Refused(Code.ALREADY_SUBSCRIBED)
     await withdraw(session, subscriber)
 
 
@@ -59,7 +60,7 @@ async def _open(session: Session, spec: ChannelSpec, request: wire.SubscribeComm
     if spec.map is not None:
         check_first(spec, request)
     if len(session.subscribers) >= session.exchange.limits.channels_per_connection:
-        raise command_error(106)
+        raise Refused(Code.LIMIT_EXCEEDED)
     wanted = _filter(spec, request)
     data = check_payload(request.data, session.exchange.limits) if request.data else EMPTY
     asked = SubscribeRequest(token=request.token, data=data)
@@ -76,7 +77,7 @@ def _filter(spec: ChannelSpec, request: wire.SubscribeCommand) -> Predicate | No
     if request.tf is None:
         return None
     if not spec.filters:
-        raise command_error(107)
+        raise Refused(Code.BAD_REQUEST)
     return compile_filter(request.tf)
 
 
@@ -114,6 +115,6 @@ def _both(first: Predicate | None, second: Predicate | None) -> Predicate | None
 async def unsubscribe(session: Session, command: int, request: wire.UnsubscribeCommand) -> None:
     """Never answered with an error: a client tears its connection down over one (protocol §2.3)."""
     if not request.channel:
-        raise disconnect(3501)
+        raise Disconnect(Close.BAD_REQUEST)
     await close_subscription(session, request.channel)
     session.reply(wire.Reply(command, unsubscribe=wire.EmptyResult()))

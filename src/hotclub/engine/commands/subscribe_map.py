@@ -14,8 +14,9 @@ from msgspec import structs
 
 from hotclub.engine.broker.base import HistoryQuery
 from hotclub.engine.broker.maps import MapQuery
+from hotclub.engine.codes import Close, Code
 from hotclub.engine.commands.opening import Opening, Terms, agreed, enter, still_wanted, take_buffer, withdraw
-from hotclub.engine.errors import command_error, disconnect
+from hotclub.engine.errors import Disconnect, Refused
 from hotclub.engine.model import Position, Publication
 from hotclub.engine.port import ChannelSpec
 from hotclub.engine.protocol.messages import (
@@ -40,12 +41,12 @@ def check_first(spec: ChannelSpec, request: SubscribeCommand) -> None:
     """Refuse a command that cannot be the first of a subscription: one that goes on with nothing.
 
     Raises:
-        CommandError: 103 for that, 107 for a phase that there is not.
+        Refused: `PERMISSION_DENIED` for that, `BAD_REQUEST` for a phase that there is not.
     """
     if request.phase not in _PHASES or (request.phase == STREAM_PHASE and not spec.positioned):
-        raise command_error(107)
+        raise Refused(Code.BAD_REQUEST)
     if request.cursor or (request.phase == STREAM_PHASE and not request.recover):
-        raise command_error(103)
+        raise Refused(Code.PERMISSION_DENIED)
 
 
 def goes_on(subscriber: Subscriber | None, request: SubscribeCommand) -> bool:
@@ -61,7 +62,7 @@ async def open_map(session: Session, terms: Terms, request: SubscribeCommand) ->
     `go_live` is to be called only if the result's phase is LIVE.
 
     Raises:
-        CommandError: as `next_page`.
+        Refused: as `next_page`.
         Disconnect: as `next_page`.
     """
     subscriber = enter(session, terms)
@@ -75,16 +76,17 @@ async def next_page(session: Session, subscriber: Subscriber, request: Subscribe
     """Take the steps of one page.
 
     Raises:
-        CommandError: 112 when the map is another one by now, or its log does not reach back far enough; 103 when the
-            server ended the subscription meanwhile; 107 for a cursor or a phase that there is not.
-        Disconnect: 3008 when the client has taken too long; 3010 when log and buffer do not join; 3000 when the
-            connection has ended.
+        Refused: `UNRECOVERABLE_POSITION` when the map is another one by now, or its log does not reach back far enough;
+            `PERMISSION_DENIED` when the server ended the subscription meanwhile; `BAD_REQUEST` for a cursor or a phase
+            that there is not.
+        Disconnect: `SLOW` when the client has taken too long; `INSUFFICIENT_STATE` when log and buffer do not join;
+            `CONNECTION_CLOSED` when the connection has ended.
 
     On any exception, cancellation included, nothing of the subscription is left.
     """
     assert subscriber.catch_up is not None
     if session.clock() >= subscriber.catch_up.until:
-        raise disconnect(3008)
+        raise Disconnect(Close.SLOW)
     return await _take_page(session, subscriber, request)
 
 
@@ -112,7 +114,7 @@ def _give_up(session: Session, subscriber: Subscriber) -> None:
 
 
 async def _unknown(_session: Session, _subscriber: Subscriber, _catch_up: CatchUp, _request: SubscribeCommand) -> Never:
-    raise command_error(107)
+    raise Refused(Code.BAD_REQUEST)
 
 
 async def _state(
@@ -126,7 +128,7 @@ async def _state(
         catch_up.frozen = page.top
     frozen = catch_up.frozen
     if frozen.epoch != page.top.epoch or request.epoch not in ("", frozen.epoch):
-        raise command_error(112)
+        raise Refused(Code.UNRECOVERABLE_POSITION)
     state = _shown(subscriber, [entry for entry in page.entries if entry.offset <= frozen.offset])
     if page.cursor or (subscriber.spec.positioned and frozen.offset + limit < page.top.offset):
         result = SubscribeResult(epoch=frozen.epoch, offset=frozen.offset, state=state, cursor=page.cursor)
@@ -141,7 +143,7 @@ async def _stream(
 ) -> SubscribeResult:
     """A page of changes, or the last of them."""
     if not subscriber.spec.positioned:
-        raise command_error(107)
+        raise Refused(Code.BAD_REQUEST)
     limit, since = _limit(request), Position(request.epoch, request.offset)
     page = await session.exchange.history(
         subscriber.channel, HistoryQuery(limit=limit, since=Position("", request.offset))
@@ -149,13 +151,13 @@ async def _stream(
     if catch_up.goal is None:
         catch_up.goal = page.top.offset
     if since.epoch != page.top.epoch:
-        raise command_error(112)
+        raise Refused(Code.UNRECOVERABLE_POSITION)
     if since.offset + limit >= catch_up.goal:
         recovering = SubscribeResult(was_recovering=request.recover, recovered=request.recover)
         return await _join(session, subscriber, catch_up, since, recovering)
     changes = _cut(page.publications, _budget(session))
     if not changes or changes[0].offset != since.offset + 1:
-        raise command_error(112)
+        raise Refused(Code.UNRECOVERABLE_POSITION)
     result = SubscribeResult(epoch=page.top.epoch, offset=changes[-1].offset, publications=_shown(subscriber, changes))
     return _page(subscriber, STREAM_PHASE, result)
 
@@ -184,7 +186,7 @@ async def _join(
     size = sum(len(bytes(change.data)) for change in page.publications)
     # Unlike a stream's, a map's position without an epoch proves nothing: its entries may be another map's.
     if not since.epoch or size > limits.outbox_bytes // 2 or not recover(since, page.top, page.publications).recovered:
-        raise command_error(112)
+        raise Refused(Code.UNRECOVERABLE_POSITION)
     changes = merge(page.publications, take_buffer(subscriber, page.top.epoch), since.offset)
     top = max(page.top.offset, changes[-1].offset if changes else 0)
     subscriber.epoch, subscriber.offset = page.top.epoch, top
@@ -208,7 +210,7 @@ def _live(subscriber: Subscriber, catch_up: CatchUp, result: SubscribeResult) ->
 def _page(subscriber: Subscriber, phase: int, result: SubscribeResult) -> SubscribeResult:
     shown = (*result.state, *result.publications)
     if not subscriber.form.encoder.codec.binary and any(publication.binary for publication in shown):
-        raise disconnect(3506)
+        raise Disconnect(Close.INAPPROPRIATE_PROTOCOL)
     return structs.replace(result, type=MAP_TYPE, phase=phase)
 
 

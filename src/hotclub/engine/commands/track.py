@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from typing import Final
 
+from hotclub.engine.codes import Code
 from hotclub.engine.commands.opening import Opening, Terms, agreed, enter, still_wanted
-from hotclub.engine.errors import command_error
+from hotclub.engine.errors import Refused
 from hotclub.engine.maps import check_key
 from hotclub.engine.model import Publication
 from hotclub.engine.port import PollSpec
@@ -32,7 +33,8 @@ async def track(session: Session, subscriber: Subscriber, command: int, request:
     A key in several batches has the version of the last of them, and the longest of their lives.
 
     Raises:
-        CommandError: 103 or 109 for a signature, 106 for too many keys, 107 for none at all.
+        Refused: `PERMISSION_DENIED` or `TOKEN_EXPIRED` for a signature, `LIMIT_EXCEEDED` for too many keys,
+            `BAD_REQUEST` for none at all.
     """
     wanted: dict[str, Tracked] = {}
     now, shortest = session.clock(), 0
@@ -44,7 +46,7 @@ async def track(session: Session, subscriber: Subscriber, command: int, request:
             former = wanted.get(item.key)
             wanted[item.key] = Tracked(item.version, until if former is None else max(until, former.until))
     if not wanted:
-        raise command_error(107, "no keys")
+        raise Refused(Code.BAD_REQUEST, "no keys")
     still_wanted(session, subscriber)
     _check_room(subscriber, wanted, request.untrack)
     known = session.exchange.polls.track(subscriber, wanted, request.untrack)
@@ -53,9 +55,9 @@ async def track(session: Session, subscriber: Subscriber, command: int, request:
 
 
 def untrack(session: Session, subscriber: Subscriber, command: int, request: wire.SubRefreshCommand) -> None:
-    """Stop following keys. Raises CommandError 107 when none is named."""
+    """Stop following keys. Raises Refused `BAD_REQUEST` when none is named."""
     if not request.untrack:
-        raise command_error(107, "no keys")
+        raise Refused(Code.BAD_REQUEST, "no keys")
     session.exchange.polls.untrack(subscriber, request.untrack)
     session.reply(wire.Reply(command, sub_refresh=wire.SubRefreshResult()))
 
@@ -73,7 +75,7 @@ def _check_room(subscriber: Subscriber, wanted: dict[str, Tracked], dropped: Seq
     assert spec is not None
     assert subscriber.tracked is not None
     if len((subscriber.tracked.keys() | wanted.keys()) - set(dropped)) > spec.keys:
-        raise command_error(106, f"at most {spec.keys} keys can be followed")
+        raise Refused(Code.LIMIT_EXCEEDED, f"at most {spec.keys} keys can be followed")
 
 
 def _shown(subscriber: Subscriber, known: Sequence[Publication]) -> tuple[Publication, ...]:

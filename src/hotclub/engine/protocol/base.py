@@ -25,7 +25,7 @@ class Codec(Protocol):
         """The commands of a frame, one after the other, so that a limit holds before the rest is looked at.
 
         Raises:
-            Disconnect: 3501 for what is not a command, or for more than `limits.commands_per_frame` of them.
+            Disconnect: `BAD_REQUEST` for what is not a command, or for more than `limits.commands_per_frame` of them.
         """
         ...
 
@@ -33,7 +33,7 @@ class Codec(Protocol):
         """The body of a POST to `/emulation`; its `data` is a frame.
 
         Raises:
-            Disconnect: 3501 for what is not such a body.
+            Disconnect: `BAD_REQUEST` for what is not such a body.
         """
         ...
 

@@ -7,7 +7,8 @@ import msgspec
 from msgspec import Raw
 from msgspec.structs import replace
 
-from hotclub.engine.errors import disconnect
+from hotclub.engine.codes import Close
+from hotclub.engine.errors import Disconnect
 from hotclub.engine.limits import Limits
 from hotclub.engine.model import Publication
 from hotclub.engine.protocol.messages import Command, ConnectCommand, Emulation, Push, Reply
@@ -57,7 +58,7 @@ class JsonCodec:
             if stop < 0:
                 return
             start = stop + 1
-        raise disconnect(3501)
+        raise Disconnect(Close.BAD_REQUEST)
 
     def decode_emulation(self, body: bytes) -> Emulation:
         posted = _read(self._emulations, body)
@@ -102,7 +103,7 @@ class UniJsonCodec(JsonCodec):
         """The request that opens the connection.
 
         Raises:
-            Disconnect: 3501 for what is not a connect request.
+            Disconnect: `BAD_REQUEST` for what is not a connect request.
         """
         return _read(self._requests, body)
 
@@ -118,7 +119,8 @@ class UniJsonCodec(JsonCodec):
 
 
 def _read(decoder: msgspec.json.Decoder[T], text: bytes) -> T:
-    """Raises Disconnect 3501. A field that is null counts as absent; that is looked at where nothing else helps."""
+    """Raises Disconnect `BAD_REQUEST`. A field that is null counts as absent; that is looked at where nothing else
+    helps."""
     try:
         try:
             return decoder.decode(text)
@@ -127,7 +129,7 @@ def _read(decoder: msgspec.json.Decoder[T], text: bytes) -> T:
                 raise
             return decoder.decode(_without_nulls(Raw(text.strip()), _NULL_LEVELS, iter(range(_NULL_VALUES))))
     except (msgspec.MsgspecError, ValueError, RecursionError):
-        raise disconnect(3501) from None
+        raise Disconnect(Close.BAD_REQUEST) from None
 
 
 def _without_nulls(value: Raw, levels: int, budget: Iterator[int]) -> Raw:

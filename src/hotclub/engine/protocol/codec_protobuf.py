@@ -14,7 +14,8 @@ from google.protobuf.message import DecodeError, Message
 from msgspec import UNSET, Raw, Struct
 from msgspec.structs import replace
 
-from hotclub.engine.errors import disconnect
+from hotclub.engine.codes import Close
+from hotclub.engine.errors import Disconnect
 from hotclub.engine.limits import Limits
 from hotclub.engine.model import Publication
 from hotclub.engine.protocol import messages as wire
@@ -69,7 +70,7 @@ class ProtobufCodec:
             yield self._decode_command(frame[start:at])
             if at == len(frame):
                 return
-        raise disconnect(3501)
+        raise Disconnect(Close.BAD_REQUEST)
 
     def decode_emulation(self, body: bytes) -> wire.Emulation:
         posted = _parse(self._emulation, body)
@@ -136,7 +137,7 @@ class _Reader:
     def _spend(self, parts: Sized) -> None:
         self._left -= len(parts)
         if len(parts) > wire.MAX_ITEMS or self._left < 0:
-            raise disconnect(3501)
+            raise Disconnect(Close.BAD_REQUEST)
 
 
 def _pool() -> Any:
@@ -153,7 +154,7 @@ def _message_class(pool: Any, name: str) -> Any:
 
 def _integer(field: Any, value: int) -> int:
     if field.type == FieldDescriptor.TYPE_UINT64 and value > wire.MAX_SAFE_INTEGER:
-        raise disconnect(3501)
+        raise Disconnect(Close.BAD_REQUEST)
     return value
 
 
@@ -161,7 +162,7 @@ def _parse(kind: Any, encoded: bytes) -> Any:
     try:
         return kind.FromString(encoded)
     except (DecodeError, ValueError, RecursionError):
-        raise disconnect(3501) from None
+        raise Disconnect(Close.BAD_REQUEST) from None
 
 
 def _extent(frame: bytes, at: int) -> tuple[int, int]:
@@ -174,7 +175,7 @@ def _extent(frame: bytes, at: int) -> tuple[int, int]:
             if start + length > len(frame):
                 break
             return start, start + length
-    raise disconnect(3501)
+    raise Disconnect(Close.BAD_REQUEST)
 
 
 def _delimited(message: Any) -> bytes:

@@ -6,7 +6,8 @@ Only what the peer does can meet a missing entry; it then ends the connection wi
 from enum import Enum, auto
 from typing import Final
 
-from hotclub.engine.errors import disconnect
+from hotclub.engine.codes import Close
+from hotclub.engine.errors import Disconnect
 
 
 class State(Enum):
@@ -46,9 +47,9 @@ def advance(state: State, event: Event) -> State:
     """The state after the event.
 
     Raises:
-        Disconnect: 3501, the peer did what this state does not allow.
+        Disconnect: `BAD_REQUEST`, the peer did what this state does not allow.
     """
     try:
         return TRANSITIONS[state, event]
     except KeyError:
-        raise disconnect(3501) from None
+        raise Disconnect(Close.BAD_REQUEST) from None

@@ -8,7 +8,8 @@ from typing import Any, Final
 import msgspec
 from msgspec import Raw
 
-from hotclub.engine.errors import CommandError, command_error
+from hotclub.engine.codes import Code
+from hotclub.engine.errors import Refused
 from hotclub.engine.limits import Limits
 
 _STRING: Final = re.compile(rb'"(?:[^"\\]|\\.)*"')
@@ -16,11 +17,11 @@ _NEGATIVE_ZERO: Final = re.compile(rb"-0(?![.\deE])")
 _decode: Final[Callable[[bytes], object]] = msgspec.json.Decoder().decode
 
 
-class NotJson(CommandError):
+class NotJson(Refused):
     """A payload is no JSON text at all; the binary form of the protocol can carry it all the same."""
 
     def __init__(self) -> None:
-        super().__init__(107, "data is not valid JSON")
+        super().__init__(Code.BAD_REQUEST, "data is not valid JSON")
 
 
 def check_payload(data: bytes | Raw, limits: Limits) -> Raw:
@@ -32,21 +33,21 @@ def check_payload(data: bytes | Raw, limits: Limits) -> Raw:
 
     Raises:
         NotJson: it is none, or JSON that not every parser can take.
-        CommandError: 107 with what is wrong.
+        Refused: `BAD_REQUEST` with what is wrong.
     """
     text = bytes(data)
     if not text:
-        raise command_error(107, "data is empty")
+        raise Refused(Code.BAD_REQUEST, "data is empty")
     try:
         value = _decode(text)
     except RecursionError:
-        raise command_error(107, "data is nested too deeply") from None
+        raise Refused(Code.BAD_REQUEST, "data is nested too deeply") from None
     except (msgspec.MsgspecError, ValueError):
         raise NotJson from None
     if text.count(b"[") + text.count(b"{") > limits.depth and _deeper_than(value, limits.depth):
-        raise command_error(107, f"data is nested deeper than {limits.depth} levels")
+        raise Refused(Code.BAD_REQUEST, f"data is nested deeper than {limits.depth} levels")
     if b"-0" in text and _NEGATIVE_ZERO.search(_STRING.sub(b'""', text)):
-        raise command_error(107, "data holds the integer -0")
+        raise Refused(Code.BAD_REQUEST, "data holds the integer -0")
     if b"\n" in text or b"\r" in text:
         text = text.replace(b"\n", b" ").replace(b"\r", b" ")
     return Raw(text)

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 from hotclub.engine.channels import Exchange
+from hotclub.engine.codes import Close
 from hotclub.engine.dispatch import Dispatcher
-from hotclub.engine.errors import Disconnect, disconnect
+from hotclub.engine.errors import Disconnect
 from hotclub.engine.outbox import Flusher
 from hotclub.engine.port import Handshake
 from hotclub.engine.protocol.base import Encoder
@@ -47,7 +48,7 @@ def told_of_shutdown(server: Stoppable | None, session: Session) -> Iterator[Non
         yield
         return
     limits = session.exchange.limits
-    server.on_shutdown = lambda: session.close(disconnect(3001))
+    server.on_shutdown = lambda: session.close(Disconnect(Close.SHUTDOWN))
     server.expect_reader(limits.ping_interval + limits.pong_timeout)
     try:
         yield
@@ -249,4 +250,4 @@ async def conduct(session: Session, dispatcher: Dispatcher, conversation: Corout
 
 def _end_stale(session: Session) -> None:
     if session.state is not State.CONNECTED:
-        session.close(disconnect(3502))
+        session.close(Disconnect(Close.STALE))

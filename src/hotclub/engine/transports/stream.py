@@ -5,8 +5,9 @@ from collections.abc import Callable, Sequence
 from http import HTTPStatus
 from typing import Final
 
+from hotclub.engine.codes import Close
 from hotclub.engine.dispatch import Dispatcher
-from hotclub.engine.errors import CONNECTION_CLOSED, Disconnect
+from hotclub.engine.errors import Disconnect
 from hotclub.engine.protocol.base import Encoder
 from hotclub.engine.protocol.messages import DisconnectPush, Push
 from hotclub.engine.session import Session
@@ -97,7 +98,7 @@ class StreamLine(AsgiLine):
         return {"type": "http.response.body", "body": b"".join(messages), "more_body": True}
 
     def goodbye(self, reason: Disconnect) -> Event:
-        if reason.code == CONNECTION_CLOSED:
+        if reason.code == Close.CONNECTION_CLOSED:
             return {"type": "http.response.body", "body": b""}
         encoder = self.encoder
         push = encoder.codec.encode_push(Push(disconnect=DisconnectPush(reason.code, reason.reason)))

@@ -8,8 +8,9 @@ from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Final, NamedTuple, Protocol
 from urllib.parse import parse_qs
 
+from hotclub.engine.codes import MESSAGE_TOO_BIG, Close
 from hotclub.engine.dispatch import Dispatcher
-from hotclub.engine.errors import CONNECTION_CLOSED, Disconnect, disconnect
+from hotclub.engine.errors import Disconnect
 from hotclub.engine.observe import report
 from hotclub.engine.port import Handshake
 from hotclub.engine.protocol.base import Encoder
@@ -34,7 +35,7 @@ WRITER: Final = "hotclub.writer"
 PROTOBUF: Final = "centrifuge-protobuf"
 """The sub-protocol that selects the protobuf form; clients of the JSON form name none (protocol §1.1)."""
 
-_TOO_BIG: Final = Disconnect(1009, "message too big")
+_TOO_BIG: Final = Disconnect(MESSAGE_TOO_BIG, "message too big")
 
 
 class FrameWriter(Protocol):
@@ -94,7 +95,7 @@ class MessageLine(AsgiLine):
 
 def _close_frame(reason: Disconnect) -> tuple[int, str]:
     """The code and the text of the close frame: none of ours for what is merely closed."""
-    return (1001, "") if reason.code == CONNECTION_CLOSED else (reason.code, reason.reason)
+    return (1001, "") if reason.code == Close.CONNECTION_CLOSED else (reason.code, reason.reason)
 
 
 class Encodings(NamedTuple):
@@ -205,7 +206,7 @@ def frame_of(session: Session, message: Event) -> bytes | None:
     if len(frame) > session.exchange.limits.message_bytes:
         session.close(_TOO_BIG)
     elif (text is None) is not session.codec.binary:
-        session.close(disconnect(3501))
+        session.close(Disconnect(Close.BAD_REQUEST))
     else:
         return frame
     return None

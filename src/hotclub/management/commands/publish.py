@@ -28,7 +28,7 @@ class Command(BaseCommand):
         try:
             payload = check_payload(text.strip(), get_config().limits)
             position = publish(channel, payload, idempotency_key=options["key"])
-        except errors.CommandError as error:
+        except errors.Refused as error:
             raise CommandError(
                 _("Not published to %(channel)s: %(reason)s") % {"channel": channel, "reason": error.message}
             ) from None
