@@ -41,7 +41,7 @@ def subscribe(node: Node, target: Target, channel: str, grant: SubscribeGrant, s
     async def work() -> None:
         await node.subscribe(target, channel, grant, since)
 
-    node.exchange.spawn(work())
+    node.channels.spawn(work())
 
 
 def refresh(node: Node, target: Target, ttl: int, info: Raw) -> None:
@@ -58,7 +58,7 @@ def refresh(node: Node, target: Target, ttl: int, info: Raw) -> None:
 
 def publish_unkept(node: Node, channel: str, message: Message) -> None:
     """Send to the subscribers of this process, and keep nothing. Positions do not move. An idempotency key counts."""
-    if message.idempotency_key and not node.exchange.is_first(channel, message.idempotency_key):
+    if message.idempotency_key and not node.channels.is_first(channel, message.idempotency_key):
         return
     publication = Publication(
         data=message.data, info=message.info, tags=message.tags, time=int(time.time() * 1000), binary=message.binary
@@ -68,4 +68,4 @@ def publish_unkept(node: Node, channel: str, message: Message) -> None:
 
 def publish_item(node: Node, channel: str, item: PolledItem, epoch: str) -> None:
     """Tell who follows the key in this process."""
-    node.exchange.polls.publish(channel, item, epoch)
+    node.channels.polls.publish(channel, item, epoch)
