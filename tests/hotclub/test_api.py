@@ -63,7 +63,7 @@ class Plain(hotclub.Channel):
 @pytest.fixture(autouse=True)
 def _project(declare: Declare, hotclub_settings: Configure) -> None:
     declare(Room, Kept, Plain)
-    hotclub_settings(API_KEYS=[KEY], ALLOW_ANONYMOUS=True)
+    hotclub_settings(API_PATH="/api", API_KEYS=[KEY], ALLOW_ANONYMOUS=True)
 
 
 DOCUMENT = document()
@@ -478,7 +478,7 @@ async def test_a_stored_key_does_what_it_may_until_it_is_revoked(serve: Serve) -
 async def test_a_hashed_key_in_the_settings(serve: Serve, hotclub_settings: Configure) -> None:
     from hotclub.conf.values import HASHED, digest_of
 
-    hotclub_settings(API_KEYS=[{"key": HASHED + digest_of("mine"), "channels": ["room:*"]}])
+    hotclub_settings(API_PATH="/api", API_KEYS=[{"KEY": HASHED + digest_of("mine"), "CHANNELS": ["room:*"]}])
     site = await serve()
 
     await Api(site, "mine").result("publish", {"channel": "room:1", "data": 1})
