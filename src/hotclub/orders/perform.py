@@ -18,8 +18,8 @@ from hotclub.engine.target import Target
 
 def end(node: Node, target: Target, reason: Disconnect, spare: Collection[str] = ()) -> None:
     """End the connections that `target` names, but not those whose client ids are to be spared."""
-    node.hub.departed.forget(target)
-    for peer in node.hub.find(target):
+    node.hub.peers.departed.forget(target)
+    for peer in node.hub.peers.find(target):
         if peer.id not in spare:
             peer.close(reason)
 
@@ -29,8 +29,8 @@ def unsubscribe(node: Node, target: Target, channel: str, reason: Unsubscribed) 
     if channel:
         node.unsubscribe(target, channel, reason)
         return
-    node.hub.departed.forget(target)
-    for peer in node.hub.find(target):
+    node.hub.peers.departed.forget(target)
+    for peer in node.hub.peers.find(target):
         for name in list(peer.subscribers):
             peer.expel(name, reason)
 
@@ -46,7 +46,7 @@ def subscribe(node: Node, target: Target, channel: str, grant: SubscribeGrant, s
 
 def refresh(node: Node, target: Target, ttl: int, info: Raw) -> None:
     """Let connections live for `ttl` seconds from now, 0 for ever and -1 for over; `info` replaces what is shown."""
-    for peer in node.hub.find(target):
+    for peer in node.hub.peers.find(target):
         if ttl < 0:
             peer.close(Disconnect(Close.CONNECTION_EXPIRED))
         elif isinstance(peer, Session):
