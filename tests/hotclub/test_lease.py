@@ -120,7 +120,7 @@ def test_a_lease_names_the_kind_of_the_engine_and_no_password() -> None:
 @contextlib.asynccontextmanager
 async def keeping(node: str, engine: str = "memory://") -> AsyncIterator[Lease]:
     """A node's lease, renewed in quick succession."""
-    pool = HookPool(1, 60)
+    pool = HookPool(1)
     lease = Lease(node, engine, pool, interval=0.02)
     lease.start()
     try:
