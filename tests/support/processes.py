@@ -30,8 +30,8 @@ class ProcessFailed(Exception):
 
 
 def free_port() -> int:
-    """A port that nobody listens on at this moment."""
-    for port in random.sample(_PORTS, 100):
+    """A port that nobody listens on at this moment, and that no other worker of this run is given."""
+    for port in random.sample(_own_ports(), 100):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
@@ -40,6 +40,13 @@ def free_port() -> int:
                 continue
             return port
     raise ProcessFailed(f"no port is free between {_PORTS.start} and {_PORTS.stop}")
+
+
+def _own_ports() -> range:
+    """Every n-th port is this worker's, of the n that share the run."""
+    number = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    return _PORTS[number % workers :: workers]
 
 
 async def poll_until(condition: Callable[[], bool], what: str, *, timeout: float = 10.0) -> None:
