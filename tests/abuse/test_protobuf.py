@@ -1,7 +1,6 @@
 """reliability.md §4 B1–B15 where they are about protobuf: bytes that are no command, or mean no good."""
 
 import json
-import time
 
 import pytest
 
@@ -80,19 +79,17 @@ async def test_b2_depth_is_refused_quickly(server: Server, levels: int) -> None:
     for _ in range(levels):
         nested = text(6, nested)
     async with await WireClient.connected(server.port) as client:
-        started = time.monotonic()
-        await client.send_message(command(text(SUBSCRIBE, text(CHANNEL, b"memory:b2") + text(FILTER, nested))))
-        assert await client.fate(9) in (BAD_REQUEST, 3501)
-        assert time.monotonic() - started < 0.5
+        with server.works_less_than(0.5):
+            await client.send_message(command(text(SUBSCRIBE, text(CHANNEL, b"memory:b2") + text(FILTER, nested))))
+            assert await client.fate(9) in (BAD_REQUEST, 3501)
 
 
 async def test_b2_a_wide_filter_is_refused_quickly(server: Server) -> None:
     nodes = text(6, b"") * 30_000
     async with await WireClient.connected(server.port) as client:
-        started = time.monotonic()
-        await client.send_message(command(text(SUBSCRIBE, text(CHANNEL, b"memory:b2") + text(FILTER, nodes))))
-        assert await client.fate(9) == 3501
-        assert time.monotonic() - started < 0.5
+        with server.works_less_than(0.5):
+            await client.send_message(command(text(SUBSCRIBE, text(CHANNEL, b"memory:b2") + text(FILTER, nodes))))
+            assert await client.fate(9) == 3501
 
 
 @pytest.mark.parametrize("offset", [2**53 + 1, 2**63, 2**64 - 1])

@@ -2,7 +2,6 @@
 
 import asyncio
 import itertools
-import time
 
 import pytest
 
@@ -56,9 +55,9 @@ async def test_a13_a_flood_from_one_address_leaves_room_for_others(strict: Serve
     async with await WireClient.connected(strict.port) as other:
         taken = []
         while not all(part.done() for part in flood):
-            started = time.monotonic()
+            started = strict.work
             await other.settled()
-            taken.append(time.monotonic() - started)
+            taken.append(strict.work - started)
     let_in = sum(itertools.chain.from_iterable([part.result() for part in flood]))
     assert let_in == STRICT[0]
     assert sorted(taken)[len(taken) // 2] < 0.5
