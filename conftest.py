@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support import run
+
 # A shell that starts the tests in the background has SIGINT ignored, which servers that the tests start would inherit.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -32,6 +34,12 @@ def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest
     report = yield
     _refuse(report)
     return report
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput"):
+        folder = run.begin()
+        config.add_cleanup(lambda: run.end(folder))
 
 
 @pytest.hookimpl(trylast=True)

@@ -56,7 +56,7 @@ def run(name: str, *arguments: str) -> str:
 def project(tmp_path: Path) -> Server:
     """The test project with an empty database; not started."""
     server = Server(tmp_path, module=PROJECT)
-    server.manage("migrate", "-v", "0")
+    server.copy_tables()
     return server
 
 

@@ -5,6 +5,7 @@ import contextlib
 import os
 import random
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -15,6 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
+
+from tests.support import run
 
 REPOSITORY: Final = Path(__file__).resolve().parents[2]
 CLUBHOUSE: Final = "clubhouse"
@@ -92,12 +95,20 @@ class Server:
     def serving(cls, data_dir: Path, module: str, environment: Mapping[str, str] | None = None) -> Iterator[Self]:
         """A site with fresh tables, served until the block ends."""
         server = cls(data_dir, module, environment or {})
-        server.manage("migrate", "-v", "0")
+        server.copy_tables()
         server.start_blocking()
         try:
             yield server
         finally:
             server.stop()
+
+    def copy_tables(self) -> None:
+        """Give it the empty tables of its module in SQLite: they are migrated once in a run, and copied."""
+
+        def make(folder: Path) -> None:
+            Server(folder, self.module).manage("migrate", "-v", "0")
+
+        shutil.copytree(run.made(f"tables-{self.module}", make), self.data_dir, dirs_exist_ok=True)
 
     def manage(self, *arguments: str, input_text: str | None = None) -> str:
         """Run a management command of the site to its end and return what it printed.
