@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import run
+from tests.support import matrix, run
 
 # A shell that starts the tests in the background has SIGINT ignored, which servers that the tests start would inherit.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -40,6 +40,10 @@ def pytest_configure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput"):
         folder = run.begin()
         config.add_cleanup(lambda: run.end(folder))
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    matrix.keep_smoke(item)
 
 
 @pytest.hookimpl(trylast=True)

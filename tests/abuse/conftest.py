@@ -27,10 +27,13 @@ LIMITS = {
 def runs_on(clients: Mapping[str, type[WireClient]]) -> Any:
     """Run every test of a module on each of these transports: it gives the module its `WireClient`.
 
+    Except for smoke tests, `make test` runs them on WebSockets alone, in each form: the commands are the same.
     `OtherClient` is a client of the other form of the protocol.
     """
 
-    @pytest.fixture(params=clients.values(), ids=list(clients), autouse=True)
+    @pytest.fixture(
+        params=[pytest.param(kind, marks=_marks(name), id=name) for name, kind in clients.items()], autouse=True
+    )
     def everywhere(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
         kind: type[WireClient] = request.param
         monkeypatch.setattr(request.module, "WireClient", kind)
@@ -40,6 +43,10 @@ def runs_on(clients: Mapping[str, type[WireClient]]) -> Any:
             )
 
     return everywhere
+
+
+def _marks(name: str) -> list[pytest.MarkDecorator]:
+    return [] if name.startswith("websocket-") else [pytest.mark.matrix]
 
 
 async def subscriber(kind: type[WireClient], server: Server, channel: str) -> WireClient:

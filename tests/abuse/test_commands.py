@@ -18,6 +18,7 @@ BAD_REQUEST = 107
 everywhere = runs_on(CLIENTS)
 
 
+@pytest.mark.smoke
 async def test_b2_the_depth_limit_is_exact(server: Server) -> None:
     async with await subscriber(WireClient, server, "memory:b2-limit") as client:
         taken = await client.publish_bytes("memory:b2-limit", b"[" * 16 + b"]" * 16)
@@ -93,6 +94,7 @@ async def test_b7_unusual_text_is_only_data(server: Server, text: str) -> None:
         assert received[-1]["data"] == text
 
 
+@pytest.mark.smoke
 async def test_b8_a_reused_id_is_answered_twice(server: Server) -> None:
     async with await WireClient.connected(server.port) as client:
         command = {"id": 9, "rpc": {"method": "slow", "data": {"seconds": 0}}}
@@ -100,6 +102,7 @@ async def test_b8_a_reused_id_is_answered_twice(server: Server) -> None:
         await client.wait(lambda: sum(item.get("id") == 9 for item in client.inbox) == 2)
 
 
+@pytest.mark.smoke
 async def test_b10_a_flood_of_commands_is_warned_and_then_ended(server: Server) -> None:
     async with (
         await WireClient.connected(server.port) as client,
@@ -117,6 +120,7 @@ async def test_b10_a_flood_of_commands_is_warned_and_then_ended(server: Server) 
         assert sorted(before_it)[len(before_it) // 2] < 0.5
 
 
+@pytest.mark.smoke
 async def test_a12_a_flood_of_pongs_that_nobody_asked_for_is_ended(server: Server) -> None:
     async with await WireClient.connected(server.port) as client:
         pongs = b"\x00" * 250 if client.form == "protobuf" else b"\n".join([b"{}"] * 250)
@@ -149,6 +153,7 @@ async def test_b11_the_129th_channel_is_refused(server: Server) -> None:
         assert answers[1_128]["error"]["code"] == 106
 
 
+@pytest.mark.smoke
 async def test_b11_a_loop_of_subscribing_leaves_nothing_behind(server: Server) -> None:
     async with await WireClient.connected(server.port) as witness, await WireClient.connected(server.port) as client:
         await witness.subscribe("memory:b11")
@@ -162,6 +167,7 @@ async def test_b11_a_loop_of_subscribing_leaves_nothing_behind(server: Server) -
         await _alone(witness, "memory:b11")
 
 
+@pytest.mark.smoke
 async def test_b12_subscribing_twice_at_once_while_leaving_leaves_no_ghost(server: Server) -> None:
     async with await WireClient.connected(server.port) as witness:
         await witness.subscribe("memory:b12")

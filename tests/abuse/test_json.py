@@ -12,6 +12,7 @@ BAD_REQUEST = 107
 everywhere = runs_on(JSON_CLIENTS)
 
 
+@pytest.mark.smoke
 @pytest.mark.parametrize(
     "text",
     [

@@ -63,6 +63,7 @@ async def test_b1_b5_what_is_no_command_is_a_bad_request(server: Server, frame: 
         assert (await client.ended()).code == 3501
 
 
+@pytest.mark.smoke
 async def test_b1_nothing_is_no_message(server: Server) -> None:
     async with await WireClient.connected(server.port) as client:
         await client.send_message(b"")
@@ -142,6 +143,7 @@ async def test_b8_what_makes_no_sense_changes_nothing(server: Server) -> None:
         assert witness.received("memory:b8") == []
 
 
+@pytest.mark.smoke
 @pytest.mark.parametrize("frame", [b"\x00" * 10_000, WHOLE * 1_000], ids=["pongs", "commands"])
 async def test_b9_more_commands_than_a_frame_may_hold_are_refused(server: Server, frame: bytes) -> None:
     async with await WireClient.connected(server.port) as client:

@@ -8,6 +8,8 @@ import pytest
 from tests.conformance.conftest import Conformance, token
 from tests.support.npm import NpmClient
 
+pytestmark = pytest.mark.smoke
+
 
 @pytest.fixture
 async def other(conformance: Conformance) -> AsyncIterator[NpmClient]:
