@@ -12,7 +12,7 @@ from django.core.management import call_command
 from django.db import connections
 from django.test import override_settings
 
-from hotclub.models import Stream
+from hotclub.models import Order, Stream
 from tests.support.postgres import postgres
 
 ALIAS: Final = "streams"
@@ -43,6 +43,7 @@ def store(
         call_command("migrate", "hotclub", database=ALIAS, verbosity=0)
         yield vendor
         Stream.objects.using(ALIAS).all().delete()
+        Order.objects.using(ALIAS).all().delete()
         connections[ALIAS].close()
         del connections[ALIAS]
 

@@ -8,10 +8,10 @@ import asyncio
 import contextvars
 import functools
 import threading
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from time import monotonic
-from typing import Any, Final, ParamSpec, TypeVar
+from typing import Any, Final, ParamSpec, Protocol, TypeVar
 from weakref import WeakSet
 
 from django.db import connections
@@ -24,6 +24,14 @@ Result = TypeVar("Result")
 
 _TRUSTED_IDLE: Final = 1.0
 """Seconds for which an unused connection is believed to be alive without asking it."""
+
+
+class Run(Protocol):
+    """Runs a synchronous function where it may use the database and holds up nobody: `HookPool.run`."""
+
+    def __call__(
+        self, func: Callable[Params, Result], /, *args: Params.args, **kwargs: Params.kwargs
+    ) -> Awaitable[Result]: ...
 
 
 class HookPool:

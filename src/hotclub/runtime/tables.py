@@ -12,7 +12,7 @@ from django.db.models import QuerySet
 from hotclub.conf.config import get_config
 
 if TYPE_CHECKING:
-    from hotclub.models import ApiKey, Entry, Revocation, Stream, StreamVersion, Ticket
+    from hotclub.models import ApiKey, Entry, Order, Revocation, Stream, StreamVersion, Ticket
 
 
 def database() -> str:
@@ -33,6 +33,11 @@ def entries() -> "QuerySet[Entry]":
 def stream_versions() -> "QuerySet[StreamVersion]":
     """The newest version of each durable channel whose publisher numbers versions."""
     return _rows("StreamVersion")
+
+
+def orders() -> "QuerySet[Order]":
+    """What processes ask of each other."""
+    return _rows("Order")
 
 
 def tickets() -> "QuerySet[Ticket]":
