@@ -88,7 +88,12 @@ def read(since: Mark | None, after: int, limit: int) -> Page:
     connection = _connection()
     is_sqlite = connection.vendor == "sqlite"
     place, seen = ("", "0" if is_sqlite else "1:1:") if since is None else (since.place, since.seen)
-    values = {"place": place, "seen": seen, "after": after, "limit": limit if since is not None else 0}
+    values: dict[str, str | int] = {
+        "place": place,
+        "seen": seen,
+        "after": after,
+        "limit": limit if since is not None else 0,
+    }
     with connection.cursor() as cursor:
         cursor.execute(_READ_SQLITE if is_sqlite else _READ_POSTGRESQL, values)
         found: list[tuple[str, str, float, int | None, str, str]] = cursor.fetchall()
