@@ -177,7 +177,7 @@ class Node:
         for channel in self.hub.channels():
             for subscriber in self.hub.members(channel):
                 if subscriber.present:
-                    await self.channels.remain(channel, subscriber.spec, subscriber.info)
+                    await self.channels.remain(subscriber.resolved, subscriber.info)
 
     async def _sweep(self) -> None:
         if isinstance(self.broker, MemoryBroker):
@@ -233,15 +233,14 @@ class Node:
         Those that are subscribed already are left as they are.
 
         Raises:
-            Refused: `UNKNOWN_CHANNEL` or `BAD_REQUEST`, see `Channels.spec`; `NOT_AVAILABLE` for a map or a shared
+            Refused: `UNKNOWN_CHANNEL` or `BAD_REQUEST`, see `Channels.resolve`; `NOT_AVAILABLE` for a map or a shared
                 poll, and for what the channel cannot be overridden to do.
         """
-        spec = grant.overrides.of(self.channels.spec(channel))
-        if spec.map is not None or spec.poll is not None:
+        resolved = self.channels.resolve(channel).overridden(grant.overrides)
+        if resolved.spec.map is not None or resolved.spec.poll is not None:
             raise Refused(Code.NOT_AVAILABLE, "a map or a shared poll has no subscribers by the server's will")
         terms = Terms(
-            channel=channel,
-            spec=spec,
+            channel=resolved,
             chan_info=grant.info,
             data=grant.data,
             asked=recover_since,

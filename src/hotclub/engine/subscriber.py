@@ -8,7 +8,7 @@ from msgspec import Raw, Struct
 from hotclub.engine.kept_grants import Given
 from hotclub.engine.model import EMPTY, ClientInfo, Position, Publication
 from hotclub.engine.outbox import Outbox
-from hotclub.engine.port import ChannelSpec, Predicate
+from hotclub.engine.port import Predicate, ResolvedChannel
 from hotclub.engine.recovery import Verdict, check_position
 from hotclub.engine.shape import Form
 
@@ -67,6 +67,7 @@ class Subscriber:
         "plain",
         "positioned",
         "present",
+        "resolved",
         "server_side",
         "session_id",
         "spec",
@@ -76,8 +77,7 @@ class Subscriber:
     def __init__(
         self,
         info: ClientInfo,
-        channel: str,
-        spec: ChannelSpec,
+        channel: ResolvedChannel,
         outbox: Outbox,
         form: Form,
         *,
@@ -85,8 +85,9 @@ class Subscriber:
     ) -> None:
         self.info = info
         self.session_id = info.client
-        self.channel = channel
-        self.spec = spec
+        self.resolved = channel
+        self.channel = channel.name
+        self.spec = spec = channel.spec
         self.positioned = spec.positioned
         self.outbox = outbox
         self.form = form

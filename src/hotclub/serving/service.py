@@ -23,7 +23,7 @@ from hotclub.engine.protocol.messages import Emulation
 from hotclub.engine.target import Target
 from hotclub.engine.transports.emulation import emulate
 from hotclub.engine.transports.stream import HttpError
-from hotclub.hooks.face import Face
+from hotclub.hooks.application import compose
 from hotclub.orders import perform
 from hotclub.orders.messages import (
     RelayCommands,
@@ -58,7 +58,7 @@ class Service:
         # What keeps the site going must not queue behind slow hooks.
         self._inner_pool = self._make_pool(_INNER_THREADS)
         self.traffic = Traffic(self.config.rates)
-        self._face = Face(
+        self._application = compose(
             registry,
             self.config,
             hooks=self._pool,
@@ -67,7 +67,7 @@ class Service:
             traffic=self.traffic,
         )
         self.node = Node(
-            self._face,
+            self._application,
             limits=self.config.limits,
             version=__version__,
             make_durable=self._make_durable,
@@ -115,8 +115,8 @@ class Service:
         return self._durable
 
     def _retention_of(self, channel: str) -> Retention | None:
-        spec = self._face.channel(channel)
-        return spec.retention if spec is not None and spec.durable else None
+        found = self._application.resolve(channel)
+        return found.spec.retention if found is not None and found.spec.durable else None
 
     def _receive(self, message: RelayMessage) -> None:
         """Do what another process asked for. A node has done its own at once, before the message came back to it."""
