@@ -3,25 +3,19 @@
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NoReturn, cast
+from typing import Any, NoReturn
 
 from django.db import transaction
 from msgspec import Raw
 
 from hotclub.channels.registry import Route
-from hotclub.conf.config import get_config
-from hotclub.durable.broker import DatabaseBroker
 from hotclub.durable.sql import append, read_history
 from hotclub.engine.broker.base import HistoryQuery, Message
 from hotclub.engine.codes import Code
 from hotclub.engine.errors import Refused, UnrecoverablePosition
-from hotclub.engine.model import ClientInfo, Position, Publication
+from hotclub.engine.model import ClientInfo, Position
 from hotclub.engine.port import PublishGrant
-from hotclub.runtime.node import (
-    after_commit,
-    current_node,
-    tell_node,
-)
+from hotclub.runtime.node import current_node
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,17 +85,10 @@ def _finished(result: Any) -> Any:
 def append_durably(route: Route, message: Message) -> Position:
     """Write a publication of a durable channel in the current transaction, and signal it after the commit.
 
-    A signal that gets lost is no loss: the relay of every node finds the row.
+    In a process without a node there is nobody to signal it to; the relay of every node finds the row.
     """
-    alias = get_config().database
-    with transaction.atomic(using=alias):
-        position, publication, duplicate = append(route.name, message, route.spec.retention)
-        if not duplicate:
-            after_commit(lambda: _signal(route.name, position.epoch, publication))
-    return position
-
-
-def _signal(channel: str, epoch: str, publication: Publication) -> None:
     node = current_node()
     if node is not None and node.durable is not None:
-        tell_node(node, cast("DatabaseBroker", node.durable).signal, channel, epoch, publication)
+        return node.durable.append(route.name, message, route.spec.retention)
+    position, _, _ = append(route.name, message, route.spec.retention)
+    return position

@@ -9,7 +9,7 @@ from collections.abc import Coroutine, Mapping
 from time import monotonic
 from typing import Any, Final
 
-from hotclub.engine.broker.base import IDEMPOTENCY_TTL, Broker, HistoryQuery, Message
+from hotclub.engine.broker.base import IDEMPOTENCY_TTL, Broker, DurableBroker, HistoryQuery, Message
 from hotclub.engine.broker.maps import MapBroker
 from hotclub.engine.codes import Code
 from hotclub.engine.errors import Refused
@@ -41,7 +41,7 @@ class Channels:
         counters: Counters,
         *,
         broker: Broker,
-        durable: Broker | None,
+        durable: DurableBroker | None,
         maps: MapBroker,
         presence: Presence,
     ) -> None:
@@ -95,11 +95,14 @@ class Channels:
             Refused: `UNKNOWN_CHANNEL` or `BAD_REQUEST`, see `resolve`; `NOT_AVAILABLE` for maps and shared polls.
             IdempotencyConflict: the key was used for another payload.
         """
+        found = self._stream(channel)
+        return await self._broker(found.spec).publish(found.name, message, found.spec.retention)
+
+    def _stream(self, channel: AnyChannel) -> ResolvedChannel:
         found = self._resolved(channel)
-        spec = found.spec
-        if spec.map is not None or spec.poll is not None:
+        if found.spec.map is not None or found.spec.poll is not None:
             raise Refused(Code.NOT_AVAILABLE, "this channel takes keys and values")
-        return await self._broker(spec).publish(found.name, message, spec.retention)
+        return found
 
     def is_first(self, channel: str, idempotency_key: str) -> bool:
         """Whether the key is new, of what goes to the subscribers here without any log."""
@@ -122,6 +125,15 @@ class Channels:
         if spec.retention.size <= 0:
             raise Refused(Code.NOT_AVAILABLE)
         return await self._log(spec).history(found.name, query, spec.retention)
+
+    async def remove_history(self, channel: AnyChannel) -> None:
+        """Forget the kept publications of a channel; its position stays.
+
+        Raises:
+            Refused: `UNKNOWN_CHANNEL` or `BAD_REQUEST`, see `resolve`; `NOT_AVAILABLE` for maps and shared polls.
+        """
+        found = self._stream(channel)
+        await self._broker(found.spec).remove_history(found.name)
 
     async def members(self, channel: AnyChannel) -> Mapping[str, ClientInfo]:
         """Who is in the channel, by client id. Raises Refused `UNKNOWN_CHANNEL`, `BAD_REQUEST`, or `NOT_AVAILABLE`

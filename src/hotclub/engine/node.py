@@ -9,7 +9,7 @@ from typing import Final
 
 from msgspec import Raw, Struct
 
-from hotclub.engine.broker.base import Broker, HistoryQuery, Message, PublicationHandler
+from hotclub.engine.broker.base import Broker, DurableBroker, HistoryQuery, Message, PublicationHandler, Sweeps
 from hotclub.engine.broker.maps import MapBroker
 from hotclub.engine.broker.memory import MemoryBroker
 from hotclub.engine.broker.memory_map import MemoryMapBroker
@@ -81,7 +81,7 @@ class Node:
         name: str = "",
         version: str = "hotclub",
         make_broker: Callable[[PublicationHandler], Broker] = MemoryBroker,
-        make_durable: Callable[[PublicationHandler], Broker] | None = None,
+        make_durable: Callable[[PublicationHandler], DurableBroker] | None = None,
         make_maps: Callable[[PublicationHandler], MapBroker] = MemoryMapBroker,
         presence: Presence | None = None,
         key: bytes = b"",
@@ -180,13 +180,13 @@ class Node:
                     await self.channels.remain(subscriber.resolved, subscriber.info)
 
     async def _sweep(self) -> None:
-        if isinstance(self.broker, MemoryBroker):
+        if isinstance(self.broker, Sweeps):
             self.broker.sweep()
         self.channels.polls.sweep()
 
     async def _expire_keys(self) -> None:
         maps = self.channels.maps.broker
-        if isinstance(maps, MemoryMapBroker):
+        if isinstance(maps, Sweeps):
             maps.sweep()
 
     async def _release_held(self) -> None:
