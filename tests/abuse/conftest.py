@@ -65,7 +65,7 @@ _LINE = re.compile(
     r"|Serving http://[ -~]+ — Ctrl-C stops it\."
     r"|WARNING:  (?:Invalid HTTP request received|Unsupported upgrade request)\."
     # Of a hook that fails, which is the project's own fault: whose it is, and where.
-    r"|A hook of [ -~]+ failed|Traceback \(most recent call last\):|  .*|\w*Error: .{0,40}"
+    r"|(?:A hook of|The hook) [ -~]+ failed|Traceback \(most recent call last\):|  .*|\w*Error: .{0,40}"
 )
 _LONGEST_LINE = 800
 

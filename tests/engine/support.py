@@ -24,6 +24,7 @@ from hotclub.engine.port import (
     Handshake,
     Predicate,
     RefreshGrant,
+    ResolvedChannel,
     SubscribeGrant,
     SubscribeRequest,
 )
@@ -60,36 +61,32 @@ class ClubApplication(TinyApplication):
     filters: dict[str, Predicate] = field(default_factory=dict)
     """By channel, what it lets through to anybody that the server gives it to."""
 
-    def channel(self, name: str) -> ChannelSpec | None:
+    def spec(self, name: str) -> ChannelSpec | None:
         return (MORE_CHANNELS | CHANNELS).get(name.partition(":")[0])
 
     async def connect(self, client: Client, request: ConnectRequest) -> ConnectGrant:
         grant = await super().connect(client, request)
         return replace(grant, ttl=self.ttl, channels={**grant.channels, **self.welcome})
 
-    async def subscribe(self, client: Client, channel: str, request: SubscribeRequest) -> SubscribeGrant:
-        self.asked.append((channel, request))
+    async def subscribe(self, client: Client, channel: ResolvedChannel, request: SubscribeRequest) -> SubscribeGrant:
+        self.asked.append((channel.name, request))
         grant = await super().subscribe(client, channel, request)
-        return _answer(self.grants.get(channel, grant))
+        return _answer(self.grants.get(channel.name, grant))
 
-    async def authorize_history(self, client: Client, channel: str) -> None:
-        await self._gate("history", channel)
-        await super().authorize_history(client, channel)
+    async def authorize(self, client: Client, channel: ResolvedChannel) -> None:
+        await self._gate("authorize", channel.name)
+        await super().authorize(client, channel)
 
-    async def authorize_presence(self, client: Client, channel: str) -> None:
-        await self._gate("members", channel)
-        await super().authorize_presence(client, channel)
-
-    async def admits(self, client: Client, channel: str) -> Predicate | None:
-        await self._gate("admits", channel)
-        return self.filters.get(channel)
+    async def admits(self, client: Client, channel: ResolvedChannel) -> Predicate | None:
+        await self._gate("admits", channel.name)
+        return self.filters.get(channel.name)
 
     async def refresh(self, client: Client, token: str) -> RefreshGrant:
         await self._gate("refresh", token)
         return _answer(self.refreshes.get(token, Refused(103)))
 
-    async def refresh_subscription(self, client: Client, channel: str, token: str) -> RefreshGrant:
-        await self._gate("sub_refresh", channel)
+    async def refresh_subscription(self, client: Client, channel: ResolvedChannel, token: str) -> RefreshGrant:
+        await self._gate("sub_refresh", channel.name)
         return _answer(self.refreshes.get(token, Refused(103)))
 
 
@@ -219,7 +216,7 @@ class Club:
 
     def __init__(self, limits: Limits | None = None) -> None:
         self.application = ClubApplication()
-        self.node = Node(self.application, limits=limits, make_broker=HeldBroker)
+        self.node = Node(self.application.bundle, limits=limits, make_broker=HeldBroker)
 
     @property
     def broker(self) -> HeldBroker:

@@ -73,15 +73,22 @@ async def test_they_are_recovered_through_connect(club: Club) -> None:
 
 
 async def test_one_that_cannot_be_refuses_the_connection_and_leaves_nothing(club: Club) -> None:
-    client = connecting(club, "7", "log:a", "nowhere:b")
+    client = connecting(club, "7", "log:a", "map:b")
     reply = await client.until(lambda received: received[0] if received else None)
-    assert reply["error"]["code"] == 102
+    assert reply["error"]["code"] == 108
     assert client.session.state is State.REFUSED
     assert (club.node.hub.num_clients, club.node.hub.num_channels) == (0, 0)
     assert "-log:a" in club.broker.calls
     assert len(club.node.pulse) == 0
     client.send(rpc={"method": "echo"})
     assert (await client.ended()).code == 3501
+
+
+async def test_one_that_nobody_knows_refuses_the_connection_before_anything_is_done(club: Club) -> None:
+    client = connecting(club, "7", "log:a", "nowhere:b")
+    reply = await client.until(lambda received: received[0] if received else None)
+    assert reply["error"]["code"] == 102
+    assert club.broker.calls == []
 
 
 async def test_a_store_that_fails_ends_the_connection(club: Club, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ from msgspec import Raw
 from hotclub.engine.errors import Disconnect, Unsubscribed
 from hotclub.engine.limits import Limits
 from hotclub.engine.model import Position, Publication
-from hotclub.engine.port import ChannelSpec
+from hotclub.engine.port import ChannelSpec, ResolvedChannel
 from hotclub.engine.protocol.fossil import apply_delta
 from hotclub.engine.target import Target
 from tests.engine.support import Club, MemoryClient
@@ -170,7 +170,7 @@ async def test_subscribers_of_one_form_share_the_frame_and_others_do_not(club: C
     delta = [await member(club, "compact:a", delta="fossil") for _ in range(2)]
     short = await member(club, "compact:a", flag=1)
     binary = await club.connect(encoder=club.node.encoders.protobuf_messages)
-    binary.session.enter("compact:a", plain[0].session.subscribers["compact:a"].spec).buffer = None
+    binary.session.enter(plain[0].session.subscribers["compact:a"].resolved).buffer = None
     forms = {id(client.session.subscribers["compact:a"].form) for client in (*plain, *delta, short, binary)}
     assert len(forms) == 4
     await club.publish("compact:a", 1)
@@ -261,11 +261,11 @@ async def test_differences_and_filters_exclude_each_other(club: Club) -> None:
 
 
 async def test_what_a_slow_reader_was_not_sent_is_no_base(club: Club) -> None:
-    spec = ChannelSpec(delta=True)
+    channel = ResolvedChannel(name="plain:a", spec=ChannelSpec(delta=True))
     slow = await club.connect()
-    subscriber = slow.session.enter("plain:a", spec, delta=True)
+    subscriber = slow.session.enter(channel, delta=True)
     subscriber.buffer = None
-    await club.node.channels.link("plain:a", spec)
+    await club.node.channels.link(channel)
     slow.line.unread = 6_000
     await club.publish("plain:a", "a" * 300)
     await flushed(slow)
@@ -283,8 +283,7 @@ async def test_bytes_end_the_json_subscribers_and_reach_the_others(club: Club) -
     text = {channel: await member(club, channel) for channel in channels}
     binary = await club.connect(encoder=club.node.encoders.protobuf_messages)
     for channel in channels:
-        spec = text[channel].session.subscribers[channel].spec
-        subscriber = binary.session.enter(channel, spec)
+        subscriber = binary.session.enter(text[channel].session.subscribers[channel].resolved)
         subscriber.buffer = None
         await club.publish_bytes(channel, b"\x00\xff")
         assert (await text[channel].ended()).code == 3506

@@ -188,7 +188,7 @@ class _Any(Channel):
 
 
 _REGISTRY: Final = Registry(Declarations((_Room, _Page, _Any)), get_config())
-_NODE: Final = Node(TinyApplication())
+_NODE: Final = Node(TinyApplication().bundle)
 _GRAMMAR: Final = re.compile(r"[A-Za-z0-9_.:#-]{1,255}", re.ASCII)
 
 
@@ -200,7 +200,7 @@ def channel_name(data: bytes) -> Hashable:
         if route.pattern == _Room.pattern:
             assert name == f"room:{route.kwargs['room_id']}", "one room has one name"
         return route.pattern
-    spec = _NODE.channels.spec(name)
+    spec = _NODE.channels.resolve(name).spec
     assert _GRAMMAR.fullmatch(name)
     return type(spec).__name__
 

@@ -202,7 +202,7 @@ async def test_a_bug_in_a_hook_is_logged_without_the_payload_and_answered_with_1
     assert await refusal(client.sdk.publish("open:a", {"password": "hunter2"})) == (100, "internal server error")
 
     [record] = [record for record in caplog.records if record.levelno == logging.ERROR]
-    assert record.getMessage() == "A hook of open:<str:name> failed"
+    assert record.getMessage() == f"The hook {__name__}.{Broken.__qualname__}.on_publish failed"
     assert "hunter2" not in caplog.text
     assert "a bug" in caplog.text
 

@@ -12,15 +12,12 @@ from django.core.exceptions import SynchronousOnlyOperation
 import hotclub
 from hotclub.engine.node import Node
 from hotclub.runtime import node as running
+from tests.support.app import TinyApplication
 
 
 @pytest_asyncio.fixture
 async def node() -> AsyncIterator[Node]:
-    class Nothing:
-        def channel(self, name: str) -> None:
-            return None
-
-    made = Node(Nothing())  # type: ignore[arg-type]
+    made = Node(TinyApplication().bundle)
     await made.start()
     yield made
     await made.stop()

@@ -122,7 +122,7 @@ async def test_bytes_that_are_not_json_are_refused_and_not_a_failure() -> None:
     try:
         client = EngineClient(id="c", handshake=Handshake(), state=hotclub.Client.__new__(hotclub.Client))
         with pytest.raises(Refused) as refused:
-            await service.node.application.rpc(client, "hotclub.state", Raw(b"\xff"))
+            await service.node.application.calls.rpc(client, "hotclub.state", Raw(b"\xff"))
         assert refused.value.code == 107
     finally:
         await service.stop()

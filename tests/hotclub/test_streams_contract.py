@@ -4,13 +4,16 @@ from collections.abc import AsyncIterator
 from datetime import timedelta
 
 import pytest
+from django.db import transaction
 from django.db.models import F
+from msgspec import Raw
 
 from hotclub.durable.broker import DatabaseBroker
-from hotclub.engine.broker.base import Broker, PublicationHandler
+from hotclub.engine.broker.base import DurableBroker, Message, PublicationHandler
+from hotclub.engine.errors import IdempotencyConflict
 from hotclub.models import Entry
 from hotclub.runtime.pool import HookPool
-from hotclub.testing.contracts import KEEP, BrokerContract
+from hotclub.testing.contracts import KEEP, Bench, BrokerContract
 from tests.support.stores import ALIAS, postgres_url, store
 
 __all__ = ["postgres_url", "store"]
@@ -20,7 +23,7 @@ class DatabaseMaker:
     def __init__(self) -> None:
         self.pool = HookPool(4)
 
-    async def make(self, handler: PublicationHandler) -> Broker:
+    async def make(self, handler: PublicationHandler) -> DurableBroker:
         self.broker = DatabaseBroker(handler, run=self.pool.run, retention_of=lambda _channel: KEEP)
         return self.broker
 
@@ -29,10 +32,49 @@ class DatabaseMaker:
         await self.pool.run(lambda: Entry.objects.using(ALIAS).update(created=F("created") - age))
 
 
+@pytest.fixture
+async def maker(store: str) -> AsyncIterator[DatabaseMaker]:
+    maker = DatabaseMaker()
+    yield maker
+    await maker.broker.stop()
+    await maker.pool.close()
+
+
 class TestContract(BrokerContract):
+    """The contract publishes with `publish`, which is `append` in a transaction of its own."""
+
     @pytest.fixture
-    async def maker(self, store: str) -> AsyncIterator[DatabaseMaker]:
-        maker = DatabaseMaker()
-        yield maker
-        await maker.broker.stop()
-        await maker.pool.close()
+    def maker(self, maker: DatabaseMaker) -> DatabaseMaker:
+        return maker
+
+
+def _append(broker: DurableBroker, *values: int, fail: bool = False) -> None:
+    """Append in one transaction, as a view does, and roll it back to `fail`."""
+    with transaction.atomic(using=ALIAS):
+        for value in values:
+            broker.append("ch", Message(data=Raw(str(value).encode())), KEEP)
+        transaction.set_rollback(fail, using=ALIAS)
+
+
+async def test_what_a_transaction_appends_is_handed_over_after_its_commit_alone(maker: DatabaseMaker) -> None:
+    bench = Bench(maker)
+    bench.broker = broker = await maker.make(bench.take)
+    await broker.subscribe("ch")
+    await maker.pool.run(_append, broker, 1, fail=True)
+    await maker.pool.run(_append, broker, 2, 3)
+    assert [(item.offset, bytes(item.data)) for _, item, _ in await bench.seen()] == [(1, b"2"), (2, b"3")]
+
+
+async def test_a_key_that_conflicts_leaves_the_transaction_good(maker: DatabaseMaker) -> None:
+    bench = Bench(maker)
+    bench.broker = broker = await maker.make(bench.take)
+    await bench.publish("1", key="k")
+
+    def conflict() -> None:
+        with transaction.atomic(using=ALIAS):
+            with pytest.raises(IdempotencyConflict):
+                broker.append("ch", Message(data=Raw(b"2"), idempotency_key="k"), KEEP)
+            broker.append("ch", Message(data=Raw(b"3")), KEEP)
+
+    await maker.pool.run(conflict)
+    assert await bench.offsets() == [1, 2]

@@ -22,7 +22,8 @@ class Invited(hotclub.Channel):
     pattern = "invited:<str:name>"
     presence = True
 
-    def can_subscribe(self, client: hotclub.Client, name: str, data: Any = None) -> bool:
+    def can_subscribe(self, client: hotclub.Client, name: str) -> bool:
+        data = client.data
         if data is None:
             return bool(client.info == name)
         if not isinstance(data, dict):
@@ -31,8 +32,8 @@ class Invited(hotclub.Channel):
         client.info = name if knows else client.info
         return knows
 
-    async def on_subscribe(self, client: hotclub.Client, data: Any, **values: Any) -> Any:
-        return {"you said": data, **values}
+    async def on_subscribe(self, client: hotclub.Client, **values: Any) -> Any:
+        return {"you said": client.data, **values}
 
 
 class Captured(hotclub.Channel):

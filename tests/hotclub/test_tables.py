@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connections, transaction
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from msgspec import Raw
 
@@ -215,6 +216,16 @@ def test_a_channel_without_log_gets_one_when_it_is_read() -> None:
     page = sql.read_history("empty", HistoryQuery(), RETENTION)
     assert (page.publications, page.top.offset) == ((), 0)
     assert page.top.epoch == epoch("empty")
+
+
+@pytest.mark.parametrize("query", [{}, {"limit": 0}, {"since": Position("", 1)}, {"limit": 2, "reverse": True}])
+def test_a_log_is_read_with_one_query(query: dict[str, Any]) -> None:
+    for _ in range(3):
+        append()
+    age(7200, offset=1)
+    with CaptureQueriesContext(connections[ALIAS]) as queries:
+        history(**query)
+    assert len(queries) == 1, [query["sql"] for query in queries]
 
 
 @pytest.mark.parametrize(

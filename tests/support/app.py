@@ -20,9 +20,10 @@ from hotclub.engine.broker.memory import MemoryBroker
 from hotclub.engine.broker.memory_map import MemoryMapBroker
 from hotclub.engine.errors import Disconnect, Refused
 from hotclub.engine.limits import Limits
-from hotclub.engine.model import EMPTY, Publication
+from hotclub.engine.model import EMPTY, ClientInfo, Publication
 from hotclub.engine.node import Node
 from hotclub.engine.port import (
+    Application,
     ChannelSpec,
     Client,
     ConnectGrant,
@@ -37,6 +38,7 @@ from hotclub.engine.port import (
     Predicate,
     PublishGrant,
     RefreshGrant,
+    ResolvedChannel,
     SubscribeGrant,
     SubscribeRequest,
 )
@@ -126,7 +128,19 @@ class TinyApplication:
         async with asyncio.timeout(timeout), self._news:
             await self._news.wait_for(condition)
 
-    def channel(self, name: str) -> ChannelSpec | None:
+    @property
+    def bundle(self) -> Application:
+        """As a node takes it."""
+        return Application(
+            resolve=self.resolve, connects=self, subscribes=self, publishes=self, follows=self, calls=self
+        )
+
+    def resolve(self, name: str) -> ResolvedChannel | None:
+        spec = self.spec(name)
+        return None if spec is None else ResolvedChannel(name=name, spec=spec)
+
+    def spec(self, name: str) -> ChannelSpec | None:
+        """The options of a channel."""
         return CHANNELS.get(name.partition(":")[0])
 
     async def connect(self, client: Client, request: ConnectRequest) -> ConnectGrant:
@@ -145,20 +159,20 @@ class TinyApplication:
             channels={name: SubscribeGrant() for name in data.get("channels", ())},
         )
 
-    async def subscribe(self, client: Client, channel: str, request: SubscribeRequest) -> SubscribeGrant:
-        await self._gate("subscribe", channel)
+    async def subscribe(self, client: Client, channel: ResolvedChannel, request: SubscribeRequest) -> SubscribeGrant:
+        await self._gate("subscribe", channel.name)
         self._refuse(channel)
         return SubscribeGrant(data=request.data)
 
-    async def publish(self, client: Client, channel: str, data: Raw) -> PublishGrant:
-        await self._gate("publish", channel)
+    async def publish(self, client: Client, channel: ResolvedChannel, data: Raw, info: ClientInfo) -> PublishGrant:
+        await self._gate("publish", channel.name)
         value = decode_payload(data)
         if isinstance(value, dict) and "raise" in value:
             raise RuntimeError(value["raise"])
         return PublishGrant(data=data)
 
-    async def change_key(self, client: Client, channel: str, change: KeyChange) -> MapMessage | None:
-        await self._gate("change", channel)
+    async def change_key(self, client: Client, channel: ResolvedChannel, change: KeyChange) -> MapMessage | None:
+        await self._gate("change", channel.name)
         if change.key == "forbidden":
             raise Refused(103)
         if change.key == "ignored":
@@ -166,36 +180,33 @@ class TinyApplication:
         key = client.id if change.key == "mine" else change.key
         return MapMessage(key=key, data=change.data, removed=change.removed)
 
-    async def track(self, client: Client, channel: str, batch: Sequence[str], signature: str) -> int:
-        await self._gate("track", channel)
+    async def track(self, client: Client, channel: ResolvedChannel, batch: Sequence[str], signature: str) -> int:
+        await self._gate("track", channel.name)
         if not signature.isdigit():
             raise Refused(103)
         return int(signature)
 
-    async def poll(self, channel: str, items: Sequence[PollItem]) -> PollAnswer:
+    async def poll(self, channel: ResolvedChannel, items: Sequence[PollItem]) -> PollAnswer:
         async with self._news:
             self.polls.append(tuple(items))
             self._news.notify_all()
-        await self._gate("poll", channel)
+        await self._gate("poll", channel.name)
         found = tuple(self.values[item.key] for item in items if item.key in self.values)
         return PollAnswer(items=found, epoch=self.epoch)
 
     async def refresh(self, client: Client, token: str) -> RefreshGrant:
         raise Disconnect(3501)
 
-    async def refresh_subscription(self, client: Client, channel: str, token: str) -> RefreshGrant:
+    async def refresh_subscription(self, client: Client, channel: ResolvedChannel, token: str) -> RefreshGrant:
         raise Refused(108)
 
     def token_channel(self, token: str) -> str:
         return ""
 
-    async def authorize_presence(self, client: Client, channel: str) -> None:
+    async def authorize(self, client: Client, channel: ResolvedChannel) -> None:
         self._refuse(channel)
 
-    async def authorize_history(self, client: Client, channel: str) -> None:
-        self._refuse(channel)
-
-    async def admits(self, client: Client, channel: str) -> Predicate | None:
+    async def admits(self, client: Client, channel: ResolvedChannel) -> Predicate | None:
         return None
 
     async def rpc(self, client: Client, method: str, data: Raw) -> Raw:
@@ -214,9 +225,9 @@ class TinyApplication:
         if data != Raw(b'"ok"'):
             raise Disconnect(3508)
 
-    async def unsubscribed(self, client: Client, channel: str) -> None:
+    async def unsubscribed(self, client: Client, channel: ResolvedChannel) -> None:
         async with self._news:
-            self.left.append((client.id, channel))
+            self.left.append((client.id, channel.name))
             self._news.notify_all()
 
     async def disconnected(self, client: Client, code: int, reason: str) -> None:
@@ -224,11 +235,11 @@ class TinyApplication:
             self.ended.append((client.id, code, reason))
             self._news.notify_all()
 
-    async def presence_changed(self, channel: str, client: Client, joined: bool) -> None:
-        await self._gate("presence", channel)
+    async def presence_changed(self, client: Client, channel: ResolvedChannel, *, joined: bool) -> None:
+        await self._gate("presence", channel.name)
 
-    def _refuse(self, channel: str) -> None:
-        if channel.startswith("deny:"):
+    def _refuse(self, channel: ResolvedChannel) -> None:
+        if channel.name.startswith("deny:"):
             raise Refused(103)
 
 
@@ -320,7 +331,7 @@ async def serve(
 ) -> AsyncIterator[Served]:
     """The application on a free port of 127.0.0.1, until the block ends."""
     application = application or TinyApplication()
-    node = Node(application, limits=limits, make_broker=make_broker, make_maps=make_maps)
+    node = Node(application.bundle, limits=limits, make_broker=make_broker, make_maps=make_maps)
     await node.start()
     config = uvicorn.Config(
         asgi(node),

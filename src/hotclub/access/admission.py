@@ -4,7 +4,9 @@ What was sent counts: a ticket or a token wins over a cookie, and one that is wo
 else would have.
 """
 
+import contextlib
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -83,30 +85,37 @@ class Admission:
         cookie = client.handshake.state.get(SESSION_STATE)
         return _entry(client, await self._login(cookie if isinstance(cookie, str) else ""))
 
-    async def subscribe(self, client: Client, channel: str, token: str) -> SubscribeGrant:
-        """What a subscription token grants.
+    def subscription_claims(self, token: str) -> SubscriptionClaims:
+        """What a subscription token says. Where it names a login or has an id, `is_revoked` is still to be asked.
 
         Raises:
-            Disconnect: `INVALID_TOKEN`, it is for another channel, user or connection.
             Refused: `PERMISSION_DENIED` for one that is worth nothing, `TOKEN_EXPIRED` for one whose time is over,
                 `EXPIRED` for one whose `expire_at` is.
         """
-        try:
+        with _subscribing():
             claims = verify_subscription(token, self._config.tokens)
-            ttl = _life(claims)
-            await self._check_revoked(claims)
+            _life(claims)
+            return claims
+
+    def subscription_grant(
+        self, claims: SubscriptionClaims, client: Client, channel: str, *, revoked: bool
+    ) -> SubscribeGrant:
+        """What a subscription token grants to this client.
+
+        Raises:
+            Disconnect: `INVALID_TOKEN`, it is for another channel, user or connection.
+            Refused: as `subscription_claims`; `PERMISSION_DENIED` for one that was revoked.
+        """
+        with _subscribing():
+            if revoked:
+                raise InvalidToken("it was revoked")
             _check_bearer(claims, client, channel)
             return SubscribeGrant(
                 info=claims.shown_info(),
                 data=payload_of(claims.data, claims.b64data),
-                ttl=ttl,
+                ttl=_life(claims),
                 overrides=overrides.read(claims.override),
             )
-        except InvalidToken as error:
-            logger.info("Refused a token: %s", error.reason)
-            raise Refused(Code.PERMISSION_DENIED) from None
-        except ExpiredToken as error:
-            raise Refused(Code.EXPIRED if isinstance(error, EndedToken) else Code.TOKEN_EXPIRED) from None
 
     async def refresh(self, client: Client, token: str) -> RefreshGrant:
         """A new connection token for a living connection.
@@ -195,6 +204,18 @@ class Admission:
             revoked = await self._inner.run(is_revoked, claims.sid, claims.jti)
             if revoked:
                 raise InvalidToken("it was revoked")
+
+
+@contextlib.contextmanager
+def _subscribing() -> Iterator[None]:
+    """Turn what is wrong with a subscription's token into the refusal of its subscribe command."""
+    try:
+        yield
+    except InvalidToken as error:
+        logger.info("Refused a token: %s", error.reason)
+        raise Refused(Code.PERMISSION_DENIED) from None
+    except ExpiredToken as error:
+        raise Refused(Code.EXPIRED if isinstance(error, EndedToken) else Code.TOKEN_EXPIRED) from None
 
 
 def _life(claims: ConnectionClaims | SubscriptionClaims) -> int:

@@ -159,7 +159,7 @@ def _send(batch: Sequence[_Outgoing]) -> list[Position | None]:
     if durable:
         with transaction.atomic(using=alias):
             for index, outgoing in durable:
-                positions[index] = append_durably(outgoing.route, outgoing.channel, outgoing.message)
+                positions[index] = append_durably(outgoing.route, outgoing.message)
     if passing:
         sent = _send_passing([outgoing for _, outgoing in passing], alias)
         positions.update({index: position for (index, _), position in zip(passing, sent, strict=True)})

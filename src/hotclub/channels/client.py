@@ -1,10 +1,17 @@
 """One connection, as hooks and procedures see it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
 from msgspec import Raw
+
+from hotclub.engine.codes import Code
+from hotclub.engine.errors import Refused
+from hotclub.runtime.encoding import decode
 
 if TYPE_CHECKING:
     from django.contrib.auth.base_user import AbstractBaseUser
@@ -59,8 +66,8 @@ class TokenUser:
 class Client:
     """The connection a hook is called for.
 
-    It comes from the handshake, and the session or a signed token: nothing here but `data` and `claimed_headers` can be
-    set by the peer. `user` is renewed from the database every `SESSION_CHECK` seconds and keeps no permission cache
+    It comes from the handshake, and the session or a signed token: nothing here but `data` and `claimed_headers` is the
+    peer's own word. `user` is renewed from the database every `SESSION_CHECK` seconds and keeps no permission cache
     between two hooks.
     """
 
@@ -77,8 +84,6 @@ class Client:
     """JSON that members of a channel see of this connection (`conn_info`); the `ON_CONNECT` hook may set it."""
     meta: Any = None
     """What the connection token says for the server alone (its `meta` claim)."""
-    data: Any = None
-    """JSON that the client sent with its connect command, None for nothing. Its own words: check them."""
     claimed_headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     """Headers that the client names in its connect command, for a browser cannot set real ones. Its own words too."""
     token_channels: frozenset[str] | None = None
@@ -88,7 +93,22 @@ class Client:
     session_key: str = field(default="", repr=False)
     auth_hash: str = field(default="", repr=False)
     password_proof: str = field(default="", repr=False)
-    channel_infos: dict[str, Raw] = field(default_factory=dict, repr=False)
+
+    @property
+    def data(self) -> Any:
+        """Decoded JSON that the client sent with the command for which this hook is called, None for nothing.
+
+        In the `ON_CONNECT` hook it is the data of the connect command; in `can_subscribe`, `channel_info`,
+        `on_subscribe` and `tags_filter` that of the subscribe command; in the hooks of a publish, what is published; in
+        a procedure, its arguments. A hook that is called without a command (at the end of a subscription or of the
+        connection, on a change of presence, and when `can_subscribe` is asked again) sees None. The data is the
+        client's own word: check it.
+
+        Raises:
+            Refused: `BAD_REQUEST`, the data is no JSON, which the protobuf form can carry.
+        """
+        handled = _handled.get()
+        return handled[1].value if handled is not None and handled[0] is self else None
 
     @property
     def is_anonymous(self) -> bool:
@@ -104,6 +124,43 @@ class Client:
         """Make the next `user.has_perm()` ask the database again."""
         for cache in ("_perm_cache", "_user_perm_cache", "_group_perm_cache"):
             self.user.__dict__.pop(cache, None)
+
+
+class CommandData:
+    """What came with a command, decoded when it is first asked for."""
+
+    __slots__ = ("_raw", "_value")
+
+    def __init__(self, raw: Raw) -> None:
+        self._raw: Raw | None = raw
+        self._value: Any = None
+
+    @property
+    def value(self) -> Any:
+        """Decoded JSON, None for nothing. Raises Refused `BAD_REQUEST` for bytes that are no JSON."""
+        if self._raw is not None:
+            try:
+                self._value = decode(self._raw)
+            except (msgspec.MsgspecError, ValueError):
+                raise Refused(Code.BAD_REQUEST, "data is not JSON") from None
+            self._raw = None
+        return self._value
+
+
+_handled: Final[ContextVar[tuple[Client, CommandData] | None]] = ContextVar("hotclub_handled", default=None)
+
+
+@contextmanager
+def handling(client: Client, data: CommandData) -> Iterator[None]:
+    """Within this block, and in its context alone, `client.data` is this.
+
+    Every call of a hook stands in such a block of its own, so no hook sees the data of another command.
+    """
+    token = _handled.set((client, data))
+    try:
+        yield
+    finally:
+        _handled.reset(token)
 
 
 def personal_channel(user: "AbstractBaseUser | int | str") -> str:

@@ -25,7 +25,7 @@ from hotclub.engine.broker.base import Retention
 from hotclub.engine.codes import Code
 from hotclub.engine.errors import Refused
 from hotclub.engine.observe import logger
-from hotclub.engine.port import ChannelSpec, MapSpec, PollSpec
+from hotclub.engine.port import ChannelSpec, MapSpec, PollSpec, ResolvedChannel
 from hotclub.engine.protocol.messages import MAP_CLIENTS_TYPE, MAP_TYPE, MAP_USERS_TYPE
 
 _NAME: Final = re.compile(r"[A-Za-z0-9_.:#-]{1,255}")
@@ -33,13 +33,11 @@ _CACHED_NAMES: Final = 8192
 _MAP_TYPES: Final = {"values": MAP_TYPE, "clients": MAP_CLIENTS_TYPE, "users": MAP_USERS_TYPE}
 
 
-@dataclass(frozen=True, slots=True)
-class Route:
-    """A channel's name, resolved: the class instance, the captured values and the engine's options."""
+class Route(ResolvedChannel, frozen=True, kw_only=True, eq=False):
+    """A channel's name, resolved: the engine's options, the class instance and the captured values."""
 
     channel: Channel
     kwargs: Mapping[str, Any]
-    spec: ChannelSpec
     pattern: str
 
 
@@ -96,7 +94,13 @@ class Registry:
             kwargs = compiled.match(name)
             if kwargs is not None:
                 spec = self._with_presence_maps(name, compiled, kwargs)
-                return Route(compiled.channel, MappingProxyType(kwargs), spec, compiled.channel.pattern)
+                return Route(
+                    name=name,
+                    spec=spec,
+                    channel=compiled.channel,
+                    kwargs=MappingProxyType(kwargs),
+                    pattern=compiled.channel.pattern,
+                )
         return None
 
     def _with_presence_maps(self, name: str, compiled: "_Compiled", kwargs: Mapping[str, Any]) -> ChannelSpec:

@@ -7,18 +7,23 @@ channels with what was delivered.
 """
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import islice
 from typing import Final
 
+from django.db import transaction
+
 from hotclub.durable import sql
 from hotclub.durable.shared_reads import SharedReads
 from hotclub.durable.tail import Tail
 from hotclub.engine.broker.base import HistoryQuery, Message, PublicationHandler, Retention
 from hotclub.engine.model import HistoryPage, Position, Publication
+from hotclub.runtime.node import after_commit
 from hotclub.runtime.pool import Run
+from hotclub.runtime.tables import database
 from hotclub.runtime.trying import Trying
 
 _TOPS_PER_QUERY: Final = 500
@@ -31,7 +36,7 @@ _logger = logging.getLogger("hotclub.streams")
 
 
 class DatabaseBroker:
-    """The `Broker` of durable channels. Belongs to one event loop."""
+    """The `DurableBroker` of durable channels. Belongs to one event loop."""
 
     def __init__(
         self,
@@ -48,6 +53,7 @@ class DatabaseBroker:
         self._retention_of = retention_of
         self._relay_interval = relay_interval
         self._prune_interval = prune_interval
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._tails: dict[str, Tail] = {}
         self._openings: dict[Tail, asyncio.Task[None]] = {}
         self._fillings: dict[Tail, asyncio.Task[None]] = {}
@@ -57,6 +63,7 @@ class DatabaseBroker:
 
     async def start(self) -> None:
         """Begin to relay and to prune. Does not fail when the database is down: it is tried until it answers."""
+        self._loop = asyncio.get_running_loop()
         if self._loops:
             return
         self._loops = [
@@ -75,19 +82,30 @@ class DatabaseBroker:
         self._tails.clear()
 
     async def publish(self, channel: str, message: Message, retention: Retention) -> Position:
-        position, publication, duplicate = await self._run(sql.append, channel, message, retention)
-        if not duplicate:
-            self.signal(channel, position.epoch, publication)
+        self._loop = asyncio.get_running_loop()
+        return await self._run(self.append, channel, message, retention)
+
+    def append(self, channel: str, message: Message, retention: Retention) -> Position:
+        with transaction.atomic(using=database()):
+            position, publication, duplicate = sql.append(channel, message, retention)
+            if not duplicate:
+                after_commit(lambda: self._signal_soon(channel, position.epoch, publication))
         return position
 
+    def _signal_soon(self, channel: str, epoch: str, publication: Publication) -> None:
+        """A signal from another thread. One that gets lost is no loss: the relay of every node finds the row."""
+        if self._loop is not None:
+            with contextlib.suppress(RuntimeError):  # the loop has ended
+                self._loop.call_soon_threadsafe(self.signal, channel, epoch, publication)
+
     def signal(self, channel: str, epoch: str, publication: Publication) -> None:
-        """A publication was committed. Loop thread; from another: `loop.call_soon_threadsafe(broker.signal, …)`."""
         tail = self._tails.get(channel)
         if tail is not None:
             self._deliver(channel, tail, tail.offer(epoch, publication))
             self._catch_up(channel, tail)
 
     async def subscribe(self, channel: str) -> None:
+        self._loop = asyncio.get_running_loop()
         tail = self._tails.get(channel)
         if tail is None:
             # Registered before the top is read: a signal that comes in between is not missed.

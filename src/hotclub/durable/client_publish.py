@@ -1,68 +1,61 @@
 """Publishing of a client in a durable channel: the permission, the hook's rows and the append in one transaction."""
 
 import inspect
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NoReturn, cast
+from typing import Any, NoReturn
 
 from django.db import transaction
+from msgspec import Raw
 
-from hotclub.channels.client import Client
 from hotclub.channels.registry import Route
-from hotclub.conf.config import get_config
-from hotclub.durable.broker import DatabaseBroker
 from hotclub.durable.sql import append, read_history
 from hotclub.engine.broker.base import HistoryQuery, Message
 from hotclub.engine.codes import Code
 from hotclub.engine.errors import Refused, UnrecoverablePosition
-from hotclub.engine.model import ClientInfo, Position, Publication
+from hotclub.engine.model import ClientInfo, Position
 from hotclub.engine.port import PublishGrant
-from hotclub.runtime.encoding import encode
-from hotclub.runtime.node import (
-    after_commit,
-    current_node,
-    tell_node,
-)
+from hotclub.runtime.node import current_node
 
 
 @dataclass(frozen=True, slots=True)
 class DurablePublish:
-    """Ask, let the hook write its rows, and append. To be called with the data, in a pool thread.
+    """Ask, let the hook write its rows, and append. To be called in a pool thread.
 
-    With `is_open` nobody is asked. Unless it `keeps` it, the log is another server's: that is told what to append.
+    Without `can_publish` nobody is asked. `encode` makes the payload of what `on_publish` returns. Unless it `keeps`
+    it, the log is another server's: that server is told what to append.
     """
 
     route: Route
-    channel: str
-    client: Client
     info: ClientInfo
     database: str
-    is_open: bool = False
+    can_publish: Callable[[], Any] | None
+    on_publish: Callable[[], Any]
+    encode: Callable[[Any], Raw]
     keeps: bool = True
 
-    def __call__(self, data: Any) -> PublishGrant:
-        hooks, kwargs = self.route.channel, self.route.kwargs
-        self.client.forget_permissions()
+    def __call__(self) -> PublishGrant:
         with transaction.atomic(using=self.database):
-            if not self.is_open and not _finished(hooks.can_publish(self.client, **kwargs)):
+            if self.can_publish is not None and not _finished(self.can_publish()):
                 raise Refused(Code.PERMISSION_DENIED)
-            result = _finished(hooks.on_publish(self.client, data, **kwargs))
+            result = _finished(self.on_publish())
             if not self.keeps:
                 return self._handed_over(result)
             if isinstance(result, Position):
                 return PublishGrant(position=result)
             if result is None:
                 return PublishGrant()
-            message = Message(data=encode(result), info=self.info)
-            return PublishGrant(position=append_durably(self.route, self.channel, message))
+            message = Message(data=self.encode(result), info=self.info)
+            return PublishGrant(position=append_durably(self.route, message))
 
     def _handed_over(self, result: Any) -> PublishGrant:
         if result is None:
             raise_nothing()
         if not isinstance(result, Position):
-            return PublishGrant(data=encode(result))
+            return PublishGrant(data=self.encode(result))
         since = Position(result.epoch, result.offset - 1)
         try:
-            page = read_history(self.channel, HistoryQuery(limit=1, since=since), self.route.spec.retention)
+            page = read_history(self.route.name, HistoryQuery(limit=1, since=since), self.route.spec.retention)
         except UnrecoverablePosition:
             raise_nothing()
         found = [item for item in page.publications if item.offset == result.offset]
@@ -89,20 +82,13 @@ def _finished(result: Any) -> Any:
     return result
 
 
-def append_durably(route: Route, channel: str, message: Message) -> Position:
+def append_durably(route: Route, message: Message) -> Position:
     """Write a publication of a durable channel in the current transaction, and signal it after the commit.
 
-    A signal that gets lost is no loss: the relay of every node finds the row.
+    In a process without a node there is nobody to signal it to; the relay of every node finds the row.
     """
-    alias = get_config().database
-    with transaction.atomic(using=alias):
-        position, publication, duplicate = append(channel, message, route.spec.retention)
-        if not duplicate:
-            after_commit(lambda: _signal(channel, position.epoch, publication))
-    return position
-
-
-def _signal(channel: str, epoch: str, publication: Publication) -> None:
     node = current_node()
     if node is not None and node.durable is not None:
-        tell_node(node, cast("DatabaseBroker", node.durable).signal, channel, epoch, publication)
+        return node.durable.append(route.name, message, route.spec.retention)
+    position, _, _ = append(route.name, message, route.spec.retention)
+    return position

@@ -29,7 +29,7 @@ from hotclub.engine.errors import HotclubError, IdempotencyConflict, Unrecoverab
 from hotclub.engine.model import EMPTY, ClientInfo, HistoryPage, Position, Publication
 
 if TYPE_CHECKING:
-    from hotclub.models import Entry, Stream
+    from hotclub.models import Stream
 from hotclub.runtime.tables import database, entries, stream_versions, streams
 
 KEY_LIFETIME: Final = 300.0
@@ -37,6 +37,9 @@ KEY_LIFETIME: Final = 300.0
 
 _VENDORS: Final = ("sqlite", "postgresql")
 _KEY_LENGTH: Final = 255
+_GREATEST: Final = {"sqlite": "MAX", "postgresql": "GREATEST"}
+"""The function that finds the greatest of its arguments."""
+_NO_END: Final = 2**63 - 1
 _DELETE_ROWS: Final = 1_000
 _COLUMNS: Final = ("offset", "data", "tags", "publisher", "created")
 _TAGS: Final = msgspec.json.Decoder(dict[str, str])
@@ -246,32 +249,53 @@ def read_after(channel: str, offset: int, limit: int) -> tuple[Position, list[Pu
 
 
 def read_history(channel: str, query: HistoryQuery, retention: Retention) -> HistoryPage:
-    """Read the kept part of a log, creating an empty one where there is none.
+    """Read the kept part of a log, creating an empty one where there is none. One query, unless it creates.
 
     Raises:
         UnrecoverablePosition: `query.since` names another epoch.
     """
-    top = open_stream(channel)
+    nothing = query.limit == 0 or retention.size <= 0
+    top, rows = (open_stream(channel), []) if nothing else _read_kept(channel, query, retention)
     if query.since is not None and query.since.epoch not in ("", top.epoch):
         raise UnrecoverablePosition(query.since.epoch, top.epoch)
-    if query.limit == 0 or retention.size <= 0:
-        return HistoryPage((), top)
-    rows = entries().filter(stream__channel=channel, stream__epoch=top.epoch)
-    floor = max(top.offset - retention.size, _expired(rows, retention.ttl))
-    ceiling = top.offset
-    if query.since is not None and query.reverse:
-        ceiling = min(ceiling, query.since.offset - 1)
-    elif query.since is not None:
-        floor = max(floor, query.since.offset)
-    kept = rows.filter(offset__gt=floor, offset__lte=ceiling).order_by("-offset" if query.reverse else "offset")
-    chosen = kept.values_list(*_COLUMNS)[: None if query.limit < 0 else query.limit]
-    return HistoryPage(tuple(_publication(row, top.epoch) for row in chosen), top)
+    return HistoryPage(tuple(_publication(row, top.epoch) for row in rows), top)
 
 
-def _expired(rows: "models.QuerySet[Entry]", ttl: float) -> int:
-    """The newest offset that is older than `ttl` seconds; whatever is below it is gone too, whatever its time says."""
-    cutoff = timezone.now() - timedelta(seconds=ttl)
-    return rows.filter(created__lt=cutoff).aggregate(newest=Max("offset"))["newest"] or 0
+def _read_kept(channel: str, query: HistoryQuery, retention: Retention) -> tuple[Position, list[tuple[Any, ...]]]:
+    """The top of the log, and the rows that the query asks for. The log's row comes with each of them, or alone."""
+    connection = _connection()
+    since = query.since
+    after = since.offset if since is not None and not query.reverse else 0
+    before = since.offset if since is not None and query.reverse else _NO_END
+    cutoff = connection.ops.adapt_datetimefield_value(timezone.now() - timedelta(seconds=retention.ttl))
+    with connection.cursor() as cursor:
+        limit = f"LIMIT {int(query.limit)}" if query.limit > 0 else ""
+        order = "DESC" if query.reverse else "ASC"
+        # What is older than the newest expired publication is gone too, whatever its time says.
+        cursor.execute(
+            f"""
+            SELECT log.epoch, log.top, entry."offset", entry.data, entry.tags, entry.publisher, entry.created
+            FROM {_table(connection, streams())} log
+            LEFT JOIN {_table(connection, entries())} entry
+            ON entry.stream_id = log.id AND entry."offset" <= log.top AND entry."offset" < %s
+            AND entry."offset" > {_GREATEST[connection.vendor]}(%s, log.top - %s, COALESCE((
+                SELECT MAX(old."offset") FROM {_table(connection, entries())} old
+                WHERE old.stream_id = log.id AND old.created < %s
+            ), 0))
+            WHERE log.channel = %s ORDER BY entry."offset" {order} {limit}
+            """,  # noqa: S608
+            [before, after, retention.size, cutoff, channel],
+        )
+        rows = cursor.fetchall()
+    if not rows:
+        return open_stream(channel), []
+    kept = [(*row[2:6], _moment(connection, row[6])) for row in rows if row[2] is not None]
+    return Position(rows[0][0], rows[0][1]), kept
+
+
+def _moment(connection: BaseDatabaseWrapper, value: datetime) -> datetime:
+    """A time as the driver has read it: SQLite's is in the zone of the connection, without saying so."""
+    return value.replace(tzinfo=connection.timezone) if value.tzinfo is None else value
 
 
 def _publication(row: tuple[Any, ...], epoch: str = "") -> Publication:

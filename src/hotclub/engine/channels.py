@@ -9,7 +9,7 @@ from collections.abc import Coroutine, Mapping
 from time import monotonic
 from typing import Any, Final
 
-from hotclub.engine.broker.base import IDEMPOTENCY_TTL, Broker, HistoryQuery, Message
+from hotclub.engine.broker.base import IDEMPOTENCY_TTL, Broker, DurableBroker, HistoryQuery, Message
 from hotclub.engine.broker.maps import MapBroker
 from hotclub.engine.codes import Code
 from hotclub.engine.errors import Refused
@@ -19,12 +19,15 @@ from hotclub.engine.limits import Limits
 from hotclub.engine.maps import Maps
 from hotclub.engine.model import ClientInfo, HistoryPage, Position, PresenceStats
 from hotclub.engine.observe import Counters, logger
-from hotclub.engine.port import Application, ChannelSpec
+from hotclub.engine.port import Application, ChannelSpec, ResolvedChannel
 from hotclub.engine.presence.base import Presence
 from hotclub.engine.protocol.messages import Membership, Push
 from hotclub.engine.shared_poll import SharedPolls
 
 _NAME: Final = re.compile(r"[A-Za-z0-9_.:#-]+", re.ASCII)
+
+AnyChannel = str | ResolvedChannel
+"""A channel by its name, or as `Channels.resolve` has returned it."""
 
 
 class Channels:
@@ -38,7 +41,7 @@ class Channels:
         counters: Counters,
         *,
         broker: Broker,
-        durable: Broker | None,
+        durable: DurableBroker | None,
         maps: MapBroker,
         presence: Presence,
     ) -> None:
@@ -49,8 +52,8 @@ class Channels:
         self.broker = broker
         self.durable = durable
         self.presence = presence
-        self.maps = Maps(maps, hub, limits, self.spec)
-        self.polls = SharedPolls(application, hub)
+        self.maps = Maps(maps, hub, limits, self.resolve)
+        self.polls = SharedPolls(application.follows, hub)
         self._passed: Leases[tuple[str, str], bool] = Leases(IDEMPOTENCY_TTL)
         self._linked: set[str] = set()
         self._linking: dict[str, asyncio.Task[None]] = {}
@@ -58,19 +61,22 @@ class Channels:
         """Where logs stood at the last position check that somebody here had not come to yet."""
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def spec(self, channel: str) -> ChannelSpec:
-        """The options of a channel.
+    def resolve(self, name: str) -> ResolvedChannel:
+        """The channel of a name.
 
         Raises:
             Refused: `BAD_REQUEST` for a name outside the grammar (ASCII letters, digits and `_.:#-`, at most
                 `limits.channel_bytes`), `UNKNOWN_CHANNEL` for one that the application does not know.
         """
-        if len(channel) > self.limits.channel_bytes or not _NAME.fullmatch(channel):
+        if len(name) > self.limits.channel_bytes or not _NAME.fullmatch(name):
             raise Refused(Code.BAD_REQUEST, "channel name is not valid")
-        spec = self.application.channel(channel)
-        if spec is None:
+        channel = self.application.resolve(name)
+        if channel is None:
             raise Refused(Code.UNKNOWN_CHANNEL)
-        return spec
+        return channel
+
+    def _resolved(self, channel: AnyChannel) -> ResolvedChannel:
+        return self.resolve(channel) if isinstance(channel, str) else channel
 
     def _broker(self, spec: ChannelSpec) -> Broker:
         if not spec.durable:
@@ -82,17 +88,21 @@ class Channels:
     def _log(self, spec: ChannelSpec) -> Broker | MapBroker:
         return self._broker(spec) if spec.map is None else self.maps.broker
 
-    async def publish(self, channel: str, message: Message) -> Position:
+    async def publish(self, channel: AnyChannel, message: Message) -> Position:
         """Append to the channel's log and fan out; offset 0 for a channel without history.
 
         Raises:
-            Refused: `UNKNOWN_CHANNEL` or `BAD_REQUEST`, see `spec`; `NOT_AVAILABLE` for maps and shared polls.
+            Refused: `UNKNOWN_CHANNEL` or `BAD_REQUEST`, see `resolve`; `NOT_AVAILABLE` for maps and shared polls.
             IdempotencyConflict: the key was used for another payload.
         """
-        spec = self.spec(channel)
-        if spec.map is not None or spec.poll is not None:
+        found = self._stream(channel)
+        return await self._broker(found.spec).publish(found.name, message, found.spec.retention)
+
+    def _stream(self, channel: AnyChannel) -> ResolvedChannel:
+        found = self._resolved(channel)
+        if found.spec.map is not None or found.spec.poll is not None:
             raise Refused(Code.NOT_AVAILABLE, "this channel takes keys and values")
-        return await self._broker(spec).publish(channel, message, spec.retention)
+        return found
 
     def is_first(self, channel: str, idempotency_key: str) -> bool:
         """Whether the key is new, of what goes to the subscribers here without any log."""
@@ -103,72 +113,81 @@ class Channels:
         self._passed.touch((channel, idempotency_key), True, now)
         return True
 
-    async def history(self, channel: str, query: HistoryQuery) -> HistoryPage:
+    async def history(self, channel: AnyChannel, query: HistoryQuery) -> HistoryPage:
         """Read a channel's log.
 
         Raises:
-            Refused: `UNKNOWN_CHANNEL` or `BAD_REQUEST`, see `spec`; `NOT_AVAILABLE` for a channel without history.
+            Refused: `UNKNOWN_CHANNEL` or `BAD_REQUEST`, see `resolve`; `NOT_AVAILABLE` for a channel without history.
             UnrecoverablePosition: `query.since` names another epoch.
         """
-        spec = self.spec(channel)
+        found = self._resolved(channel)
+        spec = found.spec
         if spec.retention.size <= 0:
             raise Refused(Code.NOT_AVAILABLE)
-        return await self._log(spec).history(channel, query, spec.retention)
+        return await self._log(spec).history(found.name, query, spec.retention)
 
-    async def members(self, channel: str) -> Mapping[str, ClientInfo]:
+    async def remove_history(self, channel: AnyChannel) -> None:
+        """Forget the kept publications of a channel; its position stays.
+
+        Raises:
+            Refused: `UNKNOWN_CHANNEL` or `BAD_REQUEST`, see `resolve`; `NOT_AVAILABLE` for maps and shared polls.
+        """
+        found = self._stream(channel)
+        await self._broker(found.spec).remove_history(found.name)
+
+    async def members(self, channel: AnyChannel) -> Mapping[str, ClientInfo]:
         """Who is in the channel, by client id. Raises Refused `UNKNOWN_CHANNEL`, `BAD_REQUEST`, or `NOT_AVAILABLE`
         without presence."""
-        self._require_presence(channel)
-        return await self.presence.members(channel)
+        return await self.presence.members(self._with_presence(channel).name)
 
-    async def presence_stats(self, channel: str) -> PresenceStats:
+    async def presence_stats(self, channel: AnyChannel) -> PresenceStats:
         """How many are in the channel. Raises as `members` does."""
-        self._require_presence(channel)
-        return await self.presence.stats(channel)
+        return await self.presence.stats(self._with_presence(channel).name)
 
-    def _require_presence(self, channel: str) -> None:
-        if not self.spec(channel).presence:
+    def _with_presence(self, channel: AnyChannel) -> ResolvedChannel:
+        found = self._resolved(channel)
+        if not found.spec.presence:
             raise Refused(Code.NOT_AVAILABLE)
+        return found
 
-    async def appear(self, channel: str, spec: ChannelSpec, info: ClientInfo) -> None:
+    async def appear(self, channel: ResolvedChannel, info: ClientInfo) -> None:
         """Enter a channel where that is seen, and tell its members."""
-        if spec.presence:
-            await self.presence.touch(channel, info)
-        if spec.join_leave:
-            self.hub.announce(Push(channel, join=Membership(info)))
-        await self.maps.appear(spec, info)
+        if channel.spec.presence:
+            await self.presence.touch(channel.name, info)
+        if channel.spec.join_leave:
+            self.hub.announce(Push(channel.name, join=Membership(info)))
+        await self.maps.appear(channel.spec, info)
 
-    async def remain(self, channel: str, spec: ChannelSpec, info: ClientInfo) -> None:
+    async def remain(self, channel: ResolvedChannel, info: ClientInfo) -> None:
         """Renew what `appear` did, before its lease is over."""
-        if spec.presence:
-            await self.presence.touch(channel, info)
-        await self.maps.appear(spec, info)
+        if channel.spec.presence:
+            await self.presence.touch(channel.name, info)
+        await self.maps.appear(channel.spec, info)
 
-    async def disappear(self, channel: str, spec: ChannelSpec, info: ClientInfo) -> None:
+    async def disappear(self, channel: ResolvedChannel, info: ClientInfo) -> None:
         """Undo `appear`."""
-        if spec.join_leave:
-            self.hub.announce(Push(channel, leave=Membership(info)))
-        await self.vanish(channel, spec, info)
+        if channel.spec.join_leave:
+            self.hub.announce(Push(channel.name, leave=Membership(info)))
+        await self.vanish(channel, info)
 
-    async def vanish(self, channel: str, spec: ChannelSpec, info: ClientInfo) -> None:
+    async def vanish(self, channel: ResolvedChannel, info: ClientInfo) -> None:
         """Undo what `appear` stored, without a word to the members. Idempotent."""
-        if spec.presence:
-            await self.presence.drop(channel, info.client)
-        await self.maps.disappear(channel, spec, info)
+        if channel.spec.presence:
+            await self.presence.drop(channel.name, info.client)
+        await self.maps.disappear(channel, info)
 
-    async def link(self, channel: str, spec: ChannelSpec) -> None:
+    async def link(self, channel: ResolvedChannel) -> None:
         """Make the broker's subscription follow the hub: there while the channel has a subscriber here.
 
         To be awaited after every `hub.join` and `hub.leave`. A cancelled caller leaves the work to go on.
         """
-        if spec.poll is not None:
+        name = channel.name
+        if channel.spec.poll is not None or (name not in self._linking and self._is_linked(name)):
             return
-        if channel not in self._linking and self._is_linked(channel):
-            return
-        task = self._linking.get(channel)
+        task = self._linking.get(name)
         if task is None:
-            work = self._follow(channel, self._log(spec))
-            task = self._linking[channel] = asyncio.get_running_loop().create_task(work)
+            work = self._follow(name, self._log(channel.spec))
+            task = self._linking[name] = asyncio.get_running_loop().create_task(work)
         await asyncio.shield(task)
 
     def _is_linked(self, channel: str) -> bool:
@@ -219,7 +238,7 @@ class Channels:
                 logger.warning("Position check failed for a channel; it is tried again", exc_info=True)
 
     async def _check_position(self, channel: str, former: Position | None) -> None:
-        spec = self.spec(channel)
+        spec = self.resolve(channel).spec
         if spec.retention.size <= 0 or not any(member.positioned for member in self.hub.members(channel)):
             return
         top = (await self._log(spec).history(channel, HistoryQuery(), spec.retention)).top

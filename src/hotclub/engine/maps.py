@@ -10,7 +10,7 @@ from hotclub.engine.errors import Refused
 from hotclub.engine.hub import Hub
 from hotclub.engine.limits import Limits
 from hotclub.engine.model import ClientInfo
-from hotclub.engine.port import ChannelSpec
+from hotclub.engine.port import ChannelSpec, ResolvedChannel
 
 _SPELLED_OUT: Final = "\x00"
 """What no key may hold: lists of keys are joined by it where they are signed."""
@@ -23,62 +23,60 @@ def check_key(key: str, limits: Limits) -> None:
 
 
 class Maps:
-    """The maps of a node. `spec_of` resolves a channel's name as `Channels.spec` does."""
+    """The maps of a node. `resolve` is `Channels.resolve`; a method's `channel` may be what that has returned."""
 
-    def __init__(self, broker: MapBroker, hub: Hub, limits: Limits, spec_of: Callable[[str], ChannelSpec]) -> None:
+    def __init__(self, broker: MapBroker, hub: Hub, limits: Limits, resolve: Callable[[str], ResolvedChannel]) -> None:
         self.broker = broker
         self._hub = hub
         self._limits = limits
-        self._spec_of = spec_of
+        self._resolve = resolve
 
-    def spec(self, channel: str) -> ChannelSpec:
-        """The options of a map. Raises Refused `UNKNOWN_CHANNEL` or `BAD_REQUEST` as `Channels.spec` does,
-        `NOT_AVAILABLE` for another channel."""
-        spec = self._spec_of(channel)
-        if spec.map is None:
+    def _map(self, channel: str | ResolvedChannel) -> ResolvedChannel:
+        found = self._resolve(channel) if isinstance(channel, str) else channel
+        if found.spec.map is None:
             raise Refused(Code.NOT_AVAILABLE, "this channel is no map")
-        return spec
+        return found
 
-    async def change(self, channel: str, message: MapMessage) -> MapOutcome:
+    async def change(self, channel: str | ResolvedChannel, message: MapMessage) -> MapOutcome:
         """Set or remove a key, and fan that out; see `MapBroker.change`.
 
         Raises:
-            Refused: as `spec`; `LIMIT_EXCEEDED` for a new key in a full map, `BAD_REQUEST` for a key that is none, and
+            Refused: `UNKNOWN_CHANNEL` or `BAD_REQUEST` as `Channels.resolve` does; `NOT_AVAILABLE` for another kind of
+                channel; `LIMIT_EXCEEDED` for a new key in a full map, `BAD_REQUEST` for a key that is none, and
                 for compare and set without positions.
             IdempotencyConflict: the idempotency key was used for another change.
         """
-        spec = self.spec(channel)
+        found = self._map(channel)
         check_key(message.key, self._limits)
-        if message.expected is not None and spec.retention.size <= 0:
+        if message.expected is not None and found.spec.retention.size <= 0:
             raise Refused(Code.BAD_REQUEST, "an ephemeral map has no positions to compare")
-        return await self.broker.change(channel, message, spec.map_retention)
+        return await self.broker.change(found.name, message, found.spec.map_retention)
 
-    async def read(self, channel: str, query: MapQuery) -> MapPage:
-        """A page of the entries, see `MapBroker.read`; in the order that the channel has."""
-        spec = self.spec(channel)
-        assert spec.map is not None
+    async def read(self, channel: str | ResolvedChannel, query: MapQuery) -> MapPage:
+        """A page of the entries, see `MapBroker.read`; in the order that the channel has. Raises as `change`."""
+        found = self._map(channel)
+        assert found.spec.map is not None
         ordered = MapQuery(
             cursor=query.cursor,
             limit=query.limit,
             size=query.size,
             key=query.key,
             asc=query.asc,
-            ordered=spec.map.ordered,
+            ordered=found.spec.map.ordered,
         )
-        return await self.broker.read(channel, ordered, spec.map_retention)
+        return await self.broker.read(found.name, ordered, found.spec.map_retention)
 
-    async def stats(self, channel: str) -> MapStats:
-        """How many keys there are. Raises as `spec`."""
-        self.spec(channel)
-        return await self.broker.stats(channel)
+    async def stats(self, channel: str | ResolvedChannel) -> MapStats:
+        """How many keys there are. Raises as `change`."""
+        return await self.broker.stats(self._map(channel).name)
 
-    async def clear(self, channel: str) -> None:
-        """Remove everything; subscribers here are told at once. Raises as `spec`."""
-        spec = self.spec(channel)
-        await self.broker.clear(channel)
-        if spec.positioned:
-            page = await self.broker.history(channel, HistoryQuery(), spec.retention)
-            self._hub.check_top(channel, page.top)
+    async def clear(self, channel: str | ResolvedChannel) -> None:
+        """Remove everything; subscribers here are told at once. Raises as `change`."""
+        found = self._map(channel)
+        await self.broker.clear(found.name)
+        if found.spec.positioned:
+            page = await self.broker.history(found.name, HistoryQuery(), found.spec.retention)
+            self._hub.check_top(found.name, page.top)
 
     async def appear(self, spec: ChannelSpec, info: ClientInfo) -> None:
         """Put a subscriber into the maps that its channel names, or renew it there: only who is new is fanned out."""
@@ -87,11 +85,12 @@ class Maps:
         if spec.users_map and info.user:
             await self.change(spec.users_map, MapMessage(key=info.user, mode="if_new", renew=True))
 
-    async def disappear(self, channel: str, spec: ChannelSpec, info: ClientInfo) -> None:
+    async def disappear(self, channel: ResolvedChannel, info: ClientInfo) -> None:
         """Undo `appear`. A user is there as long as another connection of theirs is."""
+        spec = channel.spec
         if spec.clients_map:
             await self.change(spec.clients_map, MapMessage(key=info.client, removed=True))
-        if spec.users_map and info.user and not self._is_here(channel, info.user):
+        if spec.users_map and info.user and not self._is_here(channel.name, info.user):
             await self.change(spec.users_map, MapMessage(key=info.user, removed=True))
 
     def _is_here(self, channel: str, user: str) -> bool:

@@ -9,7 +9,7 @@ from typing import Final
 
 from msgspec import Raw, Struct
 
-from hotclub.engine.broker.base import Broker, HistoryQuery, Message, PublicationHandler
+from hotclub.engine.broker.base import Broker, DurableBroker, HistoryQuery, Message, PublicationHandler, Sweeps
 from hotclub.engine.broker.maps import MapBroker
 from hotclub.engine.broker.memory import MemoryBroker
 from hotclub.engine.broker.memory_map import MemoryMapBroker
@@ -81,7 +81,7 @@ class Node:
         name: str = "",
         version: str = "hotclub",
         make_broker: Callable[[PublicationHandler], Broker] = MemoryBroker,
-        make_durable: Callable[[PublicationHandler], Broker] | None = None,
+        make_durable: Callable[[PublicationHandler], DurableBroker] | None = None,
         make_maps: Callable[[PublicationHandler], MapBroker] = MemoryMapBroker,
         presence: Presence | None = None,
         key: bytes = b"",
@@ -177,16 +177,16 @@ class Node:
         for channel in self.hub.channels():
             for subscriber in self.hub.members(channel):
                 if subscriber.present:
-                    await self.channels.remain(channel, subscriber.spec, subscriber.info)
+                    await self.channels.remain(subscriber.resolved, subscriber.info)
 
     async def _sweep(self) -> None:
-        if isinstance(self.broker, MemoryBroker):
+        if isinstance(self.broker, Sweeps):
             self.broker.sweep()
         self.channels.polls.sweep()
 
     async def _expire_keys(self) -> None:
         maps = self.channels.maps.broker
-        if isinstance(maps, MemoryMapBroker):
+        if isinstance(maps, Sweeps):
             maps.sweep()
 
     async def _release_held(self) -> None:
@@ -233,15 +233,14 @@ class Node:
         Those that are subscribed already are left as they are.
 
         Raises:
-            Refused: `UNKNOWN_CHANNEL` or `BAD_REQUEST`, see `Channels.spec`; `NOT_AVAILABLE` for a map or a shared
+            Refused: `UNKNOWN_CHANNEL` or `BAD_REQUEST`, see `Channels.resolve`; `NOT_AVAILABLE` for a map or a shared
                 poll, and for what the channel cannot be overridden to do.
         """
-        spec = grant.overrides.of(self.channels.spec(channel))
-        if spec.map is not None or spec.poll is not None:
+        resolved = self.channels.resolve(channel).overridden(grant.overrides)
+        if resolved.spec.map is not None or resolved.spec.poll is not None:
             raise Refused(Code.NOT_AVAILABLE, "a map or a shared poll has no subscribers by the server's will")
         terms = Terms(
-            channel=channel,
-            spec=spec,
+            channel=resolved,
             chan_info=grant.info,
             data=grant.data,
             asked=recover_since,

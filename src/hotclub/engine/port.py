@@ -1,7 +1,8 @@
-"""What the engine asks of the application it serves: the upward port of sessions and handlers.
+"""What the engine asks of the application it serves: five small protocols, handed to the node as one `Application`.
 
-The Django face implements it (`hotclub.face`); tests implement it in a few lines. Every method may raise
-`Refused` to refuse the command, or `Disconnect` to end the connection; anything else it raises is logged and
+The Django face implements them (`hotclub.hooks`); tests implement them in a few lines. A method is called once per
+command, in the order of one connection's commands; a slow one holds up its own connection and no other. Every method
+may raise `Refused` to refuse the command, or `Disconnect` to end the connection; anything else it raises is logged and
 answered with error 100.
 """
 
@@ -14,7 +15,7 @@ from hotclub.engine.broker.base import Retention
 from hotclub.engine.broker.maps import MapMessage, MapRetention
 from hotclub.engine.codes import Code
 from hotclub.engine.errors import Refused
-from hotclub.engine.model import EMPTY, Position
+from hotclub.engine.model import EMPTY, ClientInfo, Position
 from hotclub.engine.protocol.messages import MAP_TYPE, SHARED_POLL_TYPE, STREAM_TYPE
 
 Predicate = Callable[[Mapping[str, str]], bool]
@@ -113,6 +114,21 @@ class ChannelSpec(Struct, frozen=True, kw_only=True):
         """What the map broker keeps of it; for maps only."""
         assert self.map is not None
         return MapRetention(stream=self.retention, key_ttl=self.map.key_ttl, keys=self.map.keys)
+
+
+class ResolvedChannel(Struct, frozen=True, kw_only=True, eq=False):
+    """A channel that the application knows, as resolved from its name.
+
+    An application extends it by what it needs to serve the channel, and gets it back with every question about it.
+    """
+
+    name: str
+    spec: ChannelSpec
+
+    def overridden(self, overrides: "Overrides") -> "ResolvedChannel":
+        """The channel as one subscription has it. Raises as `Overrides.of` does."""
+        spec = overrides.of(self.spec)
+        return self if spec is self.spec else structs.replace(self, spec=spec)
 
 
 class Overrides(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -274,76 +290,102 @@ class PollAnswer(Struct, frozen=True, kw_only=True):
     epoch: str = ""
 
 
-class Application(Protocol):
-    """The decisions that belong to the application. Called once per command, in the order of one connection's
-    commands; a hook that is slow holds up its own connection and no other."""
-
-    def channel(self, name: str) -> ChannelSpec | None:
-        """The options of the channel, or None when no such channel exists (error 102). Pure and quick."""
-        ...
+class Connects(Protocol):
+    """Who may connect, and for how long."""
 
     async def connect(self, client: Client, request: ConnectRequest) -> ConnectGrant: ...
-
-    async def subscribe(self, client: Client, channel: str, request: SubscribeRequest) -> SubscribeGrant: ...
-
-    async def publish(self, client: Client, channel: str, data: Raw) -> PublishGrant: ...
-
-    async def change_key(self, client: Client, channel: str, change: KeyChange) -> MapMessage | None:
-        """A subscriber of a map sets or removes a key. What is returned is done instead; None: nothing."""
-        ...
-
-    async def track(self, client: Client, channel: str, batch: Sequence[str], signature: str) -> int:
-        """A subscriber of a shared poll asks for these keys, in this order. Returns for how many seconds it may follow
-        them, 0 for ever. Raises 103 for a signature that does not allow them, 109 for one that has expired."""
-        ...
-
-    async def poll(self, channel: str, items: Sequence[PollItem]) -> PollAnswer:
-        """The values of these keys of a shared poll."""
-        ...
 
     async def refresh(self, client: Client, token: str) -> RefreshGrant:
         """The connection's new token. Raises Disconnect `INVALID_TOKEN` for an invalid one, `CONNECTION_EXPIRED` for
         one that has expired, and `BAD_REQUEST` when connections are not refreshed by their clients."""
         ...
 
-    async def refresh_subscription(self, client: Client, channel: str, token: str) -> RefreshGrant:
+    async def disconnected(self, client: Client, code: int, reason: str) -> None:
+        """The connection has ended. Must not raise."""
+        ...
+
+
+class Subscribes(Protocol):
+    """Who may be in a channel, what a subscriber may have of it, and who has come and gone."""
+
+    async def subscribe(
+        self, client: Client, channel: ResolvedChannel, request: SubscribeRequest
+    ) -> SubscribeGrant: ...
+
+    async def refresh_subscription(self, client: Client, channel: ResolvedChannel, token: str) -> RefreshGrant:
         """A subscription's new token. Raises Disconnect `INVALID_TOKEN` for one that is not for this,
         `SUBSCRIPTION_EXPIRED` for an expired one."""
         ...
 
     def token_channel(self, token: str) -> str:
-        """The channel that a subscription token is for, "" when that is not known. Pure and quick."""
+        """The name of the channel that a subscription token is for, "" when that is not known. Pure and quick."""
         ...
 
-    async def authorize_presence(self, client: Client, channel: str) -> None:
-        """Return when this subscriber may see who is in the channel; raise 103 otherwise."""
+    async def authorize(self, client: Client, channel: ResolvedChannel) -> None:
+        """Return when this client may see who is in the channel, and what was published there; raise Refused
+        `PERMISSION_DENIED` otherwise."""
         ...
 
-    async def authorize_history(self, client: Client, channel: str) -> None:
-        """Return when this subscriber may read the channel's history; raise 103 otherwise."""
-        ...
-
-    async def admits(self, client: Client, channel: str) -> Predicate | None:
+    async def admits(self, client: Client, channel: ResolvedChannel) -> Predicate | None:
         """Which publications of the channel this client may have, None for all: asked wherever it gets some without a
         `subscribe`. Raises Refused when that cannot be told; then it gets none."""
         ...
 
-    async def rpc(self, client: Client, method: str, data: Raw) -> Raw:
-        """Call a procedure. Raises 108 when there are none at all, 104 for an unknown one."""
-        ...
-
-    async def send(self, client: Client, data: Raw) -> None:
-        """An asynchronous message; raise Disconnect `NOT_AVAILABLE` when the application takes none."""
-        ...
-
-    async def unsubscribed(self, client: Client, channel: str) -> None:
+    async def unsubscribed(self, client: Client, channel: ResolvedChannel) -> None:
         """The subscription has ended, for whatever reason. Must not raise."""
         ...
 
-    async def disconnected(self, client: Client, code: int, reason: str) -> None:
-        """The connection has ended. Must not raise."""
+    async def presence_changed(self, client: Client, channel: ResolvedChannel, *, joined: bool) -> None:
+        """The client has joined a channel with presence, or left it. Must not raise."""
         ...
 
-    async def presence_changed(self, channel: str, client: Client, joined: bool) -> None:
-        """Somebody joined or left a channel with presence. Must not raise."""
+
+class Publishes(Protocol):
+    """What becomes of a client's publication."""
+
+    async def publish(self, client: Client, channel: ResolvedChannel, data: Raw, info: ClientInfo) -> PublishGrant:
+        """Decide on a publication. `info` is what the members of the channel see of its publisher."""
         ...
+
+
+class Follows(Protocol):
+    """Keys: those of maps, which clients set and remove, and those of shared polls, which clients follow."""
+
+    async def change_key(self, client: Client, channel: ResolvedChannel, change: KeyChange) -> MapMessage | None:
+        """A subscriber of a map sets or removes a key. What is returned is done instead; None: nothing."""
+        ...
+
+    async def track(self, client: Client, channel: ResolvedChannel, batch: Sequence[str], signature: str) -> int:
+        """A subscriber of a shared poll asks for these keys, in this order. Returns for how many seconds it may follow
+        them, 0 for ever. Raises Refused `PERMISSION_DENIED` for a signature that does not allow them, `TOKEN_EXPIRED`
+        for one that has expired."""
+        ...
+
+    async def poll(self, channel: ResolvedChannel, items: Sequence[PollItem]) -> PollAnswer:
+        """The values of these keys of a shared poll."""
+        ...
+
+
+class Calls(Protocol):
+    """What a client may have done for it without a channel."""
+
+    async def rpc(self, client: Client, method: str, data: Raw) -> Raw:
+        """Call a procedure. Raises Refused `NOT_AVAILABLE` when there are none at all, `METHOD_NOT_FOUND` for an
+        unknown one."""
+        ...
+
+    async def send(self, client: Client, data: Raw) -> None:
+        """An asynchronous message. Raises Disconnect `NOT_AVAILABLE` when the application takes none."""
+        ...
+
+
+class Application(Struct, frozen=True, kw_only=True, eq=False):
+    """The application that a node serves: the decisions that belong to it."""
+
+    resolve: Callable[[str], ResolvedChannel | None]
+    """The channel of a name, or None when the application knows no such channel. Pure and quick."""
+    connects: Connects
+    subscribes: Subscribes
+    publishes: Publishes
+    follows: Follows
+    calls: Calls

@@ -18,7 +18,7 @@ from hotclub.engine.limits import Limits
 from hotclub.engine.model import EMPTY, ClientInfo
 from hotclub.engine.observe import report
 from hotclub.engine.outbox import Flusher, Outbox, Sink
-from hotclub.engine.port import Application, ChannelSpec, Client, Handshake, SubscribeGrant
+from hotclub.engine.port import Application, Client, Handshake, ResolvedChannel, SubscribeGrant
 from hotclub.engine.protocol.base import Codec, Encoder
 from hotclub.engine.protocol.connection import Event, State, advance
 from hotclub.engine.protocol.messages import Push, Reply, UnsubscribePush
@@ -159,8 +159,7 @@ class Session:
 
     def enter(
         self,
-        channel: str,
-        spec: ChannelSpec,
+        channel: ResolvedChannel,
         chan_info: Raw = EMPTY,
         *,
         server_side: bool = False,
@@ -169,10 +168,11 @@ class Session:
     ) -> Subscriber:
         """Take a place in a channel and in the hub; publications go into the place's buffer from here on."""
         hub = self.hub
-        form = hub.form(channel, self._encoder, delta=delta, compact=compact)
+        form = hub.form(channel.name, self._encoder, delta=delta, compact=compact)
+        spec = channel.spec
         kind = MapSubscriber if spec.map is not None else Subscriber if spec.poll is None else PollSubscriber
-        subscriber = kind(self.info(chan_info), channel, spec, self.outbox, form, server_side=server_side)
-        self.subscribers[channel] = subscriber
+        subscriber = kind(self.info(chan_info), channel, self.outbox, form, server_side=server_side)
+        self.subscribers[channel.name] = subscriber
         hub.join(subscriber)
         return subscriber
 
@@ -212,14 +212,15 @@ class Session:
 
     async def retire(self, subscriber: Subscriber) -> None:
         """Undo what a place leaves behind after `leave`: the broker's subscription and its presence."""
-        await self.channels.link(subscriber.channel, subscriber.spec)
+        channel, application = subscriber.resolved, self.application.subscribes
+        await self.channels.link(channel)
         self.channels.polls.leave(subscriber)
         if subscriber.present:
             subscriber.present = False
-            await self.channels.disappear(subscriber.channel, subscriber.spec, subscriber.info)
-            if subscriber.spec.presence:
-                await self.application.presence_changed(subscriber.channel, self.client, joined=False)
-        await self.application.unsubscribed(self.client, subscriber.channel)
+            await self.channels.disappear(channel, subscriber.info)
+            if channel.spec.presence:
+                await application.presence_changed(self.client, channel, joined=False)
+        await application.unsubscribed(self.client, channel)
 
     async def end(self) -> None:
         """Undo everything, after the transport has ended: every place, then the connection itself."""
@@ -231,7 +232,7 @@ class Session:
             await self.retire(subscriber)
         if self.connected:
             reason = self.ended_with or Disconnect(Close.CONNECTION_CLOSED)
-            await self.application.disconnected(self.client, reason.code, reason.reason)
+            await self.application.connects.disconnected(self.client, reason.code, reason.reason)
 
     def report(self, event: str, **fields: object) -> None:
         """Say on the log what this connection's client did wrong."""

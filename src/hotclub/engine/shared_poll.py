@@ -15,7 +15,7 @@ from typing import Final
 from hotclub.engine.hub import Hub
 from hotclub.engine.model import Publication
 from hotclub.engine.observe import logger, printable
-from hotclub.engine.port import Application, PollAnswer, PolledItem, PollItem, PollSpec
+from hotclub.engine.port import Follows, PollAnswer, PolledItem, PollItem, PollSpec, ResolvedChannel
 from hotclub.engine.subscriber import PollSubscriber, Subscriber, Tracked
 
 _AT_ONE_TIME: Final = 4
@@ -25,10 +25,11 @@ _AT_ONE_TIME: Final = 4
 class _Channel:
     """What is known of one channel. `fresh` are keys that have not been asked for yet."""
 
-    __slots__ = ("epoch", "followers", "fresh", "idle", "name", "news", "spec", "task", "values")
+    __slots__ = ("epoch", "followers", "fresh", "idle", "name", "news", "resolved", "spec", "task", "values")
 
-    def __init__(self, name: str, spec: PollSpec) -> None:
-        self.name = name
+    def __init__(self, resolved: ResolvedChannel, spec: PollSpec) -> None:
+        self.resolved = resolved
+        self.name = resolved.name
         self.spec = spec
         self.epoch = ""
         self.values: dict[str, Publication] = {}
@@ -67,7 +68,7 @@ class _Channel:
 class SharedPolls:
     """The shared polls of a node. Everything but the polling itself is synchronous."""
 
-    def __init__(self, application: Application, hub: Hub) -> None:
+    def __init__(self, application: Follows, hub: Hub) -> None:
         self._application = application
         self._hub = hub
         self._channels: dict[str, _Channel] = {}
@@ -156,7 +157,7 @@ class SharedPolls:
         assert spec is not None
         channel = self._channels.get(subscriber.channel)
         if channel is None:
-            channel = self._channels[subscriber.channel] = _Channel(subscriber.channel, spec)
+            channel = self._channels[subscriber.channel] = _Channel(subscriber.resolved, spec)
         return channel
 
     def _work(self, channel: _Channel) -> None:
@@ -192,7 +193,7 @@ class SharedPolls:
             items = tuple(PollItem(key, self._known_version(channel, key)) for key in keys)
             try:
                 async with asyncio.timeout(channel.spec.timeout):
-                    self._take(channel, await self._application.poll(channel.name, items))
+                    self._take(channel, await self._application.poll(channel.resolved, items))
             except Exception:  # noqa: BLE001 - whatever it was, the next answer may be one
                 logger.warning("A shared poll of %r failed; it is tried again", printable(channel.name), exc_info=True)
 

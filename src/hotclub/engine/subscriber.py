@@ -11,7 +11,7 @@ from msgspec import Raw, Struct
 from hotclub.engine.kept_grants import Given
 from hotclub.engine.model import EMPTY, ClientInfo, Position, Publication
 from hotclub.engine.outbox import Outbox
-from hotclub.engine.port import ChannelSpec, Predicate
+from hotclub.engine.port import Predicate, ResolvedChannel
 from hotclub.engine.recovery import Verdict, check_position
 from hotclub.engine.shape import Form, remember
 
@@ -72,6 +72,7 @@ class Subscriber:
         "plain",
         "positioned",
         "present",
+        "resolved",
         "server_side",
         "spec",
     )
@@ -79,8 +80,7 @@ class Subscriber:
     def __init__(
         self,
         info: ClientInfo,
-        channel: str,
-        spec: ChannelSpec,
+        channel: ResolvedChannel,
         outbox: Outbox,
         form: Form,
         *,
@@ -88,9 +88,10 @@ class Subscriber:
     ) -> None:
         """A place that is not in the hub yet. `server_side` is one that the client did not ask for."""
         self.info = info
-        self.channel = channel
-        self.spec = spec
-        self.positioned = spec.positioned
+        self.resolved = channel
+        self.channel = channel.name
+        self.spec = channel.spec
+        self.positioned = channel.spec.positioned
         self.outbox = outbox
         self.form = form
         self.server_side = server_side

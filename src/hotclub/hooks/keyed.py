@@ -1,7 +1,7 @@
-"""The hooks of maps and shared polls, called for the engine."""
+"""Keys: what becomes of a client's change of a map, who may follow keys of a shared poll, and their values."""
 
 import inspect
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from time import time
 from typing import Any
 
@@ -9,73 +9,79 @@ from asgiref.sync import iscoroutinefunction
 
 from hotclub.access import poll_keys
 from hotclub.access.poll_keys import poll_secrets
-from hotclub.channels.client import Client
+from hotclub.channels.client import Client, CommandData
 from hotclub.channels.maps import MapChannel, MapEntry
 from hotclub.channels.polls import Polled, PollResult, SharedPollChannel
 from hotclub.channels.registry import Route
-from hotclub.conf.config import Config
 from hotclub.engine.broker.maps import MapMessage
 from hotclub.engine.codes import Code
 from hotclub.engine.errors import Refused
 from hotclub.engine.observe import logger
-from hotclub.engine.port import KeyChange, PollAnswer, PolledItem, PollItem
-from hotclub.runtime.encoding import decode, encode
+from hotclub.engine.port import Client as EngineClient
+from hotclub.engine.port import KeyChange, PollAnswer, PolledItem, PollItem, ResolvedChannel
+from hotclub.hooks.calling import Project, Steps, answering, ask, bucket, client_of, encoded, route_of
+from hotclub.runtime.encoding import encode
 from hotclub.runtime.pool import HookPool
-
-Call = Callable[..., Awaitable[Any]]
 
 
 class KeyedHooks:
-    """What one node asks of the project's maps and shared polls. `call` runs a hook that takes a client."""
+    """The engine's `Follows`, answered by the project."""
 
-    def __init__(self, config: Config, hooks: HookPool, call: Call) -> None:
-        self._config = config
-        self._hooks = hooks
-        self._call = call
+    def __init__(self, project: Project, pool: HookPool) -> None:
+        """`pool` is where the plain `poll` of a channel runs, which is called for no client."""
+        self._config = project.config
+        self._hooks = project.hooks
+        self._traffic = project.traffic
+        self._pool = pool
 
-    async def change(self, client: Client, route: Route, change: KeyChange) -> MapMessage | None:
-        """What becomes of a client's change of a map; None: nothing. Raises Refused `PERMISSION_DENIED`."""
-        channel = route.channel
-        assert isinstance(channel, MapChannel)
-        permission = channel.can_remove_key if change.removed else channel.can_publish_key
-        if not self._is_open(channel, permission.__name__) and not await self._call(
-            permission, client, change.key, **route.kwargs
+    async def change_key(self, client: EngineClient, channel: ResolvedChannel, change: KeyChange) -> MapMessage | None:
+        route, mine = route_of(channel), client_of(client)
+        self._traffic.publish(bucket(mine), route.pattern, route.channel.rate)
+        with answering(route.pattern):
+            return await self._hooks.run(mine, self._decide(mine, route, change), change.data)
+
+    def _decide(self, client: Client, route: Route, change: KeyChange) -> Steps[MapMessage | None]:
+        hooks = route.channel
+        assert isinstance(hooks, MapChannel)
+        permission = hooks.can_remove_key if change.removed else hooks.can_publish_key
+        if not self._is_open(hooks, permission.__name__) and not (
+            yield ask(permission, client, change.key, **route.kwargs)
         ):
             raise Refused(Code.PERMISSION_DENIED)
-        if change.removed and not _overridden(channel, "on_remove"):
+        if change.removed and not _overridden(hooks, "on_remove"):
             return MapMessage(key=change.key, removed=True)
         if change.removed:
-            return _removal(await self._call(channel.on_remove, client, change.key, **route.kwargs))
-        if not _overridden(channel, "on_publish"):
+            return _removal((yield ask(hooks.on_remove, client, change.key, **route.kwargs)))
+        if not _overridden(hooks, "on_publish"):
             return MapMessage(key=change.key, data=change.data)
-        result = await self._call(channel.on_publish, client, decode(change.data), change.key, **route.kwargs)
-        return _change(change.key, result)
+        data = CommandData(change.data).value
+        return _change(hooks, change.key, (yield ask(hooks.on_publish, client, data, change.key, **route.kwargs)))
 
     def _is_open(self, channel: MapChannel, permission: str) -> bool:
         return self._config.insecure and channel.holds == "values" and not _overridden(channel, permission)
 
-    def allowed(self, client: Client, channel: str, keys: Sequence[str], signature: str) -> int:
-        """For how many seconds a client may follow keys. Raises Refused `PERMISSION_DENIED` or `TOKEN_EXPIRED`."""
+    async def track(self, client: EngineClient, channel: ResolvedChannel, batch: Sequence[str], signature: str) -> int:
+        secrets, user = poll_secrets(self._config), client_of(client).user_id
         try:
-            return poll_keys.check(signature, poll_secrets(self._config), client.user_id, channel, keys, time())
+            return poll_keys.check(signature, secrets, user, channel.name, batch, time())
         except poll_keys.ExpiredSignature:
             raise Refused(Code.TOKEN_EXPIRED) from None
         except poll_keys.BadSignature:
             raise Refused(Code.PERMISSION_DENIED) from None
 
-    async def poll(self, route: Route, items: Sequence[PollItem]) -> PollAnswer:
-        """The values of keys, from the channel's `poll`."""
-        channel = route.channel
-        assert isinstance(channel, SharedPollChannel)
+    async def poll(self, channel: ResolvedChannel, items: Sequence[PollItem]) -> PollAnswer:
+        route = route_of(channel)
+        hooks = route.channel
+        assert isinstance(hooks, SharedPollChannel)
         keys: Mapping[str, int] = {item.key: item.version for item in items}
-        if iscoroutinefunction(channel.poll):
-            result = await channel.poll(keys, **route.kwargs)
+        if iscoroutinefunction(hooks.poll):
+            result = await hooks.poll(keys, **route.kwargs)
         else:
-            result = await self._hooks.run(channel.poll, keys, **route.kwargs)
+            result = await self._pool.run(hooks.poll, keys, **route.kwargs)
             result = await result if inspect.isawaitable(result) else result
         if not isinstance(result, PollResult):
             result = PollResult(result)
-        return PollAnswer(items=tuple(_items(channel, result.items)), epoch=result.epoch)
+        return PollAnswer(items=tuple(_items(hooks, result.items)), epoch=result.epoch)
 
 
 def _items(channel: SharedPollChannel, items: Iterable[Polled]) -> Iterator[PolledItem]:
@@ -89,12 +95,12 @@ def _items(channel: SharedPollChannel, items: Iterable[Polled]) -> Iterator[Poll
             yield PolledItem(key=item.key, data=data, version=item.version, removed=item.removed)
 
 
-def _change(key: str, result: Any) -> MapMessage | None:
+def _change(hooks: MapChannel, key: str, result: Any) -> MapMessage | None:
     if result is None:
         return None
-    if isinstance(result, MapEntry):
-        return MapMessage(key=result.key, data=encode(result.data), tags=dict(result.tags), score=result.score)
-    return MapMessage(key=key, data=encode(result))
+    entry = result if isinstance(result, MapEntry) else MapEntry(key, result)
+    data = encoded(hooks.on_publish, entry.data)
+    return MapMessage(key=entry.key, data=data, tags=dict(entry.tags), score=entry.score)
 
 
 def _removal(result: Any) -> MapMessage | None:

@@ -17,6 +17,7 @@ from hotclub.actions import connections
 from hotclub.channels.registry import get_registry
 from hotclub.conf.config import get_config
 from hotclub.conf.values import ApiGrant
+from hotclub.durable.sql import remove_entries
 from hotclub.engine.codes import Close, Code, Unsubscribe
 from hotclub.engine.errors import IdempotencyConflict, Refused, UnrecoverablePosition
 from hotclub.engine.model import Position
@@ -28,7 +29,7 @@ from hotclub.http_api.publishing import publish_to
 from hotclub.orders.messages import EndConnections, EndSubscriptions, Refresh, Subscribe
 from hotclub.orders.send import everywhere
 from hotclub.runtime.encoding import decode, encode
-from hotclub.runtime.node import aask_node, in_thread, require_node
+from hotclub.runtime.node import aask_node, current_node, in_thread, require_node
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,14 +138,11 @@ async def history(grant: ApiGrant, request: wire.HistoryRequest) -> wire.History
 
 async def history_remove(grant: ApiGrant, request: wire.ChannelRequest) -> wire.Empty:
     grant.require(request.channel)
-    if _require_log(request.channel).durable:
-        # Models can be imported only after this module.
-        from hotclub.durable.sql import remove_entries  # noqa: PLC0415
-
+    if _require_log(request.channel).durable and current_node() is None:
         await in_thread(remove_entries, request.channel)
         return wire.Empty()
     node = require_node()
-    await aask_node(node, node.broker.remove_history(request.channel))
+    await aask_node(node, node.channels.remove_history(request.channel))
     return wire.Empty()
 
 

@@ -15,9 +15,9 @@ from hotclub.channels.registry import Registry, get_registry
 from hotclub.conf.config import get_config
 from hotclub.engine.codes import Close
 from hotclub.engine.errors import Disconnect
-from hotclub.engine.port import ChannelSpec, ConnectGrant, Handshake
 from hotclub.engine.port import Client as EngineClient
-from hotclub.hooks.face import Face
+from hotclub.engine.port import ConnectGrant, Handshake, ResolvedChannel
+from hotclub.hooks.application import compose
 from hotclub.proxy.messages import Meta, Question
 from hotclub.revocation.signals import SIGNED_OUT
 from hotclub.revocation.watch import SessionWatch
@@ -51,13 +51,13 @@ class Backend:
     def __init__(self, shared: "Shared", handshake: Handshake, recheck: int = 0) -> None:
         """`recheck` is after how many seconds the server is to ask again about a subscription, 0 for never."""
         self.recheck = recheck
-        self.face = shared.face
+        self.application = shared.application
         self._registry = shared.registry
         self._handshake = handshake
 
-    def spec(self, channel: str) -> ChannelSpec:
+    def resolve(self, channel: str) -> ResolvedChannel:
         """Raises Refused `UNKNOWN_CHANNEL`, no such channel."""
-        return self._registry.route(channel).spec
+        return self._registry.route(channel)
 
     def arriving(self, question: Question) -> EngineClient:
         """A connection of which only the request is known that opened it."""
@@ -114,7 +114,7 @@ class Shared:
         config = get_config()
         self.registry = registry
         threads = _RequestThreads()
-        self.face = Face(
+        self.application = compose(
             registry,
             config,
             hooks=threads,

@@ -9,7 +9,17 @@ from msgspec import structs
 from hotclub.access import overrides
 from hotclub.engine.codes import Code
 from hotclub.engine.errors import Refused
-from hotclub.engine.port import ConnectRequest, KeyChange, Overrides, PollItem, SubscribeGrant, SubscribeRequest
+from hotclub.engine.model import ClientInfo
+from hotclub.engine.port import (
+    Client,
+    ConnectRequest,
+    KeyChange,
+    Overrides,
+    PollItem,
+    ResolvedChannel,
+    SubscribeGrant,
+    SubscribeRequest,
+)
 from hotclub.proxy.backend import Backend
 from hotclub.proxy.messages import Question, payload_field, polled
 
@@ -24,21 +34,27 @@ async def connect(backend: Backend, question: Question) -> Fields:
     asked = ConnectRequest(
         data=question.payload, name=question.name, version=question.version, channels=question.channels
     )
-    grant = await backend.face.connect(client, asked)
+    grant = await backend.application.connects.connect(client, asked)
     client.state = grant.state
+    subs = {
+        name: _subscription(entry, question)
+        for name, entry in grant.channels.items()
+        if await _gets_everything(backend, client, name)
+    }
     fields = {
         "user": grant.user_id,
         **payload_field("info", grant.info, question.encoding),
         **payload_field("data", grant.data, question.encoding),
-        "subs": {
-            name: _subscription(entry, question)
-            for name, entry in grant.channels.items()
-            # The server cannot run the filter, and would send everything.
-            if backend.face.channel(name) is None or await backend.face.admits(client, name) is None
-        },
+        "subs": subs,
         "meta": backend.meta_of(grant),
     }
     return {**fields, "expire_at": _soon()} if grant.user_id else fields
+
+
+async def _gets_everything(backend: Backend, client: Client, name: str) -> bool:
+    """Whether no `tags_filter` holds anything back: the server cannot run the filter, and would send everything."""
+    channel = backend.application.resolve(name)
+    return channel is None or await backend.application.subscribes.admits(client, channel) is None
 
 
 async def refresh(backend: Backend, question: Question) -> Fields:
@@ -47,8 +63,9 @@ async def refresh(backend: Backend, question: Question) -> Fields:
 
 async def subscribe(backend: Backend, question: Question) -> Fields:
     client = await backend.known(question)
+    channel = backend.resolve(question.channel)
     asked = SubscribeRequest(token=question.token, data=question.payload)
-    grant = await backend.face.subscribe(client, question.channel, asked)
+    grant = await backend.application.subscribes.subscribe(client, channel, asked)
     if grant.admits is not None:
         raise Refused(Code.NOT_AVAILABLE, "the server cannot run the tags_filter() of this channel")
     if backend.recheck and not grant.ttl:
@@ -59,7 +76,7 @@ async def subscribe(backend: Backend, question: Question) -> Fields:
 async def sub_refresh(backend: Backend, question: Question) -> Fields:
     client = await backend.known(question)
     try:
-        await backend.face.authorize_history(client, question.channel)
+        await backend.application.subscribes.authorize(client, backend.resolve(question.channel))
     except Refused as error:
         if error.temporary:
             raise
@@ -69,8 +86,10 @@ async def sub_refresh(backend: Backend, question: Question) -> Fields:
 
 async def publish(backend: Backend, question: Question) -> Fields:
     client = await backend.known(question)
-    grant = await backend.face.publish(client, question.channel, question.payload)
-    fields: Fields = {**payload_field("data", grant.data, question.encoding), **_delta(backend, question)}
+    channel = backend.resolve(question.channel)
+    info = ClientInfo(user=client.user_id, client=client.id)
+    grant = await backend.application.publishes.publish(client, channel, question.payload, info)
+    fields: Fields = {**payload_field("data", grant.data, question.encoding), **_delta(channel)}
     if grant.tags:
         fields["tags"] = grant.tags
     if grant.idempotency_key:
@@ -80,7 +99,7 @@ async def publish(backend: Backend, question: Question) -> Fields:
 
 async def rpc(backend: Backend, question: Question) -> Fields:
     client = await backend.known(question)
-    answer = await backend.face.rpc(client, question.method, question.payload)
+    answer = await backend.application.calls.rpc(client, question.method, question.payload)
     return payload_field("data", answer, question.encoding)
 
 
@@ -93,16 +112,17 @@ async def map_remove(backend: Backend, question: Question) -> Fields:
 
 
 async def _change(backend: Backend, question: Question, *, removed: bool) -> Fields:
-    if backend.spec(question.channel).map is None:
+    channel = backend.resolve(question.channel)
+    if channel.spec.map is None:
         raise Refused(Code.NOT_AVAILABLE, "this channel is no map")
     client = await backend.known(question)
     change = KeyChange(key=question.key, data=question.payload, removed=removed)
-    message = await backend.face.change_key(client, question.channel, change)
+    message = await backend.application.follows.change_key(client, channel, change)
     if message is None:
         raise Refused(Code.NOT_AVAILABLE, "the hook returned nothing for the server to change")
     fields: Fields = {"key": message.key, **payload_field("data", message.data, question.encoding)}
     if not removed:
-        fields |= _delta(backend, question)
+        fields |= _delta(channel)
     if message.tags:
         fields["tags"] = message.tags
     if message.score:
@@ -111,17 +131,18 @@ async def _change(backend: Backend, question: Question, *, removed: bool) -> Fie
 
 
 async def shared_poll_refresh(backend: Backend, question: Question) -> Fields:
-    if backend.spec(question.channel).poll is None:
+    channel = backend.resolve(question.channel)
+    if channel.spec.poll is None:
         raise Refused(Code.NOT_AVAILABLE, "this channel is no shared poll")
     items = [PollItem(item.key, item.version) for item in question.items]
-    answer = await backend.face.poll(question.channel, items)
+    answer = await backend.application.follows.poll(channel, items)
     fields: Fields = {"items": [polled(item) for item in answer.items]}
     return {**fields, "epoch": answer.epoch} if answer.epoch else fields
 
 
-def _delta(backend: Backend, question: Question) -> Fields:
+def _delta(channel: ResolvedChannel) -> Fields:
     """Left to itself, the server sends what a hook has allowed without differences."""
-    return {"delta": True} if backend.spec(question.channel).delta else {}
+    return {"delta": True} if channel.spec.delta else {}
 
 
 def _subscription(grant: SubscribeGrant, question: Question) -> Fields:

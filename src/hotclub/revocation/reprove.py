@@ -5,8 +5,8 @@ from typing import Final
 
 from hotclub.engine.codes import Close, Unsubscribe
 from hotclub.engine.errors import Disconnect, Unsubscribed
-from hotclub.engine.peers import Peer
 from hotclub.engine.node import Node
+from hotclub.engine.peers import Peer
 from hotclub.engine.session import Session
 from hotclub.engine.target import Target
 

@@ -19,7 +19,7 @@ from hotclub.engine.broker.base import PublicationHandler, Retention
 from hotclub.engine.node import Node
 from hotclub.engine.observe import logger
 from hotclub.engine.target import Target
-from hotclub.hooks.face import Face
+from hotclub.hooks.application import compose
 from hotclub.orders.messages import Order
 from hotclub.orders.perform import perform
 from hotclub.orders.read import PATIENCE, OrderReader
@@ -49,7 +49,7 @@ class Service:
         # What keeps the site going must not queue behind slow hooks.
         self._inner_pool = self._make_pool(_INNER_THREADS)
         self.traffic = Traffic(self.config.rates)
-        self._face = Face(
+        self._application = compose(
             registry,
             self.config,
             hooks=self._pool,
@@ -59,7 +59,7 @@ class Service:
         )
         self._backend = make_backend(self.config)
         self.node = Node(
-            self._face,
+            self._application,
             make_broker=self._backend.broker,
             make_maps=self._backend.maps,
             presence=self._backend.presence(),
@@ -123,8 +123,8 @@ class Service:
         return self._durable
 
     def _retention_of(self, channel: str) -> Retention | None:
-        spec = self._face.channel(channel)
-        return spec.retention if spec is not None and spec.durable else None
+        found = self._application.resolve(channel)
+        return found.spec.retention if found is not None and found.spec.durable else None
 
     def receive(self, order: Order, origin: str) -> None:
         """Perform an order of another process; see `orders.bus.Inbox`."""

@@ -15,7 +15,7 @@ from tests.engine.support import Club, ClubApplication
 
 
 def node(key: bytes) -> Node:
-    return Node(ClubApplication(), key=key)
+    return Node(ClubApplication().bundle, key=key)
 
 
 def test_a_secret_proves_which_node_of_the_site_made_it() -> None:
@@ -59,7 +59,7 @@ def test_the_fields_of_a_secret_do_not_run_into_each_other() -> None:
 
 
 def test_open_transports_without_a_session_are_a_crowd_at_some_number() -> None:
-    host = Node(ClubApplication(), limits=Limits(unauthenticated_connections=2))
+    host = Node(ClubApplication().bundle, limits=Limits(unauthenticated_connections=2))
     with counted(host), counted(host):
         assert is_crowded(host)
     assert not is_crowded(host)

@@ -1,6 +1,6 @@
 """The broker port: the log of a channel and its fan-out to nodes."""
 
-from typing import Final, Protocol
+from typing import Final, Protocol, runtime_checkable
 
 from msgspec import Raw, Struct
 
@@ -96,4 +96,35 @@ class Broker(Protocol):
 
     async def remove_history(self, channel: str) -> None:
         """Forget the kept publications; the position stays."""
+        ...
+
+
+class DurableBroker(Broker, Protocol):
+    """A broker whose log is a table of a database: whoever writes to that database publishes in the same transaction.
+
+    Its `publish` is `append` in a transaction of its own.
+    """
+
+    def append(self, channel: str, message: Message, retention: Retention) -> Position:
+        """Append in the calling thread's transaction, and signal the publication after the commit. For any thread but
+        that of the event loop.
+
+        Returns and raises as `publish`. After an IdempotencyConflict the transaction is still good.
+        """
+        ...
+
+    def signal(self, channel: str, epoch: str, publication: Publication) -> None:
+        """A publication was committed: fan it out. Belongs to the event loop, as everything but `append`.
+
+        Signals may come late, twice, in any order, or not at all.
+        """
+        ...
+
+
+@runtime_checkable
+class Sweeps(Protocol):
+    """A store that keeps what has expired until it is told to give it back."""
+
+    def sweep(self) -> None:
+        """Give back what has expired; to be called now and then."""
         ...

@@ -8,18 +8,18 @@ from msgspec import Raw
 
 from hotclub.engine.codes import Close, Code
 from hotclub.engine.errors import Disconnect, Refused
-from hotclub.engine.port import ChannelSpec
+from hotclub.engine.port import ResolvedChannel
 from hotclub.engine.protocol.payload import NotJson, check_payload
 from hotclub.engine.session import Session
 
 Handler = Callable[[Session, int, Any], Awaitable[None]]
 
 
-def channel_options(session: Session, channel: str) -> ChannelSpec:
-    """The options of a command's channel; a command without one is malformed (protocol §2.2)."""
+def resolve(session: Session, channel: str) -> ResolvedChannel:
+    """The channel that a command names; a command without one is malformed (protocol §2.2)."""
     if not channel:
         raise Disconnect(Close.BAD_REQUEST)
-    return session.channels.spec(channel)
+    return session.channels.resolve(channel)
 
 
 @contextmanager

@@ -51,7 +51,7 @@ async def _be_granted(session: Session, request: wire.ConnectCommand) -> Connect
         headers=request.headers,
         channels=tuple(request.subs),
     )
-    grant = await session.application.connect(session.client, asked)
+    grant = await session.application.connects.connect(session.client, asked)
     client = session.client
     client.user_id, client.session_id, client.info = grant.user_id, grant.session_id, grant.info
     client.state = grant.state
@@ -99,7 +99,8 @@ async def _narrowed(session: Session, name: str, grant: SubscribeGrant) -> Subsc
     """The grant with what the channel itself lets through to this client."""
     if grant.admits is not None:
         return grant
-    return structs.replace(grant, admits=await session.application.admits(session.client, name))
+    channel = session.channels.resolve(name)
+    return structs.replace(grant, admits=await session.application.subscribes.admits(session.client, channel))
 
 
 def _given(
@@ -123,15 +124,15 @@ async def _wishes(
         Refused: a temporary one, for a unidirectional client; it is to come back for what it would have missed.
     """
     granted = {}
-    for channel, wish in islice(request.subs.items(), session.limits.channels_per_connection):
-        if channel in known:
+    for name, wish in islice(request.subs.items(), session.limits.channels_per_connection):
+        if name in known:
             continue
         asked = SubscribeRequest(token=wish.token, data=wish.data)
         try:
-            spec = session.channels.spec(channel)
-            if spec.map is not None or spec.poll is not None:
+            channel = session.channels.resolve(name)
+            if channel.spec.map is not None or channel.spec.poll is not None:
                 continue
-            granted[channel] = await session.application.subscribe(session.client, channel, asked)
+            granted[name] = await session.application.subscribes.subscribe(session.client, channel, asked)
         except Refused as error:
             if error.temporary and session.kind.unidirectional:
                 raise
@@ -154,17 +155,16 @@ def _connected(session: Session, grant: ConnectGrant, openings: Sequence[Opening
     )
 
 
-async def _open(session: Session, channel: str, grant: SubscribeGrant, request: wire.ConnectCommand) -> Opening:
-    known = request.subs.get(channel)
-    spec = grant.overrides.of(session.channels.spec(channel))
+async def _open(session: Session, name: str, grant: SubscribeGrant, request: wire.ConnectCommand) -> Opening:
+    known = request.subs.get(name)
+    channel = session.channels.resolve(name).overridden(grant.overrides)
     terms = Terms(
         channel=channel,
-        spec=spec,
         chan_info=grant.info,
         data=grant.data,
         asked=Position(known.epoch, known.offset) if known is not None and known.recover else None,
         server_side=True,
-        delta=spec.delta and known is not None and known.delta == "fossil" and grant.admits is None,
+        delta=channel.spec.delta and known is not None and known.delta == "fossil" and grant.admits is None,
         admits=grant.admits,
         ttl=grant.ttl,
     )

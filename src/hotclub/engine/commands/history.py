@@ -2,7 +2,7 @@
 
 from hotclub.engine.broker.base import HistoryQuery
 from hotclub.engine.codes import Close, Code
-from hotclub.engine.commands.base import channel_options, decision
+from hotclub.engine.commands.base import decision, resolve
 from hotclub.engine.errors import Disconnect, Refused
 from hotclub.engine.model import Position
 from hotclub.engine.protocol import messages as wire
@@ -11,7 +11,8 @@ from hotclub.engine.session import Session
 
 async def history(session: Session, command: int, request: wire.HistoryCommand) -> None:
     """Read the log; `limit` 0 reads the position alone, and no reply exceeds the node's limit (protocol §2.6)."""
-    if channel_options(session, request.channel).retention.size <= 0:
+    channel = resolve(session, request.channel)
+    if channel.spec.retention.size <= 0:
         raise Refused(Code.NOT_AVAILABLE)
     since = None if request.since is None else Position(request.since.epoch, request.since.offset)
     if since is not None and (since.offset < 0 or (request.reverse and since.offset == 0)):
@@ -20,10 +21,10 @@ async def history(session: Session, command: int, request: wire.HistoryCommand) 
     limit = most if request.limit < 0 else min(request.limit, most)
     query = HistoryQuery(limit=limit, since=since, reverse=request.reverse)
     with decision(session, request.channel):
-        application = session.application
-        await application.authorize_history(session.client, request.channel)
-        admits = await application.admits(session.client, request.channel)
-        page = await session.channels.history(request.channel, query)
+        application = session.application.subscribes
+        await application.authorize(session.client, channel)
+        admits = await application.admits(session.client, channel)
+        page = await session.channels.history(channel, query)
     shown = tuple(item for item in page.publications if admits is None or admits(item.tags))
     if any(publication.binary for publication in shown) and not session.codec.binary:
         raise Disconnect(Close.INAPPROPRIATE_PROTOCOL)

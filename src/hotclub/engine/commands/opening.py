@@ -13,7 +13,7 @@ from hotclub.engine.broker.base import HistoryQuery
 from hotclub.engine.codes import Close, Code
 from hotclub.engine.errors import Disconnect, Refused
 from hotclub.engine.model import EMPTY, Position, Publication
-from hotclub.engine.port import ChannelSpec, Predicate, SubscribeGrant
+from hotclub.engine.port import ChannelSpec, Predicate, ResolvedChannel, SubscribeGrant
 from hotclub.engine.protocol.connection import State
 from hotclub.engine.protocol.messages import Push, SubscribePush, SubscribeResult
 from hotclub.engine.recovery import Recovery, merge, recover, recover_cache
@@ -23,15 +23,14 @@ from hotclub.engine.subscriber import Subscriber
 
 
 class Terms(Struct, frozen=True, kw_only=True):
-    """What an authorised subscription asks for.
+    """What an authorised subscription asks for. `channel` is as this subscription has it, its overrides included.
 
     `asked` is the position to recover from, `ttl` its life in seconds (0 for ever), `admits` what it lets through by
     tags; `delta` and `compact` are what was agreed on. With `unasked` the application has still to be asked what it
     lets through.
     """
 
-    channel: str
-    spec: ChannelSpec
+    channel: ResolvedChannel
     chan_info: Raw = EMPTY
     data: Raw = EMPTY
     asked: Position | None = None
@@ -63,13 +62,13 @@ async def open_subscription(session: Session, terms: Terms) -> Opening:
 
     On any exception, cancellation included, nothing of the subscription is left.
     """
-    if terms.spec.map is not None or terms.spec.poll is not None:
+    if terms.channel.spec.map is not None or terms.channel.spec.poll is not None:
         raise Refused(Code.NOT_AVAILABLE, "a map or a shared poll has no subscribers by the server's will")
     subscriber = enter(session, terms)
     try:
         if terms.unasked:
-            subscriber.filter(await session.application.admits(session.client, terms.channel))
-        await session.channels.link(terms.channel, terms.spec)
+            subscriber.filter(await session.application.subscribes.admits(session.client, terms.channel))
+        await session.channels.link(terms.channel)
         result = agreed(subscriber, await _position(session, subscriber, terms), data=terms.data, ttl=terms.ttl)
         still_wanted(session, subscriber)
     except BaseException:
@@ -84,11 +83,10 @@ def enter(session: Session, terms: Terms) -> Subscriber:
     Raises:
         Refused: `ALREADY_SUBSCRIBED`, it was taken while the application decided.
     """
-    if terms.channel in session.subscribers:
+    if terms.channel.name in session.subscribers:
         raise Refused(Code.ALREADY_SUBSCRIBED)
     subscriber = session.enter(
         terms.channel,
-        terms.spec,
         terms.chan_info,
         server_side=terms.server_side,
         delta=terms.delta,
@@ -152,15 +150,16 @@ async def _position(session: Session, subscriber: Subscriber, terms: Terms) -> S
     `go_live` is appended to it and sent from there.
     """
     recovering = terms.asked is not None
-    if not terms.spec.positioned:
+    spec = terms.channel.spec
+    if not spec.positioned:
         return SubscribeResult(was_recovering=recovering)
-    asked = terms.asked if terms.spec.recoverable else None
-    page = await session.channels.history(terms.channel, _query(session, terms.spec, asked))
-    if terms.spec.cache:
+    asked = terms.asked if spec.recoverable else None
+    page = await session.channels.history(terms.channel, _query(session, spec, asked))
+    if spec.cache:
         outcome, asked = recover_cache(asked, page.top, page.publications), asked or page.top
     else:
         outcome = _recover(session, asked, page.top, page.publications)
-    if not outcome.recovered and terms.asked is not None and terms.spec.recoverable and terms.reject_unrecovered:
+    if not outcome.recovered and terms.asked is not None and spec.recoverable and terms.reject_unrecovered:
         raise Refused(Code.UNRECOVERABLE_POSITION)
     buffered = take_buffer(subscriber, page.top.epoch)
     start = outcome.start(asked, page.top)
@@ -168,7 +167,7 @@ async def _position(session: Session, subscriber: Subscriber, terms: Terms) -> S
     top = max(page.top.offset, newer[-1].offset if newer else 0)
     subscriber.epoch, subscriber.offset = page.top.epoch, top
     return SubscribeResult(
-        recoverable=terms.spec.recoverable,
+        recoverable=spec.recoverable,
         positioned=True,
         epoch=page.top.epoch,
         # A recovering client walks on from where it was; any other starts at the top (protocol §3.1).
@@ -224,12 +223,12 @@ async def go_live(session: Session, opening: Opening) -> None:
     if not spec.visible or not _is_current(session, subscriber):
         return
     subscriber.present = True
-    await session.channels.appear(subscriber.channel, spec, subscriber.info)
+    await session.channels.appear(subscriber.resolved, subscriber.info)
     if spec.presence:
-        await session.application.presence_changed(subscriber.channel, session.client, joined=True)
+        await session.application.subscribes.presence_changed(session.client, subscriber.resolved, joined=True)
     if not _is_current(session, subscriber):
         # The server ended it while it appeared: its undo may have come first, and dropping twice is harmless.
-        await session.channels.vanish(subscriber.channel, spec, subscriber.info)
+        await session.channels.vanish(subscriber.resolved, subscriber.info)
 
 
 def _is_current(session: Session, subscriber: Subscriber) -> bool:
@@ -246,17 +245,17 @@ async def subscribe_from_server(session: Session, terms: Terms, grant: Subscribe
     if session.state is State.CONNECTING:
         session.postponed.append(partial(subscribe_from_server, session, terms, grant))
         return
-    if session.closed or terms.channel in session.subscribers:
+    if session.closed or terms.channel.name in session.subscribers:
         return
     opening = await open_subscription(session, terms)
     if grant is not None:
         session.be_given(opening.subscriber, grant)
     result = opening.result
     told = SubscribePush(result.recoverable, result.positioned, result.epoch, result.offset, result.data)
-    session.push(Push(terms.channel, subscribe=told))
+    session.push(Push(terms.channel.name, subscribe=told))
     for publication in result.publications:
         # Unlike a reply, this push has no room for what was missed.
-        session.outbox.push(opening.subscriber.form.frame(terms.channel, publication))
+        session.outbox.push(opening.subscriber.form.frame(terms.channel.name, publication))
     await go_live(session, opening)
 
 

@@ -4,18 +4,19 @@ from msgspec import structs
 
 from hotclub.engine.broker.base import Message
 from hotclub.engine.codes import Code
-from hotclub.engine.commands.base import channel_options, checked_payload
+from hotclub.engine.commands.base import checked_payload, resolve
 from hotclub.engine.errors import Refused
 from hotclub.engine.maps import check_key
 from hotclub.engine.model import EMPTY, ClientInfo
-from hotclub.engine.port import KeyChange
+from hotclub.engine.port import KeyChange, ResolvedChannel
 from hotclub.engine.protocol import messages as wire
 from hotclub.engine.session import Session
 
 
 async def publish(session: Session, command: int, request: wire.PublishCommand) -> None:
     """Publish to a channel, as one of its subscribers unless it is open to all (protocol §2.4)."""
-    spec = channel_options(session, request.channel)
+    channel = resolve(session, request.channel)
+    spec = channel.spec
     if request.type not in (0, wire.MAP_PUBLISH):
         raise Refused(Code.BAD_REQUEST)
     if spec.poll is not None or (request.type == wire.MAP_PUBLISH) is not (spec.map is not None):
@@ -23,14 +24,15 @@ async def publish(session: Session, command: int, request: wire.PublishCommand) 
     subscriber = session.subscribers.get(request.channel)
     if spec.members_only and (subscriber is None or subscriber.buffer is not None):
         raise Refused(Code.PERMISSION_DENIED)
-    info = session.info() if subscriber is None else subscriber.info
-    await (_publish if spec.map is None else _change_key)(session, info, request)
+    # Not the subscriber's own: the connection may have been refreshed with another info since.
+    info = session.info() if subscriber is None else session.info(subscriber.info.chan_info)
+    await (_publish if spec.map is None else _change_key)(session, channel, info, request)
     session.reply(wire.Reply(command, publish=wire.EmptyResult()))
 
 
-async def _publish(session: Session, info: ClientInfo, request: wire.PublishCommand) -> None:
+async def _publish(session: Session, channel: ResolvedChannel, info: ClientInfo, request: wire.PublishCommand) -> None:
     data, binary = checked_payload(session, request.data)
-    grant = await session.application.publish(session.client, request.channel, data)
+    grant = await session.application.publishes.publish(session.client, channel, data, info)
     if grant.position is None and grant.data:
         message = Message(
             data=grant.data,
@@ -39,16 +41,18 @@ async def _publish(session: Session, info: ClientInfo, request: wire.PublishComm
             idempotency_key=grant.idempotency_key,
             binary=binary and grant.data == data,
         )
-        await session.channels.publish(request.channel, message)
+        await session.channels.publish(channel, message)
 
 
-async def _change_key(session: Session, info: ClientInfo, request: wire.PublishCommand) -> None:
+async def _change_key(
+    session: Session, channel: ResolvedChannel, info: ClientInfo, request: wire.PublishCommand
+) -> None:
     """Set or remove a key of a map. That something else stood in the way is no error (protocol §2.13)."""
     check_key(request.key, session.limits)
     data, binary = (EMPTY, False) if request.removed else checked_payload(session, request.data)
     change = KeyChange(key=request.key, data=data, removed=request.removed)
-    message = await session.application.change_key(session.client, request.channel, change)
+    message = await session.application.follows.change_key(session.client, channel, change)
     if message is not None:
         binary = binary and message.data == data
         message = structs.replace(message, info=info, binary=binary)
-        await session.channels.maps.change(request.channel, message)
+        await session.channels.maps.change(channel, message)

@@ -1,7 +1,7 @@
 """The refresh commands: a new token for a connection or a subscription (protocol §2.8)."""
 
 from hotclub.engine.codes import Close, Code
-from hotclub.engine.commands.base import channel_options
+from hotclub.engine.commands.base import resolve
 from hotclub.engine.commands.track import track, untrack
 from hotclub.engine.errors import Disconnect, Refused
 from hotclub.engine.protocol import messages as wire
@@ -13,7 +13,7 @@ async def refresh(session: Session, command: int, request: wire.RefreshCommand) 
     """A new token for the connection (protocol §2.8)."""
     if not request.token:
         raise Disconnect(Close.BAD_REQUEST)
-    grant = await session.application.refresh(session.client, request.token)
+    grant = await session.application.connects.refresh(session.client, request.token)
     if grant.info:
         session.client.info = grant.info
     session.expire_in(grant.ttl)
@@ -23,9 +23,9 @@ async def refresh(session: Session, command: int, request: wire.RefreshCommand) 
 async def sub_refresh(session: Session, command: int, request: wire.SubRefreshCommand) -> None:
     """A new token for a subscription (protocol §2.8), or keys of a shared poll to follow (§2.14)."""
     # Some SDKs leave the channel to the token.
-    channel = request.channel or session.application.token_channel(request.token)
-    channel_options(session, channel)
-    subscriber = session.subscribers.get(channel)
+    application = session.application.subscribes
+    channel = resolve(session, request.channel or application.token_channel(request.token))
+    subscriber = session.subscribers.get(channel.name)
     if subscriber is None:
         raise Refused(Code.PERMISSION_DENIED)
     if request.type != 0:
@@ -33,7 +33,7 @@ async def sub_refresh(session: Session, command: int, request: wire.SubRefreshCo
         return
     if not request.token:
         raise Refused(Code.BAD_REQUEST)
-    grant = await session.application.refresh_subscription(session.client, channel, request.token)
+    grant = await application.refresh_subscription(session.client, channel, request.token)
     session.expire_subscription_in(subscriber, grant.ttl)
     session.reply(wire.Reply(command, sub_refresh=wire.SubRefreshResult(expires=grant.ttl > 0, ttl=grant.ttl)))
 

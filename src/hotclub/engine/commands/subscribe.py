@@ -5,13 +5,13 @@ answer with an error and `Disconnect` to end the connection; `dispatch` turns ei
 """
 
 from hotclub.engine.codes import Close, Code
-from hotclub.engine.commands.base import channel_options, decision
+from hotclub.engine.commands.base import decision, resolve
 from hotclub.engine.commands.opening import Opening, Terms, close_subscription, go_live, open_subscription, withdraw
 from hotclub.engine.commands.subscribe_map import check_first, goes_on, next_page, open_map
 from hotclub.engine.commands.track import open_poll
 from hotclub.engine.errors import Disconnect, Refused
 from hotclub.engine.model import EMPTY, Position
-from hotclub.engine.port import ChannelSpec, Predicate, SubscribeGrant, SubscribeRequest
+from hotclub.engine.port import ChannelSpec, Predicate, ResolvedChannel, SubscribeGrant, SubscribeRequest
 from hotclub.engine.protocol import messages as wire
 from hotclub.engine.protocol.payload import check_payload
 from hotclub.engine.session import Session
@@ -21,17 +21,17 @@ from hotclub.engine.tags import compile_filter
 
 async def subscribe(session: Session, command: int, request: wire.SubscribeCommand) -> None:
     """Authorise, then take the steps of `subscription` (protocol §2.2)."""
-    spec = channel_options(session, request.channel)
+    channel = resolve(session, request.channel)
     if request.delta not in ("", "fossil"):
         raise Disconnect(Close.BAD_REQUEST)
-    _check_type(spec, request)
+    _check_type(channel.spec, request)
     subscriber = session.subscribers.get(request.channel)
     if goes_on(subscriber, request):
         opening = await next_page(session, subscriber, request)
     else:
         if subscriber is not None:
             await _begin_anew(session, subscriber)
-        opening = await _open(session, spec, request)
+        opening = await _open(session, channel, request)
     session.reply(wire.Reply(command, subscribe=opening.result))
     if opening.result.phase == wire.LIVE_PHASE:
         await go_live(session, opening)
@@ -56,7 +56,8 @@ async def _begin_anew(session: Session, subscriber: Subscriber) -> None:
     await withdraw(session, subscriber)
 
 
-async def _open(session: Session, spec: ChannelSpec, request: wire.SubscribeCommand) -> Opening:
+async def _open(session: Session, channel: ResolvedChannel, request: wire.SubscribeCommand) -> Opening:
+    spec = channel.spec
     if spec.map is not None:
         check_first(spec, request)
     if len(session.subscribers) >= session.limits.channels_per_connection:
@@ -65,8 +66,8 @@ async def _open(session: Session, spec: ChannelSpec, request: wire.SubscribeComm
     data = check_payload(request.data, session.limits) if request.data else EMPTY
     asked = SubscribeRequest(token=request.token, data=data)
     with decision(session, request.channel):
-        grant = await session.application.subscribe(session.client, request.channel, asked)
-    terms = _terms(session, spec, request, grant, wanted)
+        grant = await session.application.subscribes.subscribe(session.client, channel, asked)
+    terms = _terms(session, channel, request, grant, wanted)
     if spec.poll is not None:
         return open_poll(session, terms)
     return await (open_subscription(session, terms) if spec.map is None else open_map(session, terms, request))
@@ -83,18 +84,18 @@ def _filter(spec: ChannelSpec, request: wire.SubscribeCommand) -> Predicate | No
 
 def _terms(
     session: Session,
-    spec: ChannelSpec,
+    channel: ResolvedChannel,
     request: wire.SubscribeCommand,
     grant: SubscribeGrant,
     wanted: Predicate | None,
 ) -> Terms:
+    spec = channel.spec
     admits = _both(grant.admits, wanted)
     # In the binary form the npm SDK offers compaction, and then finds no channel by its number: 64 bits are an object
     # there, compared by identity.
     compact = spec.compaction and bool(request.flag & wire.COMPACTION) and not session.codec.binary
     return Terms(
-        channel=request.channel,
-        spec=grant.overrides.of(spec),
+        channel=channel.overridden(grant.overrides),
         chan_info=grant.info,
         data=grant.data,
         asked=Position(request.epoch, request.offset) if request.recover else None,

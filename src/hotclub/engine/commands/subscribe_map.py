@@ -94,7 +94,7 @@ async def _take_page(session: Session, subscriber: MapSubscriber, request: Subsc
     assert subscriber.catch_up is not None
     try:
         still_wanted(session, subscriber)
-        await session.channels.link(subscriber.channel, subscriber.spec)
+        await session.channels.link(subscriber.resolved)
         result = await _PHASES.get(request.phase, _unknown)(session, subscriber, subscriber.catch_up, request)
         still_wanted(session, subscriber)
     except BaseException:
@@ -122,7 +122,7 @@ async def _state(
     """A page of entries. What changed after the first page was read is left out: it comes with the changes."""
     limit = _limit(request)
     query = MapQuery(cursor=request.cursor, limit=limit, size=_budget(session), asc=request.asc)
-    page = await session.channels.maps.read(subscriber.channel, query)
+    page = await session.channels.maps.read(subscriber.resolved, query)
     if catch_up.frozen is None:
         catch_up.frozen = page.top
     frozen = catch_up.frozen
@@ -144,9 +144,8 @@ async def _stream(
     if not subscriber.spec.positioned:
         raise Refused(Code.BAD_REQUEST)
     limit, since = _limit(request), Position(request.epoch, request.offset)
-    page = await session.channels.history(
-        subscriber.channel, HistoryQuery(limit=limit, since=Position("", request.offset))
-    )
+    query = HistoryQuery(limit=limit, since=Position("", request.offset))
+    page = await session.channels.history(subscriber.resolved, query)
     if catch_up.goal is None:
         catch_up.goal = page.top.offset
     if since.epoch != page.top.epoch:
@@ -181,7 +180,7 @@ async def _join(
     catch_up.joining, subscriber.buffer = True, []
     limits = session.limits
     query = HistoryQuery(limit=limits.recovery_publications, since=Position("", since.offset))
-    page = await session.channels.history(subscriber.channel, query)
+    page = await session.channels.history(subscriber.resolved, query)
     size = sum(len(bytes(change.data)) for change in page.publications)
     # Unlike a stream's, a map's position without an epoch proves nothing: its entries may be another map's.
     if not since.epoch or size > limits.outbox_bytes // 2 or not recover(since, page.top, page.publications).recovered:

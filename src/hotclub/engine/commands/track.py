@@ -19,10 +19,11 @@ GRACE: Final = 5.0
 
 def open_poll(session: Session, terms: Terms) -> Opening:
     """Subscribe without following anything yet. Nothing awaits, so nothing has to be undone."""
-    spec = terms.spec.poll
+    spec = terms.channel.spec.poll
     assert spec is not None
     subscriber = enter(session, terms)
-    result = wire.SubscribeResult(type=wire.SHARED_POLL_TYPE, epoch=session.channels.polls.epoch(terms.channel, spec))
+    epoch = session.channels.polls.epoch(terms.channel.name, spec)
+    result = wire.SubscribeResult(type=wire.SHARED_POLL_TYPE, epoch=epoch)
     return Opening(subscriber=subscriber, result=agreed(subscriber, result, data=terms.data, ttl=terms.ttl))
 
 
@@ -65,8 +66,7 @@ async def _allowed(session: Session, subscriber: Subscriber, batch: wire.TrackBa
     keys = [item.key for item in batch.items]
     for key in keys:
         check_key(key, session.limits)
-    application = session.application
-    return await application.track(session.client, subscriber.channel, keys, batch.signature)
+    return await session.application.follows.track(session.client, subscriber.resolved, keys, batch.signature)
 
 
 def _check_room(subscriber: PollSubscriber, wanted: dict[str, Tracked], dropped: Sequence[str]) -> None:

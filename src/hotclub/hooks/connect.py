@@ -1,0 +1,91 @@
+"""Who may connect: tokens, tickets and logins, and the ON_CONNECT and ON_DISCONNECT hooks."""
+
+from django.utils.module_loading import import_string
+
+from hotclub.access.admission import Admission, Entry
+from hotclub.channels.client import Client
+from hotclub.channels.welcome import Welcome
+from hotclub.engine.codes import Close
+from hotclub.engine.errors import Disconnect
+from hotclub.engine.port import Client as EngineClient
+from hotclub.engine.port import ConnectGrant, ConnectRequest, RefreshGrant, SubscribeGrant
+from hotclub.hooks.calling import Hook, Project, answering, client_of, encoded, logging_failure
+from hotclub.revocation.watch import SessionWatch
+
+
+class ConnectHooks:
+    """The engine's `Connects`, answered by the project."""
+
+    def __init__(self, project: Project, admission: Admission, watch: SessionWatch) -> None:
+        self._registry = project.registry
+        self._config = config = project.config
+        self._hooks = project.hooks
+        self._traffic = project.traffic
+        self._admission = admission
+        self._watch = watch
+        self._on_connect: Hook | None = import_string(config.on_connect) if config.on_connect else None
+        self._on_disconnect: Hook | None = import_string(config.on_disconnect) if config.on_disconnect else None
+
+    async def connect(self, client: EngineClient, request: ConnectRequest) -> ConnectGrant:
+        with answering("connect"):
+            entry = await self._admission.enter(client, request.token)
+            mine = entry.client
+            mine.claimed_headers = {name.lower(): value for name, value in request.headers.items()}
+            if not self._is_welcome(mine):
+                raise Disconnect(Close.BAD_REQUEST)
+            self._traffic.connect(mine.user_id, mine.address)
+            try:
+                grant = await self._granted(entry, request)
+            except BaseException:
+                self._traffic.disconnect(mine.user_id, mine.address)
+                raise
+        if not mine.is_anonymous:
+            self._watch.add(mine)
+        return grant
+
+    def _is_welcome(self, mine: Client) -> bool:
+        """Whether somebody who is not signed in may connect: with a token, or by the settings."""
+        open_to_all = self._config.allow_anonymous or self._config.insecure
+        return open_to_all or not mine.is_anonymous or mine.token_channels is not None
+
+    async def _granted(self, entry: Entry, request: ConnectRequest) -> ConnectGrant:
+        mine, hook = entry.client, self._config.on_connect or "ON_CONNECT"
+        before = mine.info
+        welcome = None
+        if self._on_connect is not None:
+            welcome = await self._hooks.call(mine, self._on_connect, data=request.data)
+        if not isinstance(welcome, Welcome):
+            welcome = Welcome(data=welcome)
+        channels = {**entry.channels, **self._personal(mine, entry)}
+        for name, data in welcome.subscriptions().items():
+            channels[name] = SubscribeGrant(data=encoded(hook, data))
+        mine.granted.update(channels)
+        return ConnectGrant(
+            user_id=mine.user_id,
+            session_id=mine.session_id,
+            info=entry.info if mine.info is before else encoded(hook, mine.info),
+            data=encoded(hook, welcome.data),
+            channels=channels,
+            ttl=entry.ttl,
+            state=mine,
+        )
+
+    def _personal(self, mine: Client, entry: Entry) -> dict[str, SubscribeGrant]:
+        """The personal channel of somebody who is signed in, unless the token has granted it already."""
+        name = f"#{mine.user_id}"
+        if not self._config.personal_channel or mine.is_anonymous or name in entry.channels:
+            return {}
+        return {} if self._registry.resolve(name) is None else {name: SubscribeGrant()}
+
+    async def refresh(self, client: EngineClient, token: str) -> RefreshGrant:
+        return await self._admission.refresh(client_of(client), token)
+
+    async def disconnected(self, client: EngineClient, code: int, reason: str) -> None:  # noqa: ARG002 - the port's
+        mine = client.state
+        if not isinstance(mine, Client):
+            return
+        self._watch.remove(mine)
+        self._traffic.disconnect(mine.user_id, mine.address)
+        if self._on_disconnect is not None:
+            with logging_failure("the disconnect hook"):
+                await self._hooks.call(mine, self._on_disconnect)

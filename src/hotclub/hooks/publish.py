@@ -1,0 +1,86 @@
+"""What becomes of a client's publication: `can_publish` and `on_publish`, in a durable channel in one transaction."""
+
+from functools import partial
+from typing import Any
+
+from msgspec import Raw
+
+from hotclub.channels.client import Client, CommandData
+from hotclub.channels.registry import Route
+from hotclub.durable.client_publish import DurablePublish, raise_nothing
+from hotclub.engine.codes import Code
+from hotclub.engine.errors import Refused
+from hotclub.engine.model import ClientInfo, Position
+from hotclub.engine.port import Client as EngineClient
+from hotclub.engine.port import PublishGrant, ResolvedChannel
+from hotclub.hooks.calling import (
+    HookCall,
+    Project,
+    Steps,
+    answering,
+    ask,
+    bucket,
+    client_of,
+    encoded,
+    is_open,
+    overridden,
+    plain,
+    route_of,
+)
+
+
+class PublishHooks:
+    """The engine's `Publishes`, answered by the project."""
+
+    def __init__(self, project: Project) -> None:
+        self._config = project.config
+        self._hooks = project.hooks
+        self._traffic = project.traffic
+        self._keeps = project.keeps
+
+    async def publish(
+        self, client: EngineClient, channel: ResolvedChannel, data: Raw, info: ClientInfo
+    ) -> PublishGrant:
+        route, mine = route_of(channel), client_of(client)
+        self._traffic.publish(bucket(mine), route.pattern, route.channel.rate)
+        with answering(route.pattern):
+            if route.spec.durable:
+                return await self._hooks.in_pool(self._durably(mine, route, CommandData(data), info))
+            return await self._hooks.run(mine, self._decide(mine, route, data), data)
+
+    def _decide(self, mine: Client, route: Route, data: Raw) -> Steps[PublishGrant]:
+        hooks = route.channel
+        permission = self._permission(mine, route)
+        if permission is not None and not (yield permission):
+            raise Refused(Code.PERMISSION_DENIED)
+        if not overridden(hooks, "on_publish"):
+            return PublishGrant(data=data)
+        result = yield ask(hooks.on_publish, mine, CommandData(data).value, **route.kwargs)
+        if not self._keeps and (result is None or isinstance(result, Position)):
+            raise_nothing()
+        if isinstance(result, Position):
+            return PublishGrant(position=result)
+        return PublishGrant(data=encoded(hooks.on_publish, result))
+
+    def _permission(self, mine: Client, route: Route) -> HookCall | None:
+        """The call that asks for the permission; None when it needs no asking."""
+        if is_open(self._config, route.channel, "can_publish"):
+            return None
+        return ask(route.channel.can_publish, mine, **route.kwargs)
+
+    def _durably(self, mine: Client, route: Route, data: CommandData, info: ClientInfo) -> DurablePublish:
+        hooks = route.channel
+        permission = self._permission(mine, route)
+
+        def run(call: HookCall) -> Any:
+            return plain(mine, call, data)
+
+        return DurablePublish(
+            route,
+            info,
+            self._config.database,
+            can_publish=None if permission is None else partial(run, permission),
+            on_publish=partial(run, ask(hooks.on_publish, mine, data.value, **route.kwargs)),
+            encode=partial(encoded, hooks.on_publish),
+            keeps=self._keeps,
+        )

@@ -1,0 +1,117 @@
+"""Who may be in a channel: subscription tokens and `can_subscribe`, and the hooks of whoever comes and goes."""
+
+from typing import Any
+
+from hotclub.access.admission import Admission
+from hotclub.access.ended import is_revoked
+from hotclub.access.tokens import channel_of
+from hotclub.channels.client import Client
+from hotclub.channels.registry import Route
+from hotclub.conf.config import Config
+from hotclub.engine.codes import Code
+from hotclub.engine.errors import Refused
+from hotclub.engine.port import Client as EngineClient
+from hotclub.engine.port import Predicate, RefreshGrant, ResolvedChannel, SubscribeGrant, SubscribeRequest
+from hotclub.hooks.calling import (
+    Project,
+    Steps,
+    answering,
+    ask,
+    bucket,
+    client_of,
+    encoded,
+    is_open,
+    logging_failure,
+    optional,
+    route_of,
+)
+
+
+def may_subscribe(config: Config, client: Client, route: Route) -> Steps[None]:
+    """Ask `can_subscribe`.
+
+    Raises:
+        Refused: `PERMISSION_DENIED`, it says no.
+    """
+    if is_open(config, route.channel, "can_subscribe"):
+        return
+    if not (yield ask(route.channel.can_subscribe, client, **route.kwargs)):
+        raise Refused(Code.PERMISSION_DENIED)
+
+
+class SubscribeHooks:
+    """The engine's `Subscribes`, answered by the project."""
+
+    def __init__(self, project: Project, admission: Admission) -> None:
+        self._config = project.config
+        self._hooks = project.hooks
+        self._traffic = project.traffic
+        self._admission = admission
+
+    async def subscribe(
+        self, client: EngineClient, channel: ResolvedChannel, request: SubscribeRequest
+    ) -> SubscribeGrant:
+        route, mine = route_of(channel), client_of(client)
+        self._traffic.subscribe(bucket(mine))
+        with answering(route.pattern):
+            grant = await self._hooks.run(mine, self._decide(mine, route, request.token), request.data)
+        mine.granted.add(route.name)
+        return grant
+
+    def _decide(self, mine: Client, route: Route, token: str) -> Steps[SubscribeGrant]:
+        signed = yield from self._signed(mine, route, token)
+        yield from may_subscribe(self._config, mine, route)
+        info = yield from optional(route, "channel_info", mine)
+        data = yield from optional(route, "on_subscribe", mine)
+        admits = yield from optional(route, "tags_filter", mine)
+        hooks = route.channel
+        return SubscribeGrant(
+            admits=admits,
+            info=signed.info if info is None else encoded(hooks.channel_info, info),
+            data=signed.data if data is None else encoded(hooks.on_subscribe, data),
+            ttl=signed.ttl,
+            overrides=signed.overrides,
+        )
+
+    def _signed(self, mine: Client, route: Route, token: str) -> Steps[SubscribeGrant]:
+        """What the subscription's token grants; one that was sent has to be good, whether or not it is needed."""
+        if not token:
+            if route.channel.token and not self._config.insecure:
+                raise Refused(Code.PERMISSION_DENIED)
+            return SubscribeGrant()
+        claims = self._admission.subscription_claims(token)
+        revoked = bool(claims.sid or claims.jti) and (yield ask(is_revoked, claims.sid, claims.jti))
+        return self._admission.subscription_grant(claims, mine, route.name, revoked=revoked)
+
+    async def refresh_subscription(self, client: EngineClient, channel: ResolvedChannel, token: str) -> RefreshGrant:
+        return await self._admission.refresh_subscription(client_of(client), channel.name, token)
+
+    def token_channel(self, token: str) -> str:
+        return channel_of(token) if token else ""
+
+    async def authorize(self, client: EngineClient, channel: ResolvedChannel) -> None:
+        route, mine = route_of(channel), client_of(client)
+        if route.channel.token and not self._config.insecure and route.name not in mine.granted:
+            raise Refused(Code.PERMISSION_DENIED)
+        with answering(route.pattern):
+            await self._hooks.run(mine, may_subscribe(self._config, mine, route))
+
+    async def admits(self, client: EngineClient, channel: ResolvedChannel) -> Predicate | None:
+        route, mine = route_of(channel), client_of(client)
+        with answering(route.pattern):
+            admits: Predicate | None = await self._hooks.run(mine, optional(route, "tags_filter", mine))
+            return admits
+
+    async def unsubscribed(self, client: EngineClient, channel: ResolvedChannel) -> None:
+        if isinstance(client.state, Client):
+            client.state.granted.discard(channel.name)
+        await self._notify("on_unsubscribe", client, channel)
+
+    async def presence_changed(self, client: EngineClient, channel: ResolvedChannel, *, joined: bool) -> None:
+        await self._notify("on_presence_change", client, channel, joined)
+
+    async def _notify(self, hook: str, client: EngineClient, channel: ResolvedChannel, *args: Any) -> None:
+        if isinstance(client.state, Client):
+            route = route_of(channel)
+            with logging_failure(route.pattern):
+                await self._hooks.run(client.state, optional(route, hook, client.state, *args))
