@@ -96,7 +96,9 @@ class DatabaseBroker:
         """A signal from another thread. One that gets lost is no loss: the relay of every node finds the row."""
         if self._loop is not None:
             with contextlib.suppress(RuntimeError):  # the loop has ended
-                self._loop.call_soon_threadsafe(self.signal, channel, epoch, publication)
+                # One turn later, as the tasks of the channels that are not durable: one transaction's publications
+                # keep their order across both kinds.
+                self._loop.call_soon_threadsafe(self._loop.call_soon, self.signal, channel, epoch, publication)
 
     def signal(self, channel: str, epoch: str, publication: Publication) -> None:
         tail = self._tails.get(channel)
