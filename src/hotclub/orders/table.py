@@ -68,16 +68,18 @@ def send(order: Order, origin: str) -> Callable[[], bool]:
     """
     connection = _connection()
     numbered = {"transaction_id": CurrentTransaction()} if connection.vendor == "postgresql" else {}
-    row = orders().create(payload=encode_order(order), origin=origin, **numbered)
+    payload = encode_order(order)
+    row = orders().create(payload=payload, origin=origin, **numbered)
     # Django forgets what was to be done after the commit when `atomic()` rolls a savepoint back, but not when the
     # project's own code does.
     certain = not connection.in_atomic_block or not connection.savepoint_state
-    return lambda: certain or _is_there(row.pk)
+    return lambda: certain or _is_there(row.pk, payload)
 
 
-def _is_there(row: int) -> bool:
+def _is_there(row: int, payload: str) -> bool:
+    """Whether the order, or an equal one, has this id: SQLite gives the id of a row that was rolled back away again."""
     try:
-        return orders().filter(pk=row).exists()
+        return orders().filter(pk=row, payload=payload).exists()
     except DatabaseError:
         # Committed in all likelihood; and nobody else will do it for this process.
         return True

@@ -14,11 +14,12 @@ _PER_TURN: Final = 100
 """Connections per turn of the event loop."""
 
 
-async def reprove(node: Node) -> None:
+async def reprove(node: Node, *, personal: bool) -> None:
     """End every subscription of the node so that its client subscribes again, and forget the grants of those who are
     away.
 
-    Takes a turn of the event loop per hundred connections. Connections that are just being made are told to come again.
+    With `personal` the personal channels stay: they last as long as their logins. Takes a turn of the event loop per
+    hundred connections. Connections that are just being made are told to come again.
     """
     node.hub.peers.departed.forget(Target())
     peers = node.hub.peers.find(Target())
@@ -28,15 +29,15 @@ async def reprove(node: Node) -> None:
             subscriber.given = None
     for start in range(0, len(peers), _PER_TURN):
         for peer in peers[start : start + _PER_TURN]:
-            _doubt(peer)
+            _doubt(peer, f"#{peer.user_id}" if personal else "")
         await asyncio.sleep(0)
 
 
-def _doubt(peer: Peer) -> None:
+def _doubt(peer: Peer, spared: str) -> None:
     """A client's own subscriptions end one by one. What the server subscribed it to, or is about to decide, ends with
     the connection: a refusal would be final for the client."""
     undecided = isinstance(peer, Session) and peer.revoked is not None
-    subscribers = list(peer.subscribers.values())
+    subscribers = [subscriber for channel, subscriber in peer.subscribers.items() if channel != spared]
     if undecided or any(subscriber.server_side or subscriber.buffer is not None for subscriber in subscribers):
         peer.close(Disconnect(Close.INSUFFICIENT_STATE))
         return

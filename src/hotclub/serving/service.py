@@ -136,7 +136,7 @@ class Service:
         self.node.channels.spawn(self._reprove())
 
     async def _reprove(self) -> None:
-        await reprove(self.node)
+        await reprove(self.node, personal=self.config.personal_channel)
         await self.check_sessions(self._watch.clients())
 
     async def _watch_sessions(self) -> None:
