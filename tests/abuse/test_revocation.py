@@ -96,7 +96,7 @@ async def pair(_pair: tuple[Site, Server, Server]) -> AsyncIterator[Pair]:
 async def post(server: Server, person: Person, path: str, **fields: str) -> None:
     """Send a form as a browser would: with the cookies, and the token of the page it stands on."""
     cookies = {"sessionid": person.session}
-    async with httpx.AsyncClient(verify=False, base_url=server.url, cookies=cookies) as http:
+    async with httpx.AsyncClient(verify=False, base_url=server.url, cookies=cookies, timeout=30) as http:
         page = await http.get("/accounts/settings/")
         match = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', page.text)
         assert match is not None, page.text
@@ -172,7 +172,7 @@ async def test_c10_c11_sessions_that_expire_or_vanish_end_in_time(pair: Pair) ->
     async with pair.everywhere("Eve", ROOM) as eve, pair.everywhere("Fay", ROOM) as fay:
         await asyncio.to_thread(pair.first.shell, f"{sessions}{vanished!r})._raw_delete('default')")
         assert await all_ended(eve, 10) == {COME_BACK}
-        assert 0 < time.time() - float(ends) < 1
+        assert 0 < time.time() - float(ends) < 3
         assert await all_ended(fay, 12) == {COME_BACK}
         await pair.comes_back_to_nothing("Eve", eve, 3501)
         await pair.comes_back_to_nothing("Fay", fay, 3501)

@@ -119,7 +119,7 @@ async def test_a_subscription_that_expires_ends_the_connection(secured: Conforma
         user = "-".join(wire)
         await client.connect_over(secured.port, *wire, token=token_for(user))
         await client.event("connected")
-        await secured.api("subscribe", channel=f"news:{name}", user=user, expire_at=int(time.time()) + 1)
+        await secured.api("subscribe", channel=f"news:{name}", user=user, expire_at=int(time.time()) + 2)
         await client.context("server subscribed", f"news:{name}")
         connecting = await client.context("connecting", start=len(client.events))
         assert (connecting["code"], connecting["reason"]) == (3006, "subscription expired")

@@ -45,6 +45,11 @@ def free_port() -> int:
     raise ProcessFailed(f"no port is free between {_PORTS.start} and {_PORTS.stop}")
 
 
+def kept_waiting(process: int) -> float:
+    """For how many seconds the main thread of a process has waited for its turn on a processor."""
+    return int(Path(f"/proc/{process}/schedstat").read_text().split()[1]) / 10**9
+
+
 def _own_ports() -> range:
     """Every n-th port is this worker's, of the n that share the run."""
     number = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
@@ -165,6 +170,11 @@ class Server:
         """Seconds of processor time that it has used, to a hundredth; unlike a clock, it knows nothing of others."""
         user, system = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()[11:13]
         return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+
+    @property
+    def kept_waiting(self) -> float:
+        """Seconds in which its main thread could have run, and others had the processor."""
+        return kept_waiting(self.pid)
 
     @contextlib.contextmanager
     def works_less_than(self, seconds: float) -> Iterator[None]:
