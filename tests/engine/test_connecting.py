@@ -274,7 +274,7 @@ async def test_whoever_comes_back_has_it_again_and_again(club: Club, given: Memo
     await given.leave()
     client, first = await back(club)
     # However long this one lives: it is remembered anew.
-    club.node.hub.departed.forget(Target(user_id="7"))
+    club.node.hub.peers.departed.forget(Target(user_id="7"))
     await client.leave()
     _, second = await back(club)
     _, stranger = await back(club, user="8")

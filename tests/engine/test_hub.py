@@ -156,13 +156,13 @@ async def test_without_history_a_slow_reader_misses_and_it_is_counted(club: Club
 async def test_targets_name_connections_by_every_condition_given(club: Club) -> None:
     first, second, other = await club.connect("7"), await club.connect("7"), await club.connect("8")
     hub = club.node.hub
-    assert {peer.id for peer in hub.find(Target(user_id="7"))} == {first.session.id, second.session.id}
-    assert hub.find(Target(user_id="7", client_id=other.session.id)) == []
-    assert hub.find(Target(user_id="")) == []
-    assert len(hub.find(Target())) == 3
-    assert (hub.num_clients, hub.num_users) == (3, 2)
+    assert {peer.id for peer in hub.peers.find(Target(user_id="7"))} == {first.session.id, second.session.id}
+    assert hub.peers.find(Target(user_id="7", client_id=other.session.id)) == []
+    assert hub.peers.find(Target(user_id="")) == []
+    assert len(hub.peers.find(Target())) == 3
+    assert (hub.num_clients, hub.peers.num_users) == (3, 2)
     assert club.node.disconnect(Target(client_id=first.session.id), Disconnect(3503)) == 1
-    assert (hub.num_clients, hub.num_users) == (2, 2)
+    assert (hub.num_clients, hub.peers.num_users) == (2, 2)
 
 
 async def test_subscribers_of_one_form_share_the_frame_and_others_do_not(club: Club) -> None:

@@ -10,6 +10,7 @@ from msgspec import Raw
 from hotclub.engine.errors import Unsubscribed
 from hotclub.engine.limits import Limits
 from hotclub.engine.port import PolledItem
+from hotclub.engine.subscriber import PollSubscriber
 from hotclub.engine.target import Target
 from tests.engine.support import Club, MemoryClient
 from tests.support.app import raw
@@ -199,7 +200,7 @@ async def test_keys_can_be_dropped_where_others_are_added(club: PollClub) -> Non
     assert (await track(client, "d"))["code"] == 106
     assert "code" not in await track(client, "d", "e", untrack=["b", "e"])
     subscriber = client.session.subscribers[CHANNEL]
-    assert subscriber.tracked is not None
+    assert isinstance(subscriber, PollSubscriber)
     assert sorted(subscriber.tracked) == ["a", "c", "d"]
 
 

@@ -16,6 +16,7 @@ from hotclub.access.ended import revoke_session
 from hotclub.channels.client import Client
 from hotclub.hooks.calling import HookRunner, Steps, ask, hook_name
 from hotclub.runtime.pool import HookPool
+from hotclub.tokens import subscription_token
 from tests.hotclub.conftest import Site, amake_person
 from tests.hotclub.test_admission import TOKENS
 from tests.support.wire import WireClient
@@ -28,7 +29,7 @@ class CountingPool(HookPool):
     """A pool that knows how often it was asked."""
 
     def __init__(self) -> None:
-        super().__init__(2, 60)
+        super().__init__(2)
         self.calls = 0
 
     async def run(self, func: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
@@ -201,7 +202,7 @@ async def test_a_subscribe_and_a_publish_are_one_call_of_the_pool_each(
         calls.append(getattr(func, "__qualname__", type(func).__qualname__))
         return await run(self, func, *args, **kwargs)
 
-    token = hotclub.subscription_token(person.user, "watched:a", claims={"sid": "somebody"})
+    token = subscription_token(person.user, "watched:a", claims={"sid": "somebody"})
     headers = {"Origin": site.url, "Cookie": person.cookie}
     async with await WireClient.connected(int(site.url.rpartition(":")[2]), headers=headers) as client:
         monkeypatch.setattr(HookPool, "run", counted)

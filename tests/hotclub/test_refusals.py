@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 import hotclub
+from hotclub.tokens import subscription_token
 from tests.hotclub.conftest import Site, amake_person
 from tests.hotclub.test_admission import TOKENS
 from tests.support.wire import ErrorReply, WireClient
@@ -166,7 +167,7 @@ async def test_a_token_of_another_kind_says_so_on_the_log(
 ) -> None:
     hotclub_settings(TOKENS=TOKENS)
     site, person = await serve(), await amake_person()
-    token = hotclub.subscription_token(person.user, "broken:a")
+    token = subscription_token(person.user, "broken:a")
     async with await WireClient.open(port(site), headers={"Origin": site.url}) as client:
         await client.start("connect", token=token)
         assert (await client.ended()).code == 3500

@@ -219,8 +219,8 @@ class Node:
 
     def disconnect(self, target: Target, reason: Disconnect) -> int:
         """End the connections that `target` names, at once, and return how many there were. For the loop's thread."""
-        peers = self.hub.find(target)
-        self.hub.departed.forget(target)
+        peers = self.hub.peers.find(target)
+        self.hub.peers.departed.forget(target)
         for peer in peers:
             peer.close(reason)
         return len(peers)
@@ -249,7 +249,7 @@ class Node:
             ttl=grant.ttl,
             server_side=True,
         )
-        sessions = [peer for peer in self.hub.find(target, remember=False) if isinstance(peer, Session)]
+        sessions = [peer for peer in self.hub.peers.find(target, remember=False) if isinstance(peer, Session)]
         for session in sessions:
             try:
                 # What was meant for one connection ends with it; a user or a login has it when a client comes back.
@@ -263,8 +263,8 @@ class Node:
 
     def unsubscribe(self, target: Target, channel: str, reason: Unsubscribed) -> int:
         """End their subscriptions to the channel, at once, and return how many there were. For the loop's thread."""
-        peers = self.hub.find(target, channel)
-        self.hub.departed.forget(target, channel)
+        peers = self.hub.peers.find(target, channel)
+        self.hub.peers.departed.forget(target, channel)
         subscribed = sum(channel in peer.subscribers for peer in peers)
         for peer in peers:
             # Also those that are not subscribed, but may be about to be.
@@ -282,7 +282,7 @@ class Node:
             name=self.name,
             version=self.version,
             num_clients=self.hub.num_clients,
-            num_users=self.hub.num_users,
+            num_users=self.hub.peers.num_users,
             num_channels=self.hub.num_channels,
             num_subscriptions=self.hub.num_subscriptions,
             uptime=monotonic() - self._started if self.started else 0.0,

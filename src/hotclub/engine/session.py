@@ -24,7 +24,7 @@ from hotclub.engine.protocol.base import Codec, Encoder
 from hotclub.engine.protocol.connection import Event, State, advance
 from hotclub.engine.protocol.messages import Push, Reply, UnsubscribePush
 from hotclub.engine.pulse import Pulse
-from hotclub.engine.subscriber import Subscriber
+from hotclub.engine.subscriber import MapSubscriber, PollSubscriber, Subscriber
 
 
 class Line(Sink, Protocol):
@@ -169,8 +169,10 @@ class Session:
     ) -> Subscriber:
         """Take a place in a channel and in the hub; publications go into the place's buffer from here on."""
         hub = self.hub
+        spec = channel.spec
         form = hub.form(channel.name, self._encoder, delta=delta, compact=compact)
-        subscriber = Subscriber(self.info(chan_info), channel, self.outbox, form, server_side=server_side)
+        kind = MapSubscriber if spec.map is not None else Subscriber if spec.poll is None else PollSubscriber
+        subscriber = kind(self.info(chan_info), channel, self.outbox, form, server_side=server_side)
         self.subscribers[channel.name] = subscriber
         hub.join(subscriber)
         return subscriber
@@ -273,13 +275,13 @@ class Session:
         """The server has granted this place; what was remembered of a former one is over."""
         now = self.clock()
         subscriber.given = Given.at(now, grant)
-        self.hub.departed.drop(self.user_id, self.login, subscriber.channel)
+        self.hub.peers.departed.drop(self.user_id, self.login, subscriber.channel)
 
     def _be_remembered(self) -> None:
         now = self.clock()
         for channel, subscriber in self.subscribers.items():
             if subscriber.given is not None:
-                self.hub.departed.remember(self.user_id, self.login, self.id, channel, subscriber.given, now)
+                self.hub.peers.departed.remember(self.user_id, self.login, self.id, channel, subscriber.given, now)
 
     def expel(self, channel: str, reason: Unsubscribed) -> None:
         """End one subscription by the server's will, and tell the client. Idempotent.

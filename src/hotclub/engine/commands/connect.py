@@ -22,7 +22,7 @@ from hotclub.engine.session import Session
 async def connect(session: Session, command: int, request: wire.ConnectCommand) -> None:
     """Let the application decide, then subscribe to what it grants (protocol §2.1, §3.5)."""
     session.advance(Event.CONNECT)
-    session.hub.expect(session)
+    session.hub.peers.expect(session)
     try:
         grant = await _be_granted(session, request)
         openings = [] if session.closed else await _open_all(session, grant, request)
@@ -71,7 +71,7 @@ async def _undo(session: Session) -> None:
 
 async def _open_all(session: Session, grant: ConnectGrant, request: wire.ConnectCommand) -> list[Opening]:
     """Every server-side subscription up to the reply, without those that the server has ended again meanwhile."""
-    session.revoked = revoked = session.hub.add(session)
+    session.revoked = revoked = session.hub.peers.add(session)
     given = _given(session, request, grant.channels)
     granted = {**grant.channels, **given}
     channels = {name: await _narrowed(session, name, channel) for name, channel in granted.items()}
@@ -109,7 +109,7 @@ def _given(
     """The channels a client names that the server had subscribed it to while it was connected before (§3.5)."""
     named = islice(request.subs, session.limits.channels_per_connection)
     user, login, now = session.user_id, session.login, session.clock()
-    found = {name: session.hub.given(user, login, name, now) for name in named if name not in known}
+    found = {name: session.hub.peers.given(user, login, name, now) for name in named if name not in known}
     return {name: grant for name, grant in found.items() if grant is not None}
 
 

@@ -18,7 +18,7 @@ from hotclub.engine.protocol.connection import State
 from hotclub.engine.protocol.messages import Push, SubscribePush, SubscribeResult
 from hotclub.engine.recovery import Recovery, merge, recover, recover_cache
 from hotclub.engine.session import Session
-from hotclub.engine.shape import chain, remember
+from hotclub.engine.shape import chain
 from hotclub.engine.subscriber import Subscriber
 
 
@@ -119,7 +119,7 @@ def _visible(subscriber: Subscriber, publications: tuple[Publication, ...]) -> t
     if not subscriber.form.delta:
         return publications
     for publication in publications:
-        remember(subscriber.bases, publication)
+        subscriber.rebase(publication)
     return chain(subscriber.form.encoder.codec, publications)
 
 
@@ -216,8 +216,8 @@ async def go_live(session: Session, opening: Opening) -> None:
     waiting, subscriber.buffer = subscriber.buffer or [], None
     session.expire_subscription_in(subscriber, opening.result.ttl)
     for epoch, publication in waiting:
-        session.hub.deliver_to(subscriber, publication, epoch)
-    if subscriber.held:
+        session.hub.deliver_among(subscriber.channel, (subscriber,), publication, epoch)
+    if subscriber.held is not None:
         session.hub.release(subscriber)
     spec = subscriber.spec
     if not spec.visible or not _is_current(session, subscriber):

@@ -6,7 +6,7 @@ from hotclub.engine.commands.track import track, untrack
 from hotclub.engine.errors import Disconnect, Refused
 from hotclub.engine.protocol import messages as wire
 from hotclub.engine.session import Session
-from hotclub.engine.subscriber import Subscriber
+from hotclub.engine.subscriber import PollSubscriber, Subscriber
 
 
 async def refresh(session: Session, command: int, request: wire.RefreshCommand) -> None:
@@ -39,7 +39,7 @@ async def sub_refresh(session: Session, command: int, request: wire.SubRefreshCo
 
 
 async def _follow(session: Session, subscriber: Subscriber, command: int, request: wire.SubRefreshCommand) -> None:
-    if subscriber.tracked is None or request.type not in (wire.TRACK, wire.UNTRACK):
+    if not isinstance(subscriber, PollSubscriber) or request.type not in (wire.TRACK, wire.UNTRACK):
         raise Refused(Code.BAD_REQUEST, why="an unknown type of sub_refresh for this channel")
     if request.type == wire.TRACK:
         await track(session, subscriber, command, request)

@@ -15,7 +15,7 @@ from hotclub.engine.port import ChannelSpec, Predicate, ResolvedChannel, Subscri
 from hotclub.engine.protocol import messages as wire
 from hotclub.engine.protocol.payload import check_payload
 from hotclub.engine.session import Session
-from hotclub.engine.subscriber import Subscriber
+from hotclub.engine.subscriber import MapSubscriber, Subscriber
 from hotclub.engine.tags import compile_filter
 
 
@@ -26,7 +26,7 @@ async def subscribe(session: Session, command: int, request: wire.SubscribeComma
         raise Disconnect(Close.BAD_REQUEST, why="an unknown kind of delta")
     _check_type(channel.spec, request)
     subscriber = session.subscribers.get(request.channel)
-    if subscriber is not None and goes_on(subscriber, request):
+    if goes_on(subscriber, request):
         opening = await next_page(session, subscriber, request)
     else:
         if subscriber is not None:
@@ -51,7 +51,7 @@ def _check_type(spec: ChannelSpec, request: wire.SubscribeCommand) -> None:
 
 
 async def _begin_anew(session: Session, subscriber: Subscriber) -> None:
-    if subscriber.catch_up is None:
+    if not isinstance(subscriber, MapSubscriber) or subscriber.catch_up is None:
         raise Refused(Code.ALREADY_SUBSCRIBED)
     await withdraw(session, subscriber)
 

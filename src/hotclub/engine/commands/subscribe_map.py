@@ -8,7 +8,7 @@ changes would close the gap. Each page is a command of its own; whatever fails i
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Final, Never
+from typing import Final, Never, TypeGuard
 
 from msgspec import structs
 
@@ -29,8 +29,7 @@ from hotclub.engine.protocol.messages import (
 )
 from hotclub.engine.recovery import merge, recover
 from hotclub.engine.session import Session
-from hotclub.engine.shape import remember
-from hotclub.engine.subscriber import CatchUp, Subscriber
+from hotclub.engine.subscriber import CatchUp, MapSubscriber, Subscriber
 
 DEFAULT_PAGE: Final = 100
 MIN_PAGE: Final = 100
@@ -49,9 +48,9 @@ def check_first(spec: ChannelSpec, request: SubscribeCommand) -> None:
         raise Refused(Code.PERMISSION_DENIED)
 
 
-def goes_on(subscriber: Subscriber | None, request: SubscribeCommand) -> bool:
+def goes_on(subscriber: Subscriber | None, request: SubscribeCommand) -> TypeGuard[MapSubscriber]:
     """Whether the command is the next page of a subscription under way."""
-    if subscriber is None or subscriber.catch_up is None:
+    if not isinstance(subscriber, MapSubscriber) or subscriber.catch_up is None:
         return False
     return bool(request.cursor) or request.phase != STATE_PHASE
 
@@ -66,13 +65,14 @@ async def open_map(session: Session, terms: Terms, request: SubscribeCommand) ->
         Disconnect: as `next_page`.
     """
     subscriber = enter(session, terms)
+    assert isinstance(subscriber, MapSubscriber)
     limit = session.limits.map_catch_up
     subscriber.catch_up = CatchUp(until=session.clock() + limit, data=terms.data, ttl=terms.ttl)
     subscriber.expiry = asyncio.get_running_loop().call_later(limit, _give_up, session, subscriber)
     return await _take_page(session, subscriber, request)
 
 
-async def next_page(session: Session, subscriber: Subscriber, request: SubscribeCommand) -> Opening:
+async def next_page(session: Session, subscriber: MapSubscriber, request: SubscribeCommand) -> Opening:
     """Take the steps of one page.
 
     Raises:
@@ -90,7 +90,7 @@ async def next_page(session: Session, subscriber: Subscriber, request: Subscribe
     return await _take_page(session, subscriber, request)
 
 
-async def _take_page(session: Session, subscriber: Subscriber, request: SubscribeCommand) -> Opening:
+async def _take_page(session: Session, subscriber: MapSubscriber, request: SubscribeCommand) -> Opening:
     assert subscriber.catch_up is not None
     try:
         still_wanted(session, subscriber)
@@ -109,8 +109,7 @@ def _give_up(session: Session, subscriber: Subscriber) -> None:
     """The client has taken too long: stop collecting for it. If it comes back, `next_page` tells it."""
     session.hub.leave(subscriber)
     subscriber.buffer = []
-    if subscriber.held:
-        subscriber.held.clear()
+    subscriber.held = None
 
 
 async def _unknown(_session: Session, _subscriber: Subscriber, _catch_up: CatchUp, _request: SubscribeCommand) -> Never:
@@ -221,7 +220,7 @@ def _shown(subscriber: Subscriber, publications: Sequence[Publication]) -> tuple
         return tuple(publications)
     codec = subscriber.form.encoder.codec
     for publication in publications:
-        remember(subscriber.bases, publication)
+        subscriber.rebase(publication)
     return tuple(item if item.removed else codec.delta_publication(item, None) for item in publications)
 
 

@@ -11,8 +11,7 @@ from hotclub.engine.model import Publication
 from hotclub.engine.port import PollSpec
 from hotclub.engine.protocol import messages as wire
 from hotclub.engine.session import Session
-from hotclub.engine.shape import remember
-from hotclub.engine.subscriber import Subscriber, Tracked
+from hotclub.engine.subscriber import PollSubscriber, Subscriber, Tracked
 
 GRACE: Final = 5.0
 """Seconds that a signature may be over: a client begins to renew it exactly then."""
@@ -28,7 +27,7 @@ def open_poll(session: Session, terms: Terms) -> Opening:
     return Opening(subscriber=subscriber, result=agreed(subscriber, result, data=terms.data, ttl=terms.ttl))
 
 
-async def track(session: Session, subscriber: Subscriber, command: int, request: wire.SubRefreshCommand) -> None:
+async def track(session: Session, subscriber: PollSubscriber, command: int, request: wire.SubRefreshCommand) -> None:
     """Follow keys, as far as the signatures allow, and stop following others.
 
     A key in several batches has the version of the last of them, and the longest of their lives.
@@ -55,7 +54,7 @@ async def track(session: Session, subscriber: Subscriber, command: int, request:
     session.reply(wire.Reply(command, sub_refresh=result))
 
 
-def untrack(session: Session, subscriber: Subscriber, command: int, request: wire.SubRefreshCommand) -> None:
+def untrack(session: Session, subscriber: PollSubscriber, command: int, request: wire.SubRefreshCommand) -> None:
     """Stop following keys. Raises Refused `BAD_REQUEST` when none is named."""
     if not request.untrack:
         raise Refused(Code.BAD_REQUEST, "no keys")
@@ -70,10 +69,9 @@ async def _allowed(session: Session, subscriber: Subscriber, batch: wire.TrackBa
     return await session.application.follows.track(session.client, subscriber.resolved, keys, batch.signature)
 
 
-def _check_room(subscriber: Subscriber, wanted: dict[str, Tracked], dropped: Sequence[str]) -> None:
+def _check_room(subscriber: PollSubscriber, wanted: dict[str, Tracked], dropped: Sequence[str]) -> None:
     spec: PollSpec | None = subscriber.spec.poll
     assert spec is not None
-    assert subscriber.tracked is not None
     if len((subscriber.tracked.keys() | wanted.keys()) - set(dropped)) > spec.keys:
         raise Refused(Code.LIMIT_EXCEEDED, f"at most {spec.keys} keys can be followed")
 
@@ -84,5 +82,5 @@ def _shown(subscriber: Subscriber, known: Sequence[Publication]) -> tuple[Public
         return tuple(known)
     codec = subscriber.form.encoder.codec
     for publication in known:
-        remember(subscriber.bases, publication)
+        subscriber.rebase(publication)
     return tuple(codec.delta_publication(publication, None) for publication in known)
