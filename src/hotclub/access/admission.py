@@ -126,7 +126,7 @@ class Admission:
                 its channels are others.
         """
         if client.token_channels is None:
-            raise Disconnect(Close.BAD_REQUEST)
+            raise Disconnect(Close.BAD_REQUEST, why="a refresh of a connection that was not opened by a token")
         try:
             claims = verify_connection(token, self._config.tokens)
             ttl = _life(claims)
@@ -213,7 +213,7 @@ def _subscribing() -> Iterator[None]:
         yield
     except InvalidToken as error:
         logger.info("Refused a token: %s", error.reason)
-        raise Refused(Code.PERMISSION_DENIED) from None
+        raise Refused(Code.PERMISSION_DENIED, why=error.reason) from None
     except ExpiredToken as error:
         raise Refused(Code.EXPIRED if isinstance(error, EndedToken) else Code.TOKEN_EXPIRED) from None
 
@@ -291,5 +291,5 @@ def _check_url(claims: ConnectionClaims) -> None:
 
 
 def _refused(reason: str) -> Disconnect:
-    logger.info("Refused a token: %s", reason)
-    return Disconnect(Close.INVALID_TOKEN)
+    """What is wrong with a token stands in the line of the log that tells of the connection's end."""
+    return Disconnect(Close.INVALID_TOKEN, why=reason)

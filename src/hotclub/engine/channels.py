@@ -69,7 +69,7 @@ class Channels:
                 `limits.channel_bytes`), `UNKNOWN_CHANNEL` for one that the application does not know.
         """
         if len(name) > self.limits.channel_bytes or not _NAME.fullmatch(name):
-            raise Refused(Code.BAD_REQUEST, "channel name is not valid")
+            raise Refused(Code.BAD_REQUEST, "channel name is not valid", why="a channel name is not valid")
         channel = self.application.resolve(name)
         if channel is None:
             raise Refused(Code.UNKNOWN_CHANNEL)

@@ -5,9 +5,10 @@ connection run in order, in a task that lives only while there are any; a slow o
 """
 
 import asyncio
+import logging
 from typing import Final
 
-from hotclub.engine.codes import Close, Code
+from hotclub.engine.codes import MESSAGES, Close, Code
 from hotclub.engine.commands.table import HANDLERS
 from hotclub.engine.errors import Disconnect, IdempotencyConflict, Refused, UnrecoverablePosition
 from hotclub.engine.limits import TokenBucket
@@ -24,8 +25,14 @@ from hotclub.engine.protocol.messages import (
 )
 from hotclub.engine.session import Session
 
-_REPORTED: Final[frozenset[int]] = frozenset({Code.LIMIT_EXCEEDED, Code.BAD_REQUEST, Code.TOO_MANY_REQUESTS})
-"""Refusals that say something about the client; the first of a connection is put on the log."""
+_REPORTED: Final[dict[int, int]] = {
+    Code.LIMIT_EXCEEDED: logging.WARNING,
+    Code.BAD_REQUEST: logging.WARNING,
+    Code.TOO_MANY_REQUESTS: logging.WARNING,
+    Code.METHOD_NOT_FOUND: logging.INFO,
+}
+"""Refusals that say something about the client; the first of a connection is put on the log, at this level."""
+_TOO_MANY: Final = "too many commands at once"
 _ENDS: Final[dict[int, Close]] = {
     Code.PERMISSION_DENIED: Close.PERMISSION_DENIED,
     Code.TOKEN_EXPIRED: Close.CONNECTION_EXPIRED,
@@ -67,34 +74,34 @@ class Dispatcher:
         request = request_of(command)
         if request is None:
             if command.id:
-                raise Disconnect(Close.BAD_REQUEST)
+                raise Disconnect(Close.BAD_REQUEST, why="a command names no method")
             # One that answers no ping is no error, but thousands of them are a flood.
             if not self.session.pulse.pong(self.session) and not self._bucket.take(self.session.clock()):
                 self._reject(0)
             return
         if not command.id and not isinstance(request, SendCommand):
-            raise Disconnect(Close.BAD_REQUEST)
+            raise Disconnect(Close.BAD_REQUEST, why="a command has no id")
         if self.session.state is State.NEW and not self._queue and not isinstance(request, ConnectCommand):
-            raise Disconnect(Close.BAD_REQUEST)
+            raise Disconnect(Close.BAD_REQUEST, why="the first command is not connect")
         if not self._bucket.take(self.session.clock()):
             self._reject(command.id)
             return
         # It fades and does not vanish: whatever the rate of a flood, a few of its commands are always taken.
         self._rejected = max(0, self._rejected - 1)
         if len(self._queue) >= self._limits.pending_commands:
-            raise Disconnect(Close.TOO_MANY_REQUESTS)
+            raise Disconnect(Close.TOO_MANY_REQUESTS, why="too many commands wait for their answers")
         self._queue.append((command.id, request))
 
     def _reject(self, command: int) -> None:
         self._rejected += 1
         if self._rejected > self._limits.rejected_commands or self.session.state is not State.CONNECTED:
-            raise Disconnect(Close.TOO_MANY_REQUESTS)
-        self._fail(command, Refused(Code.TOO_MANY_REQUESTS))
+            raise Disconnect(Close.TOO_MANY_REQUESTS, why=_TOO_MANY)
+        self._fail(command, Refused(Code.TOO_MANY_REQUESTS, why=_TOO_MANY))
 
     def ignore(self) -> None:
         """Take a message that means nothing here; a flood of them ends the connection."""
         if not self._bucket.take(self.session.clock()):
-            self._fail(0, Refused(Code.TOO_MANY_REQUESTS))
+            self._fail(0, Refused(Code.TOO_MANY_REQUESTS, why=_TOO_MANY))
 
     def submit(self, command: int, request: Request) -> None:
         """Take a request that came in another shape than a command."""
@@ -136,16 +143,28 @@ class Dispatcher:
 
     def _fail(self, command: int, error: Refused) -> None:
         self.session.channels.counters.refused[error.code] += 1
-        end = Disconnect(_ENDS.get(error.code, Close.INTERNAL_ERROR)) if self.session.kind.unidirectional else None
-        if not self._reported and error.code in _REPORTED and not (end is not None and end.accuses):
-            self._reported = True
-            # Not the error's own words: they may repeat what was sent.
-            self.session.report("Refused a command", code=error.code, reason=Refused(error.code).message)
+        end = self._end_for(error) if self.session.kind.unidirectional else None
+        if end is None or not (end.accuses or end.why):
+            self._report(error)
         if end is not None:
             self.session.close(end)
             return
         if command and not self.session.closed:
-            self.session.reply(Reply(command, error=ErrorResult(error.code, error.message, error.temporary)))
+            explains = self.session.application.explains and error.message == MESSAGES.get(error.code)
+            message = (explains and error.why) or error.message
+            self.session.reply(Reply(command, error=ErrorResult(error.code, message, error.temporary)))
+
+    def _end_for(self, error: Refused) -> Disconnect:
+        return Disconnect(_ENDS.get(error.code, Close.INTERNAL_ERROR), why=error.why)
+
+    def _report(self, error: Refused) -> None:
+        level = _REPORTED.get(error.code)
+        if self._reported or level is None:
+            return
+        self._reported = True
+        # Not the error's own message: it may repeat what was sent.
+        reason = Refused(error.code).message
+        self.session.report("Refused a command", level=level, code=error.code, reason=reason, why=error.why)
 
     async def stop(self) -> None:
         """End the work on this connection: a handler under way is cancelled and has undone its part on return."""

@@ -1,6 +1,11 @@
 """Both error families: `Refused` answers one command, `Disconnect` ends the connection (protocol §4)."""
 
+from typing import Final
+
 from hotclub.engine.codes import ACCUSING, MESSAGES, REASONS, TEMPORARY, Unsubscribe
+
+_LONGEST_REASON: Final = 123
+"""Bytes of a reason, for which a close frame has room."""
 
 
 class HotclubError(Exception):
@@ -10,10 +15,11 @@ class HotclubError(Exception):
 class Refused(HotclubError):
     """The negative answer to one command; the connection lives on.
 
-    `code` 100-399 is reserved, applications use 400-1999. `temporary` asks the client to try again.
+    `code` 100-399 is reserved, applications use 400-1999. `temporary` asks the client to try again. `why` says more
+    than the message, for the log, and for the clients of an application that explains. It holds nothing that was sent.
     """
 
-    def __init__(self, code: int, message: str = "", *, temporary: bool | None = None) -> None:
+    def __init__(self, code: int, message: str = "", *, temporary: bool | None = None, why: str = "") -> None:
         """A code of the table brings its message and whether it is temporary, unless they are given.
 
         Raises:
@@ -26,6 +32,7 @@ class Refused(HotclubError):
         self.code = int(code)
         self.message = message
         self.temporary = code in TEMPORARY if temporary is None else temporary
+        self.why = why
 
     def __str__(self) -> str:
         return f"{self.code} {self.message}"
@@ -34,34 +41,37 @@ class Refused(HotclubError):
 class Disconnect(HotclubError):
     """The end of a connection, with the reason that its client is shown.
 
-    Codes 3500-3999 and 4500-4999 are final; after any other the client comes back. Applications use 4000-4999.
+    Codes 3500-3999 and 4500-4999 are final; after any other the client comes back. Applications use 4000-4999. `why`
+    is as in `Refused`.
     """
 
-    def __init__(self, code: int, reason: str = "") -> None:
-        """A code of the table brings its reason, unless one is given.
+    def __init__(self, code: int, reason: str = "", *, why: str = "", accuses: bool | None = None) -> None:
+        """A code of the table brings its reason and whether it `accuses` the client, unless they are given.
 
         Raises:
             ValueError: the reason is not 1 to 123 bytes of plain text, or looks like JSON, which clients would parse.
         """
         reason = reason or REASONS.get(code, "")
-        if not reason or len(reason.encode()) > 123 or reason[0] in '{["' or reason[0].isdigit():
+        if not reason or len(reason.encode()) > _LONGEST_REASON or reason[0] in '{["' or reason[0].isdigit():
             raise ValueError("A disconnect reason is 1 to 123 bytes of plain text that is not JSON")
         super().__init__(int(code), reason)
         self.code = int(code)
         self.reason = reason
+        self.why = why
+        self.accuses = code in ACCUSING if accuses is None else accuses
+        """Whether it is the client's own doing: what it sent, asked too often for, or did not read."""
 
     def __str__(self) -> str:
         return f"{self.code} {self.reason}"
+
+    def explained(self) -> "Disconnect":
+        """The same end, whose client is told why, as far as there is room for it."""
+        return Disconnect(self.code, self.why.encode()[:_LONGEST_REASON].decode(errors="ignore") or self.reason)
 
     @property
     def reconnects(self) -> bool:
         """Whether a client that is told this comes back by itself."""
         return not (3500 <= self.code <= 3999 or 4500 <= self.code <= 4999)
-
-    @property
-    def accuses(self) -> bool:
-        """Whether it is the client's own doing: what it sent, asked too often for, or did not read."""
-        return self.code in ACCUSING
 
 
 class Unsubscribed(HotclubError):

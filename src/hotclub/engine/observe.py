@@ -31,13 +31,14 @@ class Counters:
     """Connections ended by the server, by the code."""
 
 
-def report(event: str, **fields: object) -> None:
+def report(event: str, *, level: int = logging.WARNING, **fields: object) -> None:
     """Say in one line of the log what a peer did wrong, for whoever looks for one; never what it sent.
 
-    The line is `event: name=value name=value`. A text of the peer's stands in quotes, escaped and cut.
+    The line is `event: name=value name=value`, without the fields that are "why" and empty. A text of the peer's stands
+    in quotes, escaped and cut.
     """
-    shown = " ".join(f"{name}={_shown(value)}" for name, value in fields.items())
-    logger.warning(_REPORT, event, shown)
+    shown = " ".join(f"{name}={_shown(value)}" for name, value in fields.items() if value or name != "why")
+    logger.log(level, _REPORT, event, shown)
 
 
 class FloodFilter(logging.Filter):

@@ -382,6 +382,8 @@ class Calls(Protocol):
 class Application(Struct, frozen=True, kw_only=True, eq=False):
     """The application that a node serves: the decisions that belong to it."""
 
+    explains: bool = False
+    """Its clients are told why they are refused, where the log is told: for development."""
     resolve: Callable[[str], ResolvedChannel | None]
     """The channel of a name, or None when the application knows no such channel. Pure and quick."""
     connects: Connects

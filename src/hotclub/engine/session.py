@@ -1,6 +1,7 @@
 """A connection's server side: who it is, what it is subscribed to, and what goes out to it."""
 
 import asyncio
+import logging
 import uuid
 from collections.abc import Awaitable, Callable
 from random import random
@@ -168,8 +169,8 @@ class Session:
     ) -> Subscriber:
         """Take a place in a channel and in the hub; publications go into the place's buffer from here on."""
         hub = self.hub
-        form = hub.form(channel.name, self._encoder, delta=delta, compact=compact)
         spec = channel.spec
+        form = hub.form(channel.name, self._encoder, delta=delta, compact=compact)
         kind = MapSubscriber if spec.map is not None else Subscriber if spec.poll is None else PollSubscriber
         subscriber = kind(self.info(chan_info), channel, self.outbox, form, server_side=server_side)
         self.subscribers[channel.name] = subscriber
@@ -234,10 +235,10 @@ class Session:
             reason = self.ended_with or Disconnect(Close.CONNECTION_CLOSED)
             await self.application.connects.disconnected(self.client, reason.code, reason.reason)
 
-    def report(self, event: str, **fields: object) -> None:
+    def report(self, event: str, *, level: int = logging.WARNING, **fields: object) -> None:
         """Say on the log what this connection's client did wrong."""
-        address = self.client.handshake.address
-        report(event, **fields, transport=self.kind.transport, client=self.id, user=self.user_id, address=address)
+        fields |= {"transport": self.kind.transport, "client": self.id, "user": self.user_id}
+        report(event, level=level, **fields, address=self.client.handshake.address)
 
     def info(self, chan_info: Raw = EMPTY) -> ClientInfo:
         """What the members of a channel may know of this connection."""
@@ -250,15 +251,16 @@ class Session:
         self.advance(Event.CLOSE)
         self.ended_with = reason
         self.channels.counters.closed[reason.code] += 1
-        if reason.accuses:
-            self.report("Ended a connection", code=reason.code, reason=reason.reason)
+        if reason.accuses or reason.why:
+            level = logging.WARNING if reason.accuses else logging.INFO
+            self.report("Ended a connection", level=level, code=reason.code, reason=reason.reason, why=reason.why)
         if reason.reconnects:
             self._be_remembered()
         self.hub.remove(self)
         self.pulse.remove(self)
         self.outbox.flush()
         self.outbox.close()
-        self._line.close(reason)
+        self._line.close(reason.explained() if self.application.explains else reason)
 
     def lost(self) -> None:
         """The peer is gone: as `close`, with nobody left to tell."""

@@ -1,5 +1,7 @@
 """The project as the engine's `Application`: one class of hooks per protocol of the port, composed here."""
 
+from django.conf import settings
+
 from hotclub.access.admission import Admission
 from hotclub.access.rates import Traffic
 from hotclub.channels.registry import Registry
@@ -36,6 +38,7 @@ def compose(
     )
     admission = Admission(config, inner)
     return Application(
+        explains=settings.DEBUG,
         resolve=registry.resolve,
         connects=ConnectHooks(project, admission, watch),
         subscribes=SubscribeHooks(project, admission),

@@ -1,5 +1,7 @@
 """Who may connect: tokens, tickets and logins, and the ON_CONNECT and ON_DISCONNECT hooks."""
 
+from typing import Final
+
 from django.utils.module_loading import import_string
 
 from hotclub.access.admission import Admission, Entry
@@ -11,6 +13,8 @@ from hotclub.engine.port import Client as EngineClient
 from hotclub.engine.port import ConnectGrant, ConnectRequest, RefreshGrant, SubscribeGrant
 from hotclub.hooks.calling import Hook, Project, answering, client_of, encoded, logging_failure
 from hotclub.revocation.watch import SessionWatch
+
+NOT_SIGNED_IN: Final = "not signed in (ALLOW_ANONYMOUS is off)"
 
 
 class ConnectHooks:
@@ -32,7 +36,7 @@ class ConnectHooks:
             mine = entry.client
             mine.claimed_headers = {name.lower(): value for name, value in request.headers.items()}
             if not self._is_welcome(mine):
-                raise Disconnect(Close.BAD_REQUEST)
+                raise Disconnect(Close.BAD_REQUEST, why=NOT_SIGNED_IN, accuses=False)
             self._traffic.connect(mine.user_id, mine.address)
             try:
                 grant = await self._granted(entry, request)

@@ -37,10 +37,10 @@ class CallHooks:
         if method == STATE_METHOD:
             return await self._state(mine, _channel_in(CommandData(data).value))
         if not self._procedures:
-            raise Refused(Code.NOT_AVAILABLE)
+            raise Refused(Code.NOT_AVAILABLE, why="the project has no procedures")
         procedure = self._procedures.get(method)
         if procedure is None:
-            raise Refused(Code.METHOD_NOT_FOUND)
+            raise Refused(Code.METHOD_NOT_FOUND, why="no procedure has this name")
         with answering(f"rpc {procedure.name}"):
             arguments = procedure.convert(decode(data))
             answer = await self._hooks.call(mine, procedure.function, data=data, **arguments)
@@ -52,7 +52,7 @@ class CallHooks:
         with answering(route.pattern):
             await self._hooks.run(client, may_subscribe(self._project.config, client, route))
             if not overridden(route.channel, "get_state"):
-                raise Refused(Code.NOT_AVAILABLE)
+                raise Refused(Code.NOT_AVAILABLE, why="the channel's class has no get_state()")
             if route.spec.positioned and not self._project.keeps:
                 raise Refused(
                     Code.NOT_AVAILABLE, "where the channel stands is known to the server that keeps its log alone"
@@ -63,7 +63,7 @@ class CallHooks:
             return encoded(hook, _answer(await self._hooks.call(client, hook, **route.kwargs), position))
 
     async def send(self, client: EngineClient, data: Raw) -> None:  # noqa: ARG002 - the port's arguments
-        raise Disconnect(Close.NOT_AVAILABLE)
+        raise Disconnect(Close.NOT_AVAILABLE, why="send is not taken: publish, or call a procedure")
 
 
 def _channel_in(arguments: Any) -> str:

@@ -77,7 +77,7 @@ class SubscribeHooks:
         """What the subscription's token grants; one that was sent has to be good, whether or not it is needed."""
         if not token:
             if route.channel.token and not self._config.insecure:
-                raise Refused(Code.PERMISSION_DENIED)
+                raise Refused(Code.PERMISSION_DENIED, why="this channel needs a subscription token")
             return SubscribeGrant()
         claims = self._admission.subscription_claims(token)
         revoked = bool(claims.sid or claims.jti) and (yield ask(is_revoked, claims.sid, claims.jti))

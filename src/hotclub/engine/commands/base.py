@@ -18,7 +18,7 @@ Handler = Callable[[Session, int, Any], Awaitable[None]]
 def resolve(session: Session, channel: str) -> ResolvedChannel:
     """The channel that a command names; a command without one is malformed (protocol §2.2)."""
     if not channel:
-        raise Disconnect(Close.BAD_REQUEST)
+        raise Disconnect(Close.BAD_REQUEST, why="a command names no channel")
     return session.channels.resolve(channel)
 
 

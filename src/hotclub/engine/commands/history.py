@@ -13,10 +13,10 @@ async def history(session: Session, command: int, request: wire.HistoryCommand) 
     """Read the log; `limit` 0 reads the position alone, and no reply exceeds the node's limit (protocol §2.6)."""
     channel = resolve(session, request.channel)
     if channel.spec.retention.size <= 0:
-        raise Refused(Code.NOT_AVAILABLE)
+        raise Refused(Code.NOT_AVAILABLE, why="this channel keeps no history")
     since = None if request.since is None else Position(request.since.epoch, request.since.offset)
     if since is not None and (since.offset < 0 or (request.reverse and since.offset == 0)):
-        raise Refused(Code.BAD_REQUEST)
+        raise Refused(Code.BAD_REQUEST, why="nothing is before offset 0")
     most = session.limits.history_publications
     limit = most if request.limit < 0 else min(request.limit, most)
     query = HistoryQuery(limit=limit, since=since, reverse=request.reverse)

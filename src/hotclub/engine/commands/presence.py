@@ -27,6 +27,6 @@ async def _visible(session: Session, name: str) -> ResolvedChannel:
     """The channel, when this client may see who is in it."""
     channel = resolve(session, name)
     if not channel.spec.presence:
-        raise Refused(Code.NOT_AVAILABLE)
+        raise Refused(Code.NOT_AVAILABLE, why="this channel has no presence")
     await session.application.subscribes.authorize(session.client, channel)
     return channel

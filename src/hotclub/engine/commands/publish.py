@@ -18,12 +18,12 @@ async def publish(session: Session, command: int, request: wire.PublishCommand) 
     channel = resolve(session, request.channel)
     spec = channel.spec
     if request.type not in (0, wire.MAP_PUBLISH):
-        raise Refused(Code.BAD_REQUEST)
+        raise Refused(Code.BAD_REQUEST, why="an unknown type of publish")
     if spec.poll is not None or (request.type == wire.MAP_PUBLISH) is not (spec.map is not None):
         raise Refused(Code.NOT_AVAILABLE, "this channel is of another type")
     subscriber = session.subscribers.get(request.channel)
     if spec.members_only and (subscriber is None or subscriber.buffer is not None):
-        raise Refused(Code.PERMISSION_DENIED)
+        raise Refused(Code.PERMISSION_DENIED, why="only subscribers may publish here")
     # Not the subscriber's own: the connection may have been refreshed with another info since.
     info = session.info() if subscriber is None else session.info(subscriber.info.chan_info)
     await (_publish if spec.map is None else _change_key)(session, channel, info, request)

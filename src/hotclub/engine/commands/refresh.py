@@ -12,7 +12,7 @@ from hotclub.engine.subscriber import PollSubscriber, Subscriber
 async def refresh(session: Session, command: int, request: wire.RefreshCommand) -> None:
     """A new token for the connection (protocol §2.8)."""
     if not request.token:
-        raise Disconnect(Close.BAD_REQUEST)
+        raise Disconnect(Close.BAD_REQUEST, why="a refresh without a token")
     grant = await session.application.connects.refresh(session.client, request.token)
     if grant.info:
         session.client.info = grant.info
@@ -27,12 +27,12 @@ async def sub_refresh(session: Session, command: int, request: wire.SubRefreshCo
     channel = resolve(session, request.channel or application.token_channel(request.token))
     subscriber = session.subscribers.get(channel.name)
     if subscriber is None:
-        raise Refused(Code.PERMISSION_DENIED)
+        raise Refused(Code.PERMISSION_DENIED, why="a refresh of a channel that is not subscribed")
     if request.type != 0:
         await _follow(session, subscriber, command, request)
         return
     if not request.token:
-        raise Refused(Code.BAD_REQUEST)
+        raise Refused(Code.BAD_REQUEST, why="a refresh without a token")
     grant = await application.refresh_subscription(session.client, channel, request.token)
     session.expire_subscription_in(subscriber, grant.ttl)
     session.reply(wire.Reply(command, sub_refresh=wire.SubRefreshResult(expires=grant.ttl > 0, ttl=grant.ttl)))
@@ -40,7 +40,7 @@ async def sub_refresh(session: Session, command: int, request: wire.SubRefreshCo
 
 async def _follow(session: Session, subscriber: Subscriber, command: int, request: wire.SubRefreshCommand) -> None:
     if not isinstance(subscriber, PollSubscriber) or request.type not in (wire.TRACK, wire.UNTRACK):
-        raise Refused(Code.BAD_REQUEST)
+        raise Refused(Code.BAD_REQUEST, why="an unknown type of sub_refresh for this channel")
     if request.type == wire.TRACK:
         await track(session, subscriber, command, request)
     else:

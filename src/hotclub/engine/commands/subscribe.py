@@ -23,7 +23,7 @@ async def subscribe(session: Session, command: int, request: wire.SubscribeComma
     """Authorise, then take the steps of `subscription` (protocol §2.2)."""
     channel = resolve(session, request.channel)
     if request.delta not in ("", "fossil"):
-        raise Disconnect(Close.BAD_REQUEST)
+        raise Disconnect(Close.BAD_REQUEST, why="an unknown kind of delta")
     _check_type(channel.spec, request)
     subscriber = session.subscribers.get(request.channel)
     if goes_on(subscriber, request):
@@ -61,7 +61,7 @@ async def _open(session: Session, channel: ResolvedChannel, request: wire.Subscr
     if spec.map is not None:
         check_first(spec, request)
     if len(session.subscribers) >= session.limits.channels_per_connection:
-        raise Refused(Code.LIMIT_EXCEEDED)
+        raise Refused(Code.LIMIT_EXCEEDED, why="too many subscriptions on one connection")
     wanted = _filter(spec, request)
     data = check_payload(request.data, session.limits) if request.data else EMPTY
     asked = SubscribeRequest(token=request.token, data=data)
@@ -78,7 +78,7 @@ def _filter(spec: ChannelSpec, request: wire.SubscribeCommand) -> Predicate | No
     if request.tf is None:
         return None
     if not spec.filters:
-        raise Refused(Code.BAD_REQUEST)
+        raise Refused(Code.BAD_REQUEST, why="this channel takes no filter by tags")
     return compile_filter(request.tf)
 
 
@@ -116,6 +116,6 @@ def _both(first: Predicate | None, second: Predicate | None) -> Predicate | None
 async def unsubscribe(session: Session, command: int, request: wire.UnsubscribeCommand) -> None:
     """Never answered with an error: a client tears its connection down over one (protocol §2.3)."""
     if not request.channel:
-        raise Disconnect(Close.BAD_REQUEST)
+        raise Disconnect(Close.BAD_REQUEST, why="a command names no channel")
     await close_subscription(session, request.channel)
     session.reply(wire.Reply(command, unsubscribe=wire.EmptyResult()))

@@ -58,7 +58,7 @@ class JsonCodec:
             if stop < 0:
                 return
             start = stop + 1
-        raise Disconnect(Close.BAD_REQUEST)
+        raise Disconnect(Close.BAD_REQUEST, why="too many commands in one frame")
 
     def decode_emulation(self, body: bytes) -> Emulation:
         posted = _read(self._emulations, body)
@@ -129,7 +129,7 @@ def _read(decoder: msgspec.json.Decoder[T], text: bytes) -> T:
                 raise
             return decoder.decode(_without_nulls(Raw(text.strip()), _NULL_LEVELS, iter(range(_NULL_VALUES))))
     except (msgspec.MsgspecError, ValueError, RecursionError):
-        raise Disconnect(Close.BAD_REQUEST) from None
+        raise Disconnect(Close.BAD_REQUEST, why="a frame is no JSON form of a command") from None
 
 
 def _without_nulls(value: Raw, levels: int, budget: Iterator[int]) -> Raw:

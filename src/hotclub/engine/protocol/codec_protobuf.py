@@ -43,6 +43,7 @@ _KINDS: Final[dict[str, type[Struct]]] = {
 """What a client sends, by the names in the schema."""
 _SERVER_ONLY: Final = frozenset({"binary"})
 """Fields of our structs that are not on the wire."""
+_MALFORMED: Final = "a frame is no protobuf form of commands"
 _LONGEST_LENGTH: Final = 5
 """Bytes of a message's length; five hold 32 bits."""
 _MAX_PARTS: Final = 4 * wire.MAX_ITEMS
@@ -70,7 +71,7 @@ class ProtobufCodec:
             yield self._decode_command(frame[start:at])
             if at == len(frame):
                 return
-        raise Disconnect(Close.BAD_REQUEST)
+        raise Disconnect(Close.BAD_REQUEST, why="too many commands in one frame")
 
     def decode_emulation(self, body: bytes) -> wire.Emulation:
         posted = _parse(self._emulation, body)
@@ -137,7 +138,7 @@ class _Reader:
     def _spend(self, parts: Sized) -> None:
         self._left -= len(parts)
         if len(parts) > wire.MAX_ITEMS or self._left < 0:
-            raise Disconnect(Close.BAD_REQUEST)
+            raise Disconnect(Close.BAD_REQUEST, why="a command has too many parts")
 
 
 def _pool() -> Any:
@@ -154,7 +155,7 @@ def _message_class(pool: Any, name: str) -> Any:
 
 def _integer(field: Any, value: int) -> int:
     if field.type == FieldDescriptor.TYPE_UINT64 and value > wire.MAX_SAFE_INTEGER:
-        raise Disconnect(Close.BAD_REQUEST)
+        raise Disconnect(Close.BAD_REQUEST, why="a number is too large for JavaScript")
     return value
 
 
@@ -162,7 +163,7 @@ def _parse(kind: Any, encoded: bytes) -> Any:
     try:
         return kind.FromString(encoded)
     except (DecodeError, ValueError, RecursionError):
-        raise Disconnect(Close.BAD_REQUEST) from None
+        raise Disconnect(Close.BAD_REQUEST, why=_MALFORMED) from None
 
 
 def _extent(frame: bytes, at: int) -> tuple[int, int]:
@@ -175,7 +176,7 @@ def _extent(frame: bytes, at: int) -> tuple[int, int]:
             if start + length > len(frame):
                 break
             return start, start + length
-    raise Disconnect(Close.BAD_REQUEST)
+    raise Disconnect(Close.BAD_REQUEST, why=_MALFORMED)
 
 
 def _delimited(message: Any) -> bytes:

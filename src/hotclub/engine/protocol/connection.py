@@ -43,6 +43,13 @@ TRANSITIONS: Final[dict[tuple[State, Event], State]] = {
 }
 
 
+_WHY: Final = {
+    Event.CONNECT: "a second connect command",
+    Event.COMMAND: "a command on a connection that is not connected",
+}
+"""What the peer did wrong, by the event that no state has room for."""
+
+
 def advance(state: State, event: Event) -> State:
     """The state after the event.
 
@@ -52,4 +59,4 @@ def advance(state: State, event: Event) -> State:
     try:
         return TRANSITIONS[state, event]
     except KeyError:
-        raise Disconnect(Close.BAD_REQUEST) from None
+        raise Disconnect(Close.BAD_REQUEST, why=_WHY.get(event, "")) from None

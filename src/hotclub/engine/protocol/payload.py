@@ -37,17 +37,17 @@ def check_payload(data: bytes | Raw, limits: Limits) -> Raw:
     """
     text = bytes(data)
     if not text:
-        raise Refused(Code.BAD_REQUEST, "data is empty")
+        raise Refused(Code.BAD_REQUEST, "data is empty", why="data is empty")
     try:
         value = _decode(text)
     except RecursionError:
-        raise Refused(Code.BAD_REQUEST, "data is nested too deeply") from None
+        raise Refused(Code.BAD_REQUEST, "data is nested too deeply", why="data is nested too deeply") from None
     except (msgspec.MsgspecError, ValueError):
         raise NotJson from None
     if text.count(b"[") + text.count(b"{") > limits.depth and _deeper_than(value, limits.depth):
         raise Refused(Code.BAD_REQUEST, f"data is nested deeper than {limits.depth} levels")
     if b"-0" in text and _NEGATIVE_ZERO.search(_STRING.sub(b'""', text)):
-        raise Refused(Code.BAD_REQUEST, "data holds the integer -0")
+        raise Refused(Code.BAD_REQUEST, "data holds the integer -0", why="data holds the integer -0")
     if b"\n" in text or b"\r" in text:
         text = text.replace(b"\n", b" ").replace(b"\r", b" ")
     return Raw(text)

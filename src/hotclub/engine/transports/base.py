@@ -250,4 +250,4 @@ async def conduct(session: Session, dispatcher: Dispatcher, conversation: Corout
 
 def _end_stale(session: Session) -> None:
     if session.state is not State.CONNECTED:
-        session.close(Disconnect(Close.STALE))
+        session.close(Disconnect(Close.STALE, why="no connect command in time"))

@@ -206,7 +206,8 @@ def frame_of(session: Session, message: Event) -> bytes | None:
     if len(frame) > session.limits.message_bytes:
         session.close(_TOO_BIG)
     elif (text is None) is not session.codec.binary:
-        session.close(Disconnect(Close.BAD_REQUEST))
+        why = "text where bytes belong" if session.codec.binary else "bytes where text belongs"
+        session.close(Disconnect(Close.BAD_REQUEST, why=why))
     else:
         return frame
     return None

@@ -1,0 +1,189 @@
+"""What a refusal says: to the log always why, to the client only with DEBUG."""
+
+import logging
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+import hotclub
+from hotclub.tokens import subscription_token
+from tests.hotclub.conftest import Site, amake_person
+from tests.hotclub.test_admission import TOKENS
+from tests.support.wire import ErrorReply, WireClient
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+Serve = Callable[..., Awaitable[Site]]
+Declare = Callable[..., None]
+Configure = Callable[..., None]
+Log = pytest.LogCaptureFixture
+NOT_SIGNED_IN = "not signed in (ALLOW_ANONYMOUS is off)"
+
+
+class Broken(hotclub.Channel):
+    pattern = "broken:<str:name>"
+
+    def can_subscribe(self, client: hotclub.Client, name: str) -> bool:
+        if name == "open":
+            return True
+        raise LookupError(f"no room {name!r}\x1b[31m\n{'x' * 1000}")
+
+    def on_publish(self, client: hotclub.Client, data: Any, name: str) -> Any:
+        return object()
+
+
+class Durable(Broken):
+    pattern = "durable:<str:name>"
+    history = hotclub.History(size=10, ttl=timedelta(hours=1), durable=True)
+
+
+def fail(client: hotclub.Client) -> None:
+    raise RuntimeError("the connect hook's own words")
+
+
+@hotclub.rpc("broken")
+async def broken(client: hotclub.Client) -> None:
+    raise ZeroDivisionError("by zero")
+
+
+@pytest.fixture
+def debug(request: pytest.FixtureRequest, settings: Any) -> bool:
+    """The project's DEBUG, as the test is parametrised."""
+    settings.DEBUG = request.param
+    return bool(request.param)
+
+
+@pytest.fixture
+async def site(debug: bool, serve: Serve, hotclub_settings: Configure) -> Site:
+    """The project with tokens, served."""
+    hotclub_settings(TOKENS=TOKENS)
+    return await serve()
+
+
+def lines(log: Log, beginning: str) -> list[tuple[int, str]]:
+    """Level and text, up to who it was, of the lines of the log that begin so."""
+    found = [(record.levelno, record.getMessage().partition(" transport=")[0]) for record in log.records]
+    return [(level, line) for level, line in found if line.startswith(beginning)]
+
+
+async def signed_in(site: Site) -> WireClient:
+    person = await amake_person()
+    return await WireClient.connected(port(site), headers={"Origin": site.url, "Cookie": person.cookie})
+
+
+def port(site: Site) -> int:
+    return int(site.url.rpartition(":")[2])
+
+
+async def message(answer: Awaitable[Any]) -> tuple[int, str]:
+    with pytest.raises(ErrorReply) as refused:
+        await answer
+    return refused.value.code, str(refused.value)
+
+
+@pytest.mark.parametrize("debug", [False, True], indirect=True)
+async def test_a_hook_that_fails_is_named_to_the_client_with_debug_alone(
+    serve: Serve, declare: Declare, debug: bool
+) -> None:
+    declare(Broken, Durable, broken)
+    async with await signed_in(await serve()) as client:
+        told = [
+            await message(client.subscribe("broken:a")),
+            await message(client.call("rpc", method="broken")),
+        ]
+        for channel in ("broken:open", "durable:open"):
+            await client.subscribe(channel)
+            told.append(await message(client.publish(channel, 1)))
+    assert {code for code, _ in told} == {100}
+    if not debug:
+        assert all("internal server error" in text and __name__ not in text for _, text in told)
+        return
+    subscribe, rpc, publish, durable = (text for _, text in told)
+    assert f"{__name__}.Broken.can_subscribe failed: LookupError: no room 'a' [31m xxx" in subscribe
+    assert len(subscribe) < 500
+    assert f"{__name__}.broken failed: ZeroDivisionError: by zero" in rpc
+    assert f"{__name__}.Broken.on_publish failed: TypeError: A publication cannot hold object" in publish
+    assert f"{__name__}.Durable.on_publish failed: TypeError" in durable
+
+
+async def test_a_connect_hook_that_fails_is_named_with_debug(
+    serve: Serve, hotclub_settings: Configure, settings: Any
+) -> None:
+    settings.DEBUG = True
+    hotclub_settings(ON_CONNECT=f"{__name__}.fail", ALLOW_ANONYMOUS=True)
+    site = await serve()
+    async with await WireClient.open(port(site), headers={"Origin": site.url}) as client:
+        code, text = await message(client.connect())
+    assert code == 100
+    assert f"{__name__}.fail failed: RuntimeError: the connect hook's own words" in text
+
+
+@pytest.mark.parametrize("debug", [False, True], indirect=True)
+async def test_who_is_not_signed_in_is_told_so_with_debug_alone_and_the_log_always(
+    serve: Serve, hotclub_settings: Configure, caplog: Log, debug: bool
+) -> None:
+    hotclub_settings(ALLOW_ANONYMOUS=False)
+    site = await serve()
+    caplog.set_level(logging.INFO, "hotclub")
+    async with await WireClient.open(port(site), headers={"Origin": site.url}) as client:
+        await client.start("connect")
+        closed = await client.ended()
+    assert (closed.code, closed.reason) == (3501, NOT_SIGNED_IN if debug else "bad request")
+    told = f"Ended a connection: code=3501 reason='bad request' why={NOT_SIGNED_IN!r}"
+    assert lines(caplog, "Ended") == [(logging.INFO, told)]
+
+
+@pytest.mark.parametrize("debug", [False, True], indirect=True)
+@pytest.mark.parametrize(
+    ("command", "told", "why"),
+    [
+        pytest.param({"rpc": {}}, (3501, "bad request"), "the first command is not connect", id="order"),
+        pytest.param({}, (3501, "bad request"), "a command names no method", id="method"),
+        pytest.param(
+            {"connect": {"token": "not a token"}},
+            (3500, "invalid token"),
+            "it is no token: Not enough segments",
+            id="token",
+        ),
+    ],
+)
+async def test_why_a_connection_is_ended(
+    site: Site, caplog: Log, debug: bool, command: dict[str, Any], told: tuple[int, str], why: str
+) -> None:
+    code, reason = told
+    async with await WireClient.open(port(site), headers={"Origin": site.url}) as client:
+        await client.send({"id": 1, **command})
+        closed = await client.ended()
+    assert (closed.code, closed.reason) == (code, why if debug else reason)
+    assert lines(caplog, "Ended") == [
+        (logging.WARNING, f"Ended a connection: code={code} reason={reason!r} why={why!r}")
+    ]
+
+
+async def test_a_token_of_another_kind_says_so_on_the_log(
+    serve: Serve, hotclub_settings: Configure, caplog: Log
+) -> None:
+    hotclub_settings(TOKENS=TOKENS)
+    site, person = await serve(), await amake_person()
+    token = subscription_token(person.user, "broken:a")
+    async with await WireClient.open(port(site), headers={"Origin": site.url}) as client:
+        await client.start("connect", token=token)
+        assert (await client.ended()).code == 3500
+    [(_, line)] = lines(caplog, "Ended")
+    assert line.endswith("why='a subscription token opens no connection'")
+
+
+@pytest.mark.parametrize("debug", [False, True], indirect=True)
+async def test_an_unknown_procedure_is_told_and_logged(
+    serve: Serve, declare: Declare, caplog: Log, debug: bool
+) -> None:
+    declare(broken)
+    caplog.set_level(logging.INFO, "hotclub")
+    async with await signed_in(await serve()) as client:
+        code, text = await message(client.call("rpc", method="nobody"))
+    assert code == 104
+    assert ("no procedure has this name" if debug else "method not found") in text
+    told = "Refused a command: code=104 reason='method not found' why='no procedure has this name'"
+    assert lines(caplog, "Refused") == [(logging.INFO, told)]
