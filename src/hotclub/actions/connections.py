@@ -12,11 +12,13 @@ from msgspec import Raw
 
 from hotclub.channels.client import Client, user_id_of
 from hotclub.channels.registry import Route, get_registry
+from hotclub.channels.results import ClientInfo, HistoryPage
 from hotclub.durable.sql import read_history
+from hotclub.engine import model
 from hotclub.engine.broker.base import HistoryQuery
 from hotclub.engine.codes import Close, Code, Unsubscribe
 from hotclub.engine.errors import Disconnect, Refused, Unsubscribed
-from hotclub.engine.model import EMPTY, ClientInfo, HistoryPage, Position, PresenceStats
+from hotclub.engine.model import EMPTY, Position, PresenceStats
 from hotclub.engine.port import SubscribeGrant
 from hotclub.engine.target import Target
 from hotclub.orders import perform
@@ -165,68 +167,92 @@ async def asubscribe(  # noqa: PLR0913 - as subscribe
 
 
 def presence(channel: str) -> Mapping[str, ClientInfo]:
-    """Who is in a channel, by client id.
+    """Who is in a channel, from synchronous code.
+
+    Args:
+        channel: the channel's name.
+
+    Returns:
+        The members by `Client.id`. Their `conn_info` and `chan_info` are decoded JSON.
 
     Raises:
         Refused: `UNKNOWN_CHANNEL`, no such channel; `NOT_AVAILABLE`, the channel has no presence.
-        NoNode: no node runs in this process, or it gave no answer in time.
-        SynchronousOnlyOperation: called where an event loop runs; await `apresence`.
+        NoNode: no node runs in this process, or its event loop gave no answer in time.
+        SynchronousOnlyOperation: the function was called where an event loop runs; await `apresence`.
     """
     refuse_event_loop("presence")
     node = require_node()
-    return ask_node(node, node.presence_members(channel))
+    return _members(ask_node(node, node.presence_members(channel)))
 
 
 async def apresence(channel: str) -> Mapping[str, ClientInfo]:
-    """`presence` for async code."""
-    node = require_node()
-    return await aask_node(node, node.presence_members(channel))
+    """`presence` for async code. Nothing is changed, so a cancelled call leaves nothing behind."""
+    return _members(await read_members(channel))
 
 
 def presence_stats(channel: str) -> PresenceStats:
-    """How many connections and users are in a channel. Raises like `presence`."""
+    """How many connections and users are in a channel, from synchronous code.
+
+    Args:
+        channel: the channel's name.
+
+    Returns:
+        The numbers. All anonymous connections count as one user.
+
+    Raises:
+        Refused: `UNKNOWN_CHANNEL`, no such channel; `NOT_AVAILABLE`, the channel has no presence.
+        NoNode: no node runs in this process, or its event loop gave no answer in time.
+        SynchronousOnlyOperation: the function was called where an event loop runs; await `apresence_stats`.
+    """
     refuse_event_loop("presence_stats")
     node = require_node()
     return ask_node(node, node.presence_stats(channel))
 
 
 async def apresence_stats(channel: str) -> PresenceStats:
-    """`presence_stats` for async code."""
+    """`presence_stats` for async code. Nothing is changed, so a cancelled call leaves nothing behind."""
     node = require_node()
     return await aask_node(node, node.presence_stats(channel))
 
 
 def history(channel: str, *, limit: int = 100, since: Position | None = None, reverse: bool = False) -> HistoryPage:
-    """What is kept of a channel, oldest first, and the top of its log.
+    """What a channel keeps, oldest first, and the top of its log; from synchronous code.
 
-    A durable channel is read in the caller's transaction, in any process; another one in its server's process only.
+    A durable channel is read in the caller's transaction, in any process; another channel in its server's process only.
 
     Args:
         channel: the channel's name.
-        limit: most publications; 0 reads the top alone, -1 everything kept.
+        limit: the most publications; 0 reads the top alone, -1 everything kept.
         since: only what came after this position; with `reverse`, before it.
         reverse: newest first.
 
+    Returns:
+        The page. A publication's `data` is decoded JSON, its `raw` the bytes.
+
     Raises:
         Refused: `UNKNOWN_CHANNEL`, no such channel; `NOT_AVAILABLE`, the channel has no history.
-        UnrecoverablePosition: `since` names another epoch.
-        NoNode: the channel is not durable, and no node runs in this process or it gave no answer in time.
-        SynchronousOnlyOperation: called where an event loop runs; await `ahistory`.
+        UnrecoverablePosition: `since` names another epoch: the log cannot be continued from there.
+        NoNode: the channel is not durable, and no node runs in this process or its event loop gave no answer in time.
+        SynchronousOnlyOperation: the function was called where an event loop runs; await `ahistory`.
     """
     refuse_event_loop("history")
     query = HistoryQuery(limit=limit, since=since, reverse=reverse)
     route = get_registry().route(channel)
     if route.spec.durable:
-        return _durable_history(route, channel, query)
+        return HistoryPage.of(_durable_history(route, channel, query))
     node = require_node()
-    return ask_node(node, node.history(channel, query))
+    return HistoryPage.of(ask_node(node, node.history(channel, query)))
 
 
 async def ahistory(
     channel: str, *, limit: int = 100, since: Position | None = None, reverse: bool = False
 ) -> HistoryPage:
-    """`history` for async code."""
-    query = HistoryQuery(limit=limit, since=since, reverse=reverse)
+    """`history` for async code. Nothing is changed, so a cancelled call leaves nothing behind."""
+    return HistoryPage.of(await read_page(channel, HistoryQuery(limit=limit, since=since, reverse=reverse)))
+
+
+async def read_page(channel: str, query: HistoryQuery) -> model.HistoryPage:
+    """Read a channel's log. Raises as `ahistory` does, and leaves payloads as bytes."""
     route = get_registry().route(channel)
     if route.spec.durable:
         return await in_thread(_durable_history, route, channel, query)
@@ -234,7 +260,17 @@ async def ahistory(
     return await aask_node(node, node.history(channel, query))
 
 
-def _durable_history(route: Route, channel: str, query: HistoryQuery) -> HistoryPage:
+async def read_members(channel: str) -> Mapping[str, model.ClientInfo]:
+    """Who is in a channel. Raises as `apresence` does, and leaves payloads as bytes."""
+    node = require_node()
+    return await aask_node(node, node.presence_members(channel))
+
+
+def _members(members: Mapping[str, model.ClientInfo]) -> Mapping[str, ClientInfo]:
+    return {client: ClientInfo.of(info) for client, info in members.items()}
+
+
+def _durable_history(route: Route, channel: str, query: HistoryQuery) -> model.HistoryPage:
     return read_history(channel, query, route.spec.retention)
 
 

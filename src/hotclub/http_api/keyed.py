@@ -4,20 +4,20 @@ from typing import Annotated, Any, Final
 
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType, ValidationError, convert
 
-from hotclub.actions import maps
+from hotclub.actions import connections, maps
 from hotclub.actions.polls import publish_item
 from hotclub.channels.registry import get_registry
 from hotclub.conf.config import get_config
 from hotclub.conf.values import ApiGrant
 from hotclub.engine.broker.base import HistoryQuery
-from hotclub.engine.broker.maps import KeyMode, MapMessage, MapOutcome
+from hotclub.engine.broker.maps import KeyMode, MapMessage, MapOutcome, MapQuery
 from hotclub.engine.codes import Code
 from hotclub.engine.errors import Refused, UnrecoverablePosition
 from hotclub.engine.model import EMPTY, Position, Publication
 from hotclub.engine.port import ChannelSpec, PolledItem
 from hotclub.engine.protocol.payload import check_payload
 from hotclub.http_api import messages as wire
-from hotclub.runtime.node import aask_node, in_thread, require_node
+from hotclub.runtime.node import in_thread
 
 NOWHERE: Final = Position("", 0)
 
@@ -155,9 +155,8 @@ async def map_remove(grant: ApiGrant, request: MapRemoveRequest) -> MapChangeRes
 
 async def map_read_state(grant: ApiGrant, request: MapReadStateRequest) -> MapReadStateResult:
     _require_map(grant, request.channel)
-    page = await maps.amap_state(
-        request.channel, key=request.key, cursor=request.cursor, limit=_page_size(request), asc=request.asc
-    )
+    query = MapQuery(key=request.key, cursor=request.cursor, limit=_page_size(request), asc=request.asc)
+    page = await maps.read_map(request.channel, query)
     revision, entries = Position(request.revision_epoch, request.revision_offset), page.entries
     if revision != NOWHERE:
         if revision.epoch != page.top.epoch:
@@ -182,8 +181,7 @@ async def map_read_stream(grant: ApiGrant, request: MapReadStreamRequest) -> Map
     query = HistoryQuery(
         limit=max(request.limit, -1), since=None if since == NOWHERE else since, reverse=request.reverse
     )
-    node = require_node()
-    page = await aask_node(node, node.history(request.channel, query))
+    page = await connections.read_page(request.channel, query)
     return MapReadStreamResult(
         entries=[_entry(change) for change in page.publications], epoch=page.top.epoch, offset=page.top.offset
     )
@@ -212,7 +210,7 @@ def _require_map(grant: ApiGrant, channel: str) -> ChannelSpec:
     grant.require(channel)
     spec = get_registry().route(channel).spec
     if spec.map is None:
-        raise Refused(Code.BAD_REQUEST, "this channel is no map")
+        raise Refused(Code.BAD_REQUEST, "this channel is not a map")
     return spec
 
 

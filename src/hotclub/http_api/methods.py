@@ -17,7 +17,8 @@ from hotclub.actions import connections
 from hotclub.channels.registry import get_registry
 from hotclub.conf.config import get_config
 from hotclub.conf.values import ApiGrant
-from hotclub.engine.codes import Code
+from hotclub.engine.broker.base import HistoryQuery
+from hotclub.engine.codes import Close, Code
 from hotclub.engine.errors import Disconnect, IdempotencyConflict, Refused, UnrecoverablePosition
 from hotclub.engine.model import Position
 from hotclub.engine.port import ChannelSpec, SubscribeGrant
@@ -89,7 +90,7 @@ async def disconnect(grant: ApiGrant, request: wire.DisconnectRequest) -> wire.E
     grant.require_everything()
     wanted = request.disconnect or wire.DisconnectReason()
     try:
-        reason = Disconnect(wanted.code or 3503, wanted.reason or "force disconnect")
+        reason = Disconnect(wanted.code or Close.FORCE_DISCONNECT, wanted.reason or "force disconnect")
     except ValueError as error:
         raise Refused(Code.BAD_REQUEST, str(error)) from None
     await in_thread(connections.disconnect_target, _target(request), reason, tuple(request.whitelist))
@@ -105,7 +106,7 @@ async def refresh(grant: ApiGrant, request: wire.RefreshRequest) -> wire.Empty:
 
 async def presence(grant: ApiGrant, request: wire.ChannelRequest) -> wire.PresenceResult:
     grant.require(request.channel)
-    members = await connections.apresence(request.channel)
+    members = await connections.read_members(request.channel)
     return wire.PresenceResult({client: wire.client_info(member) for client, member in members.items()})
 
 
@@ -121,8 +122,8 @@ async def history(grant: ApiGrant, request: wire.HistoryRequest) -> wire.History
     since = None if request.since is None else Position(request.since.epoch, request.since.offset)
     if since is not None and request.reverse and since.offset == 0:
         raise Refused(Code.BAD_REQUEST, "nothing is before offset 0")
-    limit = max(request.limit, -1)
-    page = await connections.ahistory(request.channel, limit=limit, since=since, reverse=request.reverse)
+    query = HistoryQuery(limit=max(request.limit, -1), since=since, reverse=request.reverse)
+    page = await connections.read_page(request.channel, query)
     return wire.HistoryResult(
         publications=[wire.publication(item) for item in page.publications if not item.binary],
         epoch=page.top.epoch,
