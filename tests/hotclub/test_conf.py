@@ -87,7 +87,7 @@ def test_the_path_of_the_endpoint(path: str, expected: str) -> None:
         ({"PERSONAL_HISTORY": (100, 0)}, "E007"),
         ({"RELAY_INTERVAL": 0}, "E007"),
         ({"PRUNE_INTERVAL": "60"}, "E007"),
-        ({"SESSION_CHECK": -1}, "E007"),
+        ({"LOGIN_CHECK": -1}, "E007"),
         ({"DATABASE": "elsewhere"}, "E007"),
         ({"DB_CONN_MAX_AGE": None}, "E007"),
     ],

@@ -17,7 +17,7 @@ from msgspec import Raw
 from hotclub.access import overrides
 from hotclub.access.ended import is_revoked
 from hotclub.access.handshake import SESSION_STATE, URL_STATE
-from hotclub.access.session import Login, authenticate, session_id
+from hotclub.access.session import Login, authenticate, login_id
 from hotclub.access.tickets import PREFIX, redeem
 from hotclub.access.tokens import (
     ConnectionClaims,
@@ -47,7 +47,7 @@ LONGEST_IN_URL: Final = 600
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class Admitted:
     """A connection that may live: its client, and what its token grants."""
 
     client: Client
@@ -64,7 +64,7 @@ class Admission:
         self._config = config
         self._inner = inner
 
-    async def enter(self, client: EngineClient, token: str) -> Entry:
+    async def enter(self, client: EngineClient, token: str) -> Admitted:
         """The connection of a connect command with this token, "" for none.
 
         Raises:
@@ -77,11 +77,11 @@ class Admission:
             if key is None:
                 # SDKs keep what they connected with, and show it again when they come back: this has them get another.
                 raise Refused(Code.TOKEN_EXPIRED)
-            return _entry(client, await self._login(key))
+            return _admitted(client, await self._login(key))
         if token:
             return await self._by_token(client, token)
         cookie = client.handshake.state.get(SESSION_STATE)
-        return _entry(client, await self._login(cookie if isinstance(cookie, str) else ""))
+        return _admitted(client, await self._login(cookie if isinstance(cookie, str) else ""))
 
     async def subscribe(self, client: Client, channel: str, token: str) -> SubscribeGrant:
         """What a subscription token grants.
@@ -154,7 +154,7 @@ class Admission:
     async def _login(self, session_key: str) -> Login | None:
         return await self._inner.run(authenticate, session_key) if session_key else None
 
-    async def _by_token(self, client: EngineClient, token: str) -> Entry:
+    async def _by_token(self, client: EngineClient, token: str) -> Admitted:
         try:
             claims = verify_connection(token, self._config.tokens)
             ttl = _life(claims)
@@ -172,13 +172,13 @@ class Admission:
             user=user,
             headers=client.handshake.headers,
             address=client.handshake.address,
-            session_id=claims.sid,
+            login_id=claims.sid,
             info=decode(info),
             meta=claims.meta,
             token_channels=frozenset(channels),
             password_proof=claims.pwh,
         )
-        return Entry(mine, info, channels, 0 if self._config.insecure else ttl)
+        return Admitted(mine, info, channels, 0 if self._config.insecure else ttl)
 
     async def _bearer(self, claims: ConnectionClaims) -> Any:
         """The user that the token names.
@@ -234,17 +234,17 @@ def find_user(user_id: str) -> Any:
     return user if user is not None and str(user.pk) == user_id else TokenUser(user_id)
 
 
-def _entry(client: EngineClient, login: Login | None) -> Entry:
+def _admitted(client: EngineClient, login: Login | None) -> Admitted:
     mine = Client(
         id=client.id,
         user=AnonymousUser() if login is None else login.user,
         headers=client.handshake.headers,
         address=client.handshake.address,
-        session_id="" if login is None else session_id(login.session_key),
+        login_id="" if login is None else login_id(login.session_key),
         session_key="" if login is None else login.session_key,
         auth_hash="" if login is None else login.auth_hash,
     )
-    return Entry(mine, EMPTY, {})
+    return Admitted(mine, EMPTY, {})
 
 
 def _server_side(entry: ServerSide) -> SubscribeGrant:

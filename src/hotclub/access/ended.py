@@ -13,9 +13,9 @@ MARGIN: Final = timedelta(minutes=5)
 """For the leeway that expired tokens have."""
 
 
-def revoke_session(session_id: str) -> None:
-    """No token that ends with this login (`Client.session_id`) opens anything from now on. Idempotent."""
-    _remember(f"sid:{session_id}")
+def revoke_login(login_id: str) -> None:
+    """No token that ends with this login (`Client.login_id`) opens anything from now on. Idempotent."""
+    _remember(f"sid:{login_id}")
 
 
 def revoke_token(jti: str) -> None:
@@ -28,12 +28,12 @@ def revoke_token(jti: str) -> None:
 
 def is_revoked(sid: str, jti: str) -> bool:
     """Whether a token of this login or of this id has been revoked. Synchronous; one query."""
-    return bool(revoked_sessions({sid}, also=[_of_token(jti)] if jti else []))
+    return bool(revoked_logins({sid}, also=[_of_token(jti)] if jti else []))
 
 
-def revoked_sessions(session_ids: set[str], also: list[str] | None = None) -> set[str]:
+def revoked_logins(login_ids: set[str], also: list[str] | None = None) -> set[str]:
     """Which of these logins, and of the keys in `also`, are revoked. Synchronous; one query."""
-    keys = [f"sid:{sid}" for sid in session_ids if sid] + (also or [])
+    keys = [f"sid:{sid}" for sid in login_ids if sid] + (also or [])
     if not keys:
         return set()
     rows = revocations().filter(key__in=keys, until__gt=timezone.now())

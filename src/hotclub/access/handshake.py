@@ -14,7 +14,7 @@ from django.conf import settings
 from django.core.exceptions import DisallowedHost
 from django.core.handlers.asgi import ASGIRequest
 
-from hotclub.access.session import session_id
+from hotclub.access.session import login_id
 from hotclub.conf.config import Config
 from hotclub.conf.values import UNIX, parse_network, parse_origin
 from hotclub.engine.errors import HotclubError
@@ -136,7 +136,7 @@ def _handshake(scope: Scope, request: ASGIRequest, config: Config) -> Handshake:
         headers=headers,
         address=client_address(str(client[0] or "") if client else "", headers, config.trusted_proxies),
         state={SESSION_STATE: session_key, URL_STATE: b"cf_connect=" in scope["query_string"]},
-        principal=session_id(session_key),
+        principal=login_id(session_key),
     )
 
 

@@ -19,7 +19,7 @@ from hotclub.engine.limits import TokenBucket
 BUCKETS: Final = 20_000
 """Most buckets in memory; beyond it the one unused for the longest time is forgotten, which fills it."""
 
-_IPV6_SITE: Final = 64
+_IPV6_NETWORK: Final = 64
 _EVERYBODY: Final = ""
 
 
@@ -83,7 +83,7 @@ class Traffic:
             TooMany: from this address, or from all together.
         """
         # The address first: one that floods must not use up what is there for everybody.
-        self._take("connects_per_address", site(address))
+        self._take("connects_per_address", network_of(address))
         self._take("connects", _EVERYBODY)
 
     def connect(self, user_id: str, address: str) -> None:
@@ -100,14 +100,14 @@ class Traffic:
                 raise refused.as_disconnect() from None
             if _reached(self._by_user[user_id], self._limits.connections_per_user):
                 raise Disconnect(Close.CONNECTION_LIMIT)
-        if _reached(self._by_address[site(address)], self._limits.connections_per_address):
+        if _reached(self._by_address[network_of(address)], self._limits.connections_per_address):
             raise Disconnect(Close.CONNECTION_LIMIT)
         self._by_user[user_id] += 1
-        self._by_address[site(address)] += 1
+        self._by_address[network_of(address)] += 1
 
     def disconnect(self, user_id: str, address: str) -> None:
         """Undo `connect`."""
-        for counter, key in ((self._by_user, user_id), (self._by_address, site(address))):
+        for counter, key in ((self._by_user, user_id), (self._by_address, network_of(address))):
             counter[key] -= 1
             if counter[key] <= 0:
                 del counter[key]
@@ -134,7 +134,7 @@ class Traffic:
             self._buckets.take((name, key), rate)
 
 
-def site(address: str) -> str:
+def network_of(address: str) -> str:
     """What counts as one address: of IPv6 the network that one customer gets."""
     try:
         parsed = ip_address(address)
@@ -144,7 +144,7 @@ def site(address: str) -> str:
         return address
     if parsed.ipv4_mapped is not None:
         return str(parsed.ipv4_mapped)
-    return str(IPv6Address(int(parsed) >> _IPV6_SITE << _IPV6_SITE))
+    return str(IPv6Address(int(parsed) >> _IPV6_NETWORK << _IPV6_NETWORK))
 
 
 def _reached(count: int, most: int | None) -> bool:

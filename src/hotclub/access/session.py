@@ -59,7 +59,7 @@ def session_store(session_key: str | None = None) -> SessionBase:
     return store
 
 
-def session_id(session_key: str | None) -> str:
+def login_id(session_key: str | None) -> str:
     """A name for the session that can be logged and sent to other processes; "" without one."""
     if not session_key:
         return ""

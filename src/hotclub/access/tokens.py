@@ -21,7 +21,7 @@ from msgspec import UNSET, Raw, Struct, UnsetType
 
 from hotclub.access.keys import candidates, signatures, signing_key
 from hotclub.access.overrides import Override
-from hotclub.access.session import session_id
+from hotclub.access.session import login_id
 from hotclub.conf.config import get_config
 from hotclub.conf.token_keys import BadKey, TokenSettings
 from hotclub.engine.errors import HotclubError, Refused
@@ -73,7 +73,7 @@ class _Common(Struct, frozen=True, kw_only=True):
     aud: str | list[str] = ""
     jti: str = ""
     sid: str = ""
-    """The login that the token ends with: a `Client.session_id`."""
+    """The login that the token ends with: a `Client.login_id`."""
     pwh: str = ""
     """A proof of the password that the user had, see `password_proof`."""
     info: Raw = EMPTY
@@ -342,7 +342,7 @@ def _session_of(request: "HttpRequest", seconds: float | None) -> str:
     key: str | None = request.session.session_key
     if key is None:
         raise ValueError("The request has no session that the token could end with")
-    return session_id(key)
+    return login_id(key)
 
 
 def _sign(payload: bytes) -> str:

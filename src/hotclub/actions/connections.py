@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 def disconnect(
     user: "AbstractBaseUser | int | str | None" = None,
     *,
-    session: str | None = None,
+    login: str | None = None,
     client: Client | str | None = None,
     code: int = Close.FORCE_DISCONNECT,
     reason: str = "force disconnect",
@@ -49,7 +49,7 @@ def disconnect(
 
     Args:
         user: the user, or the primary key, whose connections end; together with the others, all must match.
-        session: a `Client.session_id`.
+        login: a `Client.login_id`: the connections of one browser's login.
         client: one connection.
         code: 3500–3999 and 4500–4999 are final; after any other the client comes back. Applications use 4000–4999.
         reason: what the client is told.
@@ -60,19 +60,19 @@ def disconnect(
         SynchronousOnlyOperation: called where an event loop runs; await `adisconnect`.
     """
     refuse_event_loop("disconnect")
-    disconnect_target(_somebody("disconnect", user, session, client), Disconnect(code, reason))
+    disconnect_target(_somebody("disconnect", user, login, client), Disconnect(code, reason))
 
 
 async def adisconnect(
     user: "AbstractBaseUser | int | str | None" = None,
     *,
-    session: str | None = None,
+    login: str | None = None,
     client: Client | str | None = None,
     code: int = Close.FORCE_DISCONNECT,
     reason: str = "force disconnect",
 ) -> None:
     """`disconnect` for async code."""
-    await in_thread(disconnect_target, _somebody("disconnect", user, session, client), Disconnect(code, reason))
+    await in_thread(disconnect_target, _somebody("disconnect", user, login, client), Disconnect(code, reason))
 
 
 def unsubscribe(
@@ -116,7 +116,7 @@ def subscribe(  # noqa: PLR0913 - whom, to what, and on which terms
     channel: str,
     *,
     user: "AbstractBaseUser | int | str | None" = None,
-    session: str | None = None,
+    login: str | None = None,
     client: Client | str | None = None,
     data: Any = None,
     info: Any = None,
@@ -132,7 +132,7 @@ def subscribe(  # noqa: PLR0913 - whom, to what, and on which terms
     Args:
         channel: the channel's name.
         user: the user, or the primary key; together with the others, all must match.
-        session: a `Client.session_id`.
+        login: a `Client.login_id`: the connections of one browser's login.
         client: one connection.
         data: JSON for the subscribers.
         info: JSON that the channel's members see of them (`chan_info`).
@@ -146,7 +146,7 @@ def subscribe(  # noqa: PLR0913 - whom, to what, and on which terms
         SynchronousOnlyOperation: called where an event loop runs; await `asubscribe`.
     """
     refuse_event_loop("subscribe")
-    target = _somebody("subscribe", user, session, client)
+    target = _somebody("subscribe", user, login, client)
     subscribe_target(target, channel, _grant(data, info, ttl), since)
 
 
@@ -154,7 +154,7 @@ async def asubscribe(  # noqa: PLR0913 - as subscribe
     channel: str,
     *,
     user: "AbstractBaseUser | int | str | None" = None,
-    session: str | None = None,
+    login: str | None = None,
     client: Client | str | None = None,
     data: Any = None,
     info: Any = None,
@@ -162,7 +162,7 @@ async def asubscribe(  # noqa: PLR0913 - as subscribe
     since: Position | None = None,
 ) -> None:
     """`subscribe` for async code."""
-    target = _somebody("subscribe", user, session, client)
+    target = _somebody("subscribe", user, login, client)
     await in_thread(subscribe_target, target, channel, _grant(data, info, ttl), since)
 
 
@@ -283,17 +283,17 @@ def _grant(data: Any, info: Any, ttl: timedelta | None) -> SubscribeGrant:
 
 
 def _somebody(
-    function: str, user: "AbstractBaseUser | int | str | None", session: str | None, client: Client | str | None
+    function: str, user: "AbstractBaseUser | int | str | None", login: str | None, client: Client | str | None
 ) -> Target:
-    if user is None and not session and client is None:
-        raise TypeError(f"{function}() needs a user, a session or a client")
-    return _target(user, session, client)
+    if user is None and not login and client is None:
+        raise TypeError(f"{function}() needs a user, a login or a client")
+    return _target(user, login, client)
 
 
-def _target(user: "AbstractBaseUser | int | str | None", session: str | None, client: Client | str | None) -> Target:
+def _target(user: "AbstractBaseUser | int | str | None", login: str | None, client: Client | str | None) -> Target:
     return Target(
         user_id=None if user is None else user_id_of(user),
-        session_id=session,
+        session_id=login,
         client_id=client.id if isinstance(client, Client) else client,
     )
 

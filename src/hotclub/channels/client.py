@@ -60,7 +60,7 @@ class Client:
     """The connection a hook is called for.
 
     It comes from the handshake, and the session or a signed token: nothing here but `data` and `claimed_headers` can be
-    set by the peer. `user` is renewed from the database every `SESSION_CHECK` seconds and keeps no permission cache
+    set by the peer. `user` is renewed from the database every `LOGIN_CHECK` seconds and keeps no permission cache
     between two hooks.
     """
 
@@ -71,7 +71,7 @@ class Client:
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     """The lower-cased headers of the request that opened the connection."""
     address: str = ""
-    session_id: str = ""
+    login_id: str = ""
     """A hash of the session key, the same for all tabs of one login; safe to log. "" without a session."""
     info: Any = None
     """JSON that members of a channel see of this connection (`conn_info`); the `ON_CONNECT` hook may set it."""

@@ -45,7 +45,7 @@ class Config:
     personal_history: tuple[int, float] = (100, 600)
     relay_interval: float = 0.25
     prune_interval: float = 60
-    session_check: float = 10
+    login_check: float = 10
     database: str = "default"
 
     @property

@@ -302,7 +302,7 @@ SETTINGS: Final[dict[str, Callable[[str, Any], Iterator[Problem]]]] = {
     "PERSONAL_HISTORY": _personal_history,
     "RELAY_INTERVAL": _seconds,
     "PRUNE_INTERVAL": _seconds,
-    "SESSION_CHECK": _seconds,
+    "LOGIN_CHECK": _seconds,
     "DATABASE": _database,
 }
 """Each key with the function that yields what is wrong with a value."""

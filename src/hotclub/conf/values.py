@@ -103,7 +103,7 @@ API_KEY_FIELDS: Final = ("KEY", "NAME", "CHANNELS", "METHODS")
 
 
 @dataclass(frozen=True, slots=True)
-class ApiGrant:
+class KeyRights:
     """What the bearer of one key may do. Empty patterns and methods are all of them."""
 
     digest: str
@@ -134,11 +134,11 @@ def digest_of(key: str) -> str:
     return hashlib.sha256(key.encode(errors="surrogatepass")).hexdigest()
 
 
-def static_grant(entry: str | Mapping[str, Any]) -> ApiGrant:
-    """The grant of one entry of `API_KEYS`."""
+def rights_of(entry: str | Mapping[str, Any]) -> KeyRights:
+    """What one entry of `API_KEYS` allows."""
     fields: Mapping[str, Any] = {"KEY": entry} if isinstance(entry, str) else entry
     key: str = fields["KEY"]
-    return ApiGrant(
+    return KeyRights(
         digest=key.removeprefix(HASHED) if key.startswith(HASHED) else digest_of(key),
         name=fields.get("NAME", "settings"),
         channels=tuple(fields.get("CHANNELS", ())),

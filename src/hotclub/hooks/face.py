@@ -14,8 +14,8 @@ from django.core.exceptions import PermissionDenied, ValidationError
 from django.utils.module_loading import import_string
 from msgspec import Raw
 
-from hotclub.access.admission import Admission, Entry
-from hotclub.access.rates import Traffic, site
+from hotclub.access.admission import Admission, Admitted
+from hotclub.access.rates import Traffic, network_of
 from hotclub.access.tokens import channel_of as signed_channel
 from hotclub.channels.base import Channel
 from hotclub.channels.client import Client
@@ -108,7 +108,7 @@ class Face:
         open_to_all = self._config.allow_anonymous or self._config.insecure
         return open_to_all or not mine.is_anonymous or mine.token_channels is not None
 
-    async def _granted(self, entry: Entry) -> ConnectGrant:
+    async def _granted(self, entry: Admitted) -> ConnectGrant:
         mine = entry.client
         before = mine.info
         welcome = await self._call(self._on_connect, mine) if self._on_connect is not None else None
@@ -125,7 +125,7 @@ class Face:
         mine.channel_infos.update({name: grant.info for name, grant in channels.items() if grant.info})
         return ConnectGrant(
             user_id=mine.user_id,
-            session_id=mine.session_id,
+            session_id=mine.login_id,
             info=entry.info if mine.info is before else _payload(mine.info),
             data=_payload(welcome.data),
             channels=channels,
@@ -352,7 +352,7 @@ def _is_open(config: Config, channel: Channel, hook: str) -> bool:
 
 def _bucket(client: Client) -> str:
     """Whose bucket a command is taken from."""
-    return client.user_id or f"address {site(client.address)}"
+    return client.user_id or f"address {network_of(client.address)}"
 
 
 def _payload(value: Any) -> Raw:

@@ -8,7 +8,7 @@ from hotclub.actions import connections, maps
 from hotclub.actions.polls import publish_item
 from hotclub.channels.registry import get_registry
 from hotclub.conf.config import get_config
-from hotclub.conf.values import ApiGrant
+from hotclub.conf.values import KeyRights
 from hotclub.engine.broker.base import HistoryQuery
 from hotclub.engine.broker.maps import KeyMode, MapMessage, MapOutcome, MapQuery
 from hotclub.engine.codes import Code
@@ -122,8 +122,8 @@ class SharedPollPublishRequest(Struct, frozen=True, kw_only=True):
     epoch: str = ""
 
 
-async def map_publish(grant: ApiGrant, request: MapPublishRequest) -> MapChangeResult:
-    spec = _require_map(grant, request.channel)
+async def map_publish(rights: KeyRights, request: MapPublishRequest) -> MapChangeResult:
+    spec = _require_map(rights, request.channel)
     if request.delta and not spec.delta:
         raise Refused(Code.NOT_AVAILABLE, "the channel's class has no delta")
     if request.stream_data is not None or request.b64stream_data:
@@ -142,8 +142,8 @@ async def map_publish(grant: ApiGrant, request: MapPublishRequest) -> MapChangeR
     return _result(await maps.change_map(request.channel, message))
 
 
-async def map_remove(grant: ApiGrant, request: MapRemoveRequest) -> MapChangeResult:
-    _require_map(grant, request.channel)
+async def map_remove(rights: KeyRights, request: MapRemoveRequest) -> MapChangeResult:
+    _require_map(rights, request.channel)
     message = MapMessage(
         key=request.key,
         removed=True,
@@ -153,8 +153,8 @@ async def map_remove(grant: ApiGrant, request: MapRemoveRequest) -> MapChangeRes
     return _result(await maps.change_map(request.channel, message))
 
 
-async def map_read_state(grant: ApiGrant, request: MapReadStateRequest) -> MapReadStateResult:
-    _require_map(grant, request.channel)
+async def map_read_state(rights: KeyRights, request: MapReadStateRequest) -> MapReadStateResult:
+    _require_map(rights, request.channel)
     query = MapQuery(key=request.key, cursor=request.cursor, limit=_page_size(request), asc=request.asc)
     page = await maps.read_map(request.channel, query)
     revision, entries = Position(request.revision_epoch, request.revision_offset), page.entries
@@ -175,8 +175,8 @@ def _page_size(request: MapReadStateRequest) -> int:
     return max(request.limit, -1) or 1
 
 
-async def map_read_stream(grant: ApiGrant, request: MapReadStreamRequest) -> MapReadStreamResult:
-    _require_map(grant, request.channel)
+async def map_read_stream(rights: KeyRights, request: MapReadStreamRequest) -> MapReadStreamResult:
+    _require_map(rights, request.channel)
     since = Position(request.since_epoch, request.since_offset)
     query = HistoryQuery(
         limit=max(request.limit, -1), since=None if since == NOWHERE else since, reverse=request.reverse
@@ -187,27 +187,27 @@ async def map_read_stream(grant: ApiGrant, request: MapReadStreamRequest) -> Map
     )
 
 
-async def map_stats(grant: ApiGrant, request: wire.ChannelRequest) -> MapStatsResult:
-    _require_map(grant, request.channel)
+async def map_stats(rights: KeyRights, request: wire.ChannelRequest) -> MapStatsResult:
+    _require_map(rights, request.channel)
     return MapStatsResult((await maps.amap_stats(request.channel)).num_keys)
 
 
-async def map_clear(grant: ApiGrant, request: wire.ChannelRequest) -> wire.Empty:
-    _require_map(grant, request.channel)
+async def map_clear(rights: KeyRights, request: wire.ChannelRequest) -> wire.Empty:
+    _require_map(rights, request.channel)
     await maps.amap_clear(request.channel)
     return wire.Empty()
 
 
-async def shared_poll_publish(grant: ApiGrant, request: SharedPollPublishRequest) -> wire.Empty:
-    grant.require(request.channel)
+async def shared_poll_publish(rights: KeyRights, request: SharedPollPublishRequest) -> wire.Empty:
+    rights.require(request.channel)
     data = EMPTY if request.removed else _payload(request.data, request.b64data)
     item = PolledItem(key=request.key, data=data, version=request.version, removed=request.removed)
     await in_thread(publish_item, request.channel, item, request.epoch)
     return wire.Empty()
 
 
-def _require_map(grant: ApiGrant, channel: str) -> ChannelSpec:
-    grant.require(channel)
+def _require_map(rights: KeyRights, channel: str) -> ChannelSpec:
+    rights.require(channel)
     spec = get_registry().route(channel).spec
     if spec.map is None:
         raise Refused(Code.BAD_REQUEST, "this channel is not a map")

@@ -96,7 +96,7 @@ class _Addressed(Struct, frozen=True, kw_only=True):
     """A user id; "" addresses the anonymous connections, unless a client or a session is named."""
     client: str = ""
     session: str = ""
-    """The secret that a connection was given (`session` in its connect reply), or a login (`Client.session_id`)."""
+    """The secret that a connection was given (`session` in its connect reply), or a login (`Client.login_id`)."""
     all_users: bool = False
     """With no user, client or session: every connection."""
     label_filter: Any = None

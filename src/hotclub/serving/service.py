@@ -188,7 +188,7 @@ class Service:
             logger.warning("A publication of another process in %r was dropped: %s", message.channel, error)
 
     async def _watch_sessions(self) -> None:
-        regular = self.config.session_check
+        regular = self.config.login_check
         next_look, paused = monotonic() + regular, 0.0
         while True:
             await asyncio.sleep(min(_EXPIRY_CHECK, regular))
