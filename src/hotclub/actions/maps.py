@@ -183,7 +183,7 @@ def map_state(channel: str, *, key: str = "", cursor: str = "", limit: int = 100
     refuse_event_loop("map_state")
     node = require_node()
     query = MapQuery(cursor=cursor, limit=limit, key=key, asc=asc)
-    return MapPage.of(ask_node(node, node.exchange.maps.read(channel, query)))
+    return MapPage.of(ask_node(node, node.channels.maps.read(channel, query)))
 
 
 async def amap_state(channel: str, *, key: str = "", cursor: str = "", limit: int = 100, asc: bool = False) -> MapPage:
@@ -204,13 +204,13 @@ def map_stats(channel: str) -> MapStats:
     """
     refuse_event_loop("map_stats")
     node = require_node()
-    return ask_node(node, node.exchange.maps.stats(channel))
+    return ask_node(node, node.channels.maps.stats(channel))
 
 
 async def amap_stats(channel: str) -> MapStats:
     """`map_stats` for async code. Nothing is changed, so a cancelled call leaves nothing behind."""
     node = require_node()
-    return await aask_node(node, node.exchange.maps.stats(channel))
+    return await aask_node(node, node.channels.maps.stats(channel))
 
 
 async def change_map(channel: str, message: MapMessage) -> maps.MapOutcome | None:
@@ -219,13 +219,13 @@ async def change_map(channel: str, message: MapMessage) -> maps.MapOutcome | Non
     if node is None or transaction.get_connection(get_config().database).in_atomic_block:
         return await in_thread(_send, channel, message)
     _check(channel, message)
-    return await aask_node(node, node.exchange.maps.change(channel, message))
+    return await aask_node(node, node.channels.maps.change(channel, message))
 
 
 async def read_map(channel: str, query: MapQuery) -> maps.MapPage:
     """Read a page. Raises as `amap_state` does, and leaves payloads as bytes."""
     node = require_node()
-    return await aask_node(node, node.exchange.maps.read(channel, query))
+    return await aask_node(node, node.channels.maps.read(channel, query))
 
 
 def _setting(key: str, data: Any, tags: Mapping[str, str] | None, **options: Any) -> MapMessage:
@@ -247,9 +247,9 @@ def _send(channel: str, message: MapMessage) -> maps.MapOutcome | None:
         _relay(channel, message)
         return None
     if transaction.get_connection(get_config().database).in_atomic_block:
-        after_commit(lambda: ask_node(node, node.exchange.maps.change(channel, message)))
+        after_commit(lambda: ask_node(node, node.channels.maps.change(channel, message)))
         return None
-    return ask_node(node, node.exchange.maps.change(channel, message))
+    return ask_node(node, node.channels.maps.change(channel, message))
 
 
 def _check(channel: str, message: MapMessage) -> None:
@@ -269,7 +269,7 @@ def _clear(channel: str) -> None:
     if node is None:
         _relay(channel, None)
     else:
-        after_commit(lambda: ask_node(node, node.exchange.maps.clear(channel)))
+        after_commit(lambda: ask_node(node, node.channels.maps.clear(channel)))
 
 
 def _relay(channel: str, message: MapMessage | None) -> None:

@@ -26,6 +26,7 @@ class Config:
     allowed_origins: tuple[str, ...] = ()
     path: str = "connection/"
     emulation_path: str = "/emulation"
+    ready_path: str = ""
     on_connect: str | None = None
     on_disconnect: str | None = None
     allow_anonymous: bool = False
@@ -52,6 +53,11 @@ class Config:
     def websocket_path(self) -> str:
         """Where browsers connect, below the script prefix."""
         return self.transport_path("websocket")
+
+    @property
+    def ready_address(self) -> str | None:
+        """Where monitors ask, below the script prefix; None for nowhere."""
+        return f"/{self.ready_path.lstrip('/')}" if self.ready_path else None
 
     def transport_path(self, transport: str) -> str:
         """The path of a transport, below the script prefix."""
