@@ -23,11 +23,17 @@ from hotclub.channels.base import Channel
 from hotclub.channels.maps import MapChannel
 from hotclub.channels.polls import SharedPollChannel
 from hotclub.conf.config import Config
+from hotclub.engine.codes import MESSAGES, REASONS, Code
 
 FOLDER: Final = Path(__file__).parents[1] / "docs" / "reference"
 MADE: Final = "<!-- Made by scripts/reference.py from the docstrings. Changes are lost. -->\n"
 MODULES: Final = (hotclub, hotclub.maps, hotclub.polls, hotclub.tokens)
 CHANNELS: Final = (Channel, MapChannel, SharedPollChannel)
+CONSTRUCTED: Final = {
+    *("History", "Rate", "Welcome", "Position", "MapEntry", "Polled", "PollResult", "TokenUser"),
+    *("Refused", "Disconnect", "Unsubscribed"),
+}
+"""The classes that a project's code makes objects of. Of the others the reference shows what they hold."""
 CALLBACKS: Final = ("on_connect", "on_disconnect", "api_rpc")
 
 _SECTIONS: Final = ("Args", "Returns", "Raises")
@@ -125,7 +131,8 @@ def signature(function: Callable[..., Any], *, hook: bool = False) -> str:
 
 
 def _parameter(parameter: inspect.Parameter) -> str:
-    prefix = {parameter.VAR_POSITIONAL: "*", parameter.VAR_KEYWORD: "**"}.get(parameter.kind, "")
+    prefixes: dict[Any, str] = {parameter.VAR_POSITIONAL: "*", parameter.VAR_KEYWORD: "**"}
+    prefix = prefixes.get(parameter.kind, "")
     default = "" if parameter.default is parameter.empty else f"={_value(parameter.default)}"
     return f"{prefix}{parameter.name}{default}"
 
@@ -183,26 +190,18 @@ def _function(name: str, function: Callable[..., Any], twin: Callable[..., Any] 
 
 
 def _class(name: str, cls: type) -> Iterator[str]:
-    written = issubclass(cls, Enum) or cls.__init__ is object.__init__
-    yield f"### `{name}`\n" if written else f"### `{name}{_constructor(cls)}`\n"
+    yield f"### `{name}{signature(cls) if name in CONSTRUCTED else ''}`\n"
     yield from body(_first(cls))
     members = _members(cls)
     if members:
         yield "| | |\n|---|---|\n" + "".join(f"| `{name}` | {_cell(text)} |\n" for name, text in members.items())
 
 
-def _constructor(cls: type) -> str:
-    try:
-        return re.sub(r"^\(self(, )?", "(", signature(cls.__init__))
-    except ValueError:
-        return signature(cls)
-
-
 def _members(cls: type) -> dict[str, str]:
     """The documented fields, properties and codes of a class, its own and those that it inherits."""
     if issubclass(cls, Enum):
         documented = attributes(cls)
-        return {member.name: f"{member.value!r}. {documented.get(member.name, '')}".strip() for member in cls}
+        return {member.name: _meaning(member, documented.get(member.name, "")) for member in cls}
     found: dict[str, str] = {}
     for base in reversed(cls.__mro__):
         if base.__module__.startswith("hotclub."):
@@ -214,6 +213,12 @@ def _members(cls: type) -> dict[str, str]:
                 if isinstance(value, property) or hasattr(value, "attrname")
             }
     return found
+
+
+def _meaning(member: Enum, documented: str) -> str:
+    """The value of an enumeration's member, with the words of the protocol for a code."""
+    words = MESSAGES.get(member.value, "") if isinstance(member, Code) else REASONS.get(member.value, "")
+    return ": ".join(filter(None, (f"`{member.value!r}`", words and f"“{words}”", documented)))
 
 
 # The page of the hooks

@@ -1,7 +1,7 @@
 """Acting on live connections and asking about channels, from anywhere; sync names plain, async twins with `a`.
 
 `disconnect`, `subscribe` and `unsubscribe` reach every process of the site. Inside a transaction they act when it
-commits. The questions are answered by the node of this process.
+commits. The node of this process answers the questions.
 """
 
 from collections.abc import Mapping
@@ -47,17 +47,20 @@ def disconnect(
 ) -> None:
     """End connections, in every process of the site, within a second.
 
+    A connection ends when it matches all of `user`, `login` and `client` that are given. Inside a transaction the
+    connections end with the commit.
+
     Args:
-        user: the user, or the primary key, whose connections end; together with the others, all must match.
+        user: the user, or the primary key.
         login: a `Client.login_id`: the connections of one browser's login.
-        client: one connection.
+        client: one connection: a `Client`, or its `id`.
         code: 3500–3999 and 4500–4999 are final; after any other the client comes back. Applications use 4000–4999.
-        reason: what the client is told.
+        reason: the text that the client gets.
 
     Raises:
-        TypeError: nobody is named.
+        TypeError: `user`, `login` and `client` are all missing.
         ValueError: the user has no primary key, or the reason is not 1 to 123 bytes of plain text.
-        SynchronousOnlyOperation: called where an event loop runs; await `adisconnect`.
+        SynchronousOnlyOperation: the function was called where an event loop runs; await `adisconnect`.
     """
     refuse_event_loop("disconnect")
     disconnect_target(_somebody("disconnect", user, login, client), Disconnect(code, reason))
@@ -71,7 +74,7 @@ async def adisconnect(
     code: int = Close.FORCE_DISCONNECT,
     reason: str = "force disconnect",
 ) -> None:
-    """`disconnect` for async code."""
+    """`disconnect` for async code. A cancelled call may have ended connections; repeating it does no harm."""
     await in_thread(disconnect_target, _somebody("disconnect", user, login, client), Disconnect(code, reason))
 
 
@@ -82,18 +85,20 @@ def unsubscribe(
     client: Client | str | None = None,
     code: int = Unsubscribe.SERVER,
 ) -> None:
-    """End subscriptions to a channel, in every process of the site: of everybody, of a user, or of one connection.
+    """End subscriptions to a channel, in every process of the site: all, those of a user, or that of one connection.
+
+    Inside a transaction the subscriptions end with the commit.
 
     Args:
         channel: the channel's name.
         user: the user, or the primary key.
-        client: one connection.
+        client: one connection: a `Client`, or its `id`.
         code: from 2500 on the client subscribes again, and `can_subscribe` decides anew.
 
     Raises:
         Refused: `UNKNOWN_CHANNEL`, no such channel.
         ValueError: the user has no primary key.
-        SynchronousOnlyOperation: called where an event loop runs; await `aunsubscribe`.
+        SynchronousOnlyOperation: the function was called where an event loop runs; await `aunsubscribe`.
     """
     refuse_event_loop("unsubscribe")
     get_registry().route(channel)
@@ -107,7 +112,7 @@ async def aunsubscribe(
     client: Client | str | None = None,
     code: int = Unsubscribe.SERVER,
 ) -> None:
-    """`unsubscribe` for async code."""
+    """`unsubscribe` for async code. A cancelled call may have ended subscriptions; repeating it does no harm."""
     get_registry().route(channel)
     await in_thread(unsubscribe_target, _target(user, None, client), channel, code)
 
@@ -125,25 +130,26 @@ def subscribe(  # noqa: PLR0913 - whom, to what, and on which terms
 ) -> None:
     """Subscribe live connections to a channel by the server's will, in every process of the site, within a second.
 
-    `can_subscribe` is not asked, and the clients need not know the channel. A signed-in client that comes
-    back within ten minutes has it again, unless it was meant for one connection alone or taken away meanwhile; to have
-    it always, let the `ON_CONNECT` hook return it.
+    The server subscribes the connections that match all of `user`, `login` and `client` that are given. It does not
+    ask `can_subscribe`. A signed-in client that comes back within ten minutes gets the subscription again, unless it
+    was for one connection alone or has been ended. For a subscription at every connect, return the channel from the
+    `ON_CONNECT` hook.
 
     Args:
         channel: the channel's name.
-        user: the user, or the primary key; together with the others, all must match.
+        user: the user, or the primary key.
         login: a `Client.login_id`: the connections of one browser's login.
-        client: one connection.
+        client: one connection: a `Client`, or its `id`.
         data: JSON for the subscribers.
-        info: JSON that the channel's members see of them (`chan_info`).
-        ttl: how long the subscription lasts; it ends the connection with 3006.
+        info: JSON that the channel's members see of the subscribers (`chan_info`).
+        ttl: how long the subscription lasts. Its end also ends the connection, with 3006.
         since: where in the channel's log to begin.
 
     Raises:
         Refused: `UNKNOWN_CHANNEL`, no such channel; `NOT_AVAILABLE`, it is a map or a shared poll.
-        TypeError: nobody is named.
+        TypeError: `user`, `login` and `client` are all missing, or JSON cannot hold `data` or `info`.
         ValueError: the user has no primary key.
-        SynchronousOnlyOperation: called where an event loop runs; await `asubscribe`.
+        SynchronousOnlyOperation: the function was called where an event loop runs; await `asubscribe`.
     """
     refuse_event_loop("subscribe")
     target = _somebody("subscribe", user, login, client)
@@ -161,7 +167,7 @@ async def asubscribe(  # noqa: PLR0913 - as subscribe
     ttl: timedelta | None = None,
     since: Position | None = None,
 ) -> None:
-    """`subscribe` for async code."""
+    """`subscribe` for async code. A cancelled call may have subscribed connections; repeating it does no harm."""
     target = _somebody("subscribe", user, login, client)
     await in_thread(subscribe_target, target, channel, _grant(data, info, ttl), since)
 

@@ -125,8 +125,23 @@ def map_remove(
 ) -> MapOutcome | None:
     """Remove a key of a map, from synchronous code.
 
-    Arguments, return and errors are those of `map_publish`; the outcome of a key that is not there has the reason
-    `Suppressed.KEY_NOT_FOUND`.
+    Inside `transaction.atomic()` the key is removed with the commit, or not at all.
+
+    Args:
+        channel: the name of a `MapChannel`.
+        key: the key.
+        expected: removes the key only if the key was last changed at this position (persistent maps only).
+        idempotency_key: repeating a call with the same idempotency key and key removes the key once.
+
+    Returns:
+        As `map_publish`. For a key that is not there, the reason is `Suppressed.KEY_NOT_FOUND`.
+
+    Raises:
+        Refused: `UNKNOWN_CHANNEL`, no such channel; `NOT_AVAILABLE`, the channel is not a map; `BAD_REQUEST`, the key
+            is too short or too long, or `expected` is given for a map without positions.
+        IdempotencyConflict: the idempotency key was used for another change.
+        SynchronousOnlyOperation: the function was called where an event loop runs; await `amap_remove`.
+        NoNode: the event loop of this process is stuck; the key may still be removed.
     """
     refuse_event_loop("map_remove")
     return _told(_send(channel, _removal(key, expected, idempotency_key)))
@@ -196,6 +211,9 @@ def map_stats(channel: str) -> MapStats:
 
     Args:
         channel: the name of a `MapChannel`.
+
+    Returns:
+        The number, as `num_keys`.
 
     Raises:
         Refused: `UNKNOWN_CHANNEL`, no such channel; `NOT_AVAILABLE`, the channel is not a map.

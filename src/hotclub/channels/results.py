@@ -57,6 +57,7 @@ class Publication:
     offset: int = 0
     """The place in the channel's log, 0 without history."""
     tags: Mapping[str, str] = field(default_factory=dict)
+    """Text by name, as it was published."""
     time: int = 0
     """Milliseconds since 1970."""
     key: str = ""
@@ -94,10 +95,12 @@ class Publication:
 
 @dataclass(frozen=True)
 class HistoryPage:
-    """Publications in the order asked for, and the top of the log at the moment they were read."""
+    """A part of what a channel keeps."""
 
     publications: tuple[Publication, ...]
+    """The publications in the order asked for."""
     top: Position
+    """The newest position of the channel's log at the moment they were read."""
 
     @classmethod
     def of(cls, page: model.HistoryPage) -> Self:

@@ -40,10 +40,12 @@ def parse_origin(text: str) -> Origin | None:
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """`count` times per `per` seconds; all of them may come at once."""
+    """How often something may happen."""
 
     count: int
+    """How many times, all of which may come at once."""
     per: float = 1.0
+    """The seconds in which the count comes back, evenly."""
 
     def bucket(self, now: float) -> TokenBucket:
         """A full bucket."""
