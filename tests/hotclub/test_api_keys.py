@@ -32,6 +32,11 @@ Configure = Callable[..., None]
 Declare = Callable[..., None]
 
 
+@pytest.fixture(autouse=True)
+def api_path(hotclub_settings: Configure) -> None:
+    hotclub_settings(API_PATH="/api")
+
+
 def run(*arguments: str) -> str:
     out = io.StringIO()
     call_command("hotclub_api_key", *arguments, stdout=out)
@@ -156,7 +161,7 @@ def test_the_page_is_for_who_may() -> None:
     assert Browser().get(reverse(LIST)).status_code == 302
 
 
-# ---------------------------------------------------------------------------------------------------------- the grants
+# ---------------------------------------------------------------------------------------------------------- the rights
 
 
 @pytest.mark.parametrize(("field", "value"), [("channels", "room:*"), ("methods", "publish"), ("channels", [1])])

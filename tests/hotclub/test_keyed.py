@@ -181,8 +181,8 @@ async def test_what_on_publish_returns_is_what_stands_in_the_map() -> None:
         await put(c, "board:a", "nothing", 3)
         found = await entries("board:a")
         assert {key: (entry.data, entry.tags, entry.score) for key, entry in found.items()} == {
-            "k": (Raw(b'{"said":1,"in":"a"}'), {}, 0),
-            c.id: (Raw(b"2"), {"by": "a"}, 3),
+            "k": ({"said": 1, "in": "a"}, {}, 0),
+            c.id: (2, {"by": "a"}, 3),
         }
         assert found["k"].info.client == c.id
         assert await refused(put(c, "board:a", "locked", 1)) == 103
