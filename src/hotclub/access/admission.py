@@ -1,7 +1,7 @@
-"""Who a connection is, and what its tokens let it do: one-time tickets, JWTs and session cookies (protocol §2.1, §7).
+"""Whose a connection is, and what its tokens allow: one-time tickets, JWTs and session cookies (protocol §2.1, §7).
 
-What was sent counts: a ticket or a token wins over a cookie, and one that is worth nothing lets nobody in, whatever
-else would have.
+A ticket or token that the client sends counts before its cookie. When it opens nothing, the server refuses the
+connection, also where the cookie would have opened one.
 """
 
 import time
@@ -43,12 +43,12 @@ from hotclub.runtime.encoding import decode
 from hotclub.runtime.pool import HookPool
 
 LONGEST_IN_URL: Final = 600
-"""Seconds that a token may have left when it stands in a URL, where logs and histories keep it."""
+"""The most seconds that a token in a URL may have left: logs and histories keep URLs."""
 
 
 @dataclass(frozen=True, slots=True)
 class Admitted:
-    """A connection that may live: its client, and what its token grants."""
+    """A connection that may come in: its client, and what its token grants."""
 
     client: Client
     info: Raw
@@ -57,10 +57,10 @@ class Admitted:
 
 
 class Admission:
-    """Judges what connections show."""
+    """Judges the tickets, tokens and cookies of connections."""
 
     def __init__(self, config: Config, inner: HookPool) -> None:
-        """`inner` is the pool for signing in."""
+        """`inner` is the pool for database work that must not wait for hooks."""
         self._config = config
         self._inner = inner
 
@@ -68,14 +68,14 @@ class Admission:
         """The connection of a connect command with this token, "" for none.
 
         Raises:
-            Disconnect: `INVALID_TOKEN` for a token that is worth nothing.
-            Refused: `TOKEN_EXPIRED` for a token whose time is over, or a ticket that is used up; `EXPIRED` for a token
-                whose `expire_at` is over.
+            Disconnect: `INVALID_TOKEN`, the token opens nothing.
+            Refused: `TOKEN_EXPIRED`, the time of the token is over, or the ticket has been used; `EXPIRED`, the
+                `expire_at` of the token is over.
         """
         if token.startswith(PREFIX):
             key = await self._inner.run(redeem, token)
             if key is None:
-                # SDKs keep what they connected with, and show it again when they come back: this has them get another.
+                # An SDK that comes back sends its token again. This error makes it fetch another one.
                 raise Refused(Code.TOKEN_EXPIRED)
             return _admitted(client, await self._login(key))
         if token:
@@ -87,9 +87,9 @@ class Admission:
         """What a subscription token grants.
 
         Raises:
-            Disconnect: `INVALID_TOKEN`, it is for another channel, user or connection.
-            Refused: `PERMISSION_DENIED` for one that is worth nothing, `TOKEN_EXPIRED` for one whose time is over,
-                `EXPIRED` for one whose `expire_at` is.
+            Disconnect: `INVALID_TOKEN`, the token is for another channel, user or connection.
+            Refused: `PERMISSION_DENIED`, the token opens nothing; `TOKEN_EXPIRED`, its time is over; `EXPIRED`, its
+                `expire_at` is over.
         """
         try:
             claims = verify_subscription(token, self._config.tokens)
@@ -112,9 +112,9 @@ class Admission:
         """A new connection token for a living connection.
 
         Raises:
-            Disconnect: `BAD_REQUEST` when it was not opened by a token, `INVALID_TOKEN` for a token that is worth
-                nothing or somebody else's, `CONNECTION_EXPIRED` for one whose time is over, `INSUFFICIENT_STATE` when
-                its channels are others.
+            Disconnect: `BAD_REQUEST`, the connection was not opened by a token; `INVALID_TOKEN`, the new token opens
+                nothing or is another user's; `CONNECTION_EXPIRED`, its time is over; `INSUFFICIENT_STATE`, it names
+                other channels than the first one.
         """
         if client.token_channels is None:
             raise Disconnect(Close.BAD_REQUEST)
@@ -137,8 +137,8 @@ class Admission:
         """A new subscription token for a living subscription.
 
         Raises:
-            Disconnect: `INVALID_TOKEN` for a token that is worth nothing or not for this, `SUBSCRIPTION_EXPIRED` for
-                one whose time is over.
+            Disconnect: `INVALID_TOKEN`, the token opens nothing or is for another subscription;
+                `SUBSCRIPTION_EXPIRED`, its time is over.
         """
         try:
             claims = verify_subscription(token, self._config.tokens)

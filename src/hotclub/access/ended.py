@@ -1,4 +1,4 @@
-"""What ended before its time: logins and token ids whose tokens open nothing any more."""
+"""Logins and token ids that were revoked: their tokens open nothing any more."""
 
 import hashlib
 from datetime import timedelta
@@ -10,18 +10,18 @@ from hotclub.access.tokens import LONGEST
 from hotclub.runtime.tables import revocations
 
 MARGIN: Final = timedelta(minutes=5)
-"""For the leeway that expired tokens have."""
+"""How much longer than any token a revocation is remembered: expired tokens have a leeway."""
 
 
 def revoke_login(login_id: str) -> None:
-    """No token that ends with this login (`Client.login_id`) opens anything from now on. Idempotent."""
+    """Make the tokens of this login (`Client.login_id`) open nothing from now on. Synchronous, idempotent."""
     _remember(f"sid:{login_id}")
 
 
 def revoke_token(jti: str) -> None:
-    """The token with this id (its `jti` claim) opens nothing from now on, though what it has opened lives on.
+    """Make the token with this id (its `jti` claim) open nothing from now on. What it has opened lives on.
 
-    Kept for 30 days: do not rely on it for tokens that live longer.
+    The server remembers the id for 30 days, so this does not end a token that lives longer. Synchronous, idempotent.
     """
     _remember(_of_token(jti))
 
@@ -41,7 +41,7 @@ def revoked_logins(login_ids: set[str], also: list[str] | None = None) -> set[st
 
 
 def _of_token(jti: str) -> str:
-    # Whoever makes the tokens chooses their ids, and so how long they are.
+    # The maker of a token chooses its id, which may be of any length; a digest has one length.
     return f"jti:{hashlib.sha256(jti.encode(errors='surrogatepass')).hexdigest()}"
 
 

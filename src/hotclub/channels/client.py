@@ -27,10 +27,12 @@ class TokenUser:
 
     @property
     def id(self) -> str:
+        """The same as `pk`."""
         return self.pk
 
     @property
     def username(self) -> str:
+        """The same as `pk`."""
         return self.pk
 
     def get_username(self) -> str:

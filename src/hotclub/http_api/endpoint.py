@@ -22,7 +22,7 @@ from hotclub.runtime.node import NoNode
 
 DOCUMENT: Final = "openapi.json"
 NAMES: Final = frozenset({*METHODS, "batch", DOCUMENT})
-"""What stands below the API's path."""
+"""The names below the API's path."""
 LINES: Final = "/"
 """The name of a request to the API's path itself."""
 BODY_BYTES: Final = 8 * 1024 * 1024
@@ -40,7 +40,7 @@ _STATUS: Final[dict[int, HTTPStatus]] = {
 }
 _COMMANDS: Final = 10_000
 _NOTHING: Final = (b"", b'""', b"[]")
-"""JSON that is no value for a field that needs one."""
+"""JSON that counts as missing in a required field."""
 
 Perform = Callable[[], Awaitable[Struct]]
 
@@ -55,12 +55,12 @@ class Call:
     query: str
     body: bytes
     staff: bool = False
-    """Whether somebody of the site's staff asks, who may read the document without a key."""
+    """Whether a staff user asks, who may read the document without a key."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A response; the body is JSON. `allow` are the verbs of a 405."""
+    """A response with a JSON body. `allow` names the allowed verbs in a 405."""
 
     status: int
     body: bytes = b""
@@ -68,7 +68,7 @@ class Answer:
 
 
 async def answer(call: Call) -> Answer:
-    """Do what was asked for."""
+    """Perform a request. It never raises: an error is an answer."""
     config = get_config()
     rights = await find_rights(presented_key(call.headers, call.query, config), config)
     if call.name == DOCUMENT:
@@ -84,13 +84,13 @@ async def answer(call: Call) -> Answer:
 
 
 async def _method(rights: KeyRights, call: Call) -> Answer:
-    """One method and its answer. Raises as `_run`."""
+    """Run one method and make its answer. Raises as `_run`."""
     outcome = await _run(rights, call.name, Raw(call.body))
     if isinstance(outcome, wire.ApiError):
         return _told(outcome, call.headers.get("x-centrifugo-error-mode", ""))
     told: dict[str, Any] = {"result": outcome}
     if isinstance(outcome, wire.BatchResult):
-        # Clients look for the replies of a batch where other methods have their result.
+        # Clients look for the replies of a batch beside `result`, not in it.
         told["replies"] = outcome.replies
     return Answer(HTTPStatus.OK, msgspec.json.encode(told))
 
@@ -104,10 +104,10 @@ async def _document(call: Call, rights: KeyRights | None) -> Answer:
 
 
 async def _lines(rights: KeyRights, body: bytes) -> Answer:
-    """The form of older clients: commands in lines, done in their order, with a line for each answer.
+    """Run the commands of an older client, one in each line, in their order. The answer has a line for each.
 
     Raises:
-        msgspec.DecodeError: there is none, or one is no command.
+        msgspec.DecodeError: there is no command, or a line is not one.
     """
     if body.count(b"\n") >= _COMMANDS:
         raise msgspec.DecodeError(f"there are at most {_COMMANDS} commands")
@@ -146,10 +146,10 @@ def _refused(status: HTTPStatus, why: str = "") -> Answer:
 
 
 async def _run(rights: KeyRights, name: str, body: Raw) -> Struct | wire.ApiError:
-    """One method, or its error.
+    """Run one method; the result or the error.
 
     Raises:
-        msgspec.DecodeError: the body is no JSON at all, or a field is of another type than the method's.
+        msgspec.DecodeError: the body is not JSON, or a field has another type than the method's.
     """
     try:
         perform = _prepare(rights, name, body)
@@ -165,13 +165,18 @@ async def _finish(name: str, perform: Perform) -> Struct | wire.ApiError:
         return api_error(error)
     except NoNode as error:
         return wire.ApiError(Code.NOT_AVAILABLE, str(error))
-    except Exception:  # noqa: BLE001 - whatever it was, the caller gets an answer
+    except Exception:  # noqa: BLE001 - the caller gets an answer for every error
         logger.exception("The API's %s failed", name)
         return wire.ApiError(Code.INTERNAL_ERROR, "internal server error")
 
 
 def _prepare(rights: KeyRights, name: str, body: Raw) -> Perform:
-    """What is to be done. Raises as `_run`, and Refused `PERMISSION_DENIED`, `METHOD_NOT_FOUND` and `BAD_REQUEST`."""
+    """The work of a request, ready to be done.
+
+    Raises:
+        Refused: `PERMISSION_DENIED`, `METHOD_NOT_FOUND` or `BAD_REQUEST`.
+        msgspec.DecodeError: as `_run`.
+    """
     if name != "batch" and name not in METHODS:
         raise Refused(Code.METHOD_NOT_FOUND)
     if not rights.allows_method(name):
@@ -184,14 +189,14 @@ def _prepare(rights: KeyRights, name: str, body: Raw) -> Perform:
 
 
 def _commands(rights: KeyRights, request: wire.BatchRequest) -> list[Callable[[], Awaitable[dict[str, Any]]]]:
-    """Every command is read before any is done: a batch that is malformed somewhere does nothing."""
+    """The work of each command. All commands are read before the first is done, so a malformed batch does nothing."""
     if len(request.commands) > _COMMANDS:
         raise Refused(Code.BAD_REQUEST, f"a batch has at most {_COMMANDS} commands")
     return [partial(_command, name, perform) for name, perform in (_parse(rights, it) for it in request.commands)]
 
 
 def _parse(rights: KeyRights, command: dict[str, Raw] | None) -> tuple[str, Perform]:
-    """A command's method and what it is to do, which may be no more than to fail."""
+    """The name and the work of one command. The work of a refused command is to fail."""
     named = {} if command is None else {name: body for name, body in command.items() if bytes(body) != b"null"}
     if command is None or len(named) > 1:
         return "", partial(_fail, Refused(Code.BAD_REQUEST, "a command is an object with the name of one method"))

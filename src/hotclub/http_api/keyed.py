@@ -33,12 +33,12 @@ class MapPublishRequest(Struct, frozen=True, kw_only=True):
     version: wire.Count = 0
     version_epoch: wire.Key = ""
     expected_position: wire.StreamPosition | None = None
-    """Set only if the key was last changed there."""
+    """Sets the key only if it was last changed at this position."""
     idempotency_key: wire.Key = ""
     delta: bool = False
-    """Send differences to who asked for them: for a channel whose class does so, which then does it anyway."""
+    """Accepted for a channel whose class has `delta`, which sends differences anyway; refused with 108 for another."""
     stream_data: Any = None
-    """Refused with 108, as `b64stream_data`: what is set and what is sent are the same."""
+    """Refused with 108, as `b64stream_data` is: a map sends what it stores."""
     b64stream_data: str = ""
 
 
@@ -66,9 +66,9 @@ class MapReadStateRequest(Struct, frozen=True, kw_only=True):
     """0 reads the position alone, unless a key is named; -1 is all."""
     asc: bool = False
     revision_offset: wire.Count = 0
-    """Of a page before: entries that changed since are left out."""
+    """The `offset` of an earlier page: entries that changed after it are left out."""
     revision_epoch: str = ""
-    """Of a page before: 112 when the map was cleared since."""
+    """The `epoch` of an earlier page: error 112 when the map has been cleared since."""
 
 
 class MapEntry(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -127,7 +127,7 @@ async def map_publish(rights: KeyRights, request: MapPublishRequest) -> MapChang
     if request.delta and not spec.delta:
         raise Refused(Code.NOT_AVAILABLE, "the channel's class has no delta")
     if request.stream_data is not None or request.b64stream_data:
-        raise Refused(Code.NOT_AVAILABLE, "what is set and what is sent are the same here")
+        raise Refused(Code.NOT_AVAILABLE, "a map sends what it stores")
     message = MapMessage(
         key=request.key,
         data=_payload(request.data, request.b64data),

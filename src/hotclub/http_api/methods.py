@@ -17,8 +17,9 @@ from hotclub.actions import connections
 from hotclub.channels.registry import get_registry
 from hotclub.conf.config import get_config
 from hotclub.conf.values import KeyRights
+from hotclub.durable.sql import remove_entries
 from hotclub.engine.broker.base import HistoryQuery
-from hotclub.engine.codes import Close, Code
+from hotclub.engine.codes import Close, Code, Unsubscribe
 from hotclub.engine.errors import Disconnect, IdempotencyConflict, Refused, UnrecoverablePosition
 from hotclub.engine.model import Position
 from hotclub.engine.port import ChannelSpec, SubscribeGrant
@@ -46,7 +47,7 @@ async def publish(rights: KeyRights, request: wire.PublishRequest) -> wire.Publi
 
 
 async def broadcast(rights: KeyRights, request: wire.BroadcastRequest) -> wire.BroadcastResult:
-    # What is wrong for every channel is wrong with the request.
+    # A bad payload is bad for every channel, so the request is refused and not each channel.
     wire.binary(request.b64data, "b64data")
     return wire.BroadcastResult([await _broadcast_one(rights, channel, request) for channel in request.channels])
 
@@ -82,7 +83,7 @@ async def unsubscribe(rights: KeyRights, request: wire.UnsubscribeRequest) -> wi
         get_registry().route(request.channel)
     else:
         rights.require_everything()
-    await in_thread(connections.unsubscribe_target, _target(request), request.channel, 2000)
+    await in_thread(connections.unsubscribe_target, _target(request), request.channel, Unsubscribe.SERVER)
     return wire.Empty()
 
 
@@ -134,9 +135,6 @@ async def history(rights: KeyRights, request: wire.HistoryRequest) -> wire.Histo
 async def history_remove(rights: KeyRights, request: wire.ChannelRequest) -> wire.Empty:
     rights.require(request.channel)
     if _require_log(request.channel).durable:
-        # Models can be imported only after this module.
-        from hotclub.durable.sql import remove_entries  # noqa: PLC0415
-
         await in_thread(remove_entries, request.channel)
         return wire.Empty()
     node = require_node()
@@ -231,7 +229,7 @@ METHODS: Final[dict[str, Method]] = {
 
 
 def api_error(error: Refused | IdempotencyConflict | UnrecoverablePosition) -> wire.ApiError:
-    """How an error is told. The code of a conflict is another one here than among clients."""
+    """An error as the API answers it. A conflict has another code here than for clients."""
     if isinstance(error, IdempotencyConflict):
         return wire.ApiError(Code.CONCURRENT_PAGINATION, f"conflict: {error}")
     if isinstance(error, UnrecoverablePosition):
