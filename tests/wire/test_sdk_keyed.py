@@ -1,5 +1,7 @@
 """npm `centrifuge` 5.8.0, unchanged: maps and shared polls, over every transport and in both forms of the protocol."""
 
+import pytest
+
 from hotclub.engine.broker.maps import MapMessage
 from hotclub.engine.port import PolledItem
 from tests.support.app import Served, raw
@@ -32,6 +34,7 @@ async def test_a_client_sets_and_removes_keys(served: Served, client: NpmClient)
     assert client.updates("kept-map:a") == [("k", {"x": 1.5}), ("k", "removed")]
 
 
+@pytest.mark.smoke
 async def test_a_persistent_map_is_recovered_over_a_cut(served: Served, client: NpmClient, proxy: FaultProxy) -> None:
     await client.call("subscribe", channel="kept-map:a", kind=MAP)
     await client.synced("kept-map:a")
@@ -102,6 +105,7 @@ async def test_publishing_is_debounced_by_the_client(served: Served, client: Npm
     assert len(client.updates("ranked:a")) < 10
 
 
+@pytest.mark.smoke
 async def test_followed_keys_are_told_of(served: Served, client: NpmClient, proxy: FaultProxy) -> None:
     values = served.application.values
     values["k"] = PolledItem(key="k", data=raw({"text": "一"}), version=1)

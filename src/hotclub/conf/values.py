@@ -30,7 +30,7 @@ class Origin(NamedTuple):
 
 
 def parse_origin(text: str) -> Origin | None:
-    """The origin that a browser writes like this; None for `null`, and for text with a path, a user name or a wildcard."""
+    """The origin that a browser writes like this; None for `null` and for text with path, user name or wildcard."""
     match = _ORIGIN.fullmatch(text.lower())
     if match is None:
         return None
