@@ -23,6 +23,7 @@ from hotclub.channels.base import Channel, History
 from hotclub.channels.client import Client
 from hotclub.channels.maps import MapChannel
 from hotclub.channels.polls import SharedPollChannel
+from hotclub.channels.results import ClientInfo, HistoryPage, Publication
 from hotclub.channels.rpc import rpc
 from hotclub.channels.welcome import Welcome
 from hotclub.conf.values import Rate
@@ -36,7 +37,7 @@ from hotclub.engine.errors import (
     UnrecoverablePosition,
     Unsubscribed,
 )
-from hotclub.engine.model import ClientInfo, HistoryPage, Position, PresenceStats, Publication
+from hotclub.engine.model import Position, PresenceStats
 from hotclub.runtime.node import NoNode
 
 __all__ = [

@@ -13,7 +13,8 @@ from hotclub.actions.maps import (
     map_stats,
 )
 from hotclub.channels.maps import MapChannel, MapEntry
-from hotclub.engine.broker.maps import MapOutcome, MapPage, MapStats, Suppressed
+from hotclub.channels.results import MapOutcome, MapPage
+from hotclub.engine.broker.maps import MapStats, Suppressed
 
 __all__ = [
     "MapChannel",

@@ -11,7 +11,7 @@ app_name = "hotclub"
 
 @csrf_exempt
 async def api(request: HttpRequest, name: str) -> HttpResponse:
-    """One method of the HTTP API. The key is what authenticates, so cookies count only for the document."""
+    """One method of the HTTP API. The key authenticates; a cookie counts for the OpenAPI document alone."""
     if name != LINES and name not in NAMES:
         return HttpResponse(status=404)
     body = request.read(BODY_BYTES + 1)

@@ -20,7 +20,7 @@ from django.utils.crypto import constant_time_compare
 from hotclub.conf.config import get_config
 from hotclub.conf.values import digest_of
 from hotclub.http_api.issue import PREFIX, new_key, revoke_key
-from hotclub.http_api.keys import find_grant, presented_key
+from hotclub.http_api.keys import find_rights, presented_key
 from hotclub.models import ApiKey
 from tests.hotclub.conftest import Site
 from tests.hotclub.test_api import Api, Kept, Plain, Room
@@ -30,6 +30,11 @@ pytestmark = pytest.mark.django_db(transaction=True)
 Serve = Callable[..., Awaitable[Site]]
 Configure = Callable[..., None]
 Declare = Callable[..., None]
+
+
+@pytest.fixture(autouse=True)
+def api_path(hotclub_settings: Configure) -> None:
+    hotclub_settings(API_PATH="/api")
 
 
 def run(*arguments: str) -> str:
@@ -156,17 +161,17 @@ def test_the_page_is_for_who_may() -> None:
     assert Browser().get(reverse(LIST)).status_code == 302
 
 
-# ---------------------------------------------------------------------------------------------------------- the grants
+# ---------------------------------------------------------------------------------------------------------- the rights
 
 
 @pytest.mark.parametrize(("field", "value"), [("channels", "room:*"), ("methods", "publish"), ("channels", [1])])
 async def test_a_row_that_was_written_by_hand_and_makes_no_sense_opens_nothing(field: str, value: Any) -> None:
     key = await sync_to_async(new_key)("odd")
-    assert await find_grant(key, get_config()) is not None
+    assert await find_rights(key, get_config()) is not None
 
     await ApiKey.objects.aupdate(**{field: value})
 
-    assert await find_grant(key, get_config()) is None
+    assert await find_rights(key, get_config()) is None
 
 
 async def test_every_key_of_the_settings_is_compared_in_constant_time(
@@ -183,8 +188,8 @@ async def test_every_key_of_the_settings_is_compared_in_constant_time(
 
     for key in ("first-key", "third-key", "none"):
         compared.clear()
-        grant = await find_grant(key, get_config())
-        assert (grant is None) is (key == "none")
+        rights = await find_rights(key, get_config())
+        assert (rights is None) is (key == "none")
         # Digests, which tell nothing by where they differ, and all of them.
         assert [len(one) for pair in compared for one in pair] == [64] * 6
 

@@ -87,9 +87,8 @@ def test_the_path_of_the_endpoint(path: str, expected: str) -> None:
         ({"PERSONAL_HISTORY": (100, 0)}, "E007"),
         ({"RELAY_INTERVAL": 0}, "E007"),
         ({"PRUNE_INTERVAL": "60"}, "E007"),
-        ({"SESSION_CHECK": -1}, "E007"),
+        ({"LOGIN_CHECK": -1}, "E007"),
         ({"DATABASE": "elsewhere"}, "E007"),
-        ({"DB_CONN_MAX_AGE": None}, "E007"),
     ],
 )
 def test_a_mistake_is_found_says_what_to_do_and_stops_the_start(value: Any, check: str) -> None:
@@ -99,6 +98,24 @@ def test_a_mistake_is_found_says_what_to_do_and_stops_the_start(value: Any, chec
     assert problem.hint
     with override_settings(HOTCLUB=value), pytest.raises(ImproperlyConfigured, match="HOTCLUB"):
         get_config()
+
+
+@pytest.mark.parametrize(
+    ("value", "right"),
+    [
+        ({"engine": "memory://"}, "'ENGINE'"),
+        ({"ALOW_ANONYMOUS": True}, "'ALLOW_ANONYMOUS'"),
+        ({"LIMITS": {"message_bytes": 1}}, "'MESSAGE_BYTES'"),
+        ({"RATES": {"connects_per_address": (1, 1)}}, "'CONNECTS_PER_ADDRESS'"),
+        ({"API_KEYS": [{"key": "k" * 40}]}, "'KEY'"),
+        ({"TOKENS": {"HMAC_SECRET": "s" * 40, "audience": "us"}}, "'AUDIENCE'"),
+        ({"TOKENS": {"KEYS": [{"algorithm": "HS256", "KEY": "s" * 40}]}}, "'ALGORITHM'"),
+    ],
+)
+def test_a_key_in_lower_case_or_misspelt_is_answered_with_the_right_one(value: Any, right: str) -> None:
+    [problem] = problems(value)
+
+    assert right in f"{problem.message} {problem.hint}"
 
 
 def test_all_mistakes_are_found_at_once() -> None:

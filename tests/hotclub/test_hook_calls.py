@@ -12,7 +12,7 @@ from django.contrib.auth.models import AnonymousUser
 from msgspec import Raw
 
 import hotclub
-from hotclub.access.ended import revoke_session
+from hotclub.access.ended import revoke_login
 from hotclub.channels.client import Client
 from hotclub.hooks.calling import HookRunner, Steps, ask, hook_name
 from hotclub.runtime.pool import HookPool
@@ -214,6 +214,6 @@ async def test_a_subscribe_and_a_publish_are_one_call_of_the_pool_each(
         assert calls == ["_Chain.run_plain"]
         assert [item["data"] for item in await client.publications("watched:a", 1)] == [["hello", "hello"]]
         monkeypatch.undo()
-        await asyncio.to_thread(revoke_session, "somebody")
+        await asyncio.to_thread(revoke_login, "somebody")
         await client.call("unsubscribe", channel="watched:a")
         assert await client.fate(await client.start("subscribe", channel="watched:a", token=token)) == 103

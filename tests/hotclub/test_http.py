@@ -19,7 +19,7 @@ from django.core.asgi import get_asgi_application
 from django.utils import timezone
 
 from hotclub import Channel, Client, History, ahistory, apublish, aunsubscribe
-from hotclub.access.session import session_id
+from hotclub.access.session import login_id
 from hotclub.asgi import application
 from hotclub.conf.config import get_config
 from hotclub.engine.limits import TokenBucket
@@ -340,7 +340,7 @@ async def test_commands_that_arrived_at_another_process_are_taken_from_the_same_
     site, person = await serve(), await someone(members)
     async with Wire.open("http_stream", site.url, person.cookie, "room:1") as wire:
         connected = wire.messages()[0]["connect"]
-        principal = session_id(person.cookie.partition("=")[2])
+        principal = login_id(person.cookie.partition("=")[2])
         shown_with = {b'{"id":3,"rpc":{}}': principal if own else "another", b'{"id":4,"ping":{}}': principal}
         for command, shown in shown_with.items():
             order = TakeCommands(connected["node"], connected["session"], principal=shown, data=command)

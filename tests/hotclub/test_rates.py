@@ -9,7 +9,7 @@ from django.db.backends.utils import CursorWrapper
 
 import hotclub
 from hotclub.access.handshake import client_address
-from hotclub.access.rates import Buckets, TooMany, Traffic, site
+from hotclub.access.rates import Buckets, TooMany, Traffic, network_of
 from hotclub.conf.problems import proxy_problems, rate_problems
 from hotclub.conf.values import Rate, RateLimits
 from hotclub.engine.errors import Disconnect, Refused
@@ -116,9 +116,9 @@ def test_none_is_no_limit() -> None:
 
 
 def test_an_ipv6_network_is_one_address() -> None:
-    assert site("2001:db8:1:2:3::4") == site("2001:db8:1:2:ffff::1") != site("2001:db8:1:3::")
-    assert site("::ffff:1.2.3.4") == "1.2.3.4"
-    assert site("unix") == "unix"
+    assert network_of("2001:db8:1:2:3::4") == network_of("2001:db8:1:2:ffff::1") != network_of("2001:db8:1:3::")
+    assert network_of("::ffff:1.2.3.4") == "1.2.3.4"
+    assert network_of("unix") == "unix"
 
 
 @pytest.mark.parametrize(

@@ -86,7 +86,7 @@ async def ended(client: Watched, channel: str) -> int:
 async def test_after_a_loss_subscriptions_logins_and_grants_are_decided_anew(
     serve: Serve, hotclub_settings: Configure, members: set[int], lose_orders: Callable[[], None]
 ) -> None:
-    hotclub_settings(SESSION_CHECK=3600)
+    hotclub_settings(LOGIN_CHECK=3600)
     site = await serve()
     member, given, gone = [await amake_person(name) for name in ("member", "given", "gone")]
     staying, granted, leaving = [await site.open(person) for person in (member, given, gone)]
@@ -122,12 +122,12 @@ async def test_a_grant_kept_for_somebody_who_is_away_is_forgotten(
     await poll_until(lambda: node.num_subscribers("room:3") == 1, "the server has subscribed")
     await first.sdk.disconnect()
     await poll_until(lambda: node.hub.num_clients == 0, "the client is away")
-    [kept] = [key for key, _ in node.hub.departed._kept.items()]
+    [kept] = [key for key, _ in node.hub.peers.departed._kept.items()]
     assert kept[2] == "room:3"
 
     lose_orders()
 
-    await poll_until(lambda: [*node.hub.departed._kept.items()] == [], "nothing is remembered")
+    await poll_until(lambda: [*node.hub.peers.departed._kept.items()] == [], "nothing is remembered")
     assert "Orders of other processes may have been missed" in caplog.text
 
 
@@ -154,7 +154,7 @@ class Wire:
         self.told = b""
         self.ended: list[Disconnect] = []
         node = service.node
-        self.session = Session(node.exchange, node.flusher, node.pulse, self, Handshake(), kind=Kind(version="1"))
+        self.session = Session(node.channels, node.flusher, node.pulse, self, Handshake(), kind=Kind(version="1"))
         self._dispatcher = Dispatcher(self.session)
 
     def write(self, frames: Any) -> None:

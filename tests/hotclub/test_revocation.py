@@ -18,7 +18,7 @@ from django.http import HttpRequest
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from hotclub.access.session import session_id, session_store
+from hotclub.access.session import login_id, session_store
 from hotclub.channels.client import Client
 from hotclub.engine.target import Target
 from hotclub.models import Order
@@ -196,7 +196,7 @@ async def test_another_process_can_end_a_connection(serve: Serve) -> None:
     site = await serve()
     person = await amake_person()
     tab = await site.open(person)
-    target = Target(session_id=session_id(person.session_key))
+    target = Target(session_id=login_id(person.session_key))
 
     await sync_to_async(send)(EndConnections(target, 3503, "signed out"))
 
@@ -204,7 +204,7 @@ async def test_another_process_can_end_a_connection(serve: Serve) -> None:
 
 
 async def test_what_no_signal_tells_is_found_by_the_regular_look(serve: Serve, hotclub_settings: Configure) -> None:
-    hotclub_settings(SESSION_CHECK=0.1)
+    hotclub_settings(LOGIN_CHECK=0.1)
     site = await serve()
     inactive, expired, fine = [await amake_person(name) for name in ("inactive", "expired", "fine")]
     tabs = [await site.open(person) for person in (inactive, expired, fine)]

@@ -99,7 +99,7 @@ async def test_an_order_of_its_own_is_not_performed_twice() -> None:
 async def test_a_failing_look_at_the_sessions_does_not_end_the_looking(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    made = Service(Config(session_check=0.01), Registry(Declarations(), Config()))
+    made = Service(Config(login_check=0.01), Registry(Declarations(), Config()))
     looks: asyncio.Queue[None] = asyncio.Queue()
 
     async def fail(_clients: object) -> None:

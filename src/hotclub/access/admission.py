@@ -1,7 +1,7 @@
-"""Who a connection is, and what its tokens let it do: one-time tickets, JWTs and session cookies (protocol §2.1, §7).
+"""Whose a connection is, and what its tokens allow: one-time tickets, JWTs and session cookies (protocol §2.1, §7).
 
-What was sent counts: a ticket or a token wins over a cookie, and one that is worth nothing lets nobody in, whatever
-else would have.
+A ticket or token that the client sends counts before its cookie. When it opens nothing, the server refuses the
+connection, also where the cookie would have opened one.
 """
 
 import contextlib
@@ -19,7 +19,7 @@ from msgspec import Raw
 from hotclub.access import overrides
 from hotclub.access.ended import is_revoked
 from hotclub.access.handshake import SESSION_STATE, URL_STATE
-from hotclub.access.session import Login, authenticate, session_id
+from hotclub.access.session import Login, authenticate, login_id
 from hotclub.access.tickets import PREFIX, redeem
 from hotclub.access.tokens import (
     ConnectionClaims,
@@ -45,12 +45,12 @@ from hotclub.runtime.encoding import decode
 from hotclub.runtime.pool import HookPool
 
 LONGEST_IN_URL: Final = 600
-"""Seconds that a token may have left when it stands in a URL, where logs and histories keep it."""
+"""The most seconds that a token in a URL may have left: logs and histories keep URLs."""
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
-    """A connection that may live: its client, and what its token grants."""
+class Admitted:
+    """A connection that may come in: its client, and what its token grants."""
 
     client: Client
     info: Raw
@@ -59,38 +59,38 @@ class Entry:
 
 
 class Admission:
-    """Judges what connections show."""
+    """Judges the tickets, tokens and cookies of connections."""
 
     def __init__(self, config: Config, inner: HookPool) -> None:
-        """`inner` is the pool for signing in."""
+        """`inner` is the pool for database work that must not wait for hooks."""
         self._config = config
         self._inner = inner
 
-    async def enter(self, client: EngineClient, token: str) -> Entry:
+    async def enter(self, client: EngineClient, token: str) -> Admitted:
         """The connection of a connect command with this token, "" for none.
 
         Raises:
-            Disconnect: `INVALID_TOKEN` for a token that is worth nothing.
-            Refused: `TOKEN_EXPIRED` for a token whose time is over, or a ticket that is used up; `EXPIRED` for a token
-                whose `expire_at` is over.
+            Disconnect: `INVALID_TOKEN`, the token opens nothing.
+            Refused: `TOKEN_EXPIRED`, the time of the token is over, or the ticket has been used; `EXPIRED`, the
+                `expire_at` of the token is over.
         """
         if token.startswith(PREFIX):
             key = await self._inner.run(redeem, token)
             if key is None:
-                # SDKs keep what they connected with, and show it again when they come back: this has them get another.
+                # An SDK that comes back sends its token again. This error makes it fetch another one.
                 raise Refused(Code.TOKEN_EXPIRED)
-            return _entry(client, await self._login(key))
+            return _admitted(client, await self._login(key))
         if token:
             return await self._by_token(client, token)
         cookie = client.handshake.state.get(SESSION_STATE)
-        return _entry(client, await self._login(cookie if isinstance(cookie, str) else ""))
+        return _admitted(client, await self._login(cookie if isinstance(cookie, str) else ""))
 
     def subscription_claims(self, token: str) -> SubscriptionClaims:
         """What a subscription token says. Where it names a login or has an id, `is_revoked` is still to be asked.
 
         Raises:
-            Refused: `PERMISSION_DENIED` for one that is worth nothing, `TOKEN_EXPIRED` for one whose time is over,
-                `EXPIRED` for one whose `expire_at` is.
+            Refused: `PERMISSION_DENIED`, the token opens nothing; `TOKEN_EXPIRED`, its time is over; `EXPIRED`, its
+                `expire_at` is over.
         """
         with _subscribing():
             claims = verify_subscription(token, self._config.tokens)
@@ -121,9 +121,9 @@ class Admission:
         """A new connection token for a living connection.
 
         Raises:
-            Disconnect: `BAD_REQUEST` when it was not opened by a token, `INVALID_TOKEN` for a token that is worth
-                nothing or somebody else's, `CONNECTION_EXPIRED` for one whose time is over, `INSUFFICIENT_STATE` when
-                its channels are others.
+            Disconnect: `BAD_REQUEST`, the connection was not opened by a token; `INVALID_TOKEN`, the new token opens
+                nothing or is another user's; `CONNECTION_EXPIRED`, its time is over; `INSUFFICIENT_STATE`, it names
+                other channels than the first one.
         """
         if client.token_channels is None:
             raise Disconnect(Close.BAD_REQUEST, why="a refresh of a connection that was not opened by a token")
@@ -146,8 +146,8 @@ class Admission:
         """A new subscription token for a living subscription.
 
         Raises:
-            Disconnect: `INVALID_TOKEN` for a token that is worth nothing or not for this, `SUBSCRIPTION_EXPIRED` for
-                one whose time is over.
+            Disconnect: `INVALID_TOKEN`, the token opens nothing or is for another subscription;
+                `SUBSCRIPTION_EXPIRED`, its time is over.
         """
         try:
             claims = verify_subscription(token, self._config.tokens)
@@ -163,7 +163,7 @@ class Admission:
     async def _login(self, session_key: str) -> Login | None:
         return await self._inner.run(authenticate, session_key) if session_key else None
 
-    async def _by_token(self, client: EngineClient, token: str) -> Entry:
+    async def _by_token(self, client: EngineClient, token: str) -> Admitted:
         try:
             claims = verify_connection(token, self._config.tokens)
             ttl = _life(claims)
@@ -181,13 +181,13 @@ class Admission:
             user=user,
             headers=client.handshake.headers,
             address=client.handshake.address,
-            session_id=claims.sid,
+            login_id=claims.sid,
             info=decode(info),
             meta=claims.meta,
             token_channels=frozenset(channels),
             password_proof=claims.pwh,
         )
-        return Entry(mine, info, channels, 0 if self._config.insecure else ttl)
+        return Admitted(mine, info, channels, 0 if self._config.insecure else ttl)
 
     async def _bearer(self, claims: ConnectionClaims) -> Any:
         """The user that the token names.
@@ -255,17 +255,17 @@ def find_user(user_id: str) -> Any:
     return user if user is not None and str(user.pk) == user_id else TokenUser(user_id)
 
 
-def _entry(client: EngineClient, login: Login | None) -> Entry:
+def _admitted(client: EngineClient, login: Login | None) -> Admitted:
     mine = Client(
         id=client.id,
         user=AnonymousUser() if login is None else login.user,
         headers=client.handshake.headers,
         address=client.handshake.address,
-        session_id="" if login is None else session_id(login.session_key),
+        login_id="" if login is None else login_id(login.session_key),
         session_key="" if login is None else login.session_key,
         auth_hash="" if login is None else login.auth_hash,
     )
-    return Entry(mine, EMPTY, {})
+    return Admitted(mine, EMPTY, {})
 
 
 def _server_side(entry: ServerSide) -> SubscribeGrant:

@@ -1,4 +1,4 @@
-"""What ended before its time: logins and token ids whose tokens open nothing any more."""
+"""Logins and token ids that were revoked: their tokens open nothing any more."""
 
 import hashlib
 from datetime import timedelta
@@ -10,30 +10,30 @@ from hotclub.access.tokens import LONGEST
 from hotclub.runtime.tables import revocations
 
 MARGIN: Final = timedelta(minutes=5)
-"""For the leeway that expired tokens have."""
+"""How much longer than any token a revocation is remembered: expired tokens have a leeway."""
 
 
-def revoke_session(session_id: str) -> None:
-    """No token that ends with this login (`Client.session_id`) opens anything from now on. Idempotent."""
-    _remember(f"sid:{session_id}")
+def revoke_login(login_id: str) -> None:
+    """Make the tokens of this login (`Client.login_id`) open nothing from now on. Synchronous, idempotent."""
+    _remember(f"sid:{login_id}")
 
 
 def revoke_token(jti: str) -> None:
-    """The token with this id (its `jti` claim) opens nothing from now on, though what it has opened lives on.
+    """Make the token with this id (its `jti` claim) open nothing from now on. What it has opened lives on.
 
-    Kept for 30 days: do not rely on it for tokens that live longer.
+    The server remembers the id for 30 days, so this does not end a token that lives longer. Synchronous, idempotent.
     """
     _remember(_of_token(jti))
 
 
 def is_revoked(sid: str, jti: str) -> bool:
     """Whether a token of this login or of this id has been revoked. Synchronous; one query."""
-    return bool(revoked_sessions({sid}, also=[_of_token(jti)] if jti else []))
+    return bool(revoked_logins({sid}, also=[_of_token(jti)] if jti else []))
 
 
-def revoked_sessions(session_ids: set[str], also: list[str] | None = None) -> set[str]:
+def revoked_logins(login_ids: set[str], also: list[str] | None = None) -> set[str]:
     """Which of these logins, and of the keys in `also`, are revoked. Synchronous; one query."""
-    keys = [f"sid:{sid}" for sid in session_ids if sid] + (also or [])
+    keys = [f"sid:{sid}" for sid in login_ids if sid] + (also or [])
     if not keys:
         return set()
     rows = revocations().filter(key__in=keys, until__gt=timezone.now())
@@ -41,7 +41,7 @@ def revoked_sessions(session_ids: set[str], also: list[str] | None = None) -> se
 
 
 def _of_token(jti: str) -> str:
-    # Whoever makes the tokens chooses their ids, and so how long they are.
+    # The maker of a token chooses its id, which may be of any length; a digest has one length.
     return f"jti:{hashlib.sha256(jti.encode(errors='surrogatepass')).hexdigest()}"
 
 

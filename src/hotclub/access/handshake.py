@@ -14,7 +14,7 @@ from django.conf import settings
 from django.core.exceptions import DisallowedHost
 from django.core.handlers.asgi import ASGIRequest
 
-from hotclub.access.session import session_id
+from hotclub.access.session import login_id
 from hotclub.conf.config import Config
 from hotclub.conf.values import UNIX, parse_network, parse_origin
 from hotclub.engine.errors import HotclubError
@@ -44,10 +44,10 @@ class RefusedHandshake(HotclubError):
 
 
 class RequestHeaders(Mapping[str, str]):
-    """The header fields of a request by lower-cased name, as Django reads them: repeated ones are joined by commas, and
-    those whose names hold an underscore, or speak of a body, are left out.
+    """The header fields of a request by lower-cased name, as Django reads them.
 
-    Decoded when asked for: every connection keeps them, and few are ever looked at.
+    Repeated fields are joined by commas. Fields with an underscore in the name, and those about a body, are left out.
+    The fields are decoded at each look, because every connection keeps them and few are looked at.
     """
 
     __slots__ = ("_raw",)
@@ -77,8 +77,8 @@ class RequestHeaders(Mapping[str, str]):
 def check_handshake(scope: Scope, config: Config) -> Handshake:
     """Judge a WebSocket handshake by its host and origin. No database is asked.
 
-    A page of another site can open a socket with the user's cookies, and only the origin tells: so a session cookie
-    without an origin is refused too.
+    A page of another site can open a socket with the user's cookies, and only the origin shows that. So a session
+    cookie without an origin is refused, too.
 
     Raises:
         RefusedHandshake: 400 for a host that is not ours, 403 for an origin that is not ours.
@@ -93,10 +93,10 @@ def check_handshake(scope: Scope, config: Config) -> Handshake:
 
 
 def check_http_request(scope: Scope, config: Config) -> Handshake:
-    """Judge a request to one of the HTTP transports in the same way.
+    """Judge a request to one of the HTTP transports by its host and origin.
 
-    Browsers leave the origin out of a GET to the page's own site, and say so in `Sec-Fetch-Site`; one that says
-    nothing at all may read with a cookie, since no other site gets to see the answer, but may not send.
+    With a GET to the page's own site a browser sends no origin, but `Sec-Fetch-Site`. A request with neither may read
+    with a session cookie, because no other site sees the answer. It may not send with one.
 
     Raises:
         RefusedHandshake: 400 for a host that is not ours, 403 for an origin that is not ours.
@@ -112,8 +112,10 @@ def check_http_request(scope: Scope, config: Config) -> Handshake:
 
 
 def _request(scope: Scope) -> tuple[ASGIRequest, str]:
-    """The handshake as Django's request, without what a hostile peer could make its constructor stumble over, and the
-    origin that its own site has."""
+    """The handshake as Django's request, and the origin of the site that it is for.
+
+    Headers about a body are left out, because Django's constructor fails on malformed ones.
+    """
     headers = [(name, value) for name, value in scope["headers"] if not name.startswith(b"content-")]
     scheme = "https" if scope.get("scheme") in ("wss", "https") else "http"
     plain = {"type": "http", "method": "GET", "scheme": scheme, "query_string": b"", "headers": headers}
@@ -136,7 +138,7 @@ def _handshake(scope: Scope, request: ASGIRequest, config: Config) -> Handshake:
         headers=headers,
         address=client_address(str(client[0] or "") if client else "", headers, config.trusted_proxies),
         state={SESSION_STATE: session_key, URL_STATE: b"cf_connect=" in scope["query_string"]},
-        principal=session_id(session_key),
+        principal=login_id(session_key),
     )
 
 
@@ -152,7 +154,7 @@ def _check_origin(origin: str, own: str, config: Config) -> None:
 
 
 def log_refusal(refused: RefusedHandshake, scope: Scope) -> None:
-    """Say on the log why a connection was refused, since the browser does not tell its user."""
+    """Log why a connection was refused, because a browser does not show the reason."""
     peer = scope.get("client")
     address = str(peer[0] or "") if peer else ""
     report("Refused a request", status=int(refused.status), path=scope["path"], address=address, why=refused.reason)
@@ -172,7 +174,7 @@ def client_address(peer: str, headers: Mapping[str, str], trusted: tuple[str, ..
     for hop in reversed(headers.get("x-forwarded-for", "").split(",")):
         parsed = _plain(hop.strip())
         if parsed is None:
-            # Whoever wrote this, nothing before it can be believed.
+            # This is not an address, so no trusted proxy wrote it, nor anything before it.
             break
         address = parsed
         if not _is_trusted(address, trusted):

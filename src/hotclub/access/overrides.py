@@ -1,4 +1,4 @@
-"""What a token, the HTTP API or a hook wants of one subscription in another way than its channel does it (§7, §8)."""
+"""Options of one subscription that differ from those of its channel's class (§7, §8): from a token or the HTTP API."""
 
 from msgspec import Struct
 
@@ -6,29 +6,29 @@ from hotclub.engine.port import Overrides
 
 
 class BoolValue(Struct, frozen=True):
-    """A switch that is there: on or off."""
+    """A switch that is given: on or off."""
 
     value: bool = False
 
 
 class Override(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The options of one subscription; what is left out is as the channel's class says.
+    """The options of one subscription. An option that is left out is as in the channel's class.
 
-    A class without presence cannot be given it here, nor one without history positions or recovery.
+    An override gives no presence to a class without presence, and no positions or recovery to a class without history.
     """
 
     presence: BoolValue | None = None
-    """Whether the subscriber is among those present."""
+    """Whether presence shows the subscriber."""
     join_leave: BoolValue | None = None
-    """Whether its coming and going is announced."""
+    """Whether members are told when the subscriber joins and leaves."""
     force_push_join_leave: BoolValue | None = None
-    """Whether it is told who comes and goes."""
+    """Whether the subscriber is told who joins and leaves."""
     force_recovery: BoolValue | None = None
     force_positioning: BoolValue | None = None
 
 
 def read(override: Override | None) -> Overrides:
-    """The same in the engine's words."""
+    """The override as the engine has it."""
     if override is None:
         return Overrides()
     return Overrides(
@@ -41,7 +41,7 @@ def read(override: Override | None) -> Overrides:
 
 
 def write(overrides: Overrides) -> Override:
-    """The same in the words of the wire."""
+    """The override as it stands on the wire."""
     return Override(
         presence=_switch(overrides.presence),
         join_leave=_switch(overrides.join_leave),

@@ -1,7 +1,4 @@
-"""Signatures over keys: who may follow which keys of which shared poll, and how long (protocol §2.14).
-
-Pure: the caller brings the secrets and the time (seconds since 1970).
-"""
+"""Signatures over keys: which user may follow which keys of which shared poll, and how long (protocol §2.14)."""
 
 import hashlib
 import hmac
@@ -26,7 +23,7 @@ if TYPE_CHECKING:
     from django.contrib.auth.models import AnonymousUser
 
 GRACE: Final = 5
-"""Seconds that a signature may be over: a client begins to renew it exactly then."""
+"""Seconds for which an expired signature is still good: a client asks for a new one when the old one expires."""
 _FORM: Final = re.compile(r"(\d{1,12}):(\d{1,12}):([0-9a-f]{64})", re.ASCII)
 
 
@@ -35,7 +32,7 @@ class BadSignature(Exception):
 
 
 class ExpiredSignature(Exception):
-    """It did once."""
+    """The signature allowed these keys, and its time is over."""
 
 
 def sign(secret: bytes, user: str, channel: str, keys: Sequence[str], *, issued: int, expires: int) -> str:
@@ -44,17 +41,17 @@ def sign(secret: bytes, user: str, channel: str, keys: Sequence[str], *, issued:
 
 
 def check(signature: str, secrets: Iterable[bytes], user: str, channel: str, keys: Sequence[str], now: float) -> int:
-    """For how many seconds the signature is good, at least 1; any of the secrets may have made it.
+    """The seconds for which a signature is still good, at least 1. Any of the secrets may have made it.
 
     Raises:
-        BadSignature: it is none, or one for somebody or something else.
-        ExpiredSignature: it is over by more than the grace.
+        BadSignature: the text is not a signature, or one for another user, channel or list of keys.
+        ExpiredSignature: the signature expired longer ago than `GRACE`.
     """
     found = _FORM.fullmatch(signature)
     if found is None:
         raise BadSignature
     issued, expires = int(found[1]), int(found[2])
-    # Every secret is tried, so that the time tells nothing.
+    # Every secret is tried, so that the time of the answer does not tell which one fits.
     good = [hmac.compare_digest(found[3], _digest(secret, user, channel, keys, issued, expires)) for secret in secrets]
     if not any(good):
         raise BadSignature
@@ -79,22 +76,23 @@ def sign_keys(
     *,
     ttl: timedelta = _HOUR,
 ) -> str:
-    """Allow a user to follow keys of a shared poll. Decide first whether this user may.
-
-    The signature is good for exactly this list, in this order: a view answers a client's request for one with both.
+    """Sign keys of a shared poll, so that a connection of the user may follow them. It asks no hook: decide before.
 
     Args:
         user: the user or the primary key; None, "" or an `AnonymousUser` for connections that are not signed in.
         channel: the name of a `SharedPollChannel`.
-        keys: what the user may follow.
-        ttl: how long; the client asks for another signature then.
+        keys: the keys that the user may follow.
+        ttl: how long the signature is good. The client asks for another one when it expires.
+
+    Returns:
+        The signature. It is good for exactly this list in this order, so give the client both.
 
     Raises:
-        Refused: `UNKNOWN_CHANNEL`, no such channel; `NOT_AVAILABLE`, the channel is no shared poll.
+        Refused: `UNKNOWN_CHANNEL`, no such channel; `NOT_AVAILABLE`, the channel is not a shared poll.
         ValueError: the user has no primary key.
     """
     if not isinstance(get_registry().route(channel).channel, SharedPollChannel):
-        raise Refused(Code.NOT_AVAILABLE, "this channel is no shared poll")
+        raise Refused(Code.NOT_AVAILABLE, "this channel is not a shared poll")
     anonymous = user is None or user == "" or getattr(user, "is_anonymous", False)
     issued = int(time())
     return sign(
@@ -108,7 +106,7 @@ def sign_keys(
 
 
 def poll_secrets(config: Config) -> list[bytes]:
-    """The secrets that sign keys; the first one signs, the others are still good."""
+    """The secrets that sign keys: the first one signs, each of them verifies."""
     if config.poll_secrets:
         return [secret.encode() for secret in config.poll_secrets]
     return [

@@ -1,7 +1,7 @@
 """How much one address or one user may ask for: token buckets in bounded memory, and counts of open connections.
 
-Everything here belongs to the node's event loop and never waits. The defaults are far above what people do and what an
-office behind one address does when a deploy makes everybody come back at once.
+All of it belongs to the node's event loop and never waits. The defaults are far above what a person does, and above
+what an office behind one address does when all its connections come back at once.
 """
 
 import math
@@ -17,9 +17,9 @@ from hotclub.engine.errors import Disconnect, HotclubError, Refused
 from hotclub.engine.limits import TokenBucket
 
 BUCKETS: Final = 20_000
-"""Most buckets in memory; beyond it the one unused for the longest time is forgotten, which fills it."""
+"""The most buckets in memory. Beyond it the bucket that was unused for the longest time is dropped."""
 
-_IPV6_SITE: Final = 64
+_IPV6_NETWORK: Final = 64
 _EVERYBODY: Final = ""
 
 
@@ -40,7 +40,7 @@ class TooMany(HotclubError):
 
 
 class Buckets:
-    """One bucket per key, as long as it is not full."""
+    """One bucket per key."""
 
     def __init__(self, *, most: int = BUCKETS, clock: Callable[[], float] = monotonic) -> None:
         self._most = most
@@ -77,21 +77,21 @@ class Traffic:
         self._by_user: Counter[str] = Counter()
 
     def handshake(self, address: str) -> None:
-        """Somebody wants to open a connection; nothing is known of them but the address.
+        """Count a handshake, of which only the address is known.
 
         Raises:
-            TooMany: from this address, or from all together.
+            TooMany: the rate of this address, or of all addresses together, is exceeded.
         """
-        # The address first: one that floods must not use up what is there for everybody.
-        self._take("connects_per_address", site(address))
+        # The address comes first, so that a flood from one address does not use up the tokens of all.
+        self._take("connects_per_address", network_of(address))
         self._take("connects", _EVERYBODY)
 
     def connect(self, user_id: str, address: str) -> None:
-        """A connection of this user begins; `disconnect` is to follow.
+        """Count a new connection of this user; `disconnect` takes it back.
 
         Raises:
-            Disconnect: `TOO_MANY_REQUESTS` with the time to wait, or `CONNECTION_LIMIT` for too many connections at one
-                time.
+            Disconnect: `TOO_MANY_REQUESTS` with the time to wait, or `CONNECTION_LIMIT` for too many connections at
+                the same time.
         """
         if user_id:
             try:
@@ -100,24 +100,24 @@ class Traffic:
                 raise refused.as_disconnect() from None
             if _reached(self._by_user[user_id], self._limits.connections_per_user):
                 raise Disconnect(Close.CONNECTION_LIMIT)
-        if _reached(self._by_address[site(address)], self._limits.connections_per_address):
+        if _reached(self._by_address[network_of(address)], self._limits.connections_per_address):
             raise Disconnect(Close.CONNECTION_LIMIT)
         self._by_user[user_id] += 1
-        self._by_address[site(address)] += 1
+        self._by_address[network_of(address)] += 1
 
     def disconnect(self, user_id: str, address: str) -> None:
         """Undo `connect`."""
-        for counter, key in ((self._by_user, user_id), (self._by_address, site(address))):
+        for counter, key in ((self._by_user, user_id), (self._by_address, network_of(address))):
             counter[key] -= 1
             if counter[key] <= 0:
                 del counter[key]
 
     def subscribe(self, who: str) -> None:
-        """Raises Refused `TOO_MANY_REQUESTS` with the time to wait."""
+        """Count a subscribe of this user. Raises Refused `TOO_MANY_REQUESTS` with the time to wait."""
         self._command("subscribes_per_user", self._limits.subscribes_per_user, who)
 
     def publish(self, who: str, pattern: str, own: Rate | None) -> None:
-        """A publish of this user in a channel class. Raises Refused `TOO_MANY_REQUESTS` with the time to wait."""
+        """Count a publish of this user in a channel class. Raises Refused `TOO_MANY_REQUESTS` with the time to wait."""
         self._command(f"publishes in {pattern}", own or self._limits.publishes_per_user, who)
 
     def _command(self, what: str, rate: Rate | None, who: str) -> None:
@@ -134,8 +134,8 @@ class Traffic:
             self._buckets.take((name, key), rate)
 
 
-def site(address: str) -> str:
-    """What counts as one address: of IPv6 the network that one customer gets."""
+def network_of(address: str) -> str:
+    """The network that counts as one address: of IPv6 the /64 that one customer gets, of IPv4 the address itself."""
     try:
         parsed = ip_address(address)
     except ValueError:
@@ -144,7 +144,7 @@ def site(address: str) -> str:
         return address
     if parsed.ipv4_mapped is not None:
         return str(parsed.ipv4_mapped)
-    return str(IPv6Address(int(parsed) >> _IPV6_SITE << _IPV6_SITE))
+    return str(IPv6Address(int(parsed) >> _IPV6_NETWORK << _IPV6_NETWORK))
 
 
 def _reached(count: int, most: int | None) -> bool:

@@ -54,19 +54,19 @@ def is_current(user: "AbstractBaseUser", auth_hash: str) -> bool:
 
 
 def session_store(session_key: str | None = None) -> SessionBase:
-    """The session of that key, in the project's store."""
+    """The session with this key, in the project's store; a new one for None."""
     store: SessionBase = import_module(settings.SESSION_ENGINE).SessionStore(session_key)
     return store
 
 
-def session_id(session_key: str | None) -> str:
-    """A name for the session that can be logged and sent to other processes; "" without one."""
+def login_id(session_key: str | None) -> str:
+    """The name of a login: a hash of the session key, safe to log and to send to other processes; "" without a key."""
     if not session_key:
         return ""
     return salted_hmac("hotclub.session", session_key, algorithm="sha256").hexdigest()
 
 
 def session_model() -> "type[AbstractBaseSession] | None":
-    """The table of sessions, when the project keeps them in one."""
+    """The model of sessions, None when the project keeps sessions elsewhere."""
     get_model_class = getattr(type(session_store()), "get_model_class", None)
     return None if get_model_class is None else get_model_class()

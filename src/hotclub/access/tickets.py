@@ -1,4 +1,4 @@
-"""One-time tickets: how a client that can send no cookie connects with the session of the page that it came from."""
+"""One-time tickets, with which a client that cannot send a cookie connects with the login of the page it came from."""
 
 import hashlib
 import secrets
@@ -17,28 +17,34 @@ LIFETIME: Final = timedelta(seconds=30)
 
 
 def ticket(request: HttpRequest) -> str:
-    """A one-time ticket for the session of this request: the client sends it as its connection token, within 30 s.
+    """A one-time ticket for the login of this request, from synchronous code.
 
-    The connection is the same as one with the session's cookie: it ends with the session. A ticket may stand in a URL,
-    because it is worth nothing after its use.
+    The client sends the ticket as its connection token, within 30 s. The connection is as one with the session's
+    cookie, and ends with the login. A ticket may stand in a URL: after its use it opens nothing.
+
+    Args:
+        request: the request of the page. Without a login the ticket is good for an anonymous connection.
+
+    Returns:
+        The ticket.
 
     Raises:
-        SynchronousOnlyOperation: called where an event loop runs; await `aticket`.
+        SynchronousOnlyOperation: the function was called where an event loop runs; await `aticket`.
     """
     refuse_event_loop("ticket")
     return _issue(request)
 
 
 async def aticket(request: HttpRequest) -> str:
-    """`ticket` for async code."""
+    """`ticket` for async code. A cancelled call may leave a ticket that nobody knows and that ends by itself."""
     return await sync_to_async(_issue, thread_sensitive=True)(request)
 
 
 def redeem(text: str) -> str | None:
-    """The session key ("" without a session) that the ticket stands for, None if it is worth nothing.
+    """The session key that a ticket stands for, "" for one without a session; None for a ticket that opens nothing.
 
-    Of several that redeem the same ticket at one time, exactly one gets it. Synchronous; one statement, and another for
-    the winner.
+    When several calls redeem one ticket at the same time, exactly one of them gets the key. Synchronous; one statement,
+    and another one for the call that gets the key.
     """
     found = tickets().filter(digest=_digest(text))
     if not found.filter(used=False, expires__gt=timezone.now()).update(used=True):
@@ -58,5 +64,5 @@ def _issue(request: HttpRequest) -> str:
 
 
 def _digest(text: str) -> str:
-    # It is random, so there is nothing to guess and a plain digest is enough.
+    # A ticket is long and random: nobody finds it by trying, so a plain digest is enough.
     return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()

@@ -1,7 +1,8 @@
-"""Tokens: JWTs that open connections and subscriptions without a session (protocol §7), and how to make them.
+"""Tokens: JWTs that open connections and subscriptions without a login (protocol §7), and how to make them.
 
-A token is judged in this order: its form, its key, its signature, its claims, its time. What fails before the time is
-`InvalidToken`; a token that is good but over, or not yet begun, is `ExpiredToken`, whose client gets itself another.
+The server judges a token's form, key, signature, claims and time, in this order. A token that fails before its time is
+judged is an `InvalidToken`. A good token whose time is over or has not begun is an `ExpiredToken`: its client fetches
+another one.
 """
 
 import base64
@@ -21,7 +22,7 @@ from msgspec import UNSET, Raw, Struct, UnsetType
 
 from hotclub.access.keys import candidates, signatures, signing_key
 from hotclub.access.overrides import Override
-from hotclub.access.session import session_id
+from hotclub.access.session import login_id
 from hotclub.conf.config import get_config
 from hotclub.conf.token_keys import BadKey, TokenSettings
 from hotclub.engine.errors import HotclubError, Refused
@@ -36,20 +37,20 @@ if TYPE_CHECKING:
 TTL: Final = timedelta(minutes=10)
 """How long a token lives unless its maker says otherwise. SDKs fetch the next one in time by themselves."""
 LONGEST: Final = timedelta(days=30)
-"""How long a token that ends with its session may live: so long it is remembered that the session has ended."""
+"""The longest life of a token that ends with its login. For so long the server remembers that a login has ended."""
 
 _NOT_YET: Final = 5.0
-"""Seconds that two clocks may differ by, for a token that begins only now."""
+"""Seconds that the clocks of two machines may differ by, for a token that begins only now."""
 _LARGEST: Final = 16_384
 _REFUSED_HEADERS: Final = frozenset({"jku", "jwk", "x5u", "x5c", "crit", "b64", "zip"})
-"""With these a token would bring its own key, or change what is signed."""
+"""Headers with which a token would bring its own key, or change what is signed."""
 
 Time = int | float
 Options = Mapping[str, Any]
 
 
 class InvalidToken(HotclubError):
-    """The token is none of ours, or not for this. `reason` is for the log of the site, not for the client."""
+    """No key of the project has signed the token, or it is for something else. `reason` is for the site's log alone."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -57,11 +58,11 @@ class InvalidToken(HotclubError):
 
 
 class ExpiredToken(HotclubError):
-    """The token is good, but its time is over or has not begun."""
+    """The token is good, and its time is over or has not begun."""
 
 
 class EndedToken(ExpiredToken):
-    """The token is good, but what it grants has ended: its `expire_at` is over."""
+    """The token is good, and the time of what it grants, its `expire_at`, is over."""
 
 
 class _Common(Struct, frozen=True, kw_only=True):
@@ -73,21 +74,21 @@ class _Common(Struct, frozen=True, kw_only=True):
     aud: str | list[str] = ""
     jti: str = ""
     sid: str = ""
-    """The login that the token ends with: a `Client.session_id`."""
+    """The login that the token ends with: a `Client.login_id`."""
     pwh: str = ""
     """A proof of the password that the user had, see `password_proof`."""
     info: Raw = EMPTY
     b64info: str = ""
 
     def life(self, now: float) -> int | None:
-        """Seconds from now for which the token's bearer may stay, 0 for ever; None when that is over."""
+        """The seconds from now for which the connection may stay, 0 for ever; None when that time is over."""
         end = self.exp if self.expire_at is None else self.expire_at
         if not end:
             return 0
         return max(1, int(end - now)) if self.expire_at is None or end > now else None
 
     def shown_info(self) -> Raw:
-        """`info` or `b64info`, as a payload. Raises InvalidToken for one that is none."""
+        """`info` or `b64info`, as a payload. Raises InvalidToken when it is not a payload."""
         return payload_of(self.info, self.b64info)
 
 
@@ -137,7 +138,7 @@ def verify_connection(token: str, settings: TokenSettings | None = None) -> Conn
     """The claims of a connection token.
 
     Raises:
-        InvalidToken, ExpiredToken: it opens nothing.
+        InvalidToken, ExpiredToken: the token opens nothing.
     """
     claims = _verify(token, ConnectionClaims, settings)
     if claims.channel is not UNSET:
@@ -149,7 +150,7 @@ def verify_subscription(token: str, settings: TokenSettings | None = None) -> Su
     """The claims of a subscription token.
 
     Raises:
-        InvalidToken, ExpiredToken: it opens nothing.
+        InvalidToken, ExpiredToken: the token opens nothing.
     """
     claims = _verify(token, SubscriptionClaims, settings)
     if not claims.channel:
@@ -158,7 +159,7 @@ def verify_subscription(token: str, settings: TokenSettings | None = None) -> Su
 
 
 def channel_of(token: str) -> str:
-    """The channel that a subscription token is for, also when its time is over; "" for a token that is none of ours."""
+    """The channel that a subscription token is for, also when its time is over; "" when our keys have not signed it."""
     settings = get_config().tokens
     try:
         payload = b"" if settings is None else _signed_payload(token, settings)
@@ -168,10 +169,10 @@ def channel_of(token: str) -> str:
 
 
 def payload_of(plain: Raw, base64_text: str) -> Raw:
-    """What a pair of claims such as `info` and `b64info` holds, EMPTY for nothing.
+    """The payload of a pair of claims such as `info` and `b64info`, EMPTY for neither.
 
     Raises:
-        InvalidToken: it cannot be shown to clients.
+        InvalidToken: the claim is not a payload that clients can be sent.
     """
     try:
         data = base64.b64decode(base64_text, validate=True) if base64_text else bytes(plain)
@@ -181,7 +182,7 @@ def payload_of(plain: Raw, base64_text: str) -> Raw:
 
 
 def password_proof(user: "AbstractBaseUser") -> str:
-    """A value that changes with the user's password and tells nothing of it."""
+    """A value that changes with the user's password, and from which the password cannot be found."""
     if not hasattr(user, "get_session_auth_hash"):
         return ""
     return salted_hmac("hotclub.token", user.get_session_auth_hash(), algorithm="sha256").hexdigest()[:32]
@@ -200,17 +201,22 @@ def connection_token(
     """A token with which a client connects as this user, without a cookie.
 
     Args:
-        user: the user, or a primary key; None or an `AnonymousUser` for somebody anonymous.
-        ttl: how long it lives, in seconds or as a timedelta; None for ever, which nothing but a new key takes back.
+        user: the user, or a primary key; None or an `AnonymousUser` for an anonymous connection.
+        ttl: how long the token lives, in seconds or as a timedelta. None is for ever: only a new key ends such a token.
         info: JSON that members of a channel see of the connection.
-        channels: what the server subscribes the connection to. They are not asked `can_subscribe`.
+        channels: the channels that the server subscribes the connection to, without asking `can_subscribe`.
         meta: JSON for the hooks, as `Client.meta`. Signed and not encrypted: the client can read it.
-        request: the request of a signed-in browser. The token then ends with its session.
+        request: the request of a signed-in browser. The token then ends with that login.
         claims: further claims, such as `aud` and `iss`.
+
+    Returns:
+        The token, for the client.
 
     Raises:
         ImproperlyConfigured: `HOTCLUB["TOKENS"]` has no key to sign with.
-        TypeError, ValueError: JSON cannot hold an argument, or the token would outlive what is known of its session.
+        TypeError: JSON cannot hold an argument.
+        ValueError: JSON cannot hold an argument, or `request` is given with a request without a session or a `ttl` of
+            more than 30 days.
     """
     names = list(channels)
     more = {"info": info, "channels": names or None, "meta": meta}
@@ -233,15 +239,18 @@ def subscription_token(  # noqa: PLR0913 - every one of them is a claim
     Args:
         user: the user of the connection, as for `connection_token`.
         channel: the channel's name.
-        ttl: how long it lives; the subscription ends with it unless it is refreshed.
+        ttl: how long the token lives. The subscription ends with it unless the client sends a new token.
         info: JSON that the channel's members see of the subscriber (`chan_info`).
         data: JSON for the subscriber.
-        client: the one connection that may use it.
+        client: the `Client.id` of the one connection that may use the token; None for any connection of the user.
         request: as for `connection_token`.
-        claims: further claims.
+        claims: further claims, such as `aud` and `iss`.
+
+    Returns:
+        The token, for the client.
 
     Raises:
-        As `connection_token`.
+        ImproperlyConfigured, TypeError, ValueError: as `connection_token`.
     """
     more = {"channel": channel, "info": info, "data": data, "client": client}
     return _mint(user, ttl, request, {**more, **(claims or {})})
@@ -262,7 +271,11 @@ def _verify(token: str, kind: type[Claims], settings: TokenSettings | None) -> C
 
 
 def _signed_payload(token: str, settings: TokenSettings) -> bytes:
-    """The claims' JSON, when a key of ours has signed it."""
+    """The JSON of the claims, when a key of the settings has signed it.
+
+    Raises:
+        InvalidToken: none has.
+    """
     if len(token) > _LARGEST or not token.isascii():
         raise InvalidToken("it is too long or no ASCII")
     try:
@@ -283,7 +296,7 @@ def _signed_payload(token: str, settings: TokenSettings) -> bytes:
 
 
 def _issuer(token: str) -> str:
-    """Who the token says it is from: chooses among our keys, and is checked together with the signature."""
+    """The issuer that the token names. It chooses among the keys of the settings; the signature then proves it."""
     body = token.split(".")[1]
     try:
         iss = msgspec.json.decode(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)), type=_Issuer).iss
@@ -342,7 +355,7 @@ def _session_of(request: "HttpRequest", seconds: float | None) -> str:
     key: str | None = request.session.session_key
     if key is None:
         raise ValueError("The request has no session that the token could end with")
-    return session_id(key)
+    return login_id(key)
 
 
 def _sign(payload: bytes) -> str:

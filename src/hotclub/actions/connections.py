@@ -1,7 +1,7 @@
 """Acting on live connections and asking about channels, from anywhere; sync names plain, async twins with `a`.
 
 `disconnect`, `subscribe` and `unsubscribe` reach every process of the site. Inside a transaction they act when it
-commits. The questions are answered by the node of this process.
+commits. The node of this process answers the questions.
 """
 
 from collections.abc import Mapping
@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from hotclub.channels.client import Client, user_id_of
 from hotclub.channels.registry import Route, get_registry
+from hotclub.channels.results import ClientInfo, HistoryPage
 from hotclub.durable.sql import read_history
+from hotclub.engine import model
 from hotclub.engine.broker.base import HistoryQuery
 from hotclub.engine.codes import Close, Code, Unsubscribe
 from hotclub.engine.errors import Refused
-from hotclub.engine.model import EMPTY, ClientInfo, HistoryPage, Position, PresenceStats
+from hotclub.engine.model import EMPTY, Position, PresenceStats
 from hotclub.engine.target import Target
 from hotclub.orders.messages import EndConnections, EndSubscriptions, Subscribe
 from hotclub.orders.send import everywhere
@@ -34,39 +36,42 @@ if TYPE_CHECKING:
 def disconnect(
     user: "AbstractBaseUser | int | str | None" = None,
     *,
-    session: str | None = None,
+    login: str | None = None,
     client: Client | str | None = None,
     code: int = Close.FORCE_DISCONNECT,
     reason: str = "force disconnect",
 ) -> None:
     """End connections, in every process of the site, within a second.
 
+    A connection ends when it matches all of `user`, `login` and `client` that are given. Inside a transaction the
+    connections end with the commit.
+
     Args:
-        user: the user, or the primary key, whose connections end; together with the others, all must match.
-        session: a `Client.session_id`.
-        client: one connection.
+        user: the user, or the primary key.
+        login: a `Client.login_id`: the connections of one browser's login.
+        client: one connection: a `Client`, or its `id`.
         code: 3500–3999 and 4500–4999 are final; after any other the client comes back. Applications use 4000–4999.
-        reason: what the client is told.
+        reason: the text that the client gets.
 
     Raises:
-        TypeError: nobody is named.
+        TypeError: `user`, `login` and `client` are all missing.
         ValueError: the user has no primary key, or the reason is not 1 to 123 bytes of plain text.
-        SynchronousOnlyOperation: called where an event loop runs; await `adisconnect`.
+        SynchronousOnlyOperation: the function was called where an event loop runs; await `adisconnect`.
     """
     refuse_event_loop("disconnect")
-    everywhere(EndConnections(_somebody("disconnect", user, session, client), code, reason))
+    everywhere(EndConnections(_somebody("disconnect", user, login, client), code, reason))
 
 
 async def adisconnect(
     user: "AbstractBaseUser | int | str | None" = None,
     *,
-    session: str | None = None,
+    login: str | None = None,
     client: Client | str | None = None,
     code: int = Close.FORCE_DISCONNECT,
     reason: str = "force disconnect",
 ) -> None:
-    """`disconnect` for async code."""
-    await in_thread(everywhere, EndConnections(_somebody("disconnect", user, session, client), code, reason))
+    """`disconnect` for async code. A cancelled call may have ended connections; repeating it does no harm."""
+    await in_thread(everywhere, EndConnections(_somebody("disconnect", user, login, client), code, reason))
 
 
 def unsubscribe(
@@ -76,18 +81,20 @@ def unsubscribe(
     client: Client | str | None = None,
     code: int = Unsubscribe.SERVER,
 ) -> None:
-    """End subscriptions to a channel, in every process of the site: of everybody, of a user, or of one connection.
+    """End subscriptions to a channel, in every process of the site: all, those of a user, or that of one connection.
+
+    Inside a transaction the subscriptions end with the commit.
 
     Args:
         channel: the channel's name.
         user: the user, or the primary key.
-        client: one connection.
+        client: one connection: a `Client`, or its `id`.
         code: from 2500 on the client subscribes again, and `can_subscribe` decides anew.
 
     Raises:
         Refused: `UNKNOWN_CHANNEL`, no such channel.
         ValueError: the user has no primary key.
-        SynchronousOnlyOperation: called where an event loop runs; await `aunsubscribe`.
+        SynchronousOnlyOperation: the function was called where an event loop runs; await `aunsubscribe`.
     """
     refuse_event_loop("unsubscribe")
     get_registry().route(channel)
@@ -101,7 +108,7 @@ async def aunsubscribe(
     client: Client | str | None = None,
     code: int = Unsubscribe.SERVER,
 ) -> None:
-    """`unsubscribe` for async code."""
+    """`unsubscribe` for async code. A cancelled call may have ended subscriptions; repeating it does no harm."""
     get_registry().route(channel)
     await in_thread(everywhere, EndSubscriptions(_target(user, None, client), channel, code))
 
@@ -110,7 +117,7 @@ def subscribe(  # noqa: PLR0913 - whom, to what, and on which terms
     channel: str,
     *,
     user: "AbstractBaseUser | int | str | None" = None,
-    session: str | None = None,
+    login: str | None = None,
     client: Client | str | None = None,
     data: Any = None,
     info: Any = None,
@@ -119,28 +126,29 @@ def subscribe(  # noqa: PLR0913 - whom, to what, and on which terms
 ) -> None:
     """Subscribe live connections to a channel by the server's will, in every process of the site, within a second.
 
-    `can_subscribe` is not asked, and the clients need not know the channel. A signed-in client that comes
-    back within ten minutes has it again, unless it was meant for one connection alone or taken away meanwhile; to have
-    it always, let the `ON_CONNECT` hook return it.
+    The server subscribes the connections that match all of `user`, `login` and `client` that are given. It does not
+    ask `can_subscribe`. A signed-in client that comes back within ten minutes gets the subscription again, unless it
+    was for one connection alone or has been ended. For a subscription at every connect, return the channel from the
+    `ON_CONNECT` hook.
 
     Args:
         channel: the channel's name.
-        user: the user, or the primary key; together with the others, all must match.
-        session: a `Client.session_id`.
-        client: one connection.
+        user: the user, or the primary key.
+        login: a `Client.login_id`: the connections of one browser's login.
+        client: one connection: a `Client`, or its `id`.
         data: JSON for the subscribers.
-        info: JSON that the channel's members see of them (`chan_info`).
-        ttl: how long the subscription lasts; it ends the connection with 3006.
+        info: JSON that the channel's members see of the subscribers (`chan_info`).
+        ttl: how long the subscription lasts. Its end also ends the connection, with 3006.
         since: where in the channel's log to begin.
 
     Raises:
         Refused: `UNKNOWN_CHANNEL`, no such channel; `NOT_AVAILABLE`, it is a map or a shared poll.
-        TypeError: nobody is named.
+        TypeError: `user`, `login` and `client` are all missing, or JSON cannot hold `data` or `info`.
         ValueError: the user has no primary key.
-        SynchronousOnlyOperation: called where an event loop runs; await `asubscribe`.
+        SynchronousOnlyOperation: the function was called where an event loop runs; await `asubscribe`.
     """
     refuse_event_loop("subscribe")
-    target = _somebody("subscribe", user, session, client)
+    target = _somebody("subscribe", user, login, client)
     subscribe_everywhere(_subscription(target, channel, data, info, ttl, since))
 
 
@@ -148,81 +156,105 @@ async def asubscribe(  # noqa: PLR0913 - as subscribe
     channel: str,
     *,
     user: "AbstractBaseUser | int | str | None" = None,
-    session: str | None = None,
+    login: str | None = None,
     client: Client | str | None = None,
     data: Any = None,
     info: Any = None,
     ttl: timedelta | None = None,
     since: Position | None = None,
 ) -> None:
-    """`subscribe` for async code."""
-    target = _somebody("subscribe", user, session, client)
+    """`subscribe` for async code. A cancelled call may have subscribed connections; repeating it does no harm."""
+    target = _somebody("subscribe", user, login, client)
     await in_thread(subscribe_everywhere, _subscription(target, channel, data, info, ttl, since))
 
 
 def presence(channel: str) -> Mapping[str, ClientInfo]:
-    """Who is in a channel, by client id.
+    """Who is in a channel, from synchronous code.
+
+    Args:
+        channel: the channel's name.
+
+    Returns:
+        The members by `Client.id`. Their `conn_info` and `chan_info` are decoded JSON.
 
     Raises:
         Refused: `UNKNOWN_CHANNEL`, no such channel; `NOT_AVAILABLE`, the channel has no presence.
-        NoNode: no node runs in this process, or it gave no answer in time.
-        SynchronousOnlyOperation: called where an event loop runs; await `apresence`.
+        NoNode: no node runs in this process, or its event loop gave no answer in time.
+        SynchronousOnlyOperation: the function was called where an event loop runs; await `apresence`.
     """
     refuse_event_loop("presence")
     node = require_node()
-    return ask_node(node, node.presence_members(channel))
+    return _members(ask_node(node, node.presence_members(channel)))
 
 
 async def apresence(channel: str) -> Mapping[str, ClientInfo]:
-    """`presence` for async code."""
-    node = require_node()
-    return await aask_node(node, node.presence_members(channel))
+    """`presence` for async code. Nothing is changed, so a cancelled call leaves nothing behind."""
+    return _members(await read_members(channel))
 
 
 def presence_stats(channel: str) -> PresenceStats:
-    """How many connections and users are in a channel. Raises like `presence`."""
+    """How many connections and users are in a channel, from synchronous code.
+
+    Args:
+        channel: the channel's name.
+
+    Returns:
+        The numbers. All anonymous connections count as one user.
+
+    Raises:
+        Refused: `UNKNOWN_CHANNEL`, no such channel; `NOT_AVAILABLE`, the channel has no presence.
+        NoNode: no node runs in this process, or its event loop gave no answer in time.
+        SynchronousOnlyOperation: the function was called where an event loop runs; await `apresence_stats`.
+    """
     refuse_event_loop("presence_stats")
     node = require_node()
     return ask_node(node, node.presence_stats(channel))
 
 
 async def apresence_stats(channel: str) -> PresenceStats:
-    """`presence_stats` for async code."""
+    """`presence_stats` for async code. Nothing is changed, so a cancelled call leaves nothing behind."""
     node = require_node()
     return await aask_node(node, node.presence_stats(channel))
 
 
 def history(channel: str, *, limit: int = 100, since: Position | None = None, reverse: bool = False) -> HistoryPage:
-    """What is kept of a channel, oldest first, and the top of its log.
+    """What a channel keeps, oldest first, and the top of its log; from synchronous code.
 
-    A durable channel is read in the caller's transaction, in any process; another one in its server's process only.
+    A durable channel is read in the caller's transaction, in any process; another channel in its server's process only.
 
     Args:
         channel: the channel's name.
-        limit: most publications; 0 reads the top alone, -1 everything kept.
+        limit: the most publications; 0 reads the top alone, -1 everything kept.
         since: only what came after this position; with `reverse`, before it.
         reverse: newest first.
 
+    Returns:
+        The page. A publication's `data` is decoded JSON, its `raw` the bytes.
+
     Raises:
         Refused: `UNKNOWN_CHANNEL`, no such channel; `NOT_AVAILABLE`, the channel has no history.
-        UnrecoverablePosition: `since` names another epoch.
-        NoNode: the channel is not durable, and no node runs in this process or it gave no answer in time.
-        SynchronousOnlyOperation: called where an event loop runs; await `ahistory`.
+        UnrecoverablePosition: `since` names another epoch: the log cannot be continued from there.
+        NoNode: the channel is not durable, and no node runs in this process or its event loop gave no answer in time.
+        SynchronousOnlyOperation: the function was called where an event loop runs; await `ahistory`.
     """
     refuse_event_loop("history")
     query = HistoryQuery(limit=limit, since=since, reverse=reverse)
     route = get_registry().route(channel)
     if route.spec.durable:
-        return _durable_history(route, channel, query)
+        return HistoryPage.of(_durable_history(route, channel, query))
     node = require_node()
-    return ask_node(node, node.history(channel, query))
+    return HistoryPage.of(ask_node(node, node.history(channel, query)))
 
 
 async def ahistory(
     channel: str, *, limit: int = 100, since: Position | None = None, reverse: bool = False
 ) -> HistoryPage:
-    """`history` for async code."""
-    query = HistoryQuery(limit=limit, since=since, reverse=reverse)
+    """`history` for async code. Nothing is changed, so a cancelled call leaves nothing behind."""
+    return HistoryPage.of(await read_page(channel, HistoryQuery(limit=limit, since=since, reverse=reverse)))
+
+
+async def read_page(channel: str, query: HistoryQuery) -> model.HistoryPage:
+    """Read a channel's log. Raises as `ahistory` does, and leaves payloads as bytes."""
     route = get_registry().route(channel)
     if route.spec.durable:
         return await in_thread(_durable_history, route, channel, query)
@@ -230,7 +262,17 @@ async def ahistory(
     return await aask_node(node, node.history(channel, query))
 
 
-def _durable_history(route: Route, channel: str, query: HistoryQuery) -> HistoryPage:
+async def read_members(channel: str) -> Mapping[str, model.ClientInfo]:
+    """Who is in a channel. Raises as `apresence` does, and leaves payloads as bytes."""
+    node = require_node()
+    return await aask_node(node, node.presence_members(channel))
+
+
+def _members(members: Mapping[str, model.ClientInfo]) -> Mapping[str, ClientInfo]:
+    return {client: ClientInfo.of(info) for client, info in members.items()}
+
+
+def _durable_history(route: Route, channel: str, query: HistoryQuery) -> model.HistoryPage:
     return read_history(channel, query, route.spec.retention)
 
 
@@ -257,16 +299,16 @@ def _subscription(
 
 
 def _somebody(
-    function: str, user: "AbstractBaseUser | int | str | None", session: str | None, client: Client | str | None
+    function: str, user: "AbstractBaseUser | int | str | None", login: str | None, client: Client | str | None
 ) -> Target:
-    if user is None and not session and client is None:
-        raise TypeError(f"{function}() needs a user, a session or a client")
-    return _target(user, session, client)
+    if user is None and not login and client is None:
+        raise TypeError(f"{function}() needs a user, a login or a client")
+    return _target(user, login, client)
 
 
-def _target(user: "AbstractBaseUser | int | str | None", session: str | None, client: Client | str | None) -> Target:
+def _target(user: "AbstractBaseUser | int | str | None", login: str | None, client: Client | str | None) -> Target:
     return Target(
         user_id=None if user is None else user_id_of(user),
-        session_id=session,
+        session_id=login,
         client_id=client.id if isinstance(client, Client) else client,
     )

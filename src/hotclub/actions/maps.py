@@ -1,6 +1,6 @@
 """Changing and reading maps from anywhere; sync names plain, async twins with `a`.
 
-Like a publication, a change leaves when the transaction commits, or at once when there is none. The maps live in the
+Like a publication, a change is made when the transaction commits, or at once when there is none. The maps live in the
 engine: a process without connections changes them through the database, and cannot read them.
 """
 
@@ -10,8 +10,10 @@ from typing import Any
 from django.db import transaction
 
 from hotclub.channels.registry import get_registry
+from hotclub.channels.results import MapOutcome, MapPage
 from hotclub.conf.config import get_config
-from hotclub.engine.broker.maps import KeyMode, MapMessage, MapOutcome, MapPage, MapQuery, MapStats
+from hotclub.engine.broker import maps
+from hotclub.engine.broker.maps import KeyMode, MapMessage, MapQuery, MapStats
 from hotclub.engine.codes import Code
 from hotclub.engine.errors import Refused
 from hotclub.engine.maps import check_key
@@ -31,7 +33,7 @@ from hotclub.runtime.node import (
 )
 
 
-def map_publish(  # noqa: PLR0913 - the options of a change are its contract
+def map_publish(  # noqa: PLR0913 - every option of a change
     channel: str,
     key: str,
     data: Any,
@@ -46,50 +48,49 @@ def map_publish(  # noqa: PLR0913 - the options of a change are its contract
 ) -> MapOutcome | None:
     """Set a key of a map, from synchronous code.
 
-    Inside `transaction.atomic()` the change is made with the commit, or not at all.
+    Inside `transaction.atomic()` the key is set with the commit, or not at all.
 
     Args:
         channel: the name of a `MapChannel`.
         key: 1 to 256 bytes of text.
         data: what JSON can hold; see `publish`.
         tags: text by name, by which subscribers may choose.
-        score: the place in an ordered map.
+        score: the entry's place in an ordered map.
         mode: `"if_new"` sets only a key that is not there, `"if_exists"` only one that is.
-        version: set only if it is higher than the key's; 0 has no version.
-        version_epoch: what the version counts in; another one than the key's begins anew.
-        expected: set only if the key was last changed there (compare and set; persistent maps only).
-        idempotency_key: repeating a call with the same key and data sets once.
+        version: sets the key only if this is higher than the key's version; 0 has no version.
+        version_epoch: what the version counts in; in another epoch than the key's, versions begin anew.
+        expected: sets the key only if the key was last changed at this position (persistent maps only).
+        idempotency_key: repeating a call with the same idempotency key, key and data sets the key once.
 
     Returns:
-        What became of it. None when it is not known yet (inside a transaction) or known elsewhere only (no node in this
-        process).
+        What became of the change. None when that is not known yet (inside a transaction), or known in another process
+        only (this one has no node).
 
     Raises:
-        Refused: `UNKNOWN_CHANNEL`, no such channel; `NOT_AVAILABLE`, the channel is no map; `BAD_REQUEST`, the key is
-            none, or `expected` without positions.
+        Refused: `UNKNOWN_CHANNEL`, no such channel; `NOT_AVAILABLE`, the channel is not a map; `BAD_REQUEST`, the key
+            is too short or too long, or `expected` is given for a map without positions; `LIMIT_EXCEEDED`, the map is
+            full.
         TypeError, ValueError: JSON cannot hold the data.
         IdempotencyConflict: the idempotency key was used for another change.
-        SynchronousOnlyOperation: called where an event loop runs; await `amap_publish`.
-        NoNode: the event loop of this process is stuck; the change may still be made.
+        SynchronousOnlyOperation: the function was called where an event loop runs; await `amap_publish`.
+        NoNode: the event loop of this process is stuck; the key may still be set.
     """
     refuse_event_loop("map_publish")
-    return _send(
-        channel,
-        MapMessage(
-            key=key,
-            data=encode(data),
-            tags=dict(tags or {}),
-            score=score,
-            mode=mode,
-            version=version,
-            version_epoch=version_epoch,
-            expected=expected,
-            idempotency_key=idempotency_key,
-        ),
+    message = _setting(
+        key,
+        data,
+        tags,
+        score=score,
+        mode=mode,
+        version=version,
+        version_epoch=version_epoch,
+        expected=expected,
+        idempotency_key=idempotency_key,
     )
+    return _told(_send(channel, message))
 
 
-async def amap_publish(  # noqa: PLR0913 - as above
+async def amap_publish(  # noqa: PLR0913 - as map_publish
     channel: str,
     key: str,
     data: Any,
@@ -102,97 +103,137 @@ async def amap_publish(  # noqa: PLR0913 - as above
     expected: Position | None = None,
     idempotency_key: str = "",
 ) -> MapOutcome | None:
-    """`map_publish` for async code. A cancelled call may have set the key: repeat it with the same idempotency key."""
-    return await _asend(
-        channel,
-        MapMessage(
-            key=key,
-            data=encode(data),
-            tags=dict(tags or {}),
-            score=score,
-            mode=mode,
-            version=version,
-            version_epoch=version_epoch,
-            expected=expected,
-            idempotency_key=idempotency_key,
-        ),
+    """`map_publish` for async code.
+
+    A cancelled call may have set the key: repeat it with the same idempotency key.
+    """
+    message = _setting(
+        key,
+        data,
+        tags,
+        score=score,
+        mode=mode,
+        version=version,
+        version_epoch=version_epoch,
+        expected=expected,
+        idempotency_key=idempotency_key,
     )
+    return _told(await change_map(channel, message))
 
 
 def map_remove(
     channel: str, key: str, *, expected: Position | None = None, idempotency_key: str = ""
 ) -> MapOutcome | None:
-    """Remove a key of a map. Returns and raises as `map_publish` does."""
+    """Remove a key of a map, from synchronous code.
+
+    Inside `transaction.atomic()` the key is removed with the commit, or not at all.
+
+    Args:
+        channel: the name of a `MapChannel`.
+        key: the key.
+        expected: removes the key only if the key was last changed at this position (persistent maps only).
+        idempotency_key: repeating a call with the same idempotency key and key removes the key once.
+
+    Returns:
+        As `map_publish`. For a key that is not there, the reason is `Suppressed.KEY_NOT_FOUND`.
+
+    Raises:
+        Refused: `UNKNOWN_CHANNEL`, no such channel; `NOT_AVAILABLE`, the channel is not a map; `BAD_REQUEST`, the key
+            is too short or too long, or `expected` is given for a map without positions.
+        IdempotencyConflict: the idempotency key was used for another change.
+        SynchronousOnlyOperation: the function was called where an event loop runs; await `amap_remove`.
+        NoNode: the event loop of this process is stuck; the key may still be removed.
+    """
     refuse_event_loop("map_remove")
-    return _send(channel, MapMessage(key=key, removed=True, expected=expected, idempotency_key=idempotency_key))
+    return _told(_send(channel, _removal(key, expected, idempotency_key)))
 
 
 async def amap_remove(
     channel: str, key: str, *, expected: Position | None = None, idempotency_key: str = ""
 ) -> MapOutcome | None:
-    """`map_remove` for async code."""
-    return await _asend(channel, MapMessage(key=key, removed=True, expected=expected, idempotency_key=idempotency_key))
+    """`map_remove` for async code.
+
+    A cancelled call may have removed the key: repeat it with the same idempotency key.
+    """
+    return _told(await change_map(channel, _removal(key, expected, idempotency_key)))
 
 
 def map_clear(channel: str) -> None:
-    """Remove every key of a map. Raises as `map_publish` does."""
+    """Remove every key of a map, from synchronous code; inside a transaction with the commit.
+
+    Args:
+        channel: the name of a `MapChannel`.
+
+    Raises:
+        Refused: `UNKNOWN_CHANNEL`, no such channel; `NOT_AVAILABLE`, the channel is not a map.
+        SynchronousOnlyOperation: the function was called where an event loop runs; await `amap_clear`.
+    """
     refuse_event_loop("map_clear")
     _clear(channel)
 
 
 async def amap_clear(channel: str) -> None:
-    """`map_clear` for async code."""
+    """`map_clear` for async code. A cancelled call may have removed the keys; repeating it does no harm."""
     await in_thread(_clear, channel)
 
 
 def map_state(channel: str, *, key: str = "", cursor: str = "", limit: int = 100, asc: bool = False) -> MapPage:
-    """The entries of a map, a page at a time.
+    """Read the entries of a map, a page at a time, from synchronous code.
 
     Args:
         channel: the name of a `MapChannel`.
-        key: only this one.
-        cursor: that of the page before.
-        limit: most entries; -1 for all.
+        key: reads this entry alone.
+        cursor: the `cursor` of the page before, "" for the first page.
+        limit: the most entries of the page; -1 for all.
         asc: lowest score first, in ordered maps.
 
+    Returns:
+        The page. An entry's `data` is decoded JSON.
+
     Raises:
-        Refused: `UNKNOWN_CHANNEL`, no such channel; `NOT_AVAILABLE`, the channel is no map; `BAD_REQUEST`, the cursor
-            is none.
-        NoNode: no node runs in this process, or it gave no answer in time.
-        SynchronousOnlyOperation: called where an event loop runs; await `amap_state`.
+        Refused: `UNKNOWN_CHANNEL`, no such channel; `NOT_AVAILABLE`, the channel is not a map; `BAD_REQUEST`, the
+            cursor is not one of this map.
+        NoNode: no node runs in this process, or its event loop gave no answer in time.
+        SynchronousOnlyOperation: the function was called where an event loop runs; await `amap_state`.
     """
     refuse_event_loop("map_state")
     node = require_node()
     query = MapQuery(cursor=cursor, limit=limit, key=key, asc=asc)
-    return ask_node(node, node.channels.maps.read(channel, query))
+    return MapPage.of(ask_node(node, node.channels.maps.read(channel, query)))
 
 
 async def amap_state(channel: str, *, key: str = "", cursor: str = "", limit: int = 100, asc: bool = False) -> MapPage:
-    """`map_state` for async code."""
-    node = require_node()
-    query = MapQuery(cursor=cursor, limit=limit, key=key, asc=asc)
-    return await aask_node(node, node.channels.maps.read(channel, query))
+    """`map_state` for async code. Nothing is changed, so a cancelled call leaves nothing behind."""
+    return MapPage.of(await read_map(channel, MapQuery(cursor=cursor, limit=limit, key=key, asc=asc)))
 
 
 def map_stats(channel: str) -> MapStats:
-    """How many keys a map has. Raises as `map_state` does."""
+    """Count the keys of a map, from synchronous code.
+
+    Args:
+        channel: the name of a `MapChannel`.
+
+    Returns:
+        The number, as `num_keys`.
+
+    Raises:
+        Refused: `UNKNOWN_CHANNEL`, no such channel; `NOT_AVAILABLE`, the channel is not a map.
+        NoNode: no node runs in this process, or its event loop gave no answer in time.
+        SynchronousOnlyOperation: the function was called where an event loop runs; await `amap_stats`.
+    """
     refuse_event_loop("map_stats")
     node = require_node()
     return ask_node(node, node.channels.maps.stats(channel))
 
 
 async def amap_stats(channel: str) -> MapStats:
-    """`map_stats` for async code."""
+    """`map_stats` for async code. Nothing is changed, so a cancelled call leaves nothing behind."""
     node = require_node()
     return await aask_node(node, node.channels.maps.stats(channel))
 
 
-async def change_map(channel: str, message: MapMessage) -> MapOutcome | None:
-    """`amap_publish` or `amap_remove` for a message that is made already. Raises as they do."""
-    return await _asend(channel, message)
-
-
-async def _asend(channel: str, message: MapMessage) -> MapOutcome | None:
+async def change_map(channel: str, message: MapMessage) -> maps.MapOutcome | None:
+    """Make a change. Returns and raises as `amap_publish` does, with payloads as bytes."""
     node = current_node()
     if node is None or transaction.get_connection(get_config().database).in_atomic_block:
         return await in_thread(_send, channel, message)
@@ -200,7 +241,25 @@ async def _asend(channel: str, message: MapMessage) -> MapOutcome | None:
     return await aask_node(node, node.channels.maps.change(channel, message))
 
 
-def _send(channel: str, message: MapMessage) -> MapOutcome | None:
+async def read_map(channel: str, query: MapQuery) -> maps.MapPage:
+    """Read a page. Raises as `amap_state` does, and leaves payloads as bytes."""
+    node = require_node()
+    return await aask_node(node, node.channels.maps.read(channel, query))
+
+
+def _setting(key: str, data: Any, tags: Mapping[str, str] | None, **options: Any) -> MapMessage:
+    return MapMessage(key=key, data=encode(data), tags=dict(tags or {}), **options)
+
+
+def _removal(key: str, expected: Position | None, idempotency_key: str) -> MapMessage:
+    return MapMessage(key=key, removed=True, expected=expected, idempotency_key=idempotency_key)
+
+
+def _told(outcome: maps.MapOutcome | None) -> MapOutcome | None:
+    return None if outcome is None else MapOutcome.of(outcome)
+
+
+def _send(channel: str, message: MapMessage) -> maps.MapOutcome | None:
     _check(channel, message)
     node = current_node()
     if node is None:
@@ -213,10 +272,10 @@ def _send(channel: str, message: MapMessage) -> MapOutcome | None:
 
 
 def _check(channel: str, message: MapMessage) -> None:
-    """What the engine would refuse later, when nobody listens any more."""
+    """Refuse now what the engine would refuse after the commit, when the caller is gone."""
     config, spec = get_config(), get_registry().route(channel).spec
     if spec.map is None:
-        raise Refused(Code.NOT_AVAILABLE, "this channel is no map")
+        raise Refused(Code.NOT_AVAILABLE, "this channel is not a map")
     check_key(message.key, config.limits)
     if message.expected is not None and spec.retention.size <= 0:
         raise Refused(Code.BAD_REQUEST, "an ephemeral map has no positions to compare")
@@ -224,7 +283,7 @@ def _check(channel: str, message: MapMessage) -> None:
 
 def _clear(channel: str) -> None:
     if get_registry().route(channel).spec.map is None:
-        raise Refused(Code.NOT_AVAILABLE, "this channel is no map")
+        raise Refused(Code.NOT_AVAILABLE, "this channel is not a map")
     node = current_node()
     if node is None:
         send(ClearMap(channel))

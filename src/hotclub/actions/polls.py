@@ -1,4 +1,4 @@
-"""Telling the followers of a shared poll a key's value before it is asked for the next time."""
+"""Sending a key's value to the followers of a shared poll before `poll` is called for the next time."""
 
 from typing import Any
 
@@ -20,25 +20,25 @@ from hotclub.runtime.node import in_thread, refuse_event_loop
 def shared_poll_publish(
     channel: str, key: str, data: Any, *, version: int, removed: bool = False, epoch: str = ""
 ) -> None:
-    """Send a key's new value to whoever follows it, in every process of the site; `poll` goes on to be asked.
+    """Send a key's new value to its followers in every process of the site, from synchronous code.
 
-    Inside `transaction.atomic()` it leaves with the commit, or not at all. Nothing is kept: where nobody follows the
-    key, nothing happens.
+    Inside `transaction.atomic()` the value leaves with the commit, or not at all. Hotclub keeps nothing and goes on
+    calling `poll`: without followers the call does nothing.
 
     Args:
         channel: the name of a `SharedPollChannel` with versions.
         key: 1 to 256 bytes of text.
         data: what JSON can hold.
-        version: counts the key's values, as in the answers of `poll`: one that is not newer is dropped.
-        removed: the key is gone, and `data` does not matter.
-        epoch: what the version counts in, as in the answers of `poll`; another one than before makes every follower
+        version: the number of the value, as in the answers of `poll`; a version that is not newer is dropped.
+        removed: whether the key is gone; `data` is ignored then.
+        epoch: what the version counts in, as in the answers of `poll`; another epoch than before makes every follower
             begin anew.
 
     Raises:
-        Refused: `UNKNOWN_CHANNEL`, no such channel; `BAD_REQUEST`, the channel is no shared poll, or the key or the
-            version is none; `NOT_AVAILABLE`, the channel's values have no versions.
+        Refused: `UNKNOWN_CHANNEL`, no such channel; `BAD_REQUEST`, the channel is not a shared poll, the key
+            is too short or too long, or the version is less than 1; `NOT_AVAILABLE`, the channel has no versions.
         TypeError, ValueError: JSON cannot hold the data.
-        SynchronousOnlyOperation: called where an event loop runs; await `ashared_poll_publish`.
+        SynchronousOnlyOperation: the function was called where an event loop runs; await `ashared_poll_publish`.
     """
     refuse_event_loop("shared_poll_publish")
     publish_item(channel, PolledItem(key=key, data=_data(data, removed), version=version, removed=removed), epoch)
@@ -47,16 +47,16 @@ def shared_poll_publish(
 async def ashared_poll_publish(
     channel: str, key: str, data: Any, *, version: int, removed: bool = False, epoch: str = ""
 ) -> None:
-    """`shared_poll_publish` for async code."""
+    """`shared_poll_publish` for async code. A cancelled call may have sent the value; repeating it does no harm."""
     item = PolledItem(key=key, data=_data(data, removed), version=version, removed=removed)
     await in_thread(publish_item, channel, item, epoch)
 
 
 def publish_item(channel: str, item: PolledItem, epoch: str) -> None:
-    """`shared_poll_publish` for a value that is made already. Synchronous."""
+    """`shared_poll_publish` for a finished value. Synchronous; raises as it does."""
     spec = get_registry().route(channel).spec
     if spec.poll is None:
-        raise Refused(Code.BAD_REQUEST, "this channel is no shared poll")
+        raise Refused(Code.BAD_REQUEST, "this channel is not a shared poll")
     if not spec.poll.versioned:
         raise Refused(Code.NOT_AVAILABLE, "the values of this shared poll have no versions")
     if item.version < 1:

@@ -1,8 +1,8 @@
 """Publishing from anywhere: views, signals, tasks, shells, commands; commit-aware.
 
 In a durable channel the publication is a row of the caller's transaction. In any other it leaves when the transaction
-commits, or at once when there is none. Either way: committed means sent, rolled back means never seen, and one
-transaction's publications keep their order.
+commits, or at once when there is none. Either way: committed means sent, rolled back means never seen, and
+the publications of one transaction keep their order.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -49,14 +49,14 @@ def publish(
         tags: text by name, which clients get beside the data.
 
     Returns:
-        Where the publication stands in the channel's log. None when it is not known yet (not durable and inside a
-        transaction) or known elsewhere only (not durable and no node in this process).
+        Where the publication stands in the channel's log. In a channel that is not durable, None when that is not known
+        yet (inside a transaction), or known in another process only (this one has no node).
 
     Raises:
-        Refused: `UNKNOWN_CHANNEL`, no such channel.
+        Refused: `UNKNOWN_CHANNEL`, no such channel; `NOT_AVAILABLE`, the channel takes keys and values.
         TypeError, ValueError: JSON cannot hold the data.
         IdempotencyConflict: the key was used for other data.
-        SynchronousOnlyOperation: called where an event loop runs; await `apublish`.
+        SynchronousOnlyOperation: the function was called where an event loop runs; await `apublish`.
         NoNode: the event loop of this process is stuck; the publication may still leave.
     """
     refuse_event_loop("publish")
@@ -66,17 +66,33 @@ def publish(
 async def apublish(
     channel: str, data: Any, *, idempotency_key: str = "", tags: Mapping[str, str] | None = None
 ) -> Position | None:
-    """`publish` for async code. A cancelled call may have published: repeat it with the same idempotency key."""
+    """`publish` for async code.
+
+    A cancelled call may have published: repeat it with the same idempotency key.
+    """
     return (await _asend([_prepare(channel, data, idempotency_key, tags)]))[0]
 
 
 def broadcast(
     channels: Iterable[str], data: Any, *, idempotency_key: str = "", tags: Mapping[str, str] | None = None
 ) -> list[Position | None]:
-    """Publish the same data to several channels; to the durable ones in one transaction. See `publish`.
+    """Publish the same data to several channels, from synchronous code; to the durable ones in one transaction.
+
+    Args:
+        channels: the channels' names.
+        data: as for `publish`.
+        idempotency_key: as for `publish`; it counts in each channel on its own.
+        tags: as for `publish`.
 
     Returns:
         What `publish` would have returned, in the order of `channels`.
+
+    Raises:
+        Refused: as `publish`, before anything is published.
+        TypeError, ValueError: JSON cannot hold the data.
+        IdempotencyConflict: the key was used for other data in one of the channels.
+        SynchronousOnlyOperation: the function was called where an event loop runs; await `abroadcast`.
+        NoNode: the event loop of this process is stuck; the publications may still leave.
     """
     refuse_event_loop("broadcast")
     return _send(_prepare_all(channels, data, idempotency_key, tags))
@@ -85,7 +101,10 @@ def broadcast(
 async def abroadcast(
     channels: Iterable[str], data: Any, *, idempotency_key: str = "", tags: Mapping[str, str] | None = None
 ) -> list[Position | None]:
-    """`broadcast` for async code."""
+    """`broadcast` for async code.
+
+    A cancelled call may have published to some or all channels: repeat it with the same idempotency key.
+    """
     return await _asend(_prepare_all(channels, data, idempotency_key, tags))
 
 
@@ -96,9 +115,24 @@ def publish_to_user(
     idempotency_key: str = "",
     tags: Mapping[str, str] | None = None,
 ) -> Position | None:
-    """Publish to the personal channel that every connection of a user is subscribed to. See `publish`.
+    """Publish to the personal channel of a user, which every connection of the user is subscribed to.
 
-    `user` may be the primary key as well.
+    Args:
+        user: the user, or the primary key.
+        data: as for `publish`.
+        idempotency_key: as for `publish`.
+        tags: as for `publish`.
+
+    Returns:
+        What `publish` returns.
+
+    Raises:
+        ValueError: the user has no primary key.
+        Refused: `UNKNOWN_CHANNEL`, personal channels are off (`PERSONAL_CHANNEL`).
+        TypeError: JSON cannot hold the data.
+        IdempotencyConflict: the key was used for other data.
+        SynchronousOnlyOperation: the function was called where an event loop runs; await `apublish_to_user`.
+        NoNode: the event loop of this process is stuck; the publication may still leave.
     """
     refuse_event_loop("publish_to_user")
     return publish(personal_channel(user), data, idempotency_key=idempotency_key, tags=tags)
@@ -111,12 +145,15 @@ async def apublish_to_user(
     idempotency_key: str = "",
     tags: Mapping[str, str] | None = None,
 ) -> Position | None:
-    """`publish_to_user` for async code."""
+    """`publish_to_user` for async code.
+
+    A cancelled call may have published: repeat it with the same idempotency key.
+    """
     return await apublish(personal_channel(user), data, idempotency_key=idempotency_key, tags=tags)
 
 
 async def publish_message(channel: str, message: Message) -> Position | None:
-    """`apublish` for a message that is made already. Raises Refused `UNKNOWN_CHANNEL`, no such channel."""
+    """`apublish` for a finished message. Raises as it does."""
     return (await _asend([_Outgoing(channel, get_registry().route(channel), message)]))[0]
 
 
@@ -150,7 +187,7 @@ async def _asend(batch: Sequence[_Outgoing]) -> list[Position | None]:
 def _send(batch: Sequence[_Outgoing]) -> list[Position | None]:
     positions: dict[int, Position | None] = {}
     passing = [(index, outgoing) for index, outgoing in enumerate(batch) if not outgoing.route.spec.durable]
-    # One order of locks for everybody, or two broadcasts could wait for each other.
+    # All broadcasts lock streams in one order, so that two of them never wait for each other.
     durable = sorted(
         ((index, outgoing) for index, outgoing in enumerate(batch) if outgoing.route.spec.durable),
         key=lambda item: item[1].channel,

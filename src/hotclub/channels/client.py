@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 
 class TokenUser:
-    """Somebody whom a token names and this project's database does not know: authenticated, and without permissions.
+    """The user that a token names and that this project's database does not hold: authenticated, without permissions.
 
-    A site whose users live elsewhere needs no row for each of them. `pk` is the `sub` claim.
+    A site whose users live elsewhere needs no row for each of them. `pk` is the `sub` claim of the token.
     """
 
     is_authenticated = True
@@ -34,10 +34,12 @@ class TokenUser:
 
     @property
     def id(self) -> str:
+        """The same as `pk`."""
         return self.pk
 
     @property
     def username(self) -> str:
+        """The same as `pk`."""
         return self.pk
 
     def get_username(self) -> str:
@@ -64,32 +66,34 @@ class TokenUser:
 
 @dataclass(slots=True, weakref_slot=True, kw_only=True, eq=False)
 class Client:
-    """The connection a hook is called for.
+    """The connection that a hook or procedure is called for.
 
-    It comes from the handshake, and the session or a signed token: nothing here but `data` and `claimed_headers` is the
-    peer's own word. `user` is renewed from the database every `SESSION_CHECK` seconds and keeps no permission cache
-    between two hooks.
+    Hotclub takes it from the handshake, and from the login or a signed token: the peer sets nothing but `data` and
+    `claimed_headers`. Hotclub renews `user` from the database every `LOGIN_CHECK` seconds, and drops its permission
+    cache before every hook.
     """
 
     id: str
     """The connection's public name, as members of its channels see it."""
     user: Any
-    """The project's user, an `AnonymousUser`, or a `TokenUser` for somebody whom only a token knows."""
+    """The project's user, an `AnonymousUser`, or a `TokenUser` when only a token knows the user."""
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     """The lower-cased headers of the request that opened the connection."""
     address: str = ""
-    session_id: str = ""
-    """A hash of the session key, the same for all tabs of one login; safe to log. "" without a session."""
+    """Where the client is, by the rules of `TRUSTED_PROXIES`."""
+    login_id: str = ""
+    """A hash of the session key, the same for all tabs of one login; safe to log. "" without a login."""
     info: Any = None
     """JSON that members of a channel see of this connection (`conn_info`); the `ON_CONNECT` hook may set it."""
     meta: Any = None
     """What the connection token says for the server alone (its `meta` claim)."""
     claimed_headers: Mapping[str, str] = field(default_factory=dict, repr=False)
-    """Headers that the client names in its connect command, for a browser cannot set real ones. Its own words too."""
+    """Headers that the client names in its connect command, because a browser cannot set real ones. The client chooses
+    them: check them."""
     token_channels: frozenset[str] | None = None
-    """The server-side subscriptions of the connection token; None for a connection without a token."""
+    """The channels that the connection token names; None for a connection without a token."""
     granted: set[str] = field(default_factory=set, repr=False)
-    """The channels that a subscription token, or the server, has let this connection into."""
+    """The channels that a subscription token or the server has allowed this connection."""
     session_key: str = field(default="", repr=False)
     auth_hash: str = field(default="", repr=False)
     password_proof: str = field(default="", repr=False)

@@ -1,5 +1,7 @@
 """Shared polls: channels of keys whose values the application is asked for."""
 
+# ruff: noqa: D417 - `**values` stands for the captured values
+
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -10,46 +12,56 @@ from hotclub.channels.base import Channel
 
 @dataclass(frozen=True, slots=True)
 class Polled:
-    """The value of a key, as `SharedPollChannel.poll` returns it.
-
-    `version` grows with every change of the value. A key that is `removed` is followed by nobody any more.
-    """
+    """The value of a key, as `SharedPollChannel.poll` returns it."""
 
     key: str
+    """The key."""
     data: Any = None
+    """What JSON can hold."""
     version: int = 0
+    """A number that grows with every change of the value."""
     removed: bool = False
+    """Whether the key is gone; its followers are told, and follow it no longer."""
 
 
 @dataclass(frozen=True, slots=True)
 class PollResult:
-    """What `SharedPollChannel.poll` returns when versions can begin anew: another `epoch` than before says so."""
+    """What `SharedPollChannel.poll` returns when versions can begin anew."""
 
     items: Iterable[Polled]
+    """The values."""
     epoch: str = ""
+    """What the versions count in. Another epoch than before makes every follower begin anew."""
 
 
 class SharedPollChannel(Channel, abstract=True):
-    """A namespace of shared polls: clients follow keys, and `poll` is asked for the values of all of them together.
+    """A namespace of shared polls: clients follow keys, and Hotclub asks `poll` for the values of all of them together.
 
-    However many clients look at a key, it is asked for once per `interval`. A client may follow what a signature of the
-    server allows, see `sign_keys`.
+    Hotclub asks for a key once per `interval`, however many clients follow it. A client may follow the keys that a
+    signature of the server allows, see `hotclub.polls.sign_keys`.
+
+    Options and hooks are those of `Channel` and these, without `history` and `filters`.
     """
 
     interval: ClassVar[timedelta] = timedelta(seconds=10)
+    """The time between two calls of `poll`."""
     batch_size: ClassVar[int] = 1000
-    """Most keys in one call of `poll`."""
+    """The most keys in one call of `poll`."""
     max_keys: ClassVar[int] = 5000
-    """Most keys that one connection may follow in one channel."""
+    """The most keys that one connection may follow in one channel."""
     timeout: ClassVar[timedelta] = timedelta(seconds=30)
-    """How long `poll` may take; what it returns later is ignored, and the keys are asked for again."""
+    """How long `poll` may take. Hotclub ignores a later result, and asks for the keys again."""
     versioned: ClassVar[bool] = True
-    """What `poll` returns has versions. Without them a value has changed when its JSON has."""
+    """Whether what `poll` returns has versions. Without versions a value has changed when its JSON has."""
 
     def poll(self, keys: Mapping[str, int], *args: Any, **kwargs: Any) -> Any:
-        """The values of these keys; each comes with the version that is known of it, 0 for none.
+        """The values of these keys. Hotclub logs what the hook raises, and asks for the keys again.
 
-        Called with the captured values of `pattern`, plain functions in the thread pool. Return `Polled` items, or a
-        `PollResult`; a key that is left out is as it was. What it raises is logged, and the keys are asked for again.
+        Args:
+            keys: each key with the version of the value that its followers have, 0 for none.
+            **values: what `pattern` captures.
+
+        Returns:
+            `Polled` items, or a `PollResult`. A key that is left out is unchanged.
         """
         raise NotImplementedError(f"{type(self).__name__} has no poll(); write one that returns Polled items")

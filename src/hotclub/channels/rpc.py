@@ -24,8 +24,8 @@ class Procedure:
         """Each argument after the client: its type, and whether it must be given.
 
         Raises:
-            TypeError: the function takes no client, or an argument that cannot be given by name.
-            NameError: an annotation names something that does not exist.
+            TypeError: the function does not take the client first, or has an argument that cannot be given by name.
+            NameError: an annotation names something that is not defined.
         """
         hints = get_type_hints(self.function, include_extras=True)
         found = list(inspect.signature(self.function).parameters.values())
@@ -40,7 +40,10 @@ class Procedure:
         return {item.name: (hints.get(item.name, Any), item.default is item.empty) for item in found[1:]}
 
     def convert(self, data: Any) -> dict[str, Any]:
-        """The arguments of a call, from decoded JSON (None for a call without data).
+        """The arguments of a call.
+
+        Args:
+            data: decoded JSON, None for a call without data.
 
         Raises:
             Refused: `BAD_REQUEST` with the name of the argument that does not fit.
@@ -74,11 +77,21 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def rpc(name: str) -> Callable[[Function], Function]:
-    """Make a function of an app's `channels.py` a procedure that clients call by `name`.
+    """Make a function of an app's `channels.py` a procedure that clients call by name.
 
-    It is called with the client and the arguments by name, validated and converted from its annotations; what it
-    returns is the reply. An unknown, missing or unfit argument is answered with error 107 and its name. Plain functions
-    run in the thread pool, `async` ones in the event loop.
+    Hotclub calls the function with the client, and with the arguments of the call by name, which it checks and converts
+    by the annotations. A plain function runs in the thread pool, an `async` one in the event loop. The function refuses
+    by raising, as a hook of `Channel` does.
+
+    Args:
+        name: how clients call the function, such as `"chat.mark_read"`.
+
+    Returns:
+        A decorator. It returns the function unchanged. What the function returns is the reply, as JSON.
+
+    Raises:
+        Refused: to the client: `BAD_REQUEST` with the name of an argument that is unknown, missing or of another type;
+            `METHOD_NOT_FOUND` for another procedure; `NOT_AVAILABLE` in a project without procedures.
     """
 
     def mark(function: Function) -> Function:

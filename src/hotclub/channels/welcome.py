@@ -7,14 +7,13 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Welcome:
-    """The answer of an `ON_CONNECT` hook that also subscribes the connection to channels.
-
-    `data` goes to the client with the connect reply. `channels` are names, or a mapping from each name to the data that
-    goes with that subscription; their `can_subscribe` is not asked.
-    """
+    """What an `ON_CONNECT` hook returns to give the client data or to subscribe the connection to channels."""
 
     data: Any = None
+    """JSON for the client, which comes with the connect reply."""
     channels: Mapping[str, Any] | Iterable[str] = ()
+    """The names of channels, or a mapping from each name to the data of that subscription. Hotclub does not ask their
+    `can_subscribe`."""
 
     def subscriptions(self) -> dict[str, Any]:
         """Every channel with its data, None for no data."""

@@ -94,7 +94,7 @@ def check_database(app_configs: Apps = None, **kwargs: Any) -> list[CheckMessage
 
 def check_connections(app_configs: Apps = None, **kwargs: Any) -> list[CheckMessage]:
     """W005: persistent connections of Django's own, which under ASGI belong to threads that come and go."""
-    hint = "Set CONN_MAX_AGE to 0 or use a connection pool; hooks keep their connections anyway (DB_CONN_MAX_AGE)."
+    hint = "Set CONN_MAX_AGE to 0 or use a connection pool; hooks then keep theirs for a minute."
     return [
         make_warning(5, f"The database {alias!r} has CONN_MAX_AGE {options['CONN_MAX_AGE']!r}.", hint)
         for alias, options in settings.DATABASES.items()

@@ -28,7 +28,28 @@ class Config:
     emulation_path: str = "/emulation"
     ready_path: str = ""
     on_connect: str | None = None
+    """The hook `on_connect(client)`, plain or `async`: a connection wants to come in.
+
+    Called once per connection, before its first subscription. The hook may set `client.info`.
+
+    Args:
+        client: the connection; `client.data` is what it sent with its connect command.
+
+    Returns:
+        JSON for the client, a `Welcome`, or None.
+
+    Raises:
+        Refused: answers the connect command with this error. The client tries again only if the error is temporary.
+        Disconnect: ends the connection with this code.
+    """
     on_disconnect: str | None = None
+    """The hook `on_disconnect(client)`, plain or `async`: an accepted connection has ended.
+
+    Nobody waits for the hook, so it refuses nothing: Hotclub logs what it raises.
+
+    Args:
+        client: the connection that has ended.
+    """
     allow_anonymous: bool = False
     compression: bool = False
     insecure: bool = False
@@ -39,6 +60,18 @@ class Config:
     api_keys: tuple[str | Mapping[str, Any], ...] = ()
     api_key_in_query: bool = False
     api_rpc: str | None = None
+    """The function `api_rpc(method, params)`, plain or `async`, that answers `rpc` of the HTTP API.
+
+    Args:
+        method: the name in the request.
+        params: decoded JSON, None for nothing.
+
+    Returns:
+        JSON for the caller, None for nothing.
+
+    Raises:
+        Refused: answers the request with this error.
+    """
     poll_secrets: tuple[str, ...] = ()
     threads: int = 8
     limits: Limits = field(default_factory=Limits)
@@ -46,7 +79,7 @@ class Config:
     personal_history: tuple[int, float] = (100, 600)
     relay_interval: float = 0.25
     prune_interval: float = 60
-    session_check: float = 10
+    login_check: float = 10
     database: str = "default"
 
     @property

@@ -79,9 +79,9 @@ def _dotted_path(name: str, value: Any) -> Iterator[Problem]:
 
 def _secrets(name: str, value: Any) -> Iterator[Problem]:
     if not isinstance(value, list | tuple) or not all(isinstance(secret, str) and secret for secret in value):
-        # The value is a secret, so it is not shown.
+        # The value holds secrets, so the message does not show it.
         hint = "List the newest secret first, or leave the setting out."
-        yield Problem("E007", f"HOTCLUB[{name!r}] is no list of strings.", hint)
+        yield Problem("E007", f"HOTCLUB[{name!r}] is not a list of strings.", hint)
 
 
 def _database(name: str, value: Any) -> Iterator[Problem]:
@@ -98,7 +98,7 @@ def _url(name: str, value: Any) -> Iterator[Problem]:
 def _engine(_name: str, value: Any) -> Iterator[Problem]:
     scheme, separator, _rest = value.partition("://") if isinstance(value, str) else ("", "", "")
     if not separator:
-        yield Problem("E003", f"HOTCLUB['ENGINE'] is {value!r}, which is no URL.", 'Use "memory://".')
+        yield Problem("E003", f"HOTCLUB['ENGINE'] is {value!r}, which is not a URL.", 'Use "memory://".')
     elif scheme not in ENGINES:
         known = ", ".join(f"{name}://" for name in ENGINES)
         yield Problem(
@@ -181,7 +181,7 @@ def _explained(
     check: str,
     explain: Callable[[Any], Iterator[tuple[str, str]]],
 ) -> Callable[[str, Any], Iterator[Problem]]:
-    """A check that stands beside what it is about, and yields mistakes and hints."""
+    """Make a check of a function that yields pairs of a mistake and a hint."""
     return lambda _name, value: (Problem(check, message, hint) for message, hint in explain(value))
 
 
@@ -194,7 +194,7 @@ def _wrong(name: str, value: Any, hint: str) -> Problem:
 
 
 def rate_problems(raw: Any) -> Iterator[tuple[str, str]]:
-    """What is wrong with a `RATES` setting: each time the mistake and what to do."""
+    """The mistakes in a `RATES` setting, each with what to do."""
     if not isinstance(raw, Mapping):
         yield "HOTCLUB['RATES'] is not a dictionary.", 'Write {"CONNECTS_PER_ADDRESS": (1000, 10)}.'
         return
@@ -209,21 +209,21 @@ def rate_problems(raw: Any) -> Iterator[tuple[str, str]]:
 
 
 def proxy_problems(raw: Any) -> Iterator[tuple[str, str]]:
-    """What is wrong with a `TRUSTED_PROXIES` setting: each time the mistake and what to do."""
+    """The mistakes in a `TRUSTED_PROXIES` setting, each with what to do."""
     hint = 'Use a list of addresses and networks, such as ["127.0.0.1", "10.0.0.0/8", "unix"].'
     if isinstance(raw, str) or not isinstance(raw, Sequence):
         yield f"HOTCLUB['TRUSTED_PROXIES'] is {raw!r}.", hint
         return
     for entry in raw:
         if entry != UNIX and (not isinstance(entry, str) or parse_network(entry) is None):
-            yield f"HOTCLUB['TRUSTED_PROXIES'] holds {entry!r}, which is no network.", hint
+            yield f"HOTCLUB['TRUSTED_PROXIES'] holds {entry!r}, which is not a network.", hint
 
 
 def key_problems(raw: Any) -> Iterator[tuple[str, str]]:
-    """What is wrong with an `API_KEYS` setting: each time the mistake and what to do."""
+    """The mistakes in an `API_KEYS` setting, each with what to do."""
     hint = f'Write each key as "…", as "{HASHED}<digest>", or as {{"KEY": …, "CHANNELS": ["chat:*"], "METHODS": […]}}.'
     if not isinstance(raw, list | tuple):
-        yield "HOTCLUB['API_KEYS'] is no list.", hint
+        yield "HOTCLUB['API_KEYS'] is not a list.", hint
         return
     for number, entry in enumerate(raw):
         fields = {"KEY": entry} if isinstance(entry, str) else entry
@@ -239,7 +239,7 @@ def key_problems(raw: Any) -> Iterator[tuple[str, str]]:
 
 
 def token_problems(raw: Any) -> Iterator[tuple[str, str]]:
-    """What is wrong with a `TOKENS` setting: each time the mistake and what to do."""
+    """The mistakes in a `TOKENS` setting, each with what to do."""
     hint = 'Write {"HMAC_SECRET": "…"}, or {"KEYS": [{"ALGORITHM": "ES256", "KEY": "-----BEGIN PUBLIC KEY-----…"}]}.'
     if raw is None:
         return
@@ -303,7 +303,7 @@ SETTINGS: Final[dict[str, Callable[[str, Any], Iterator[Problem]]]] = {
     "PERSONAL_HISTORY": _personal_history,
     "RELAY_INTERVAL": _seconds,
     "PRUNE_INTERVAL": _seconds,
-    "SESSION_CHECK": _seconds,
+    "LOGIN_CHECK": _seconds,
     "DATABASE": _database,
 }
 """Each key with the function that yields what is wrong with a value."""

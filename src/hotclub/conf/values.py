@@ -22,7 +22,7 @@ _PORTS: Final = {"http": 80, "https": 443}
 
 
 class Origin(NamedTuple):
-    """Scheme, host and port; two of them are the same place if and only if they are equal."""
+    """Scheme, host and port. Two equal origins are the same place."""
 
     scheme: str
     host: str
@@ -30,7 +30,7 @@ class Origin(NamedTuple):
 
 
 def parse_origin(text: str) -> Origin | None:
-    """The origin a browser would write like this, or None: no path, no user name, no wildcard, not `null`."""
+    """The origin that a browser writes like this; None for `null` and for text with path, user name or wildcard."""
     match = _ORIGIN.fullmatch(text.lower())
     if match is None:
         return None
@@ -40,10 +40,12 @@ def parse_origin(text: str) -> Origin | None:
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """`count` times per `per` seconds; all of them may come at once."""
+    """How often something may happen."""
 
     count: int
+    """How many times, all of which may come at once."""
     per: float = 1.0
+    """The seconds in which the count comes back, evenly."""
 
     def bucket(self, now: float) -> TokenBucket:
         """A full bucket."""
@@ -55,14 +57,14 @@ class RateLimits:
     """The `RATES` setting. None is no limit."""
 
     connects: Rate | None = Rate(5_000, 10)
-    """Handshakes in this process, whoever they come from."""
+    """The handshakes of all addresses together, in each process."""
     connects_per_address: Rate | None = Rate(1_000, 10)
     connects_per_user: Rate | None = Rate(500, 10)
     connections_per_address: int | None = 5_000
     connections_per_user: int | None = 200
     subscribes_per_user: Rate | None = Rate(10_000, 10)
     publishes_per_user: Rate | None = Rate(10_000, 10)
-    """In each channel class that has no `rate` of its own."""
+    """The publishes of one user, in each channel class that has no `rate`."""
 
 
 def rate_limits(raw: Mapping[str, Any]) -> RateLimits:
@@ -82,7 +84,7 @@ def is_positive(value: Any, kind: Any) -> bool:
 
 
 UNIX: Final = "unix"
-"""In TRUSTED_PROXIES: a proxy that comes through a Unix socket, and so without an address."""
+"""In `TRUSTED_PROXIES`: a proxy that connects through a Unix socket, and so has no address."""
 
 
 Network = IPv4Network | IPv6Network
@@ -103,8 +105,8 @@ API_KEY_FIELDS: Final = ("KEY", "NAME", "CHANNELS", "METHODS")
 
 
 @dataclass(frozen=True, slots=True)
-class ApiGrant:
-    """What the bearer of one key may do. Empty patterns and methods are all of them."""
+class KeyRights:
+    """What one API key allows. Without patterns it is for all channels, without methods for all methods."""
 
     digest: str
     name: str = ""
@@ -115,7 +117,7 @@ class ApiGrant:
         return not self.methods or method in self.methods
 
     def allows_channel(self, channel: str) -> bool:
-        """Patterns are those of a shell: `*`, `?` and `[…]`."""
+        """Whether the key is for this channel. Patterns are those of a shell: `*`, `?` and `[…]`."""
         return not self.channels or any(fnmatchcase(channel, pattern) for pattern in self.channels)
 
     def require(self, channel: str) -> None:
@@ -130,15 +132,15 @@ class ApiGrant:
 
 
 def digest_of(key: str) -> str:
-    """What is kept of a key. It is random and long, so a plain digest is enough."""
+    """The digest of a key, which is all that is kept. A key is long and random, so a plain digest is enough."""
     return hashlib.sha256(key.encode(errors="surrogatepass")).hexdigest()
 
 
-def static_grant(entry: str | Mapping[str, Any]) -> ApiGrant:
-    """The grant of one entry of `API_KEYS`."""
+def rights_of(entry: str | Mapping[str, Any]) -> KeyRights:
+    """What one entry of `API_KEYS` allows."""
     fields: Mapping[str, Any] = {"KEY": entry} if isinstance(entry, str) else entry
     key: str = fields["KEY"]
-    return ApiGrant(
+    return KeyRights(
         digest=key.removeprefix(HASHED) if key.startswith(HASHED) else digest_of(key),
         name=fields.get("NAME", "settings"),
         channels=tuple(fields.get("CHANNELS", ())),
@@ -147,7 +149,7 @@ def static_grant(entry: str | Mapping[str, Any]) -> ApiGrant:
 
 
 def is_list_of_text(value: Any) -> bool:
-    """Whether a value can stand for channels or methods."""
+    """Whether a value is a list of strings, as channels and methods are."""
     return isinstance(value, list | tuple) and all(isinstance(item, str) for item in value)
 
 

@@ -1,6 +1,6 @@
 """A project's interface as an AsyncAPI 3.0 document.
 
-In it the project speaks: it *sends* publications, and *receives* what clients publish and call.
+The document is written from the project's side: it *sends* publications, and *receives* what clients publish and call.
 """
 
 import re
@@ -17,9 +17,9 @@ def asyncapi(interface: Interface, *, title: str, version: str, host: str = "", 
     Args:
         interface: what to describe.
         title: the project's name.
-        version: of its interface.
-        host: where it is served, "" to leave that out.
-        path: of the WebSocket.
+        version: the version of the interface.
+        host: where the site is served, "" to leave the server out.
+        path: the path of the WebSocket.
     """
     document: dict[str, Any] = {
         "asyncapi": VERSION,

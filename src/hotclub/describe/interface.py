@@ -20,7 +20,7 @@ from hotclub.engine.model import Position
 Schema = Mapping[str, Any]
 
 REFERENCE: Final = "#/components/schemas/"
-"""How a schema names another one."""
+"""How a schema refers to another one."""
 
 _CAPTURE: Final = re.compile(r"<(?:(?P<converter>[^>:]+):)?(?P<name>[^>]+)>")
 
@@ -64,7 +64,7 @@ class ChannelInterface:
     data: Schema
 
     def address(self, place: Callable[[Parameter], str]) -> str:
-        """The name of a channel, with what `place` says in the place of each parameter."""
+        """The name of a channel; `place` gives the text for each parameter."""
         parameters = {parameter.name: parameter for parameter in self.parameters}
         return _CAPTURE.sub(lambda found: place(parameters[found["name"]]), self.pattern)
 
@@ -108,12 +108,12 @@ def describe(declarations: Declarations) -> Interface:
 
 @dataclass
 class _Types:
-    """Types as schemas; those with a name of their own are gathered, and referred to."""
+    """Turns types into schemas. Gathers named types, so that schemas refer to them."""
 
     schemas: dict[str, Schema] = field(default_factory=dict)
 
     def schema(self, where: str, kind: Any) -> Schema:
-        # msgspec decodes no union of several dictionaries; to describe one is no problem.
+        # msgspec refuses a union of several dictionaries, so the variants are described one by one.
         variants = get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,)
         try:
             schemas, named = msgspec.json.schema_components(variants, ref_template=REFERENCE + "{name}")
@@ -163,7 +163,7 @@ def _takes_messages(cls: type[Channel]) -> bool:
 
 
 def _is_written(cls: type[Channel], hook: str) -> bool:
-    """Whether the project has written the hook, and not only inherited what it does by itself."""
+    """Whether the project has written the hook; otherwise it is the one of Hotclub's base class."""
     owner = next((base for base in cls.__mro__ if hook in vars(base)), Channel)
     return owner not in (Channel, MapChannel, SharedPollChannel)
 
@@ -177,15 +177,15 @@ def _published(cls: type[Channel], hints: Mapping[str, Any]) -> Any:
 
 
 def _sent(returned: Any) -> Any:
-    """What subscribers get of what a hook returns: `Position` and None are for the publisher, and a `MapEntry` may hold
-    anything."""
+    """The type of what subscribers get, from the type that a hook returns. Nobody gets `Position` and None, and a
+    `MapEntry` may hold anything."""
     kinds = get_args(returned) if get_origin(returned) in (Union, UnionType) else (returned,)
     sent = [kind for kind in kinds if kind not in (None, NoneType, Position, MapEntry)]
     return Union[tuple(sent)] if sent else Any  # noqa: UP007 - made at run time
 
 
 def _returned(where: str, cls: type[Channel], hook: str) -> Any:
-    """What a hook returns, if there is one."""
+    """The type that a hook returns, None for a hook that the project has not written."""
     return _hints(where, getattr(cls, hook)).get("return", Any) if _is_written(cls, hook) else None
 
 

@@ -1,4 +1,4 @@
-"""A project's interface as TypeScript: the text is the same for the same declarations."""
+"""A project's interface as TypeScript. The same declarations give the same text."""
 
 import json
 import re
@@ -122,5 +122,5 @@ def _type_name(name: str) -> str:
 
 
 def _comment(text: str) -> str:
-    # The text may hold what would end the comment.
+    # The text may hold the characters that end a comment.
     return f"  /** {text.replace('*/', '* /')} */\n" if text else ""

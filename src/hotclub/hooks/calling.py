@@ -16,7 +16,7 @@ from django.conf import settings
 from django.core.exceptions import PermissionDenied, ValidationError
 from msgspec import Raw
 
-from hotclub.access.rates import Traffic, site
+from hotclub.access.rates import Traffic, network_of
 from hotclub.channels.base import Channel
 from hotclub.channels.client import Client, CommandData, handling
 from hotclub.channels.registry import Registry, Route
@@ -256,4 +256,4 @@ def is_open(config: Config, channel: Channel, hook: str) -> bool:
 
 def bucket(client: Client) -> str:
     """Whose bucket a command is taken from."""
-    return client.user_id or f"address {site(client.address)}"
+    return client.user_id or f"address {network_of(client.address)}"

@@ -4,7 +4,7 @@ from typing import Final
 
 from django.utils.module_loading import import_string
 
-from hotclub.access.admission import Admission, Entry
+from hotclub.access.admission import Admission, Admitted
 from hotclub.channels.client import Client
 from hotclub.channels.welcome import Welcome
 from hotclub.engine.codes import Close
@@ -32,14 +32,14 @@ class ConnectHooks:
 
     async def connect(self, client: EngineClient, request: ConnectRequest) -> ConnectGrant:
         with answering("connect"):
-            entry = await self._admission.enter(client, request.token)
-            mine = entry.client
+            admitted = await self._admission.enter(client, request.token)
+            mine = admitted.client
             mine.claimed_headers = {name.lower(): value for name, value in request.headers.items()}
             if not self._is_welcome(mine):
                 raise Disconnect(Close.BAD_REQUEST, why=NOT_SIGNED_IN, accuses=False)
             self._traffic.connect(mine.user_id, mine.address)
             try:
-                grant = await self._granted(entry, request)
+                grant = await self._granted(admitted, request)
             except BaseException:
                 self._traffic.disconnect(mine.user_id, mine.address)
                 raise
@@ -52,32 +52,32 @@ class ConnectHooks:
         open_to_all = self._config.allow_anonymous or self._config.insecure
         return open_to_all or not mine.is_anonymous or mine.token_channels is not None
 
-    async def _granted(self, entry: Entry, request: ConnectRequest) -> ConnectGrant:
-        mine, hook = entry.client, self._config.on_connect or "ON_CONNECT"
+    async def _granted(self, admitted: Admitted, request: ConnectRequest) -> ConnectGrant:
+        mine, hook = admitted.client, self._config.on_connect or "ON_CONNECT"
         before = mine.info
         welcome = None
         if self._on_connect is not None:
             welcome = await self._hooks.call(mine, self._on_connect, data=request.data)
         if not isinstance(welcome, Welcome):
             welcome = Welcome(data=welcome)
-        channels = {**entry.channels, **self._personal(mine, entry)}
+        channels = {**admitted.channels, **self._personal(mine, admitted)}
         for name, data in welcome.subscriptions().items():
             channels[name] = SubscribeGrant(data=encoded(hook, data))
         mine.granted.update(channels)
         return ConnectGrant(
             user_id=mine.user_id,
-            session_id=mine.session_id,
-            info=entry.info if mine.info is before else encoded(hook, mine.info),
+            session_id=mine.login_id,
+            info=admitted.info if mine.info is before else encoded(hook, mine.info),
             data=encoded(hook, welcome.data),
             channels=channels,
-            ttl=entry.ttl,
+            ttl=admitted.ttl,
             state=mine,
         )
 
-    def _personal(self, mine: Client, entry: Entry) -> dict[str, SubscribeGrant]:
+    def _personal(self, mine: Client, admitted: Admitted) -> dict[str, SubscribeGrant]:
         """The personal channel of somebody who is signed in, unless the token has granted it already."""
         name = f"#{mine.user_id}"
-        if not self._config.personal_channel or mine.is_anonymous or name in entry.channels:
+        if not self._config.personal_channel or mine.is_anonymous or name in admitted.channels:
             return {}
         return {} if self._registry.resolve(name) is None else {name: SubscribeGrant()}
 

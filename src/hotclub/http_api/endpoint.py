@@ -10,19 +10,19 @@ import msgspec
 from msgspec import Raw, Struct
 
 from hotclub.conf.config import get_config
-from hotclub.conf.values import ApiGrant
+from hotclub.conf.values import KeyRights
 from hotclub.engine.codes import Code
 from hotclub.engine.errors import IdempotencyConflict, Refused, UnrecoverablePosition
 from hotclub.engine.observe import logger
 from hotclub.http_api import messages as wire
-from hotclub.http_api.keys import find_grant, presented_key
+from hotclub.http_api.keys import find_rights, presented_key
 from hotclub.http_api.methods import METHODS, api_error, together
 from hotclub.http_api.openapi import document
 from hotclub.runtime.node import NoNode
 
 DOCUMENT: Final = "openapi.json"
 NAMES: Final = frozenset({*METHODS, "batch", DOCUMENT})
-"""What stands below the API's path."""
+"""The names below the API's path."""
 LINES: Final = "/"
 """The name of a request to the API's path itself."""
 BODY_BYTES: Final = 8 * 1024 * 1024
@@ -40,7 +40,7 @@ _STATUS: Final[dict[int, HTTPStatus]] = {
 }
 _COMMANDS: Final = 10_000
 _NOTHING: Final = (b"", b'""', b"[]")
-"""JSON that is no value for a field that needs one."""
+"""JSON that counts as missing in a required field."""
 
 Perform = Callable[[], Awaitable[Struct]]
 
@@ -55,12 +55,12 @@ class Call:
     query: str
     body: bytes
     staff: bool = False
-    """Whether somebody of the site's staff asks, who may read the document without a key."""
+    """Whether a staff user asks, who may read the document without a key."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A response; the body is JSON. `allow` are the verbs of a 405."""
+    """A response with a JSON body. `allow` names the allowed verbs in a 405."""
 
     status: int
     body: bytes = b""
@@ -68,46 +68,46 @@ class Answer:
 
 
 async def answer(call: Call) -> Answer:
-    """Do what was asked for."""
+    """Perform a request. It never raises: an error is an answer."""
     config = get_config()
-    grant = await find_grant(presented_key(call.headers, call.query, config), config)
+    rights = await find_rights(presented_key(call.headers, call.query, config), config)
     if call.name == DOCUMENT:
-        return await _document(call, grant)
-    if grant is None:
+        return await _document(call, rights)
+    if rights is None:
         return _refused(HTTPStatus.UNAUTHORIZED)
     if call.verb != "POST":
         return replace(_refused(HTTPStatus.METHOD_NOT_ALLOWED), allow="POST")
     try:
-        return await (_lines(grant, call.body) if call.name == LINES else _method(grant, call))
+        return await (_lines(rights, call.body) if call.name == LINES else _method(rights, call))
     except (msgspec.DecodeError, RecursionError) as error:
         return _refused(HTTPStatus.BAD_REQUEST, _why(error))
 
 
-async def _method(grant: ApiGrant, call: Call) -> Answer:
-    """One method and its answer. Raises as `_run`."""
-    outcome = await _run(grant, call.name, Raw(call.body))
+async def _method(rights: KeyRights, call: Call) -> Answer:
+    """Run one method and make its answer. Raises as `_run`."""
+    outcome = await _run(rights, call.name, Raw(call.body))
     if isinstance(outcome, wire.ApiError):
         return _told(outcome, call.headers.get("x-centrifugo-error-mode", ""))
     told: dict[str, Any] = {"result": outcome}
     if isinstance(outcome, wire.BatchResult):
-        # Clients look for the replies of a batch where other methods have their result.
+        # Clients look for the replies of a batch beside `result`, not in it.
         told["replies"] = outcome.replies
     return Answer(HTTPStatus.OK, msgspec.json.encode(told))
 
 
-async def _document(call: Call, grant: ApiGrant | None) -> Answer:
-    if grant is None and not call.staff:
+async def _document(call: Call, rights: KeyRights | None) -> Answer:
+    if rights is None and not call.staff:
         return _refused(HTTPStatus.UNAUTHORIZED)
     if call.verb not in ("GET", "HEAD"):
         return replace(_refused(HTTPStatus.METHOD_NOT_ALLOWED), allow="GET, HEAD")
     return Answer(HTTPStatus.OK, msgspec.json.encode(document()))
 
 
-async def _lines(grant: ApiGrant, body: bytes) -> Answer:
-    """The form of older clients: commands in lines, done in their order, with a line for each answer.
+async def _lines(rights: KeyRights, body: bytes) -> Answer:
+    """Run the commands of an older client, one in each line, in their order. The answer has a line for each.
 
     Raises:
-        msgspec.DecodeError: there is none, or one is no command.
+        msgspec.DecodeError: there is no command, or a line is not one.
     """
     if body.count(b"\n") >= _COMMANDS:
         raise msgspec.DecodeError(f"there are at most {_COMMANDS} commands")
@@ -115,13 +115,15 @@ async def _lines(grant: ApiGrant, body: bytes) -> Answer:
     unknown = [command.method for command in commands if command.method and command.method not in METHODS]
     if not commands or unknown:
         raise msgspec.DecodeError(f"there is no method {unknown[0]}" if unknown else "there is no command")
-    return Answer(HTTPStatus.OK, b"\n".join([msgspec.json.encode(await _line(grant, command)) for command in commands]))
+    return Answer(
+        HTTPStatus.OK, b"\n".join([msgspec.json.encode(await _line(rights, command)) for command in commands])
+    )
 
 
-async def _line(grant: ApiGrant, command: wire.LineCommand) -> dict[str, Any]:
+async def _line(rights: KeyRights, command: wire.LineCommand) -> dict[str, Any]:
     try:
         missing = wire.ApiError(Code.BAD_REQUEST, "method is required")
-        outcome = await _run(grant, command.method, command.params) if command.method else missing
+        outcome = await _run(rights, command.method, command.params) if command.method else missing
     except (msgspec.DecodeError, RecursionError) as error:
         outcome = wire.ApiError(Code.BAD_REQUEST, _why(error))
     told = {"error" if isinstance(outcome, wire.ApiError) else "result": outcome}
@@ -143,14 +145,14 @@ def _refused(status: HTTPStatus, why: str = "") -> Answer:
     return Answer(status, msgspec.json.encode({"code": status.value, "message": message}))
 
 
-async def _run(grant: ApiGrant, name: str, body: Raw) -> Struct | wire.ApiError:
-    """One method, or its error.
+async def _run(rights: KeyRights, name: str, body: Raw) -> Struct | wire.ApiError:
+    """Run one method; the result or the error.
 
     Raises:
-        msgspec.DecodeError: the body is no JSON at all, or a field is of another type than the method's.
+        msgspec.DecodeError: the body is not JSON, or a field has another type than the method's.
     """
     try:
-        perform = _prepare(grant, name, body)
+        perform = _prepare(rights, name, body)
     except Refused as error:
         return api_error(error)
     return await _finish(name, perform)
@@ -163,39 +165,44 @@ async def _finish(name: str, perform: Perform) -> Struct | wire.ApiError:
         return api_error(error)
     except NoNode as error:
         return wire.ApiError(Code.NOT_AVAILABLE, str(error))
-    except Exception:  # noqa: BLE001 - whatever it was, the caller gets an answer
+    except Exception:  # noqa: BLE001 - the caller gets an answer for every error
         logger.exception("The API's %s failed", name)
         return wire.ApiError(Code.INTERNAL_ERROR, "internal server error")
 
 
-def _prepare(grant: ApiGrant, name: str, body: Raw) -> Perform:
-    """What is to be done. Raises as `_run`, and Refused `PERMISSION_DENIED`, `METHOD_NOT_FOUND` and `BAD_REQUEST`."""
+def _prepare(rights: KeyRights, name: str, body: Raw) -> Perform:
+    """The work of a request, ready to be done.
+
+    Raises:
+        Refused: `PERMISSION_DENIED`, `METHOD_NOT_FOUND` or `BAD_REQUEST`.
+        msgspec.DecodeError: as `_run`.
+    """
     if name != "batch" and name not in METHODS:
         raise Refused(Code.METHOD_NOT_FOUND)
-    if not grant.allows_method(name):
+    if not rights.allows_method(name):
         raise Refused(Code.PERMISSION_DENIED, "the API key is not for this method")
     if name == "batch":
         request = _decode(body, wire.BatchRequest)
-        return partial(_batch, _commands(grant, request), parallel=request.parallel)
+        return partial(_batch, _commands(rights, request), parallel=request.parallel)
     method = METHODS[name]
-    return partial(method.run, grant, _decode(body, method.request))
+    return partial(method.run, rights, _decode(body, method.request))
 
 
-def _commands(grant: ApiGrant, request: wire.BatchRequest) -> list[Callable[[], Awaitable[dict[str, Any]]]]:
-    """Every command is read before any is done: a batch that is malformed somewhere does nothing."""
+def _commands(rights: KeyRights, request: wire.BatchRequest) -> list[Callable[[], Awaitable[dict[str, Any]]]]:
+    """The work of each command. All commands are read before the first is done, so a malformed batch does nothing."""
     if len(request.commands) > _COMMANDS:
         raise Refused(Code.BAD_REQUEST, f"a batch has at most {_COMMANDS} commands")
-    return [partial(_command, name, perform) for name, perform in (_parse(grant, it) for it in request.commands)]
+    return [partial(_command, name, perform) for name, perform in (_parse(rights, it) for it in request.commands)]
 
 
-def _parse(grant: ApiGrant, command: dict[str, Raw] | None) -> tuple[str, Perform]:
-    """A command's method and what it is to do, which may be no more than to fail."""
+def _parse(rights: KeyRights, command: dict[str, Raw] | None) -> tuple[str, Perform]:
+    """The name and the work of one command. The work of a refused command is to fail."""
     named = {} if command is None else {name: body for name, body in command.items() if bytes(body) != b"null"}
     if command is None or len(named) > 1:
         return "", partial(_fail, Refused(Code.BAD_REQUEST, "a command is an object with the name of one method"))
     try:
         [(name, body)] = named.items() or [("", Raw(b"{}"))]
-        return name, _prepare(grant, "" if name == "batch" else name, body)
+        return name, _prepare(rights, "" if name == "batch" else name, body)
     except Refused as error:
         return "", partial(_fail, error)
 

@@ -10,7 +10,7 @@ from hotclub.conf.values import digest_of
 from hotclub.models import ApiKey
 
 PREFIX: Final = "hc_"
-"""So that scanners for leaked secrets can tell what it is."""
+"""The beginning of every key, by which scanners find leaked ones."""
 
 _SHOWN: Final = 8
 
@@ -25,10 +25,10 @@ def issue_key(row: ApiKey) -> str:
 
 
 def new_key(name: str, *, channels: Sequence[str] = (), methods: Sequence[str] = ()) -> str:
-    """A new key. Raises IntegrityError when there is one of this name."""
+    """Make a key and return it. Raises IntegrityError when the name is taken."""
     return issue_key(ApiKey(name=name, channels=list(channels), methods=list(methods)))
 
 
 def revoke_key(name: str) -> bool:
-    """Have a key open nothing from now on; False when there is no such key."""
+    """End a key for every later request; False when there is no such key."""
     return bool(ApiKey.objects.filter(name=name, revoked=None).update(revoked=timezone.now()))

@@ -4,20 +4,20 @@ from typing import Annotated, Any, Final
 
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType, ValidationError, convert
 
-from hotclub.actions import maps
+from hotclub.actions import connections, maps
 from hotclub.actions.polls import publish_item
 from hotclub.channels.registry import get_registry
 from hotclub.conf.config import get_config
-from hotclub.conf.values import ApiGrant
+from hotclub.conf.values import KeyRights
 from hotclub.engine.broker.base import HistoryQuery
-from hotclub.engine.broker.maps import KeyMode, MapMessage, MapOutcome
+from hotclub.engine.broker.maps import KeyMode, MapMessage, MapOutcome, MapQuery
 from hotclub.engine.codes import Code
 from hotclub.engine.errors import Refused, UnrecoverablePosition
 from hotclub.engine.model import EMPTY, Position, Publication
 from hotclub.engine.port import ChannelSpec, PolledItem
 from hotclub.engine.protocol.payload import check_payload
 from hotclub.http_api import messages as wire
-from hotclub.runtime.node import aask_node, in_thread, require_node
+from hotclub.runtime.node import in_thread
 
 NOWHERE: Final = Position("", 0)
 
@@ -33,12 +33,12 @@ class MapPublishRequest(Struct, frozen=True, kw_only=True):
     version: wire.Count = 0
     version_epoch: wire.Key = ""
     expected_position: wire.StreamPosition | None = None
-    """Set only if the key was last changed there."""
+    """Sets the key only if it was last changed at this position."""
     idempotency_key: wire.Key = ""
     delta: bool = False
-    """Send differences to who asked for them: for a channel whose class does so, which then does it anyway."""
+    """Accepted for a channel whose class has `delta`, which sends differences anyway; refused with 108 for another."""
     stream_data: Any = None
-    """Refused with 108, as `b64stream_data`: what is set and what is sent are the same."""
+    """Refused with 108, as `b64stream_data` is: a map sends what it stores."""
     b64stream_data: str = ""
 
 
@@ -66,9 +66,9 @@ class MapReadStateRequest(Struct, frozen=True, kw_only=True):
     """0 reads the position alone, unless a key is named; -1 is all."""
     asc: bool = False
     revision_offset: wire.Count = 0
-    """Of a page before: entries that changed since are left out."""
+    """The `offset` of an earlier page: entries that changed after it are left out."""
     revision_epoch: str = ""
-    """Of a page before: 112 when the map was cleared since."""
+    """The `epoch` of an earlier page: error 112 when the map has been cleared since."""
 
 
 class MapEntry(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -122,12 +122,12 @@ class SharedPollPublishRequest(Struct, frozen=True, kw_only=True):
     epoch: str = ""
 
 
-async def map_publish(grant: ApiGrant, request: MapPublishRequest) -> MapChangeResult:
-    spec = _require_map(grant, request.channel)
+async def map_publish(rights: KeyRights, request: MapPublishRequest) -> MapChangeResult:
+    spec = _require_map(rights, request.channel)
     if request.delta and not spec.delta:
         raise Refused(Code.NOT_AVAILABLE, "the channel's class has no delta")
     if request.stream_data is not None or request.b64stream_data:
-        raise Refused(Code.NOT_AVAILABLE, "what is set and what is sent are the same here")
+        raise Refused(Code.NOT_AVAILABLE, "a map sends what it stores")
     message = MapMessage(
         key=request.key,
         data=_payload(request.data, request.b64data),
@@ -142,8 +142,8 @@ async def map_publish(grant: ApiGrant, request: MapPublishRequest) -> MapChangeR
     return _result(await maps.change_map(request.channel, message))
 
 
-async def map_remove(grant: ApiGrant, request: MapRemoveRequest) -> MapChangeResult:
-    _require_map(grant, request.channel)
+async def map_remove(rights: KeyRights, request: MapRemoveRequest) -> MapChangeResult:
+    _require_map(rights, request.channel)
     message = MapMessage(
         key=request.key,
         removed=True,
@@ -153,11 +153,10 @@ async def map_remove(grant: ApiGrant, request: MapRemoveRequest) -> MapChangeRes
     return _result(await maps.change_map(request.channel, message))
 
 
-async def map_read_state(grant: ApiGrant, request: MapReadStateRequest) -> MapReadStateResult:
-    _require_map(grant, request.channel)
-    page = await maps.amap_state(
-        request.channel, key=request.key, cursor=request.cursor, limit=_page_size(request), asc=request.asc
-    )
+async def map_read_state(rights: KeyRights, request: MapReadStateRequest) -> MapReadStateResult:
+    _require_map(rights, request.channel)
+    query = MapQuery(key=request.key, cursor=request.cursor, limit=_page_size(request), asc=request.asc)
+    page = await maps.read_map(request.channel, query)
     revision, entries = Position(request.revision_epoch, request.revision_offset), page.entries
     if revision != NOWHERE:
         if revision.epoch != page.top.epoch:
@@ -176,43 +175,42 @@ def _page_size(request: MapReadStateRequest) -> int:
     return max(request.limit, -1) or 1
 
 
-async def map_read_stream(grant: ApiGrant, request: MapReadStreamRequest) -> MapReadStreamResult:
-    _require_map(grant, request.channel)
+async def map_read_stream(rights: KeyRights, request: MapReadStreamRequest) -> MapReadStreamResult:
+    _require_map(rights, request.channel)
     since = Position(request.since_epoch, request.since_offset)
     query = HistoryQuery(
         limit=max(request.limit, -1), since=None if since == NOWHERE else since, reverse=request.reverse
     )
-    node = require_node()
-    page = await aask_node(node, node.history(request.channel, query))
+    page = await connections.read_page(request.channel, query)
     return MapReadStreamResult(
         entries=[_entry(change) for change in page.publications], epoch=page.top.epoch, offset=page.top.offset
     )
 
 
-async def map_stats(grant: ApiGrant, request: wire.ChannelRequest) -> MapStatsResult:
-    _require_map(grant, request.channel)
+async def map_stats(rights: KeyRights, request: wire.ChannelRequest) -> MapStatsResult:
+    _require_map(rights, request.channel)
     return MapStatsResult((await maps.amap_stats(request.channel)).num_keys)
 
 
-async def map_clear(grant: ApiGrant, request: wire.ChannelRequest) -> wire.Empty:
-    _require_map(grant, request.channel)
+async def map_clear(rights: KeyRights, request: wire.ChannelRequest) -> wire.Empty:
+    _require_map(rights, request.channel)
     await maps.amap_clear(request.channel)
     return wire.Empty()
 
 
-async def shared_poll_publish(grant: ApiGrant, request: SharedPollPublishRequest) -> wire.Empty:
-    grant.require(request.channel)
+async def shared_poll_publish(rights: KeyRights, request: SharedPollPublishRequest) -> wire.Empty:
+    rights.require(request.channel)
     data = EMPTY if request.removed else _payload(request.data, request.b64data)
     item = PolledItem(key=request.key, data=data, version=request.version, removed=request.removed)
     await in_thread(publish_item, request.channel, item, request.epoch)
     return wire.Empty()
 
 
-def _require_map(grant: ApiGrant, channel: str) -> ChannelSpec:
-    grant.require(channel)
+def _require_map(rights: KeyRights, channel: str) -> ChannelSpec:
+    rights.require(channel)
     spec = get_registry().route(channel).spec
     if spec.map is None:
-        raise Refused(Code.BAD_REQUEST, "this channel is no map")
+        raise Refused(Code.BAD_REQUEST, "this channel is not a map")
     return spec
 
 

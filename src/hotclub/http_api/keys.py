@@ -6,7 +6,7 @@ from urllib.parse import parse_qs
 from django.utils.crypto import constant_time_compare
 
 from hotclub.conf.config import Config
-from hotclub.conf.values import ApiGrant, digest_of, is_list_of_text, static_grant
+from hotclub.conf.values import KeyRights, digest_of, is_list_of_text, rights_of
 from hotclub.runtime.node import in_thread
 from hotclub.runtime.tables import api_keys
 
@@ -25,21 +25,21 @@ def presented_key(headers: Mapping[str, str], query: str, config: Config) -> str
         return ""
 
 
-async def find_grant(key: str, config: Config) -> ApiGrant | None:
-    """What the bearer of this key may do, None for nothing at all."""
+async def find_rights(key: str, config: Config) -> KeyRights | None:
+    """What the bearer of this key may do, None when there is no such key."""
     if not key:
         return None
     digest = digest_of(key)
     found = None
-    for grant in map(static_grant, config.api_keys):
-        # All of them are compared, so that the time tells nothing.
-        if constant_time_compare(grant.digest, digest):
-            found = found or grant
-    return found or await in_thread(_stored_grant, digest)
+    for rights in map(rights_of, config.api_keys):
+        # Every key is compared, so that the time of the answer does not tell which one was nearly right.
+        if constant_time_compare(rights.digest, digest):
+            found = found or rights
+    return found or await in_thread(_stored_rights, digest)
 
 
-def _stored_grant(digest: str) -> ApiGrant | None:
+def _stored_rights(digest: str) -> KeyRights | None:
     row = api_keys().filter(digest=digest, revoked=None).first()
     if row is None or not is_list_of_text(row.channels) or not is_list_of_text(row.methods):
         return None
-    return ApiGrant(row.digest, row.name, tuple(row.channels), tuple(row.methods))
+    return KeyRights(row.digest, row.name, tuple(row.channels), tuple(row.methods))

@@ -7,7 +7,7 @@ from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 from hotclub.access.overrides import Override
 from hotclub.engine import model
-from hotclub.engine.codes import Code
+from hotclub.engine.codes import Close, Code
 from hotclub.engine.errors import Refused
 
 Count = Annotated[int, Meta(ge=0, le=2**63 - 1)]
@@ -19,7 +19,7 @@ Key = Annotated[str, Meta(max_length=255)]
 
 
 class ClientInfo(Struct, frozen=True, kw_only=True):
-    """What may be known of a connection."""
+    """Who a connection is, as members of a channel see it."""
 
     user: str
     client: str
@@ -46,14 +46,14 @@ class StreamPosition(Struct, frozen=True, kw_only=True):
 class _Publishing(Struct, frozen=True, kw_only=True):
     data: Raw | UnsetType = UNSET
     b64data: str = ""
-    """Payload bytes in base64, in the place of `data`. What is not JSON reaches clients of the protobuf form only."""
+    """Payload bytes in base64, instead of `data`. Bytes that are not JSON reach clients of the protobuf form only."""
     skip_history: bool = False
-    """Only for who is subscribed now."""
+    """Sends to the present subscribers alone, and keeps nothing."""
     tags: dict[str, str] = {}
     idempotency_key: Key = ""
     """Repeating a request with the same key publishes once."""
     delta: bool = False
-    """Send differences to who asked for them: for a channel whose class does so, which then does it anyway."""
+    """Accepted for a channel whose class has `delta`, which sends differences anyway; refused with 108 for another."""
     version: Count = 0
     """A publication whose version is not greater than the newest one is dropped; 0 has no version."""
     version_epoch: Key = ""
@@ -96,7 +96,7 @@ class _Addressed(Struct, frozen=True, kw_only=True):
     """A user id; "" addresses the anonymous connections, unless a client or a session is named."""
     client: str = ""
     session: str = ""
-    """The secret that a connection was given (`session` in its connect reply), or a login (`Client.session_id`)."""
+    """The secret that a connection was given (`session` in its connect reply), or a login (`Client.login_id`)."""
     all_users: bool = False
     """With no user, client or session: every connection."""
     label_filter: Any = None
@@ -112,7 +112,7 @@ class SubscribeRequest(_Addressed, frozen=True, kw_only=True):
     b64data: str = ""
     recover_since: StreamPosition | None = None
     override: Override | None = None
-    """What these subscriptions do in another way than the channel's class."""
+    """Options of these subscriptions that differ from those of the channel's class."""
 
 
 class UnsubscribeRequest(_Addressed, frozen=True, kw_only=True):
@@ -121,7 +121,7 @@ class UnsubscribeRequest(_Addressed, frozen=True, kw_only=True):
 
 
 class DisconnectReason(Struct, frozen=True, kw_only=True):
-    code: Annotated[int, Meta(ge=0, le=2**32 - 1)] = 3503
+    code: Annotated[int, Meta(ge=0, le=2**32 - 1)] = int(Close.FORCE_DISCONNECT)
     reason: str = "force disconnect"
 
 
@@ -206,14 +206,14 @@ class RpcResult(Struct, frozen=True, omit_defaults=True):
 
 
 class Empty(Struct, frozen=True):
-    """Done, and nothing to say."""
+    """The result of a method that has none."""
 
 
 class LineCommand(Struct, frozen=True):
     """A request in the form of older clients, of which a body holds one in each line."""
 
     id: Annotated[int, Meta(ge=0, le=2**32 - 1)] = 0
-    """Comes back with the answer."""
+    """A number that the answer repeats."""
     method: str = ""
     params: Raw = Raw(b"{}")
 
@@ -233,11 +233,11 @@ class BatchResult(Struct, frozen=True):
 
 
 def binary(base64_text: str, field: str) -> bytes:
-    """The bytes of a field in base64. Raises Refused `BAD_REQUEST` for what is none."""
+    """The bytes of a field in base64. Raises Refused `BAD_REQUEST` for text that is not base64."""
     try:
         return b64decode(base64_text, validate=True)
     except ValueError:
-        raise Refused(Code.BAD_REQUEST, f"{field} is no base64") from None
+        raise Refused(Code.BAD_REQUEST, f"{field} is not base64") from None
 
 
 def payload(field: Raw | UnsetType) -> Raw:

@@ -16,8 +16,9 @@ from hotclub.access.tokens import InvalidToken, payload_of
 from hotclub.actions import connections
 from hotclub.channels.registry import get_registry
 from hotclub.conf.config import get_config
-from hotclub.conf.values import ApiGrant
+from hotclub.conf.values import KeyRights
 from hotclub.durable.sql import remove_entries
+from hotclub.engine.broker.base import HistoryQuery
 from hotclub.engine.codes import Close, Code, Unsubscribe
 from hotclub.engine.errors import IdempotencyConflict, Refused, UnrecoverablePosition
 from hotclub.engine.model import Position
@@ -39,30 +40,30 @@ class Method:
     summary: str
     request: type[Struct]
     result: type[Struct]
-    run: Callable[[ApiGrant, Any], Awaitable[Struct]]
+    run: Callable[[KeyRights, Any], Awaitable[Struct]]
 
 
-async def publish(grant: ApiGrant, request: wire.PublishRequest) -> wire.PublishResult:
-    grant.require(request.channel)
+async def publish(rights: KeyRights, request: wire.PublishRequest) -> wire.PublishResult:
+    rights.require(request.channel)
     return await publish_to(request.channel, request)
 
 
-async def broadcast(grant: ApiGrant, request: wire.BroadcastRequest) -> wire.BroadcastResult:
-    # What is wrong for every channel is wrong with the request.
+async def broadcast(rights: KeyRights, request: wire.BroadcastRequest) -> wire.BroadcastResult:
+    # A bad payload is bad for every channel, so the request is refused and not each channel.
     wire.binary(request.b64data, "b64data")
-    return wire.BroadcastResult([await _broadcast_one(grant, channel, request) for channel in request.channels])
+    return wire.BroadcastResult([await _broadcast_one(rights, channel, request) for channel in request.channels])
 
 
-async def _broadcast_one(grant: ApiGrant, channel: str, request: wire.BroadcastRequest) -> wire.BroadcastResponse:
+async def _broadcast_one(rights: KeyRights, channel: str, request: wire.BroadcastRequest) -> wire.BroadcastResponse:
     try:
-        grant.require(channel)
+        rights.require(channel)
         return wire.BroadcastResponse(result=await publish_to(channel, request))
     except (Refused, IdempotencyConflict) as error:
         return wire.BroadcastResponse(error=api_error(error))
 
 
-async def subscribe(grant: ApiGrant, request: wire.SubscribeRequest) -> wire.Empty:
-    grant.require(request.channel)
+async def subscribe(rights: KeyRights, request: wire.SubscribeRequest) -> wire.Empty:
+    rights.require(request.channel)
     ttl = _ttl(request.expire_at)
     if ttl < 0:
         raise Refused(Code.EXPIRED)
@@ -80,18 +81,18 @@ async def subscribe(grant: ApiGrant, request: wire.SubscribeRequest) -> wire.Emp
     return wire.Empty()
 
 
-async def unsubscribe(grant: ApiGrant, request: wire.UnsubscribeRequest) -> wire.Empty:
+async def unsubscribe(rights: KeyRights, request: wire.UnsubscribeRequest) -> wire.Empty:
     if request.channel:
-        grant.require(request.channel)
+        rights.require(request.channel)
         get_registry().route(request.channel)
     else:
-        grant.require_everything()
+        rights.require_everything()
     await in_thread(everywhere, EndSubscriptions(_target(request), request.channel, Unsubscribe.SERVER))
     return wire.Empty()
 
 
-async def disconnect(grant: ApiGrant, request: wire.DisconnectRequest) -> wire.Empty:
-    grant.require_everything()
+async def disconnect(rights: KeyRights, request: wire.DisconnectRequest) -> wire.Empty:
+    rights.require_everything()
     wanted = request.disconnect or wire.DisconnectReason()
     try:
         code = wanted.code or Close.FORCE_DISCONNECT
@@ -102,33 +103,33 @@ async def disconnect(grant: ApiGrant, request: wire.DisconnectRequest) -> wire.E
     return wire.Empty()
 
 
-async def refresh(grant: ApiGrant, request: wire.RefreshRequest) -> wire.Empty:
-    grant.require_everything()
+async def refresh(rights: KeyRights, request: wire.RefreshRequest) -> wire.Empty:
+    rights.require_everything()
     ttl = -1 if request.expired else _ttl(request.expire_at)
     await in_thread(everywhere, Refresh(_target(request), ttl, _payload(request.info, "", "info")))
     return wire.Empty()
 
 
-async def presence(grant: ApiGrant, request: wire.ChannelRequest) -> wire.PresenceResult:
-    grant.require(request.channel)
-    members = await connections.apresence(request.channel)
+async def presence(rights: KeyRights, request: wire.ChannelRequest) -> wire.PresenceResult:
+    rights.require(request.channel)
+    members = await connections.read_members(request.channel)
     return wire.PresenceResult({client: wire.client_info(member) for client, member in members.items()})
 
 
-async def presence_stats(grant: ApiGrant, request: wire.ChannelRequest) -> wire.PresenceStatsResult:
-    grant.require(request.channel)
+async def presence_stats(rights: KeyRights, request: wire.ChannelRequest) -> wire.PresenceStatsResult:
+    rights.require(request.channel)
     stats = await connections.apresence_stats(request.channel)
     return wire.PresenceStatsResult(stats.num_clients, stats.num_users)
 
 
-async def history(grant: ApiGrant, request: wire.HistoryRequest) -> wire.HistoryResult:
-    grant.require(request.channel)
+async def history(rights: KeyRights, request: wire.HistoryRequest) -> wire.HistoryResult:
+    rights.require(request.channel)
     _require_log(request.channel)
     since = None if request.since is None else Position(request.since.epoch, request.since.offset)
     if since is not None and request.reverse and since.offset == 0:
         raise Refused(Code.BAD_REQUEST, "nothing is before offset 0")
-    limit = max(request.limit, -1)
-    page = await connections.ahistory(request.channel, limit=limit, since=since, reverse=request.reverse)
+    query = HistoryQuery(limit=max(request.limit, -1), since=since, reverse=request.reverse)
+    page = await connections.read_page(request.channel, query)
     return wire.HistoryResult(
         publications=[wire.publication(item) for item in page.publications if not item.binary],
         epoch=page.top.epoch,
@@ -136,8 +137,8 @@ async def history(grant: ApiGrant, request: wire.HistoryRequest) -> wire.History
     )
 
 
-async def history_remove(grant: ApiGrant, request: wire.ChannelRequest) -> wire.Empty:
-    grant.require(request.channel)
+async def history_remove(rights: KeyRights, request: wire.ChannelRequest) -> wire.Empty:
+    rights.require(request.channel)
     if _require_log(request.channel).durable and current_node() is None:
         await in_thread(remove_entries, request.channel)
         return wire.Empty()
@@ -155,15 +156,15 @@ def _require_log(channel: str) -> ChannelSpec:
     return spec
 
 
-async def channels(grant: ApiGrant, request: wire.ChannelsRequest) -> wire.ChannelsResult:
+async def channels(rights: KeyRights, request: wire.ChannelsRequest) -> wire.ChannelsResult:
     hub = require_node().hub
-    found = [name for name in hub.channels() if grant.allows_channel(name)]
+    found = [name for name in hub.channels() if rights.allows_channel(name)]
     if request.pattern:
         found = [name for name in found if fnmatchcase(name, request.pattern)]
     return wire.ChannelsResult({name: wire.ChannelInfo(hub.num_subscribers(name)) for name in sorted(found)})
 
 
-async def info(_grant: ApiGrant, _request: wire.InfoRequest) -> wire.InfoResult:
+async def info(_rights: KeyRights, _request: wire.InfoRequest) -> wire.InfoResult:
     node = require_node()
     found = node.info()
     return wire.InfoResult(
@@ -182,7 +183,7 @@ async def info(_grant: ApiGrant, _request: wire.InfoRequest) -> wire.InfoResult:
     )
 
 
-async def rpc(_grant: ApiGrant, request: wire.RpcRequest) -> wire.RpcResult:
+async def rpc(_rights: KeyRights, request: wire.RpcRequest) -> wire.RpcResult:
     path = get_config().api_rpc
     if path is None:
         raise Refused(Code.METHOD_NOT_FOUND)
@@ -233,7 +234,7 @@ METHODS: Final[dict[str, Method]] = {
 
 
 def api_error(error: Refused | IdempotencyConflict | UnrecoverablePosition) -> wire.ApiError:
-    """How an error is told. The code of a conflict is another one here than among clients."""
+    """An error as the API answers it. A conflict has another code here than for clients."""
     if isinstance(error, IdempotencyConflict):
         return wire.ApiError(Code.CONCURRENT_PAGINATION, f"conflict: {error}")
     if isinstance(error, UnrecoverablePosition):

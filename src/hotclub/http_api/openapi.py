@@ -56,7 +56,7 @@ def document() -> dict[str, Any]:
 
 
 def _allow_nulls(request: dict[str, Any]) -> None:
-    """A field that is null counts as left out."""
+    """Let optional fields be null, which counts as left out."""
     required = request.get("required", ())
     for name, field in request.get("properties", {}).items():
         if name not in required:

@@ -1,4 +1,4 @@
-"""Publishing for the HTTP API: binary payloads, versions, and what is kept nowhere."""
+"""Publishing for the HTTP API: binary payloads, versions, and publications that skip the history."""
 
 from msgspec import Raw
 
@@ -23,8 +23,8 @@ async def publish_to(channel: str, request: Request) -> wire.PublishResult:
     """Publish what the request holds to one channel.
 
     Raises:
-        Refused: `UNKNOWN_CHANNEL`, no such channel; `BAD_REQUEST`, the payload is none, the channel takes keys, or two
-            options contradict; `NOT_AVAILABLE`, not in this process or to this channel.
+        Refused: `UNKNOWN_CHANNEL`, no such channel; `BAD_REQUEST`, the payload is not one, the channel takes keys, or
+            two options contradict each other; `NOT_AVAILABLE`, this process or channel cannot do it.
         IdempotencyConflict: the key was used for other data.
     """
     if not channel:
@@ -51,7 +51,7 @@ def _check(spec: ChannelSpec, message: Message, request: Request) -> None:
     if request.skip_history and request.version:
         raise Refused(Code.BAD_REQUEST, "a version is compared with what is kept, and skip_history keeps nothing")
     if message.binary and (spec.durable or current_node() is None):
-        raise Refused(Code.NOT_AVAILABLE, "bytes that are no JSON cannot be kept in the database")
+        raise Refused(Code.NOT_AVAILABLE, "bytes that are not JSON cannot be kept in the database")
 
 
 async def _publish_unkept(channel: str, message: Message) -> None:
@@ -64,7 +64,7 @@ async def _publish_unkept(channel: str, message: Message) -> None:
 
 
 def message_of(request: Request) -> Message:
-    """What is to be published. Raises Refused `BAD_REQUEST` for a payload that is none."""
+    """The message of a request. Raises Refused `BAD_REQUEST` for a payload that is malformed."""
     data, binary = _data(request)
     return Message(
         data=data,

@@ -1,4 +1,4 @@
-"""What the commands that make files from the declarations have in common."""
+"""The base of the commands that write a file from the project's declarations."""
 
 from pathlib import Path
 from typing import Any

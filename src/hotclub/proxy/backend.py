@@ -9,7 +9,7 @@ from django.contrib.auth.models import AnonymousUser
 from hotclub.access.admission import find_user
 from hotclub.access.handshake import SESSION_STATE
 from hotclub.access.rates import Traffic
-from hotclub.access.session import authenticate, session_id
+from hotclub.access.session import authenticate, login_id
 from hotclub.channels.client import Client
 from hotclub.channels.registry import Registry, get_registry
 from hotclub.conf.config import get_config
@@ -79,14 +79,14 @@ class Backend:
             user=user,
             headers=self._handshake.headers,
             address=self._handshake.address,
-            session_id=session_id(question.meta.session_key),
+            login_id=login_id(question.meta.session_key),
             meta=question.meta.token,
         )
         return EngineClient(
             id=question.client,
             handshake=self._handshake,
             user_id=question.user,
-            session_id=mine.session_id,
+            session_id=mine.login_id,
             state=mine,
         )
 
@@ -137,5 +137,5 @@ def handshake_of(headers: dict[str, str], address: str, session_key: str) -> Han
         headers=headers,
         address=address,
         state={SESSION_STATE: session_key},
-        principal=session_id(session_key),
+        principal=login_id(session_key),
     )

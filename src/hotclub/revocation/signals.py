@@ -22,8 +22,8 @@ from django.db.models.signals import post_delete, post_save, pre_save
 from django.http import HttpRequest
 from django.utils import timezone
 
-from hotclub.access.ended import revoke_session
-from hotclub.access.session import session_id, session_model
+from hotclub.access.ended import revoke_login
+from hotclub.access.session import login_id, session_model
 from hotclub.actions.connections import disconnect
 from hotclub.conf.config import get_config
 from hotclub.engine.codes import Close
@@ -51,7 +51,7 @@ def _logged_out(sender: Any, request: HttpRequest | None, **kwargs: Any) -> None
     if session is not None and session.session_key:
         _end_tokens(session.session_key)
         using = router.db_for_write(session_model() or get_user_model())
-        _after_commit(using, session=session_id(session.session_key), code=Close.FORCE_DISCONNECT, reason=SIGNED_OUT)
+        _after_commit(using, login=login_id(session.session_key), code=Close.FORCE_DISCONNECT, reason=SIGNED_OUT)
 
 
 def _session_deleted(sender: Any, instance: AbstractBaseSession, using: str, **kwargs: Any) -> None:
@@ -59,7 +59,7 @@ def _session_deleted(sender: Any, instance: AbstractBaseSession, using: str, **k
     # connections.
     if instance.expire_date > timezone.now() and SESSION_KEY in instance.get_decoded():
         _end_tokens(instance.session_key)
-        _reconnect(using, session=session_id(instance.session_key))
+        _reconnect(using, login=login_id(instance.session_key))
 
 
 def _before_save(
@@ -95,7 +95,7 @@ def _user_deleted(sender: Any, instance: AbstractBaseUser, using: str, **kwargs:
 def _end_tokens(session_key: str) -> None:
     """Tokens that end with this session open nothing any more; in the caller's transaction, like the logout itself."""
     if get_config().tokens is not None:
-        revoke_session(session_id(session_key))
+        revoke_login(login_id(session_key))
 
 
 def _reconnect(using: str, **target: str) -> None:

@@ -10,7 +10,7 @@ from django.contrib.auth import SESSION_KEY, get_user_model
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.utils import timezone
 
-from hotclub.access.ended import revoked_sessions
+from hotclub.access.ended import revoked_logins
 from hotclub.access.session import is_current, session_model, session_store
 from hotclub.access.tokens import password_proof
 from hotclub.channels.client import Client, TokenUser
@@ -128,11 +128,11 @@ def _lives(clients: Sequence[Client]) -> dict[Client, datetime | None]:
     """Those whose login stands, and until when if that is known: the session of a cookie is there, and that of a token
     was not revoked."""
     alive = _living_sessions({client.session_key for client in clients if client.token_channels is None})
-    revoked = revoked_sessions({client.session_id for client in clients if client.token_channels is not None})
+    revoked = revoked_logins({client.login_id for client in clients if client.token_channels is not None})
     return {
         client: alive.get(client.session_key) if client.token_channels is None else None
         for client in clients
-        if (client.session_key in alive if client.token_channels is None else client.session_id not in revoked)
+        if (client.session_key in alive if client.token_channels is None else client.login_id not in revoked)
     }
 
 

@@ -12,24 +12,24 @@ from hotclub.engine.protocol.payload import encode_payload
 def encode(value: object) -> Raw:
     """The payload of a value.
 
-    Beside what JSON knows: dates, times, durations, `Decimal`, `UUID`, enumerations, dataclasses, lazy translations
-    (in the active language) and safe strings, as text.
+    Dates, times, durations, `Decimal`, `UUID`, lazy translations (in the active language) and safe strings become text.
+    Enumerations become their values, dataclasses objects.
 
     Raises:
-        TypeError: the value holds something that JSON cannot, such as a model instance: send a dictionary.
+        TypeError: JSON cannot hold the value, such as a model instance: send a dictionary.
         ValueError: NaN, an infinity, or a lone surrogate.
     """
     return encode_payload(value, default=_plain)
 
 
 def decode(data: Raw) -> Any:
-    """The value of a validated payload, None for no payload."""
+    """The value of a validated payload; None for a null and for no payload."""
     return msgspec.json.decode(data) if bytes(data) else None
 
 
 def _plain(value: Any) -> Any:
     if isinstance(value, Promise | str):
-        # str() gives a safe string itself back, which the encoder does not know.
+        # str() of a safe string returns the safe string, which the encoder does not know.
         return str.__str__(str(value))
     if isinstance(value, int):
         return int(value)

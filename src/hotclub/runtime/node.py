@@ -23,7 +23,7 @@ ANSWER_TIMEOUT: Final = 5.0
 
 
 class NoNode(HotclubError):
-    """This process serves no connections, or its event loop did not answer: only a server process can do this."""
+    """This process serves no connections, or its event loop gave no answer in time. Ask in a server process."""
 
     def __init__(self, reason: str = "") -> None:
         super().__init__(reason or "No node runs in this process; ask in the process that serves the site.")
@@ -40,7 +40,7 @@ def current_node() -> "Node | None":
 
 
 def set_current_node(node: "Node | None", pool: "HookPool | None" = None) -> None:
-    """Say which node serves this process, and the thread pool beside it."""
+    """Set the node that serves this process, and its thread pool."""
     _Running.node = node
     _Running.pool = pool
 
@@ -59,8 +59,8 @@ def require_node() -> "Node":
 def after_commit(callback: Callable[[], object], using: str = "") -> None:
     """Call back when the current transaction has committed, or now when there is none; an error is only logged.
 
-    `using` is the alias of the transaction's database, "" for `HOTCLUB["DATABASE"]`. The callback is a function of its
-    own and no `functools.partial`, whose name Django could not log.
+    `using` is the alias of the transaction's database, "" for `HOTCLUB["DATABASE"]`. Pass a function and not a
+    `functools.partial`: Django logs the name, and a partial has none.
     """
     transaction.on_commit(callback, using=using or get_config().database, robust=True)
 
@@ -129,7 +129,7 @@ async def aask_node(node: "Node", question: Coroutine[Any, Any, Result]) -> Resu
 
 
 async def in_thread(function: Callable[Params, Result], /, *args: Params.args, **kwargs: Params.kwargs) -> Result:
-    """Run database code from async code: in the node's pool, or where Django runs its own without a node."""
+    """Run database code from async code: in the node's pool, or without a node in the thread that Django uses."""
     pool, node = _Running.pool, _Running.node
     if pool is not None and node is not None and _lives_here(node):
         return await pool.run(function, *args, **kwargs)

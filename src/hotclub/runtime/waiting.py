@@ -1,7 +1,7 @@
-"""A queue and an event that weigh nothing while nobody waits.
+"""A queue and an event that need little memory while nobody waits.
 
-asyncio's own keep a deque each, 760 bytes when empty; an idle connection has several. These are for one waiter at a
-time, in one event loop.
+asyncio's own each keep a deque, which takes 760 bytes when empty, and an idle connection has several. These serve one
+event loop.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ class Mailbox(Generic[Item]):
             self._waiter.set_result(None)
 
     async def get(self) -> Item:
-        """The oldest item; waits for one. A cancelled wait takes none."""
+        """Take the oldest item; wait for one. A cancelled call takes no item."""
         while not self._items:
             self._waiter = asyncio.get_running_loop().create_future()
             try:
@@ -43,7 +43,7 @@ class Mailbox(Generic[Item]):
 
 
 class Gate:
-    """`asyncio.Event`, open at first; its waiters share one future, which exists only while it is closed."""
+    """`asyncio.Event`, open at first. All waiters share one future, which exists only while the gate is closed."""
 
     __slots__ = ("_opening",)
 
@@ -54,7 +54,7 @@ class Gate:
         return self._opening is None
 
     def set(self) -> None:
-        """Open, and let everybody through who waits."""
+        """Open, and wake all waiters."""
         opening, self._opening = self._opening, None
         if opening is not None and not opening.done():
             opening.set_result(None)
@@ -65,7 +65,7 @@ class Gate:
             self._opening = asyncio.get_running_loop().create_future()
 
     async def wait(self) -> bool:
-        """Wait until it is open."""
+        """Wait until the gate is open."""
         while self._opening is not None:
             await asyncio.shield(self._opening)
         return True

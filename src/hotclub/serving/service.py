@@ -140,7 +140,7 @@ class Service:
         await self.check_sessions(self._watch.clients())
 
     async def _watch_sessions(self) -> None:
-        regular = self.config.session_check
+        regular = self.config.login_check
         next_look, paused = monotonic() + regular, 0.0
         while True:
             await asyncio.sleep(min(_EXPIRY_CHECK, regular))

@@ -8,7 +8,6 @@ from itertools import count
 from typing import Any
 from uuid import UUID, uuid4
 
-import msgspec
 import pytest
 from django.db import transaction
 from hypothesis import HealthCheck, given, settings
@@ -64,7 +63,7 @@ class _Scene:
 
 def _apply(data: dict[str, Any], publication: hotclub.Publication) -> None:
     """What a page does with an event."""
-    event: dict[str, Any] = msgspec.json.decode(publication.data)
+    event: dict[str, Any] = publication.data
     data["offset"] = publication.offset
     if event["type"] == "message":
         data["messages"].append({**event["message"], "offset": publication.offset})

@@ -37,7 +37,7 @@ class Command(runserver.Command):
 
     def inner_run(self, *args: Any, **options: Any) -> None:
         """Check the project and serve it; in the autoreloader's thread unless that is off."""
-        # What went wrong while the project was loading was kept for this process to report.
+        # The autoreloader has kept an error of loading the project, for this process to report.
         autoreload.raise_last_exception()
         if not options["skip_checks"]:
             self.stdout.write("Performing system checks...\n\n")
@@ -49,7 +49,7 @@ class Command(runserver.Command):
             listener = listen(self.addr, int(self.port))
         except CannotListen as error:
             self.stderr.write(f"Error: {error}")
-            # An ordinary exit ends only this thread, and the autoreloader would wait for a change of the code.
+            # sys.exit() would end this thread alone, and the autoreloader would wait for a change of the code.
             os._exit(1)
         config = get_config()
         run(
