@@ -111,7 +111,7 @@ def people(monkeypatch: pytest.MonkeyPatch) -> None:
 class TestUsers:
     """Who may be given as a user."""
 
-    @pytest.mark.parametrize("nobody", [None, "", "bob", 1.5, True, AnonymousUser(), KEY, [], b"7", object()], ids=repr)
+    @pytest.mark.parametrize("nobody", [None, "", "bob", 1.5, True, AnonymousUser(), KEY, [], b"7"])
     def test_what_names_nobody_is_an_error(self, nobody: Any) -> None:
         with pytest.raises(ValueError, match=r"names nobody|no primary key"):
             hotclub.publish_to_user(nobody, 1)
