@@ -27,35 +27,32 @@ def check_hooks(app_configs: Apps = None, **kwargs: Any) -> list[CheckMessage]:
 
 
 _FUNCTIONS: Final = {"ON_CONNECT": ("client",), "ON_DISCONNECT": ("client",), "API_RPC": ("method", "params")}
-"""Settings that name a function, with what it is called with."""
-_CLASSES: Final = ("BACKEND",)
-"""Settings that name a class, or a function that makes an instance."""
+"""Settings that name a function, with what it is called with. `BACKEND` is among the values that E007 looks at."""
 
 
 def _path_problems() -> Iterator[CheckMessage]:
     raw = raw_settings()
-    for name in (*_FUNCTIONS, *_CLASSES):
+    for name, given in _FUNCTIONS.items():
         path = raw.get(name) if isinstance(raw, dict) else None
-        # A setting that is unknown, or no path, is left to the check of settings.
-        if not isinstance(path, str) or name not in SETTINGS or list(SETTINGS[name](name, path)):
+        # What is no path is left to the check of settings.
+        if not isinstance(path, str) or list(SETTINGS[name](name, path)):
             continue
+        hint = f"Write the dotted path of a function that takes ({', '.join(given)})."
         try:
             found = import_string(path)
         except Exception as error:  # noqa: BLE001 - whatever the project's module raises
-            hint = "Write the dotted path of something that exists."
             yield make_error(8, f"HOTCLUB[{name!r}] cannot be imported: {error}", hint)
             continue
-        if problem := _call_problem(found, _FUNCTIONS.get(name)):
-            given = f" that takes ({', '.join(_FUNCTIONS[name])})" if name in _FUNCTIONS else " or a class"
-            yield make_error(8, f"HOTCLUB[{name!r}] names {path!r}, {problem}.", f"Name a function{given}.")
+        if problem := _call_problem(found, given):
+            yield make_error(8, f"HOTCLUB[{name!r}] names {path!r}, {problem}.", hint)
 
 
-def _call_problem(found: Any, given: tuple[str, ...] | None) -> str:
-    if not callable(found) or (given is not None and isinstance(found, type)):
+def _call_problem(found: Any, given: tuple[str, ...]) -> str:
+    """Why it cannot be called with these; "" when it can."""
+    if not callable(found) or isinstance(found, type):
         return "which is no function"
     try:
-        if given is not None:
-            inspect.signature(found).bind(*given)
+        inspect.signature(found).bind(*given)
     except TypeError as error:
         return f"which cannot be called: {error}"
     except ValueError:  # written in C, and silent about its parameters
