@@ -39,6 +39,7 @@ from hotclub.engine.errors import (
 )
 from hotclub.engine.model import Position, PresenceStats
 from hotclub.runtime.node import NoNode
+from hotclub.runtime.tables import NotMigrated
 
 __all__ = [
     "Channel",
@@ -53,6 +54,7 @@ __all__ = [
     "IdempotencyConflict",
     "MapChannel",
     "NoNode",
+    "NotMigrated",
     "Position",
     "PresenceStats",
     "Publication",

@@ -6,9 +6,9 @@ commits. The node of this process answers the questions.
 
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from hotclub.channels.client import Client, user_id_of
+from hotclub.channels.client import AnyUser, Client, user_id_of
 from hotclub.channels.registry import Route, get_registry
 from hotclub.channels.results import ClientInfo, HistoryPage
 from hotclub.durable.sql import read_history
@@ -29,12 +29,9 @@ from hotclub.runtime.node import (
     require_node,
 )
 
-if TYPE_CHECKING:
-    from django.contrib.auth.base_user import AbstractBaseUser
-
 
 def disconnect(
-    user: "AbstractBaseUser | int | str | None" = None,
+    user: "AnyUser | None" = None,
     *,
     login: str | None = None,
     client: Client | str | None = None,
@@ -55,7 +52,8 @@ def disconnect(
 
     Raises:
         TypeError: `user`, `login` and `client` are all missing.
-        ValueError: the user has no primary key, or the reason is not 1 to 123 bytes of plain text.
+        ValueError: this is nobody (an unsaved or anonymous user, or no primary key), or the reason is not 1 to
+            123 bytes of plain text.
         SynchronousOnlyOperation: the function was called where an event loop runs; await `adisconnect`.
     """
     refuse_event_loop("disconnect")
@@ -63,7 +61,7 @@ def disconnect(
 
 
 async def adisconnect(
-    user: "AbstractBaseUser | int | str | None" = None,
+    user: "AnyUser | None" = None,
     *,
     login: str | None = None,
     client: Client | str | None = None,
@@ -77,7 +75,7 @@ async def adisconnect(
 def unsubscribe(
     channel: str,
     *,
-    user: "AbstractBaseUser | int | str | None" = None,
+    user: "AnyUser | None" = None,
     client: Client | str | None = None,
     code: int = Unsubscribe.SERVER,
 ) -> None:
@@ -93,7 +91,7 @@ def unsubscribe(
 
     Raises:
         Refused: `UNKNOWN_CHANNEL`, no such channel.
-        ValueError: the user has no primary key.
+        ValueError: this is nobody: an unsaved or anonymous user, or no primary key.
         SynchronousOnlyOperation: the function was called where an event loop runs; await `aunsubscribe`.
     """
     refuse_event_loop("unsubscribe")
@@ -104,7 +102,7 @@ def unsubscribe(
 async def aunsubscribe(
     channel: str,
     *,
-    user: "AbstractBaseUser | int | str | None" = None,
+    user: "AnyUser | None" = None,
     client: Client | str | None = None,
     code: int = Unsubscribe.SERVER,
 ) -> None:
@@ -116,7 +114,7 @@ async def aunsubscribe(
 def subscribe(  # noqa: PLR0913 - whom, to what, and on which terms
     channel: str,
     *,
-    user: "AbstractBaseUser | int | str | None" = None,
+    user: "AnyUser | None" = None,
     login: str | None = None,
     client: Client | str | None = None,
     data: Any = None,
@@ -144,7 +142,7 @@ def subscribe(  # noqa: PLR0913 - whom, to what, and on which terms
     Raises:
         Refused: `UNKNOWN_CHANNEL`, no such channel; `NOT_AVAILABLE`, it is a map or a shared poll.
         TypeError: `user`, `login` and `client` are all missing, or JSON cannot hold `data` or `info`.
-        ValueError: the user has no primary key.
+        ValueError: this is nobody: an unsaved or anonymous user, or no primary key.
         SynchronousOnlyOperation: the function was called where an event loop runs; await `asubscribe`.
     """
     refuse_event_loop("subscribe")
@@ -155,7 +153,7 @@ def subscribe(  # noqa: PLR0913 - whom, to what, and on which terms
 async def asubscribe(  # noqa: PLR0913 - as subscribe
     channel: str,
     *,
-    user: "AbstractBaseUser | int | str | None" = None,
+    user: "AnyUser | None" = None,
     login: str | None = None,
     client: Client | str | None = None,
     data: Any = None,
@@ -298,15 +296,13 @@ def _subscription(
     )
 
 
-def _somebody(
-    function: str, user: "AbstractBaseUser | int | str | None", login: str | None, client: Client | str | None
-) -> Target:
+def _somebody(function: str, user: "AnyUser | None", login: str | None, client: Client | str | None) -> Target:
     if user is None and not login and client is None:
         raise TypeError(f"{function}() needs a user, a login or a client")
     return _target(user, login, client)
 
 
-def _target(user: "AbstractBaseUser | int | str | None", login: str | None, client: Client | str | None) -> Target:
+def _target(user: "AnyUser | None", login: str | None, client: Client | str | None) -> Target:
     return Target(
         user_id=None if user is None else user_id_of(user),
         session_id=login,

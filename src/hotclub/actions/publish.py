@@ -7,11 +7,11 @@ the publications of one transaction keep their order.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django.db import transaction
 
-from hotclub.channels.client import personal_channel
+from hotclub.channels.client import AnyUser, personal_channel
 from hotclub.channels.registry import Route, get_registry
 from hotclub.conf.config import get_config
 from hotclub.durable.client_publish import append_durably
@@ -30,9 +30,6 @@ from hotclub.runtime.node import (
     in_thread,
     refuse_event_loop,
 )
-
-if TYPE_CHECKING:
-    from django.contrib.auth.base_user import AbstractBaseUser
 
 
 def publish(
@@ -53,9 +50,11 @@ def publish(
         yet (inside a transaction), or known in another process only (this one has no node).
 
     Raises:
-        Refused: `UNKNOWN_CHANNEL`, no such channel; `NOT_AVAILABLE`, the channel takes keys and values.
+        Refused: `UNKNOWN_CHANNEL`, no such channel (the text says why, and names the nearest patterns);
+            `NOT_AVAILABLE`, the channel takes keys and values.
         TypeError, ValueError: JSON cannot hold the data.
         IdempotencyConflict: the key was used for other data.
+        NotMigrated: the tables are missing; run `manage.py migrate`.
         SynchronousOnlyOperation: the function was called where an event loop runs; await `apublish`.
         NoNode: the event loop of this process is stuck; the publication may still leave.
     """
@@ -109,7 +108,7 @@ async def abroadcast(
 
 
 def publish_to_user(
-    user: "AbstractBaseUser | int | str",
+    user: "AnyUser",
     data: Any,
     *,
     idempotency_key: str = "",
@@ -118,7 +117,8 @@ def publish_to_user(
     """Publish to the personal channel of a user, which every connection of the user is subscribed to.
 
     Args:
-        user: the user, or the primary key.
+        user: the user, or the primary key, as it is or as text. In a project with `HOTCLUB["TOKENS"]`, whose users may
+            live elsewhere, any text names somebody: the `sub` claim of a token.
         data: as for `publish`.
         idempotency_key: as for `publish`.
         tags: as for `publish`.
@@ -127,7 +127,7 @@ def publish_to_user(
         What `publish` returns.
 
     Raises:
-        ValueError: the user has no primary key.
+        ValueError: this is nobody: None, an unsaved or anonymous user, or no primary key of the user model.
         Refused: `UNKNOWN_CHANNEL`, personal channels are off (`PERSONAL_CHANNEL`).
         TypeError: JSON cannot hold the data.
         IdempotencyConflict: the key was used for other data.
@@ -139,7 +139,7 @@ def publish_to_user(
 
 
 async def apublish_to_user(
-    user: "AbstractBaseUser | int | str",
+    user: "AnyUser",
     data: Any,
     *,
     idempotency_key: str = "",

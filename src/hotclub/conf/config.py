@@ -6,7 +6,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any
+from typing import Any, Final
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
@@ -15,6 +15,8 @@ from hotclub.conf.problems import problems
 from hotclub.conf.token_keys import TokenSettings, token_settings
 from hotclub.conf.values import RateLimits, rate_limits
 from hotclub.engine.limits import Limits
+
+NOT_INSTALLED: Final = '"hotclub" is missing from INSTALLED_APPS.'
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
