@@ -8,7 +8,7 @@ import pytest
 from django.contrib.auth.models import AnonymousUser
 
 import hotclub
-from clubhouse.accounts.live import on_connect
+from clubhouse.accounts.connections import on_connect
 from clubhouse.accounts.models import User
 from clubhouse.chat import channels, services
 from clubhouse.chat.models import Message, Room
