@@ -14,9 +14,9 @@ import * as timeline from "./timeline";
 import type { Message, Person, RoomData, RoomEvent } from "./types";
 
 /**
- * The state of the room's subscription, as the user sees it. `connecting`: before the first subscription. `catching-up`:
- * subscribed again, while missed messages are added. `lost` (the user may not read the room any more) and `gone` (the room
- * was deleted) are final.
+ * The state of the room's subscription, as the user sees it. `connecting`: before the first subscription.
+ * `catching-up`: subscribed again, while missed messages are added. `lost` (the user may not read the room any more)
+ * and `gone` (the room was deleted) are final.
  */
 export type RoomPhase = "connecting" | "live" | "catching-up" | "offline" | "lost" | "gone";
 

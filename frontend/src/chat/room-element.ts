@@ -186,7 +186,9 @@ export class RoomElement extends LitElement {
     };
   }
 
-  /** The composer begins with the text that the user has typed into the server-rendered form, or else with the draft. */
+  /**
+   * The composer begins with the text that the user has typed into the server-rendered form, or else with the draft.
+   */
   #ports(data: RoomData, live: LiveRoom): ComposerPorts {
     const typed = this.querySelector<HTMLTextAreaElement>(
       "[data-fallback] textarea, textarea[data-fallback]",

@@ -60,6 +60,6 @@ class ProfileForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in the 
         assert isinstance(language, forms.ChoiceField)
         language.choices = [
             ("", _("Same as the browser")),
-            # Each name is in its own language, so that a person finds it who cannot read the page.
+            # Each name is in its own language, for people who cannot read the page.
             *settings.LANGUAGES,
         ]

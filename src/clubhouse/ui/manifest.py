@@ -11,8 +11,10 @@ DIRECTORY = Path(__file__).parent / "static/clubhouse/dist"
 
 
 class FrontEndNotBuilt(Exception):
-    """A bundle is missing, because nobody has built the front end; `make run` does. Has the manifest's `path`, and the
-    `reason` as a sentence."""
+    """A bundle is missing because the front end is not built, which `make run` does.
+
+    `path` is the manifest's path, and `reason` a sentence.
+    """
 
     def __init__(self, path: Path, reason: str) -> None:
         super().__init__(path, reason)

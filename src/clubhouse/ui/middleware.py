@@ -59,7 +59,7 @@ class StaticFilesMiddleware(WhiteNoiseMiddleware):  # type: ignore[misc]  # it h
 
 
 class FrontEndMiddleware:
-    """Answers 503 with instructions when a page needs bundles that nobody has built."""
+    """Answers 503 with instructions when a page needs bundles that are not built."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self.get_response = get_response

@@ -1,4 +1,4 @@
-"""The live side: who may listen, and what clients are told. The hooks are called as Hotclub calls them."""
+"""The hooks of the chat's channels and procedures, called as Hotclub calls them."""
 
 from collections.abc import Callable
 from typing import Any
