@@ -65,7 +65,10 @@ TEMPLATES = [
     },
 ]
 
-HOTCLUB: dict[str, Any] = {"ON_CONNECT": "clubhouse.accounts.connections.on_connect"}
+HOTCLUB: dict[str, Any] = {
+    "ON_CONNECT": "clubhouse.accounts.connections.on_connect",
+    "READY_PATH": "/readyz",
+}
 
 # Data
 
