@@ -1,4 +1,4 @@
-"""Measures Hotclub beside its peers, prints one table, and fails when Hotclub loses anything."""
+"""Measures Hotclub and its peers in one run, prints tables, and fails when Hotclub loses a message."""
 
 import argparse
 import json
@@ -21,14 +21,14 @@ from benchmarks.scenarios import Plan
 from benchmarks.server import ROOT, PeerFailed
 
 _SPARE_FILES: Final = 200
-"""Files that a server has open beside its connections."""
+"""Open files that a server needs beside its connections."""
 
 EXIT_LOST: Final = 1
 EXIT_UNABLE: Final = 2
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the benchmark. Returns the exit status: 0, 1 when Hotclub lost something, 2 when it cannot be measured."""
+    """Run the benchmark. Return the exit status: 0, 1 when Hotclub lost a message, 2 when measuring was impossible."""
     options = _parser().parse_args(arguments)
     peers = options.peers
     plan = Plan(**{name: getattr(options, name) for name in Plan.__dataclass_fields__})
@@ -50,17 +50,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 class NoProc(Exception):
-    """This system does not tell what a process costs."""
+    """This system has no `/proc` as Linux has it, from which processor time and memory are read."""
 
 
 def check_proc() -> None:
-    """Raises NoProc where `/proc` has not the files that the figures are read from."""
+    """Check that processor time and memory can be read.
+
+    Raises:
+        NoProc: they cannot.
+    """
     if not Path("/proc/self/smaps_rollup").exists():
         raise NoProc("processor time and memory are read from /proc as Linux has it, and it is not here")
 
 
 class TooFewFiles(Exception):
-    """The hard limit of open files is too low."""
+    """The hard limit of open files, `limit`, is lower than the `needed` number."""
 
     def __init__(self, needed: int, limit: int) -> None:
         super().__init__(
@@ -72,10 +76,10 @@ class TooFewFiles(Exception):
 
 
 def raise_file_limit(needed: int) -> None:
-    """Raise the soft limit of open files for this process and the servers it starts.
+    """Raise the soft limit of open files for this process and the servers that it starts to at least `needed`.
 
     Raises:
-        TooFewFiles: the hard limit does not allow it.
+        TooFewFiles: the hard limit is lower.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard != resource.RLIM_INFINITY and hard < needed:

@@ -1,7 +1,7 @@
-"""One connection of the load generator: as little work per read as a loss check can do.
+"""One connection of the load generator.
 
-A fan-out sends the same bytes to everybody. So the first connection that reads a chunk parses it, and the others
-compare theirs with it: equal bytes hold the same publications. Anything else is parsed.
+In a fan-out all connections read the same bytes. So only the first connection that reads a chunk parses it. The others
+compare their chunk with it, and parse only a chunk that differs, which keeps the load generator fast.
 """
 
 import asyncio
@@ -17,15 +17,15 @@ from benchmarks.payload import SEQUENCE
 
 _REMEMBERED: Final = 256
 _HEAD: Final = 96
-"""As far into a chunk as to its first sequence number."""
+"""Length of a chunk's beginning that contains its first sequence number."""
 
 
 class Refused(Exception):
-    """The server did not take the connection, or answered a command with an error."""
+    """The server ended the handshake or answered a command with an error."""
 
 
 class Chunk:
-    """Bytes that hold whole frames with nothing but consecutive publications."""
+    """Bytes of whole frames, which hold `count` publications numbered from `first` on and nothing else."""
 
     __slots__ = ("count", "data", "first")
 
@@ -36,41 +36,46 @@ class Chunk:
 
 
 class Memory:
-    """The chunks seen last, by length and beginning."""
+    """The chunks that connections have parsed lately, by length and beginning."""
 
     def __init__(self) -> None:
         self._chunks: dict[tuple[int, bytes], Chunk] = {}
 
     def find(self, data: bytes) -> Chunk | None:
+        """Return the chunk with these bytes, or None."""
         chunk = self._chunks.get((len(data), data[:_HEAD]))
         return chunk if chunk is not None and chunk.data == data else None
 
     def add(self, chunk: Chunk) -> None:
+        """Remember the chunk, and forget all others when there are too many."""
         if len(self._chunks) >= _REMEMBERED:
             self._chunks.clear()
         self._chunks[len(chunk.data), chunk.data[:_HEAD]] = chunk
 
 
 class Audience(Protocol):
-    """What a connection reports to."""
+    """What a connection reports to. Each method is called once per event, in the event loop's thread."""
 
     dialect: Dialect
     memory: Memory
 
-    def delivered(self, count: int, now: float) -> None: ...
+    def delivered(self, count: int, now: float) -> None:
+        """`count` publications were read at the time `now` of `perf_counter`."""
 
-    def lost(self, connection: "Connection") -> None: ...
+    def lost(self, connection: "Connection") -> None:
+        """The server has ended a connection that was ready."""
 
-    def refused(self, answer: bytes) -> None: ...
+    def refused(self, answer: bytes) -> None:
+        """The server has refused a command of a connection that was ready."""
 
 
 class Connection(asyncio.Protocol):
-    """Connects, subscribes, answers pings and keeps a ledger of the publications."""
+    """Connects, subscribes, answers pings, and enters the publications into its ledger."""
 
     __slots__ = ("_audience", "_ready", "_request", "_rest", "_upgraded", "close_code", "ledger", "transport")
 
     def __init__(self, audience: Audience, request: bytes, first: int) -> None:
-        """`first` is the number of the next publication."""
+        """`request` is the HTTP request of the handshake, and `first` the number of the next publication."""
         self._audience = audience
         self._request = request
         self._rest = b""
@@ -84,26 +89,29 @@ class Connection(asyncio.Protocol):
         """Wait until the connection is subscribed.
 
         Raises:
-            Refused: it will not be.
+            Refused: the server has refused the connection or the subscription.
         """
         if self._ready is not None:
             await self._ready
 
     def write(self, data: bytes) -> None:
+        """Send bytes. The connection must be open."""
         assert self.transport is not None
         self.transport.write(data)
 
     def abort(self) -> None:
-        """End the connection without a word, and without calling that a loss."""
+        """End the connection at once. `Audience.lost` is not called."""
         if self.transport is not None:
             transport, self.transport = self.transport, None
             transport.abort()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Send the request of the handshake."""
         self.transport = cast("asyncio.Transport", transport)
         self.transport.write(self._request)
 
     def connection_lost(self, _error: Exception | None) -> None:
+        """Report the end of the connection, unless `abort` ended it."""
         if self.transport is None:
             return
         self.transport = None
@@ -113,6 +121,7 @@ class Connection(asyncio.Protocol):
             self._ready.set_exception(Refused(f"the connection ended with {self.close_code}: {self._rest[:200]!r}"))
 
     def data_received(self, data: bytes) -> None:
+        """Count the publications of a chunk."""
         now = perf_counter()
         if not self._rest:
             chunk = self._audience.memory.find(data)
@@ -163,7 +172,7 @@ class Connection(asyncio.Protocol):
             self._audience.refused(answer)
 
     def _answer(self, frames: Sequence[tuple[int, bytes]], texts: Sequence[bytes]) -> bool:
-        """Deal with what is no publication. Returns whether there was nothing but publications."""
+        """Answer pings, a close and the replies to commands. Return whether there were publications only."""
         dialect, plain = self._audience.dialect, len(texts) == len(frames)
         for opcode, payload in frames:
             if opcode == PING:

@@ -1,4 +1,4 @@
-"""Many connections to one server, opened together and counted together."""
+"""Many connections to one server, which are opened and counted together."""
 
 import asyncio
 from array import array
@@ -12,12 +12,16 @@ from benchmarks.connection import Connection, Memory, Refused
 from benchmarks.dialects import Dialect
 
 _OPENING: Final = 128
-"""Handshakes under way at one time."""
+"""Most handshakes at the same time."""
 _KEY: Final = b64encode(b"one key for all!").decode()
 
 
 class Crowd:
-    """Subscribers of one channel. `published` and `deliveries` count from the crowd's beginning."""
+    """The subscribers of one channel.
+
+    `published` counts the messages that were sent to the channel, and `deliveries` the publications that arrived at all
+    connections, both since the crowd was made.
+    """
 
     def __init__(self, dialect: Dialect, port: int) -> None:
         self.dialect = dialect
@@ -26,21 +30,23 @@ class Crowd:
         self.published = 0
         self.deliveries = 0
         self.closed: Counter[int] = Counter()
-        """Connections that the server ended, by close code."""
+        """Number of connections that the server has ended, by close code."""
         self.refusals: list[bytes] = []
-        """Answers that refused a command."""
+        """Answers that refuse a command."""
         self.latencies: array[float] | None = None
-        """Seconds from `sent_at` to each read, while it is an array."""
+        """Seconds from `sent_at` to each read; None: they are not measured."""
         self.sent_at = 0.0
         self._port = port
         self._goal = 0
         self._reached: asyncio.Future[bool] | None = None
 
     async def open(self, count: int, session_keys: Sequence[str] = ()) -> float:
-        """Open and subscribe `count` connections, each with a session's cookie if there are any. Returns seconds.
+        """Open and subscribe `count` connections and return the seconds that this took.
+
+        `session_keys` holds a Django session key for each connection; without keys the connections are anonymous.
 
         Raises:
-            Refused: the server does not take one.
+            Refused: at least one connection failed.
         """
         slots = asyncio.Semaphore(_OPENING)
         started = perf_counter()
@@ -79,6 +85,7 @@ class Crowd:
         return "\r\n".join([*lines, "", ""]).encode()
 
     def delivered(self, count: int, now: float) -> None:
+        """Count publications; see `Audience`."""
         self.deliveries += count
         if self.latencies is not None:
             self.latencies.append(now - self.sent_at)
@@ -86,10 +93,12 @@ class Crowd:
             self._wake(True)
 
     def lost(self, connection: Connection) -> None:
+        """Count a lost connection; see `Audience`."""
         self.closed[connection.close_code] += 1
         self._wake(False)
 
     def refused(self, answer: bytes) -> None:
+        """Keep a refusal; see `Audience`."""
         self.refusals.append(answer)
         self._wake(False)
 
@@ -98,8 +107,10 @@ class Crowd:
             self._reached.set_result(reached)
 
     async def reach(self, deliveries: int, patience: float) -> bool:
-        """Wait until there are so many deliveries. Returns False when a connection is lost or refused something before,
-        or after `patience` seconds."""
+        """Wait until `deliveries` has reached this number.
+
+        Return False when a connection is lost or a command refused before, and after `patience` seconds.
+        """
         if self.deliveries >= deliveries:
             return True
         if self.broken:
@@ -116,19 +127,22 @@ class Crowd:
 
     @property
     def broken(self) -> bool:
-        """Whether a connection was lost or a command refused."""
+        """Whether a connection was lost or a command was refused."""
         return bool(self.closed or self.refusals)
 
     @property
     def lost_deliveries(self) -> int:
+        """Publications that have not arrived, counted over all connections."""
         return sum(connection.ledger.lost(self.published) for connection in self.connections)
 
     @property
     def duplicates(self) -> int:
+        """Publications that arrived again, counted over all connections."""
         return sum(connection.ledger.duplicates for connection in self.connections)
 
     @property
     def reordered(self) -> int:
+        """Publications that arrived after a later one, counted over all connections."""
         return sum(connection.ledger.reordered for connection in self.connections)
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""What is said to each kind of server over the same WebSocket."""
+"""The messages that each kind of server understands over a WebSocket."""
 
 import json
 from collections.abc import Callable
@@ -11,14 +11,16 @@ from benchmarks.payload import text
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """`ready` is part of the text that says that the connection is subscribed; None: the handshake says it.
+    """The messages of one kind of server.
 
-    `ping` is a line that asks for `pong`, and `error` is part of every text that says that a command was refused.
+    The client sends `hello` after the handshake. The text that confirms the subscription contains `ready`; None: the
+    handshake confirms it. The server sends the line `ping`, and the client answers with `pong`. A text that refuses a
+    command contains `error`.
     """
 
     path: str
     publish: Callable[[int, int], bytes]
-    """The bytes that publish `count` messages, numbered from `first` on."""
+    """Takes `first` and `count`, and returns the bytes that publish `count` messages with numbers from `first` on."""
     hello: bytes = b""
     ready: bytes | None = None
     ping: bytes | None = None

@@ -1,4 +1,4 @@
-"""WebSocket frames, as much of RFC 6455 as a load generator needs. Pure."""
+"""WebSocket frames: the part of RFC 6455 that a load generator needs. Pure."""
 
 from typing import Final
 
@@ -13,7 +13,7 @@ _MASKED: Final = 0x80
 
 
 def client_frame(payload: bytes, opcode: int = TEXT) -> bytes:
-    """One frame of a client. The mask is zero: legal, and it costs the generator nothing."""
+    """Return one frame of a client. Its mask is zero, which the RFC allows and which costs no processor time."""
     length = len(payload)
     if length < 126:
         head = bytes((_FIN | opcode, _MASKED | length))
@@ -25,10 +25,10 @@ def client_frame(payload: bytes, opcode: int = TEXT) -> bytes:
 
 
 def split(buffer: bytes) -> tuple[list[tuple[int, bytes]], bytes]:
-    """The whole frames of a server as (opcode, payload), and what is left over.
+    """Return the whole frames of a server as (opcode, payload), and the bytes that remain.
 
     Raises:
-        ValueError: a frame is masked, compressed or cut into fragments, which no peer does here.
+        ValueError: a frame is masked, compressed or fragmented, which the measured servers never send.
     """
     frames: list[tuple[int, bytes]] = []
     start, end = 0, len(buffer)

@@ -1,8 +1,8 @@
-"""Which publications one connection has received: the check that nothing is lost, doubled or out of order. Pure."""
+"""Counts the publications that a connection has lost, received twice, or received out of order. Pure."""
 
 
 class Ledger:
-    """Publications are numbered without gaps, from the number that comes first after the connection was ready."""
+    """The publications of one connection, which are numbered without gaps from `start` on."""
 
     __slots__ = ("_missing", "_next", "_start", "duplicates", "reordered")
 
@@ -12,19 +12,19 @@ class Ledger:
         self._missing: set[int] = set()
         self.duplicates = 0
         self.reordered = 0
-        """Arrived after one with a greater number."""
+        """Publications that arrived after one with a greater number."""
 
     @property
     def received(self) -> int:
-        """Different publications received."""
+        """Number of different publications that have arrived."""
         return self._next - self._start - len(self._missing)
 
     def lost(self, end: int) -> int:
-        """How many of the publications numbered below `end` have not arrived."""
+        """Return the number of publications below the number `end` that have not arrived."""
         return max(0, end - self._next) + len(self._missing)
 
     def take(self, first: int, count: int) -> None:
-        """Enter `count` publications with consecutive numbers."""
+        """Enter `count` publications with the numbers from `first` on."""
         if first == self._next:
             self._next += count
         else:

@@ -1,4 +1,4 @@
-"""Who is measured, and how each of them is started."""
+"""The servers that are measured, and their command lines."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,14 +9,14 @@ from benchmarks.dialects import CHANNELS, HOTCLUB, Dialect
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """A server with an application. `must_deliver`: a single lost delivery fails the run."""
+    """A server with an application. With `must_deliver`, a single lost delivery fails the run."""
 
     name: str
     title: str
     dialect: Dialect
     settings: str
     command: Callable[[int], list[str]]
-    """Arguments for the Python interpreter that serve on the given port of 127.0.0.1."""
+    """Takes a port of 127.0.0.1, and returns the arguments with which the interpreter starts the server there."""
     must_deliver: bool = False
 
 
@@ -24,7 +24,7 @@ _SITES: Final = "benchmarks.projects"
 
 
 def uvicorn(application: str) -> Callable[[int], list[str]]:
-    """Plain uvicorn on its fastest loop and parsers, with everything else as it comes."""
+    """Return the command of uvicorn with its fastest loop and parsers, and its defaults for the rest."""
     options = ["--loop", "uvloop", "--http", "httptools", "--ws", "websockets-sansio"]
     quiet = ["--log-level", "warning", "--no-access-log"]
     return lambda port: ["-m", "uvicorn", application, "--host", "127.0.0.1", "--port", str(port), *options, *quiet]

@@ -1,4 +1,4 @@
-"""The two ways in: a client that publishes over its own socket, and a view that publishes inside the server."""
+"""The two ways to publish: a client does it over its connection, or a view does it inside the server."""
 
 import asyncio
 from time import monotonic
@@ -7,19 +7,20 @@ from typing import Final, Protocol
 from benchmarks.crowd import Crowd
 
 _KEPT: Final = 2.0
-"""Seconds for which a connection is idle and still used; servers end idle ones after five."""
+"""Seconds after which an idle connection is not used again: servers end idle connections after five."""
 
 
 class Publisher(Protocol):
-    """Publishes the crowd's next messages."""
+    """Publishes messages to the crowd's channel and counts them in `Crowd.published`."""
 
     name: str
 
-    async def publish(self, count: int) -> None: ...
+    async def publish(self, count: int) -> None:
+        """Publish the next `count` messages."""
 
 
 class ClientPublisher:
-    """The crowd's first connection."""
+    """Publishes over the crowd's first connection, and does not wait for replies."""
 
     name = "client"
 
@@ -27,12 +28,13 @@ class ClientPublisher:
         self._crowd = crowd
 
     async def publish(self, count: int) -> None:
+        """Publish the next `count` messages; see `Publisher`."""
         first, self._crowd.published = self._crowd.published, self._crowd.published + count
         self._crowd.connections[0].write(self._crowd.dialect.publish(first, count))
 
 
 class ViewPublisher:
-    """A view of the site, asked over one HTTP connection that is kept open."""
+    """Lets a view of the site publish, and waits for its answer."""
 
     name = "view"
 
@@ -41,12 +43,13 @@ class ViewPublisher:
         self._http = http
 
     async def publish(self, count: int) -> None:
+        """Publish the next `count` messages; see `Publisher`."""
         first, self._crowd.published = self._crowd.published, self._crowd.published + count
         await self._http.get(f"/publish/{first}/{count}/")
 
 
 class HttpClient:
-    """GET requests, over one connection as long as the server keeps it."""
+    """Sends GET requests over one connection, and opens another one when the server may have ended it."""
 
     def __init__(self, port: int) -> None:
         self._port = port
@@ -54,10 +57,10 @@ class HttpClient:
         self._used = 0.0
 
     async def get(self, path: str) -> str:
-        """The body of the answer.
+        """Return the body of the answer.
 
         Raises:
-            OSError: nobody listens, the answer is no 200, or the connection ended.
+            OSError: no server listens, the status is not 200, or the connection has ended.
         """
         reader, writer = await self._open()
         writer.write(f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{self._port}\r\n\r\n".encode())
@@ -82,7 +85,7 @@ class HttpClient:
         return self._streams
 
     def close(self) -> None:
-        """End the connection; the next request opens another."""
+        """End the connection. The next request opens another one."""
         if self._streams is not None:
             self._streams[1].close()
             self._streams = None

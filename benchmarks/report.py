@@ -1,4 +1,4 @@
-"""Medians, and one table that a person can read. JSON for everybody else."""
+"""The results as tables of medians for people, and as JSON with every measurement."""
 
 import os
 import platform
@@ -21,7 +21,7 @@ Row = tuple[str, ...]
 
 
 def machine() -> dict[str, Any]:
-    """What a figure depends on beside the code."""
+    """Return what the figures depend on beside the code: processor, kernel and versions."""
     return {
         "cores": len(os.sched_getaffinity(0)),
         "processor": _processor(),
@@ -37,7 +37,7 @@ def _processor() -> str:
 
 
 def as_json(results: Results, plan: Plan) -> dict[str, Any]:
-    """Every single measurement."""
+    """Return the plan, the machine and every measurement."""
     return {
         "machine": machine(),
         "plan": asdict(plan),
@@ -52,7 +52,7 @@ def as_json(results: Results, plan: Plan) -> dict[str, Any]:
 
 
 def as_text(results: Results, peers: Sequence[Peer], plan: Plan) -> str:
-    """The table: medians, and how many times less than Channels in this run."""
+    """Return a table per scenario: medians, and how many times less than Channels they are in this run."""
     lines = [
         " · ".join(f"{key} {value}" for key, value in machine().items()),
         f"{SIZE}-byte JSON payload, one server process each; fan-out: medians of {results.repetitions} repetition(s)",

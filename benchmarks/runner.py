@@ -1,4 +1,4 @@
-"""The whole run: every scenario on every peer, several times, so that what disturbs the machine disturbs all alike."""
+"""One run: every scenario on every peer in turn, several times, so that a busy machine disturbs all peers alike."""
 
 import os
 import subprocess
@@ -25,16 +25,17 @@ FAN_OUT_SCENARIOS: Final = (ONE_CLIENT, ONE_VIEW, MANY_CLIENT, MANY_VIEW)
 
 @dataclass(slots=True)
 class Results:
-    """What was measured: for each scenario and peer, one entry per repetition."""
+    """The measurements: for each scenario and peer, one entry per repetition."""
 
     repetitions: int = 0
     entries: dict[tuple[str, str], list[Idle | FanOut]] = field(default_factory=dict)
 
     def add(self, scenario: str, peer: Peer, entry: Idle | FanOut) -> None:
+        """Add the measurement of one repetition."""
         self.entries.setdefault((scenario, peer.name), []).append(entry)
 
     def failures(self, peers: Sequence[Peer]) -> list[str]:
-        """What peers that must deliver everything have not delivered."""
+        """Return a sentence for each measurement in which a peer that must deliver everything did not."""
         names = {peer.name for peer in peers if peer.must_deliver}
         return [
             f"{peer}, {scenario}: {entry.losses}"
@@ -45,7 +46,7 @@ class Results:
 
 
 class Run:
-    """One run of the benchmark in a scratch folder of its own."""
+    """One run of the benchmark. `data` is a scratch folder, and `say` is called with notes on the progress."""
 
     def __init__(self, peers: Sequence[Peer], plan: Plan, data: Path, say: Callable[[str], None]) -> None:
         self.results = Results()
@@ -56,13 +57,13 @@ class Run:
         self._session_keys: list[str] = []
 
     async def repeat(self, repetitions: int, budget: float) -> Results:
-        """Measure memory once, which hardly varies, and the fan-out up to so many times.
+        """Measure the idle connections once, because they hardly vary, and the fan-out `repetitions` times.
 
-        No repetition but the first is begun that would end later than `budget` seconds from now.
+        A repetition after the first is left out when it would probably end more than `budget` seconds after the start.
 
         Raises:
             PeerFailed: a peer does not start.
-            Refused: a peer does not take a connection.
+            Refused: a peer refuses a connection.
         """
         started, longest = monotonic(), 0.0
         self._session_keys = make_database(self._data, self._plan.signed_in)
@@ -97,7 +98,7 @@ class Run:
 
 
 def make_database(data: Path, sessions: int) -> list[str]:
-    """The database that all peers share. Returns the keys of so many sessions in it, each of a user of its own."""
+    """Make the database that all peers share, with `sessions` logged-in users. Return their session keys."""
     environment = {**os.environ, "BENCHMARK_DATA": str(data), "DJANGO_SETTINGS_MODULE": HOTCLUB_SERVE.settings}
     command = [sys.executable, "-m", "benchmarks.projects.accounts", str(sessions)]
     return subprocess.run(command, env=environment, cwd=ROOT, check=True, capture_output=True, text=True).stdout.split()

@@ -1,4 +1,4 @@
-"""What is measured. Each function measures one running peer once."""
+"""The measurements. Each function measures one running peer once."""
 
 from array import array
 from collections.abc import Sequence
@@ -16,38 +16,38 @@ _WARM_MESSAGES = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """How much is measured. Times are seconds."""
+    """The size of the measurements. Times are in seconds."""
 
     connections: int = 5_000
     signed_in: int = 2_000
     subscribers: int = 1_000
     window: int = 50
-    """Messages in flight, where more than one is."""
+    """Messages in flight in the scenarios with many."""
     seconds: float = 1.5
-    """How long messages are published in one measurement, unless `messages` are published earlier."""
+    """Duration of one measurement. It ends earlier after `messages` messages."""
     messages: int = 1_000_000
     patience: float = 8.0
-    """How long to wait for deliveries that are due before they count as lost."""
+    """Time after which a delivery that has not arrived counts as lost."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Losses:
-    """What did not go as it should."""
+    """What went wrong in one measurement. True when anything did."""
 
     lost: int
     duplicates: int
     reordered: int
     closed: dict[int, int]
-    """Connections that the server ended, by close code."""
+    """Number of connections that the server has ended, by close code."""
     refused: list[str]
-    """Answers that refused a command."""
+    """The first answers that refused a command."""
 
     def __bool__(self) -> bool:
         return bool(self.lost or self.duplicates or self.reordered or self.closed or self.refused)
 
     @classmethod
     def of(cls, crowd: Crowd) -> "Losses":
-        """What happened to the crowd so far."""
+        """Return what has gone wrong with the crowd so far."""
         return cls(
             lost=crowd.lost_deliveries,
             duplicates=crowd.duplicates,
@@ -59,7 +59,8 @@ class Losses:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Idle:
-    """Connections that only stay open. Memory is KiB of the server per connection, processor time is per connect."""
+    """Connections that only stay open. `rss` and `pss` are KiB of the server's memory per connection, and
+    `connect_cpu_us` is its processor time per connect in microseconds."""
 
     connections: int
     rss: float
@@ -67,13 +68,13 @@ class Idle:
     connects_per_second: float
     connect_cpu_us: float
     checked: bool
-    """Whether a message was sent to everybody."""
+    """Whether a message to all connections has checked that they live."""
     losses: Losses
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FanOut:
-    """Messages to many subscribers. `cpu_us` is microseconds of the server per delivery; latencies are milliseconds."""
+    """Messages to many subscribers. `cpu_us` is the server's processor time per delivery in microseconds."""
 
     publisher: str
     subscribers: int
@@ -88,8 +89,14 @@ class FanOut:
 
 
 async def measure_idle(server: Server, peer: Peer, plan: Plan, session_keys: Sequence[str] = ()) -> Idle:
-    """Open all connections and hold them. One message to everybody shows that they live, where it must arrive; the
-    in-memory layer of Channels would need most of a minute for it."""
+    """Open all connections, hold them, and measure what they cost.
+
+    For peers that must deliver, one message to all connections checks that they live. The in-memory layer of Channels
+    would need most of a minute for it.
+
+    Raises:
+        Refused: a connection failed.
+    """
     await _warm_up(server, peer, plan, session_keys)
     before, cpu = server.memory(), server.cpu()
     crowd = Crowd(peer.dialect, server.port)
@@ -114,7 +121,7 @@ async def measure_idle(server: Server, peer: Peer, plan: Plan, session_keys: Seq
 
 
 async def _warm_up(server: Server, peer: Peer, plan: Plan, session_keys: Sequence[str]) -> None:
-    """Have everything imported and cached that is not a connection's."""
+    """Make the server import and cache what its first connections need."""
     crowd = Crowd(peer.dialect, server.port)
     try:
         await crowd.open(_WARM_CONNECTIONS, session_keys[-_WARM_CONNECTIONS:])
@@ -125,7 +132,13 @@ async def _warm_up(server: Server, peer: Peer, plan: Plan, session_keys: Sequenc
 
 
 async def measure_fan_out(server: Server, peer: Peer, plan: Plan, kind: str, in_flight: int) -> FanOut:
-    """Publish to all subscribers, as a `client` or through a `view`, with so many messages in flight."""
+    """Publish to all subscribers with `in_flight` messages under way, and measure what they cost.
+
+    `kind` is "client" or "view"; see `benchmarks.publishers`.
+
+    Raises:
+        Refused: a connection failed.
+    """
     http, crowd = HttpClient(server.port), Crowd(peer.dialect, server.port)
     publisher = ClientPublisher(crowd) if kind == "client" else ViewPublisher(crowd, http)
     try:
@@ -164,7 +177,7 @@ async def _measure(server: Server, crowd: Crowd, publisher: Publisher, in_flight
 
 
 async def _one_by_one(crowd: Crowd, publisher: Publisher, plan: Plan) -> None:
-    """The next message when everybody has the one before."""
+    """Publish a message whenever the one before has reached all subscribers."""
     end, last = perf_counter() + plan.seconds, crowd.published + plan.messages
     while perf_counter() < end and crowd.published < last:
         crowd.sent_at = perf_counter()
@@ -174,7 +187,7 @@ async def _one_by_one(crowd: Crowd, publisher: Publisher, plan: Plan) -> None:
 
 
 async def _windowed(crowd: Crowd, publisher: Publisher, window: int, plan: Plan) -> None:
-    """Half a window whenever no more than half a window is on its way, and at the end all of it."""
+    """Publish half a window whenever at most half a window is under way, and wait for the rest at the end."""
     end, last = perf_counter() + plan.seconds, crowd.published + plan.messages
     half = window // 2
     await publisher.publish(half)

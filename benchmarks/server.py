@@ -1,4 +1,4 @@
-"""Starting a peer, stopping it, and reading from /proc what it costs."""
+"""Starts and stops a peer, and reads its processor time and memory from /proc."""
 
 import asyncio
 import os
@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 class PeerFailed(Exception):
-    """The server did not start. Holds the end of its log."""
+    """The server did not start. `log` holds the end of its log."""
 
     def __init__(self, peer: str, log: Path) -> None:
         self.peer = peer
@@ -30,7 +30,7 @@ class PeerFailed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """Of one process, in KiB."""
+    """The memory of one process, in KiB."""
 
     rss: int
     pss: int
@@ -44,12 +44,12 @@ class Server:
     pid: int
 
     def cpu(self) -> float:
-        """Seconds of processor time, user and system, that the process has used so far."""
+        """Return the processor time, user and system, that the process has used so far, in seconds."""
         fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / _TICKS
 
     def memory(self) -> Memory:
-        """What the process occupies now."""
+        """Return the memory that the process occupies now."""
         lines = Path(f"/proc/{self.pid}/smaps_rollup").read_text().splitlines()[1:]
         sizes = {line.split(":")[0]: int(line.split()[1]) for line in lines}
         return Memory(rss=sizes["Rss"], pss=sizes["Pss"])
@@ -57,10 +57,10 @@ class Server:
 
 @asynccontextmanager
 async def running(peer: Peer, data: Path, port: int = 0) -> AsyncIterator[Server]:
-    """The peer on this port of 127.0.0.1 (0: any free one), until the block ends.
+    """Run the peer on this port of 127.0.0.1, or on a free one for port 0, until the block ends.
 
     Raises:
-        PeerFailed: it does not answer within half a minute.
+        PeerFailed: the peer does not answer within 30 seconds.
     """
     port = port or _free_port()
     environment = {

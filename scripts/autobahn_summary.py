@@ -1,4 +1,4 @@
-"""Say what became of the cases of the public WebSocket suite, from the index of its report."""
+"""Prints the results of the public WebSocket suite, from the index of its report. Exits with 1 after a failure."""
 
 import json
 import sys
@@ -12,7 +12,7 @@ Cases = dict[str, dict[str, str]]
 
 
 def summary(agent: str, cases: Cases) -> tuple[str, bool]:
-    """Text for people, and whether nothing failed. Cases about an extension that is not offered are no failures."""
+    """Return a text for people, and whether all cases passed. A case about an unsupported extension passes."""
     counts = Counter(case["behavior"] for case in cases.values())
     bad = {
         name: case

@@ -1,4 +1,4 @@
-"""Tell whether a server could listen on HOST PORT, before minutes are spent on preparing one. Needs no packages."""
+"""Checks that a server can listen on HOST PORT, before `make run` spends minutes on preparing it. Needs no packages."""
 
 import errno
 import socket
@@ -6,7 +6,7 @@ import sys
 
 
 def problem(host: str, port: int) -> OSError | None:
-    """The error that listening there gives, or None."""
+    """Return the error that listening there raises, or None."""
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         with socket.socket(family, kind, protocol) as listener:
@@ -19,12 +19,12 @@ def problem(host: str, port: int) -> OSError | None:
 
 
 def free_port(host: str, after: int) -> int:
-    """The next port that nobody listens on; 0, which means any, when there is none near."""
+    """Return the next free port of the 99 after `after`, or 0, which means any port, when none of them is free."""
     return next((port for port in range(after + 1, min(after + 100, 65_536)) if problem(host, port) is None), 0)
 
 
 def explain(host: str, port: int, error: OSError) -> str:
-    """What is wrong and what to do."""
+    """Return what is wrong and what to do, as text for people."""
     if error.errno == errno.EADDRINUSE:
         free = free_port(host, port)
         return f"port {port} of {host} is taken by another program.\nChoose another one: make run PORT={free}"
@@ -34,7 +34,7 @@ def explain(host: str, port: int, error: OSError) -> str:
 
 
 def main(host: str, port: str) -> int:
-    """0 when the port is free; otherwise 1, with the reason on standard error."""
+    """Return 0 when the port is free; otherwise print the reason and return 1."""
     if not port.isdecimal() or not 1 <= int(port) <= 65_535:
         print(f"\nhotclub: PORT is {port!r}, and must be a number from 1 to 65535.", file=sys.stderr)
         return 1

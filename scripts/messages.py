@@ -1,7 +1,7 @@
-"""Compile the translations (.po to .mo) in Python alone: nobody needs the gettext tools to run the site.
+"""Compiles the translations from .po to .mo files in Python, so that running the site needs no gettext tools.
 
-Run as a program it compiles what has changed; as hatchling's build hook it does the same for every wheel, and refuses
-to build one without the pages' JavaScript.
+As a program it compiles the files that have changed. As the build hook of hatchling it compiles them for every wheel,
+and refuses to build a wheel without the built front end.
 """
 
 import sys
@@ -16,10 +16,10 @@ MANIFEST = Path("src/clubhouse/ui/static/clubhouse/dist/manifest.json")
 
 
 def compile_catalog(source: Path) -> bool:
-    """Write the .mo file beside a .po file unless it is newer; True when it was written.
+    """Write the .mo file of a .po file, unless the .mo file is newer. Return whether it was written.
 
     Raises:
-        babel.messages.pofile.PoFileError: the source is no valid catalog.
+        babel.messages.pofile.PoFileError: the .po file is not valid.
     """
     target = source.with_suffix(".mo")
     if target.exists() and target.stat().st_mtime >= source.stat().st_mtime:
@@ -32,18 +32,18 @@ def compile_catalog(source: Path) -> bool:
 
 
 def compile_all(root: Path) -> int:
-    """Compile every catalog under `root`; how many were written."""
+    """Compile every catalog under `root` and return the number of written files."""
     return sum(compile_catalog(source) for source in sorted(root.glob("src/**/locale/*/LC_MESSAGES/*.po")))
 
 
 class CustomBuildHook(BuildHookInterface[Any]):
-    """What hatchling calls before it collects files."""
+    """The build hook, which hatchling calls before it collects files."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:  # noqa: ARG002 - hatchling's signature
-        """Compile the translations; an editable install may come before the front end, a wheel may not.
+        """Compile the translations. An editable install needs no built front end.
 
         Raises:
-            FileNotFoundError: the front end has not been built.
+            FileNotFoundError: this is a wheel, and the front end is not built.
         """
         root = Path(self.root)
         compile_all(root)

@@ -1,6 +1,6 @@
-"""Compile the binary schema of the protocol: client.proto to client.binpb, which is committed beside it.
+"""Compiles the protocol's schema, client.proto, to client.binpb beside it, which is committed.
 
-Run it after every change of client.proto; a test compares the two.
+Run this program after every change of client.proto; a test compares the two files.
 """
 
 import sys
@@ -13,10 +13,10 @@ SOURCE = Path("src/hotclub/engine/protocol/client.proto")
 
 
 def compile_schema(source: Path) -> bytes:
-    """The schema as a serialized `FileDescriptorSet`.
+    """Return the schema as a serialized `FileDescriptorSet`.
 
     Raises:
-        SyntaxError: the compiler refused it; what it says stands on stderr.
+        SyntaxError: the compiler has refused the schema, and printed the reason on standard error.
     """
     with tempfile.TemporaryDirectory() as directory:
         target = Path(directory, "compiled")

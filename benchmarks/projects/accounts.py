@@ -1,4 +1,4 @@
-"""Makes the tables, and users with a session each: `python -m benchmarks.projects.accounts COUNT` prints their keys."""
+"""`python -m benchmarks.projects.accounts COUNT` makes tables and logged-in users, and prints their session keys."""
 
 import os
 import sys
@@ -10,7 +10,8 @@ from django.utils import timezone
 
 
 def make_sessions(count: int) -> list[str]:
-    """Create the users and sign each of them in. Returns the keys of the sessions."""
+    """Create users, log each of them in, and return the session keys."""
+    # Django's models can be imported only after `django.setup`.
     from django.conf import settings  # noqa: PLC0415
     from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY  # noqa: PLC0415
     from django.contrib.auth.models import User  # noqa: PLC0415
@@ -35,6 +36,7 @@ def make_sessions(count: int) -> list[str]:
 
 
 def main() -> None:
+    """Make the tables and users, and print the session keys."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "benchmarks.projects.hotclub_site.settings")
     django.setup()
     call_command("migrate", verbosity=0)

@@ -1,4 +1,4 @@
-"""What the two projects share, so that only the way to the sockets differs."""
+"""Settings of both projects, which differ only in what serves their connections."""
 
 import os
 from pathlib import Path
@@ -6,12 +6,12 @@ from typing import Any
 
 DATA = Path(os.environ["BENCHMARK_DATA"])
 
-SECRET_KEY = "only for measurements on this machine"  # noqa: S105 - a secret of nothing
+SECRET_KEY = "only for measurements on this machine"  # noqa: S105 - it protects nothing
 ALLOWED_HOSTS = ["127.0.0.1"]
 USE_TZ = True
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 DJANGO_APPS = ["django.contrib.auth", "django.contrib.contenttypes", "django.contrib.sessions"]
-# What tells the length of an answer and no more: requests that publish are counted into the deliveries.
+# Only the middleware that sets Content-Length: the time of the publishing requests counts as time of the deliveries.
 MIDDLEWARE = ["django.middleware.common.CommonMiddleware"]
 DATABASES: dict[str, Any] = {
     "default": {

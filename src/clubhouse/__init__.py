@@ -1,1 +1,1 @@
-"""Clubhouse: a site of live apps on Hotclub."""
+"""Clubhouse: a site of live apps, built on Hotclub."""

@@ -1,4 +1,4 @@
-"""The site as an ASGI application: pages and live connections."""
+"""The site as an ASGI application: Django's pages and Hotclub's connections."""
 
 import os
 from typing import Any, cast

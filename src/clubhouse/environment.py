@@ -1,4 +1,4 @@
-"""Reading the site's settings from environment variables, and the secret key that it makes for itself."""
+"""Reads the values of settings from environment variables, and generates the secret key."""
 
 import os
 import tempfile
@@ -13,10 +13,10 @@ _FALSE = {"", "0", "false", "no", "off"}
 
 
 def flag(name: str, default: bool) -> bool:
-    """The variable as a boolean; `default` when it is not set.
+    """Return the variable as a boolean, or `default` when it is not set.
 
     Raises:
-        ImproperlyConfigured: the value is neither a yes nor a no.
+        ImproperlyConfigured: the value means neither yes nor no.
     """
     value = os.environ.get(name)
     if value is None:
@@ -29,16 +29,16 @@ def flag(name: str, default: bool) -> bool:
 
 
 def words(name: str, default: list[str]) -> list[str]:
-    """The variable as a list of comma-separated words; `default` when it is not set."""
+    """Return the comma-separated words of the variable, or `default` when it is not set."""
     value = os.environ.get(name)
     return default if value is None else [word.strip() for word in value.split(",") if word.strip()]
 
 
 def message_rate(name: str, default: str) -> tuple[int, float] | None:
-    """The variable as `messages/seconds`, or None for "off".
+    """Return the variable "messages/seconds" as two numbers, or None when it is "off". `default` has the same form.
 
     Raises:
-        ImproperlyConfigured: the value is not of that form.
+        ImproperlyConfigured: the value has another form, or a number that is not positive.
     """
     value = os.environ.get(name, default)
     if value.lower() in _FALSE:
@@ -54,7 +54,11 @@ def message_rate(name: str, default: str) -> tuple[int, float] | None:
 
 
 def secret_key(name: str, directory: Path) -> str:
-    """The variable, or else the key kept in `directory`, made at the first call and readable by its owner only."""
+    """Return the variable, or else the key stored in `directory`.
+
+    The first call generates and stores the key, in a file that only its owner may read. Processes that call at the same
+    time get the same key.
+    """
     given = os.environ.get(name)
     if given:
         return given
@@ -64,8 +68,8 @@ def secret_key(name: str, directory: Path) -> str:
 
 
 def _write_once(path: Path, text: str) -> None:
-    # Several workers start at once: each writes a file of its own (which mkstemp makes readable by its owner only), and
-    # the first link to the real name wins, whole.
+    # Several workers may start at once. Each writes a file of its own, and the first to link its file to the real name
+    # wins, so nobody reads half a key. mkstemp makes files that only their owner may read.
     if path.exists():
         return
     path.parent.mkdir(parents=True, exist_ok=True)

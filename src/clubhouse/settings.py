@@ -1,6 +1,7 @@
-"""Settings of the site. Everything a deployment may want to change is an environment variable; see docs/settings.
+"""Settings of the site. Environment variables, whose names begin with `CLUBHOUSE_`, change what deployments differ in.
 
-Without any, the site runs over HTTPS on this machine's own names with SQLite, and keeps what it writes in `var/`.
+Without them the site expects HTTPS, answers on the host names of the local machine, and stores its SQLite database and
+all other files in `var/`.
 """
 
 import os
@@ -57,15 +58,15 @@ TEMPLATES = [
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
                 "csp.context_processors.nonce",
-                "clubhouse.ui.context.page",
-                "clubhouse.accounts.context.preferences",
+                "clubhouse.ui.context_processors.page",
+                "clubhouse.accounts.context_processors.preferences",
             ],
         },
     },
 ]
 
 HOTCLUB: dict[str, Any] = {
-    "ON_CONNECT": "clubhouse.accounts.live.on_connect",
+    "ON_CONNECT": "clubhouse.accounts.connections.on_connect",
     "READY_PATH": "/readyz",
 }
 
@@ -75,8 +76,8 @@ HOTCLUB: dict[str, Any] = {
 def _database(url: str) -> dict[str, Any]:
     database: dict[str, Any] = {**dj_database_url.parse(url)}
     if database["ENGINE"] == "django.db.backends.sqlite3":
-        # A transaction that reads and then writes would fail under contention, busy timeout or not, unless it takes
-        # the write lock at its beginning.
+        # IMMEDIATE takes the write lock when a transaction begins. A transaction that reads before it asks for the lock
+        # fails when another one has written meanwhile, whatever the busy time-out is.
         database["OPTIONS"] = {
             "transaction_mode": "IMMEDIATE",
             "timeout": 20,
@@ -115,7 +116,7 @@ USE_I18N = True
 TIME_ZONE = "UTC"
 USE_TZ = True
 
-# Static files: the packages' own files are served as they are; after `collectstatic` under names with a hash.
+# Static files: before `collectstatic` under their own names, afterwards under names with a hash.
 
 STATIC_URL = "/static/"
 STATIC_ROOT = DATA_DIR / "static"
@@ -154,4 +155,4 @@ CONTENT_SECURITY_POLICY = {
 # Chat
 
 CHAT_RATE = environment.message_rate("CLUBHOUSE_CHAT_RATE", "10/5")
-"""How many messages one person may post to one room, and in how many seconds; None is no limit."""
+"""The number of messages that a person may post to a room, and the seconds in which; None: there is no limit."""

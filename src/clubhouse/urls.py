@@ -1,4 +1,4 @@
-"""The site's addresses. Live connections (`/connection/…`) never reach Django: see `clubhouse.asgi`."""
+"""The site's addresses. Hotclub answers `/connection/…` before Django does: see `clubhouse.asgi`."""
 
 from django.contrib import admin
 from django.urls import include, path

@@ -31,6 +31,14 @@ _RECORD_STATES = """
 }
 """
 
+_BAR_ABOVE_HEADER = """
+() => {
+  const [bar, header] = [".bar", ".site-header"].map((name) => document.querySelector(name).getBoundingClientRect());
+  return bar.height > 20 && bar.bottom <= header.top;
+}
+"""
+"""An open bar covers nothing of the page, such as the menus in the header."""
+
 
 @asynccontextmanager
 async def in_room(browser: Browser, site: Site, person: str, room: str, port: int = 0) -> AsyncIterator[Window]:
@@ -217,6 +225,7 @@ async def test_logging_out_in_one_window_is_told_in_the_other(browser: Browser, 
         await first.page.locator(".menu--user summary").click()
         await first.page.get_by_role("button", name="Log out").click()
         await expect(second.locator("hc-connection-bar")).to_have_attribute("data-state", "signed-out", timeout=3_000)
+        await second.wait_for_function(_BAR_ABOVE_HEADER)
         await second.get_by_role("link", name="Log in").first.click()
         await second.locator("[name=username]").fill("carol")
         await second.locator("[name=password]").fill("a long enough phrase")
@@ -231,3 +240,21 @@ async def test_a_message_that_is_too_long_stays_in_the_box(browser: Browser, sit
         await expect(alice.page.locator("#composer-note")).to_be_visible()
         await expect(alice.page.locator("#composer-input")).to_have_value(text)
         await expect(alice.page.locator(".msg")).to_have_count(0)
+
+
+async def test_a_room_closes_in_a_window_whose_reader_leaves_it_elsewhere(browser: Browser, site: Site) -> None:
+    async with window(browser, site.server.url, site.people["Mallory"]) as here:
+        room = f"/chat/{site.rooms['Closed']}/"
+        await here.goto(room)
+        await here.page.locator("main form").get_by_role("button", name="Join").click()
+        await live(here.page)
+        elsewhere = await here.context.new_page()
+        here.watch(elsewhere)
+        await elsewhere.goto(site.server.url + room)
+        await elsewhere.locator(".menu--room summary").click()
+        await elsewhere.get_by_role("button", name="Leave the room").click()
+        await elsewhere.locator("wa-dialog").get_by_role("button", name="Leave the room").click()
+        await expect(elsewhere).to_have_url(f"{site.server.url}/chat/")
+        await expect(here.page.get_by_text("You no longer have access to this room.")).to_be_visible()
+        for part in (".msg", "#composer-input", ".people-toggle"):
+            await expect(here.page.locator(part)).to_have_count(0)

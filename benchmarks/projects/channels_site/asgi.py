@@ -1,3 +1,5 @@
+"""The ASGI application of this project."""
+
 import os
 
 from channels.auth import AuthMiddlewareStack

@@ -1,4 +1,4 @@
-"""The one consumer of this project: a room that everybody is in."""
+"""The consumer of this project."""
 
 from typing import Any
 
@@ -6,6 +6,8 @@ from channels.generic.websocket import AsyncJsonWebsocketConsumer
 
 
 class BenchmarkConsumer(AsyncJsonWebsocketConsumer):  # type: ignore[misc]
+    """Sends each message of a client to all clients."""
+
     async def connect(self) -> None:
         await self.channel_layer.group_add("benchmark", self.channel_name)
         await self.accept()

@@ -1,4 +1,4 @@
-"""An ordinary project on Django Channels with its in-memory layer, as its tutorial sets it up."""
+"""A project on Django Channels with its in-memory layer, as the tutorial of Channels sets it up."""
 
 from benchmarks.projects.common import *  # noqa: F403
 from benchmarks.projects.common import DJANGO_APPS

@@ -1,4 +1,4 @@
-"""This project's `manage.py`: `python -m benchmarks.projects.hotclub_site hotclub_serve`."""
+"""The `manage.py` of this project."""
 
 import os
 import sys

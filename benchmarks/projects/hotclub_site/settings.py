@@ -1,5 +1,4 @@
-"""An ordinary project on Hotclub. What differs from the defaults: anonymous clients may connect, and one publishing
-client may send as fast as it can, from this machine."""
+"""A project on Hotclub. Anonymous clients may connect, and no rate limits a client; the rest are defaults."""
 
 from benchmarks.projects.common import *  # noqa: F403
 from benchmarks.projects.common import DJANGO_APPS
@@ -11,7 +10,7 @@ HOTCLUB = {
     "ENGINE": "memory://",
     "ALLOW_ANONYMOUS": True,
     "LIMITS": {"COMMANDS_RATE": 1_000_000.0, "COMMANDS_BURST": 1_000_000},
-    # All of them come from this machine.
+    # The load generator opens all connections from one address.
     "RATES": dict.fromkeys(
         ("CONNECTS", "CONNECTS_PER_ADDRESS", "CONNECTIONS_PER_ADDRESS", "PUBLISHES_PER_USER", "SUBSCRIBES_PER_USER")
     ),

@@ -1,4 +1,4 @@
-"""Publishing from the server's side."""
+"""The views that the load generator calls."""
 
 import os
 
@@ -10,14 +10,14 @@ from benchmarks.payload import payload
 
 
 async def publish(_request: HttpRequest, first: int, count: int) -> HttpResponse:
-    """Publish `count` messages, numbered from `first` on."""
+    """Publish `count` messages with the numbers from `first` on."""
     for sequence in range(first, first + count):
         await hotclub.apublish("benchmark", payload(sequence))
     return HttpResponse("published")
 
 
 async def pid(_request: HttpRequest) -> HttpResponse:
-    """The process to be measured."""
+    """Answer with the id of the measured process."""
     return HttpResponse(str(os.getpid()))
 
 

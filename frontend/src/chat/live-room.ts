@@ -14,9 +14,9 @@ import * as timeline from "./timeline";
 import type { Message, Person, RoomData, RoomEvent } from "./types";
 
 /**
- * The state of the room's subscription, as the user sees it. `connecting`: before the first subscription. `catching-up`:
- * subscribed again, while missed messages are added. `lost` (the user may not read the room any more) and `gone` (the room
- * was deleted) are final.
+ * The state of the room's subscription, as the user sees it. `connecting`: before the first subscription.
+ * `catching-up`: subscribed again, while missed messages are added. `lost` (the user may not read the room any more)
+ * and `gone` (the room was deleted) are final.
  */
 export type RoomPhase = "connecting" | "live" | "catching-up" | "offline" | "lost" | "gone";
 
@@ -147,7 +147,7 @@ export class LiveRoom {
 
   /** Loads the next page of older messages. Never rejects; a failure sets `olderFailed` or ends the room. */
   async loadOlder(): Promise<void> {
-    if (this.loadingOlder || this.#ended) return;
+    if (this.loadingOlder || this.ended) return;
     this.loadingOlder = true;
     this.olderFailed = false;
     this.#view.changed();
@@ -161,7 +161,8 @@ export class LiveRoom {
     this.#view.changed();
   }
 
-  get #ended(): boolean {
+  /** The room is closed to this user for good. */
+  get ended(): boolean {
     return this.phase === "lost" || this.phase === "gone";
   }
 
@@ -173,7 +174,7 @@ export class LiveRoom {
 
   #statusChanged(): void {
     const { phase } = this.#connection.status;
-    if (this.#ended || phase === "connected") return;
+    if (this.ended || phase === "connected") return;
     this.#pause();
     this.#setPhase(this.#wasLive || phase !== "connecting" ? "offline" : "connecting");
   }
@@ -218,7 +219,7 @@ export class LiveRoom {
       this.#becomeLive(CATCH_UP_MS);
     } catch (error) {
       this.#pageFailed(error);
-      if (!this.#ended) this.#timer = setTimeout(() => void this.#reload(sameEpoch), RELOAD_MS);
+      if (!this.ended) this.#timer = setTimeout(() => void this.#reload(sameEpoch), RELOAD_MS);
     }
   }
 
@@ -268,7 +269,7 @@ export class LiveRoom {
   }
 
   #setPhase(phase: RoomPhase): void {
-    if (this.phase === phase || this.#ended) return;
+    if (this.phase === phase || this.ended) return;
     this.phase = phase;
     this.#view.changed();
   }

@@ -1,4 +1,6 @@
-/** Templates of the rows of the message list. Only `message.html`, which the server has sanitised, is inserted as HTML. */
+/**
+ * Templates of the rows of the message list. Only `message.html`, which the server has sanitised, is inserted as HTML.
+ */
 import { html, nothing, type TemplateResult } from "lit";
 import { unsafeHTML } from "lit/directives/unsafe-html.js";
 import { clockTime, dayTitle, fullTime } from "../i18n/format";
@@ -118,7 +120,10 @@ function failureText(code: number): string {
   return _("Not sent.");
 }
 
-/** The note under an item that waits for a connection. Only an item that was never attempted is certainly not stored, so only that one can be deleted. */
+/**
+ * The note under an item that waits for a connection. Only an item that was never attempted is certainly not stored, so
+ * only that one can be deleted.
+ */
 function waiting(item: OutboxItem, actions: RowActions): TemplateResult | typeof nothing {
   if (actions.online || item.state === "acknowledged") return nothing;
   return html`<p class="msg__problem msg__problem--quiet">

@@ -65,7 +65,9 @@ export function verdict(code: number): Verdict {
   return TEMPORARY.has(code) ? "temporary" : "refused";
 }
 
-/** The waiting time in a server's message such as "slow down: 8" (seconds), in milliseconds; null when it names none. */
+/**
+ * The waiting time in a server's message such as "slow down: 8" (seconds), in milliseconds; null when it names none.
+ */
 export function waitFromMessage(message: string): number | null {
   const seconds = /:\s*(\d{1,4})\s*$/.exec(message)?.[1];
   return seconds === undefined ? null : Number(seconds) * 1000;
@@ -107,7 +109,9 @@ function change(
   return items.map((item) => (item.id === id ? update(item) : item));
 }
 
-/** Puts the items of an earlier page load first. An interrupted attempt may have failed, so its item is queued again. */
+/**
+ * Puts the items of an earlier page load first. An interrupted attempt may have failed, so its item is queued again.
+ */
 function merge(items: readonly OutboxItem[], stored: readonly OutboxItem[]): readonly OutboxItem[] {
   const known = new Set(items.map((item) => item.id));
   const restored = stored

@@ -49,7 +49,7 @@ export class RoomElement extends LitElement {
   #viewport: Viewport | null = null;
   #members: readonly Person[] = [];
   #peopleOpen = false;
-  #pill: HTMLElement | null = null;
+  #peopleToggle: HTMLElement | null = null;
   readonly #onAttention = () => this.#attentionChanged();
   readonly #onKey = (event: KeyboardEvent) => {
     if (event.key === "Escape") this.#closePeople();
@@ -83,7 +83,7 @@ export class RoomElement extends LitElement {
     this.#parts?.marker.stop();
     this.#parts?.stopReading();
     this.#closeViewport();
-    this.#pill?.remove();
+    this.#peopleToggle?.remove();
   }
 
   protected override willUpdate(): void {
@@ -106,7 +106,7 @@ export class RoomElement extends LitElement {
 
   protected override updated(): void {
     if (!this.#parts) return;
-    this.#renderPill(this.#parts);
+    this.#renderPeopleToggle(this.#parts);
     if (!this.querySelector(".msgs-scroll")) this.#closeViewport();
     if (!this.#viewport) return;
     const { scroller, onScreen } = this.#viewport;
@@ -121,7 +121,7 @@ export class RoomElement extends LitElement {
   protected override render(): TemplateResult | typeof nothing {
     if (!this.#parts) return nothing;
     const { data, live, composer } = this.#parts;
-    if (live.phase === "lost" || live.phase === "gone") return closedView(live.phase);
+    if (live.ended) return closedView(live.phase);
     const shown = this.#viewport !== null && !this.#viewport.scroller.stuck;
     return html`
       <div class="room__stage" @pointerdown=${this.#closePeople}>
@@ -186,7 +186,9 @@ export class RoomElement extends LitElement {
     };
   }
 
-  /** The composer begins with the text that the user has typed into the server-rendered form, or else with the draft. */
+  /**
+   * The composer begins with the text that the user has typed into the server-rendered form, or else with the draft.
+   */
   #ports(data: RoomData, live: LiveRoom): ComposerPorts {
     const typed = this.querySelector<HTMLTextAreaElement>(
       "[data-fallback] textarea, textarea[data-fallback]",
@@ -285,20 +287,27 @@ export class RoomElement extends LitElement {
     return this.querySelector(".divider--new");
   }
 
-  /** Renders the button that shows the people on narrow screens, into the server-rendered header. */
-  #renderPill({ live }: Parts): void {
-    if (!this.#pill) {
+  /**
+   * Renders the button that shows the people on narrow screens, into the server-rendered header. A closed room has no
+   * people to show.
+   */
+  #renderPeopleToggle({ live }: Parts): void {
+    if (live.ended) {
+      this.#peopleToggle?.remove();
+      return;
+    }
+    if (!this.#peopleToggle) {
       const header = this.closest(".room")?.querySelector(".room__header");
       if (!header) return;
-      this.#pill = document.createElement("span");
-      this.#pill.className = "room__people";
-      header.insertBefore(this.#pill, header.querySelector("details"));
+      this.#peopleToggle = document.createElement("span");
+      this.#peopleToggle.className = "room__people";
+      header.insertBefore(this.#peopleToggle, header.querySelector("details"));
     }
     const toggle = () => {
       this.#peopleOpen = !this.#peopleOpen;
       this.requestUpdate();
     };
-    render(peopleButton(live.people.online().length, this.#peopleOpen, toggle), this.#pill);
+    render(peopleButton(live.people.online().length, this.#peopleOpen, toggle), this.#peopleToggle);
   }
 
   #closeViewport(): void {

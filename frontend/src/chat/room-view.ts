@@ -43,7 +43,7 @@ export function statusText(live: LiveRoom): string {
 export function closedView(phase: RoomPhase): TemplateResult {
   return html`<div class="empty empty--page" role="alert">
     <span class="empty__icon">${icon("lock")}</span>
-    <p class="empty__text">${phase === "gone" ? _("This room was deleted.") : _("You no longer have access.")}</p>
+    <p class="empty__text">${phase === "gone" ? _("This room was deleted.") : _("You no longer have access to this room.")}</p>
     <a class="button" href="/chat/">${_("All rooms")}</a>
   </div>`;
 }

@@ -54,8 +54,8 @@ export class Scroller {
   }
 
   /**
-   * The box has scrolled. Only a move upwards ends `stuck`: when the box becomes smaller, the bottom also moves away, but
-   * then the size observer scrolls down again.
+   * The box has scrolled. Only a move upwards ends `stuck`: when the box becomes smaller, the bottom also moves away,
+   * but then the size observer scrolls down again.
    *
    * @param atLatest whether the newest message is in the page.
    */
@@ -68,8 +68,8 @@ export class Scroller {
 
   /**
    * Call it before the rows change. Remembers the first message that begins on screen, or else the one that fills it: a
-   * message that begins above may lose its author line, which moves the rest of it. Day headings are no anchors, because
-   * older messages of the day appear below them.
+   * message that begins above may lose its author line, which moves the rest of it. Day headings are no anchors,
+   * because older messages of the day appear below them.
    */
   remember(): void {
     this.#anchor = null;

@@ -21,7 +21,9 @@ export interface PublishError {
 export interface SenderPorts {
   /** Resolves when the server has stored the item; rejects with a `PublishError`. */
   publish(item: OutboxItem): Promise<unknown>;
-  /** The server will never store this text. Returns true when the user has got the text back, so that the item can go. */
+  /**
+   * The server will never store this text. Returns true when the user has got the text back, so that the item can go.
+   */
   takeBack(item: OutboxItem, code: number): boolean;
   /** `items` or `holdUntil` has changed. */
   changed(): void;

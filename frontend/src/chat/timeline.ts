@@ -79,8 +79,8 @@ export function prepend(timeline: Timeline, page: MessagePage): Timeline {
 /**
  * Takes the server's newest page after a subscription that could not recover.
  *
- * Loaded messages stay only when the page follows them without a gap in the same epoch. The "New" line keeps its place in
- * the same epoch.
+ * Loaded messages stay only when the page follows them without a gap in the same epoch. The "New" line keeps its place
+ * in the same epoch.
  */
 export function reload(timeline: Timeline, page: MessagePage, sameEpoch: boolean): Timeline {
   const fresh = newTimeline(page);
@@ -126,8 +126,8 @@ export function seenBelow(timeline: Timeline): Timeline {
 }
 
 /**
- * The user stops looking, because the tab is hidden or the connection is lost. The "New" line stays while messages below
- * it are unread. Otherwise it moves to the end, before the next message.
+ * The user stops looking, because the tab is hidden or the connection is lost. The "New" line stays while messages
+ * below it are unread. Otherwise it moves to the end, before the next message.
  */
 export function leave(timeline: Timeline, me: string, lastRead: number): Timeline {
   const seen = lastOffset(timeline);

@@ -1,4 +1,7 @@
-/** Who is typing in a room, and how often this browser tells that its user is. Pure: the time is an argument, in milliseconds. */
+/**
+ * Who is typing in a room, and how often this browser tells that its user is. Pure: the time is an argument, in
+ * milliseconds.
+ */
 import type { Person } from "./types";
 
 /** The shortest time between two notices of one browser. */

@@ -1,10 +1,5 @@
 // Made by `manage.py hotclub_types` from the project's channels and procedures. Changes are lost.
 
-export type Draft = {
-  readonly id: string;
-  readonly text: string;
-};
-
 export type MessageData = {
   readonly client_id: string;
   readonly created: string;
@@ -13,6 +8,11 @@ export type MessageData = {
   readonly offset?: number;
   readonly text: string;
   readonly user: Person;
+};
+
+export type NewMessage = {
+  readonly id: string;
+  readonly text: string;
 };
 
 export type Person = {
@@ -40,15 +40,15 @@ export type Typing = {
 };
 
 export interface Channels {
-  /** Messages of a room, and who joins and leaves it. */
+  /** The messages of a room, and who joins and leaves it. */
   readonly Room: {
     readonly name: `chat:${number}`;
     readonly publication: RoomMessage | RoomMember;
-    readonly message: Draft;
+    readonly message: NewMessage;
     readonly info: null;
     readonly data: null;
   };
-  /** Who is writing in a room at this moment. */
+  /** Who is typing in a room at this moment. */
   readonly Typing: {
     readonly name: `chat-typing:${number}`;
     readonly publication: Typing;
@@ -59,7 +59,7 @@ export interface Channels {
 }
 
 export interface Procedures {
-  /** Move the caller's mark in a room forward to `offset`; returns where it stands. */
+  /** Move the user's read mark in a room forward to `offset`; returns the offset of the mark. */
   readonly "chat.mark_read": {
     readonly arguments: {
       readonly room_id: number;

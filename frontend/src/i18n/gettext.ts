@@ -91,7 +91,9 @@ export function pluralIndex(count: number, forms: number, lang: string = languag
   return Math.max(0, Math.min(order.indexOf(rules.select(count)), forms - 1));
 }
 
-/** Fills `%(name)s` and `%(name)d`, formats numbers for the page's language and turns `%%` into `%`. Unknown names stay. */
+/**
+ * Fills `%(name)s` and `%(name)d`, formats numbers for the page's language and turns `%%` into `%`. Unknown names stay.
+ */
 export function interpolate(text: string, values: Values = {}): string {
   return text.replace(/%(?:%|\((\w+)\)[sd])/g, (match, name: string | undefined) => {
     if (name === undefined) return "%";

@@ -91,9 +91,9 @@ function barText(view: BarView): string {
     case "back":
       return _("Back online");
     case "signed-out":
-      return _("You are signed out.");
+      return _("You are logged out.");
     case "outdated":
-      return _("Updated on the server.");
+      return _("The site has been updated.");
     case "refused":
       return _("The server refused the connection.");
   }

@@ -3,8 +3,8 @@ import { _ } from "../i18n/gettext";
 import { toast } from "./toasts";
 
 /**
- * `<hc-theme>`: applies a chosen theme at once and stores it in the background, through the server-rendered form inside.
- * Without scripts that form works by itself.
+ * `<hc-theme>`: applies a chosen theme at once and stores it in the background, through the server-rendered form
+ * inside. Without scripts that form works by itself.
  */
 export class ThemeSwitch extends HTMLElement {
   connectedCallback(): void {

@@ -99,8 +99,8 @@ export class Connection extends EventTarget {
   }
 
   /**
-   * Counts a failed attempt, and plans to leave the transport when the server answers plain requests meanwhile. A socket
-   * that opens and stays silent counts as failed, too.
+   * Counts a failed attempt, and plans to leave the transport when the server answers plain requests meanwhile. A
+   * socket that opens and stays silent counts as failed, too.
    */
   #suspectTransport(): void {
     this.#failed++;

@@ -1,4 +1,4 @@
-/** A person's avatar: the first letter of the name on a disc. `clubhouse.ui`'s `avatar` tag renders the same one. */
+/** A person's avatar: the first letter of the name on a disc. `clubhouse.ui`'s `avatar` tag renders the same disc. */
 import { html, type TemplateResult } from "lit";
 
 const HUES = 12;

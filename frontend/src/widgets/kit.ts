@@ -1,9 +1,9 @@
 /**
- * The widgets of the kit, Web Awesome. No other module imports its scripts; `styles/index.css` imports its style sheets.
- * Islands import this module with `import()`, so that a page loads the kit when it first needs a widget.
+ * The widgets of the kit, Web Awesome. No other module imports its scripts; `styles/index.css` imports its style
+ * sheets. Islands import this module with `import()`, so that a page loads the kit when it first needs a widget.
  *
- * This module replaces two defaults of the kit. Icons come from this site instead of a foreign server. The Chinese texts
- * are registered: a page in `zh-Hans-CN` gets the kit's `zh-CN`.
+ * This module replaces two defaults of the kit. Icons come from this site instead of a foreign server. The Chinese
+ * texts are registered: a page in `zh-Hans-CN` gets the kit's `zh-CN`.
  */
 import { registerIconLibrary } from "@awesome.me/webawesome/dist/components/icon/library.js";
 import "@awesome.me/webawesome/dist/components/dialog/dialog.js";
@@ -27,7 +27,9 @@ export interface Question {
   readonly action: string;
 }
 
-/** Asks the user to confirm an action. Resolves with true after the confirming button, else with false. Never rejects. */
+/**
+ * Asks the user to confirm an action. Resolves with true after the confirming button, else with false. Never rejects.
+ */
 export function confirmDialog(question: Question): Promise<boolean> {
   return new Promise((resolve) => {
     const dialog = document.createElement("wa-dialog");

@@ -1,4 +1,4 @@
-"""Users in the admin."""
+"""Users in the admin site."""
 
 from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin
@@ -9,7 +9,7 @@ from clubhouse.accounts.models import User
 
 @admin.register(User)
 class SiteUserAdmin(UserAdmin):  # type: ignore[type-arg]  # generic in the stubs only
-    """Django's user pages, with what this site adds."""
+    """Django's pages for users, with the fields of this site's user."""
 
     list_display = ("username", "display_name", "email", "is_staff")
     search_fields = ("username", "display_name", "email")

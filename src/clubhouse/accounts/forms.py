@@ -12,30 +12,30 @@ from clubhouse.accounts.text import clean_line
 
 
 class DisplayNameField(forms.CharField):
-    """One visible line of at most 50 characters."""
+    """A name on one line, without invisible characters, of at most 50 characters."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**{"max_length": 50, "required": False, **options})
 
     def clean(self, value: Any) -> str:
-        """The name as it will be shown."""
+        """Return the cleaned name, "" when it is empty."""
         return str(super().clean(clean_line(value or "")))
 
 
 class SignUpForm(UserCreationForm):  # type: ignore[type-arg]  # generic in the stubs only
-    """A new account: user name, display name and password."""
+    """Creates an account from a user name, a display name and a password."""
 
     display_name = DisplayNameField(label=_("Display name"), help_text=_("What others see. You can change it later."))
 
     class Meta(UserCreationForm.Meta):
-        """The site's user."""
+        """The fields of the site's user."""
 
         model = User
         fields = ("username", "display_name")
 
 
 class PasswordForm(PasswordChangeForm):
-    """A new password. Stands below another form, so it does not draw the focus to itself."""
+    """Changes the password. The settings page shows it below another form, so it takes no focus when the page opens."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -43,13 +43,13 @@ class PasswordForm(PasswordChangeForm):
 
 
 class ProfileForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in the stubs only
-    """How one is shown, and how one sees the site."""
+    """Changes the display name, the language and the theme of an account."""
 
     display_name = DisplayNameField(label=_("Display name"), help_text=_("Empty means your user name."))
     language = forms.ChoiceField(label=_("Language"), required=False)
 
     class Meta:
-        """What the settings page changes."""
+        """The fields that the settings page shows."""
 
         model = User
         fields = ("display_name", "language", "theme")
@@ -59,7 +59,7 @@ class ProfileForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in the 
         language = self.fields["language"]
         assert isinstance(language, forms.ChoiceField)
         language.choices = [
-            ("", _("Like the browser")),
-            # Each in its own language: a person who cannot read the page must find theirs.
+            ("", _("Same as the browser")),
+            # Each name is in its own language, for people who cannot read the page.
             *settings.LANGUAGES,
         ]

@@ -1,4 +1,4 @@
-"""The language of each request."""
+"""Chooses the language of each request."""
 
 from django.http import HttpRequest
 from django.middleware.locale import LocaleMiddleware
@@ -9,10 +9,10 @@ from clubhouse.accounts.models import User
 
 
 class LanguageMiddleware(LocaleMiddleware):
-    """A signed-in user's own choice first; then the cookie, then what the browser asks for."""
+    """Takes the language of the account, or else that of the cookie, or else that of the browser."""
 
     def process_request(self, request: HttpRequest) -> None:
-        """Activate the language; needs `request.user`."""
+        """Activate the language. The middleware that sets `request.user` must come first."""
         user = request.user
         if isinstance(user, User) and user.language and check_for_language(user.language):
             translation.activate(user.language)

@@ -6,7 +6,7 @@ from django.utils.translation import gettext_lazy as _
 
 
 class Theme(models.TextChoices):
-    """How the pages are coloured."""
+    """The colours of the pages; AUTO follows the device."""
 
     AUTO = "auto", _("Automatic")
     LIGHT = "light", _("Light")
@@ -25,16 +25,16 @@ class User(AbstractUser):
     theme = models.CharField(_("theme"), max_length=5, choices=Theme.choices, default=Theme.AUTO)
 
     class Meta(AbstractUser.Meta):
-        """Nothing beyond what Django's own user has."""
+        """The options of Django's own user."""
 
     def __str__(self) -> str:
         return self.public_name
 
     @property
     def public_name(self) -> str:
-        """What others see: the display name, or the user name."""
+        """The name that others see: the display name, or else the user name."""
         return self.display_name or self.get_username()
 
     def get_full_name(self) -> str:
-        """The public name; first and last names are not asked for."""
+        """Return the public name: the site asks nobody for a first and a last name."""
         return self.public_name

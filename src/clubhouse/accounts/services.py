@@ -1,32 +1,19 @@
-"""What other apps may know of accounts, and the actions on one's own."""
+"""The actions on an account, and the names of this app that other apps may use."""
 
-from typing import TypedDict
-
+from clubhouse.accounts.data import Person, person
 from clubhouse.accounts.models import Theme, User
 from clubhouse.accounts.text import clean_line
 
 __all__ = ["Person", "Theme", "User", "clean_line", "person", "set_language", "set_theme"]
 
 
-class Person(TypedDict):
-    """A user as the front end sees one."""
-
-    id: str
-    name: str
-
-
-def person(user: User) -> Person:
-    """The user's id and public name: all that others may know."""
-    return {"id": str(user.pk), "name": user.public_name}
-
-
 def set_language(user: User, language: str) -> None:
-    """Remember the language on the account; "" follows the browser."""
+    """Store the language on the account; "" means the language of the browser."""
     User.objects.filter(pk=user.pk).update(language=language)
     user.language = language
 
 
 def set_theme(user: User, theme: Theme) -> None:
-    """Remember the theme on the account."""
+    """Store the theme on the account."""
     User.objects.filter(pk=user.pk).update(theme=theme)
     user.theme = theme

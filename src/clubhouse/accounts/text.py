@@ -1,16 +1,19 @@
-"""Cleaning of the short texts that people are known by."""
+"""Cleaning of one-line texts, such as the names of people and rooms."""
 
 import re
 import unicodedata
 
-# Cc control, Cf format (bidi overrides, zero-width joiners), Cs lone surrogates: none has a place in a name, and the
-# bidi ones let a name rearrange the text around it. U+200D joins emoji and is kept.
+# The categories of control characters (Cc), format characters (Cf) and lone surrogates (Cs). Among the format
+# characters, bidi overrides would let a name reorder the text around it. U+200D stays, because it joins emoji.
 _INVISIBLE = {"Cc", "Cf", "Cs"}
 _JOINER = "\u200d"
 
 
 def clean_line(text: str) -> str:
-    """The text in NFC on one line: white space collapsed, control, bidi and invisible characters removed."""
+    """Return the text on one line, in Unicode's form NFC, without control, bidi and other invisible characters.
+
+    Each run of white space becomes one space. The result is "" when nothing visible is left.
+    """
     spaced = re.sub(r"\s+", " ", unicodedata.normalize("NFC", text))
     shown = "".join(char for char in spaced if char == _JOINER or unicodedata.category(char) not in _INVISIBLE)
     return shown.strip().strip(_JOINER)

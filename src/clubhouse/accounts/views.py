@@ -1,4 +1,4 @@
-"""Sign up, log in, log out, settings."""
+"""Pages to sign up, log in, log out and change settings."""
 
 from typing import Any
 
@@ -17,69 +17,69 @@ from django.utils.translation import gettext_lazy as _
 from django.views.generic import CreateView, UpdateView, View
 
 from clubhouse.accounts import services
-from clubhouse.accounts.context import THEME_COOKIE
+from clubhouse.accounts.context_processors import THEME_COOKIE
 from clubhouse.accounts.forms import PasswordForm, ProfileForm, SignUpForm
 from clubhouse.accounts.models import Theme, User
 
 
 class SignUpView(RedirectURLMixin, CreateView):  # type: ignore[type-arg]  # generic in the stubs only
-    """A new account, and its first session."""
+    """Creates an account and logs it in."""
 
     form_class = SignUpForm
     template_name = "accounts/signup.html"
     next_page = "chat:rooms"
 
     def form_valid(self, form: "BaseModelForm[User]") -> HttpResponse:
-        """Save the account and log in."""
+        """Create the account, log in, and go to the page that the visitor wanted, or else to the rooms."""
         self.object = form.save()
         login(self.request, self.object)
         return HttpResponseRedirect(self.get_success_url())
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        """With the page that one came for, if it is one of this site's."""
+        """Add `next`: the page that the visitor wanted, if it belongs to this site."""
         return super().get_context_data(**{"next": self.get_redirect_url(), **kwargs})
 
 
 class LogInView(LoginView):
-    """A new session."""
+    """Logs a user in."""
 
     template_name = "accounts/login.html"
     redirect_authenticated_user = True
 
 
 class LogOutView(LogoutView):
-    """The end of the session, and of every live connection that it opened."""
+    """Logs a user out. Hotclub then ends all connections of this login."""
 
     http_method_names = ["post", "options"]
 
 
 class SettingsView(LoginRequiredMixin, SuccessMessageMixin, UpdateView):  # type: ignore[type-arg]  # generic in the stubs only
-    """Display name, language and theme."""
+    """Shows and changes the display name, the language and the theme."""
 
     form_class = ProfileForm
     template_name = "accounts/settings.html"
-    context_object_name = "account"  # "user" is who is signed in, as in every page's header
+    context_object_name = "account"  # the page's header shows "user", the logged-in user as stored
     success_url = reverse_lazy("accounts:settings")
     success_message = _("Your settings are saved.")
 
     def get_object(self, _queryset: models.QuerySet[User] | None = None) -> User:
-        """One's own account, as a copy: a form that is refused must not change the page's header."""
+        """Return a copy of the user's own account: a refused form must not change the name in the page's header."""
         assert isinstance(self.request.user, User)
         return User.objects.get(pk=self.request.user.pk)
 
     def form_valid(self, form: "BaseModelForm[User]") -> HttpResponse:
-        """Save, and say so in the language that was just chosen."""
+        """Save, with a success message in the new language."""
         with translation.override(form.cleaned_data["language"] or translation.get_language()):
             return super().form_valid(form)
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        """With the password form, which goes to its own address."""
+        """Add `password_form`, which posts to `PasswordView`."""
         assert isinstance(self.request.user, User)
         return super().get_context_data(**{"password_form": PasswordForm(self.request.user), **kwargs})
 
 
 class PasswordView(SuccessMessageMixin, PasswordChangeView):  # type: ignore[type-arg]  # generic in the stubs only
-    """A new password; sessions elsewhere end with the old one."""
+    """Changes the password. The user stays logged in here, and all other logins end."""
 
     form_class = PasswordForm
     template_name = "accounts/settings.html"
@@ -88,24 +88,28 @@ class PasswordView(SuccessMessageMixin, PasswordChangeView):  # type: ignore[typ
     http_method_names = ["post", "options"]
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        """With the settings form, for the same page."""
+        """Add the settings form: a refused password shows the whole settings page again."""
         context = super().get_context_data(**kwargs)
         assert isinstance(self.request.user, User)
         return {**context, "password_form": context["form"], "form": ProfileForm(instance=self.request.user)}
 
 
 class _PreferenceView(View):
-    """A choice of how to see the site: kept on the account, and in a cookie for those who have none."""
+    """Stores one preference, on the account of a logged-in user and in a cookie."""
 
     http_method_names = ["post", "options"]
     cookie: str
 
     def choose(self, request: HttpRequest) -> str:
-        """The choice of this request, stored. Raises ValueError when it is none."""
+        """Store the preference on the account, if there is one, and return it for the cookie.
+
+        Raises:
+            ValueError: the request names no valid choice.
+        """
         raise NotImplementedError
 
     def post(self, request: HttpRequest) -> HttpResponse:
-        """Store the choice and go back to the page."""
+        """Store the preference and go back to the page with the form; answer 400 for an invalid choice."""
         try:
             choice = self.choose(request)
         except ValueError:
@@ -118,12 +122,12 @@ class _PreferenceView(View):
 
 
 class ThemeView(_PreferenceView):
-    """Light, dark, or like the device."""
+    """Stores the theme: light, dark, or that of the device."""
 
     cookie = THEME_COOKIE
 
     def choose(self, request: HttpRequest) -> str:
-        """Store the theme on the account, if there is one."""
+        """Return the theme; see the base class."""
         theme = Theme(request.POST.get("theme", ""))
         if isinstance(request.user, User):
             services.set_theme(request.user, theme)
@@ -131,12 +135,12 @@ class ThemeView(_PreferenceView):
 
 
 class LanguageView(_PreferenceView):
-    """The language of the pages."""
+    """Stores the language of the pages."""
 
     cookie = settings.LANGUAGE_COOKIE_NAME
 
     def choose(self, request: HttpRequest) -> str:
-        """Store the language on the account, if there is one."""
+        """Return the language; see the base class."""
         language = request.POST.get("language", "")
         if language not in dict(settings.LANGUAGES):
             raise ValueError(language)
@@ -146,7 +150,7 @@ class LanguageView(_PreferenceView):
 
 
 def _page_before(request: HttpRequest) -> str:
-    """The page that the form stood on, if it is one of this site's."""
+    """Return the address of the page with the form, or else of the home page. Foreign addresses do not count."""
     for address in (request.POST.get("next", ""), request.headers.get("Referer", "")):
         if url_has_allowed_host_and_scheme(address, {request.get_host()}, require_https=request.is_secure()):
             return address

@@ -1,4 +1,4 @@
-"""Rooms, members and messages in the admin."""
+"""Rooms, members and messages in the admin site."""
 
 from django.contrib import admin
 
@@ -7,7 +7,7 @@ from clubhouse.chat.models import Membership, Message, Room
 
 @admin.register(Room)
 class RoomAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic in the stubs only
-    """Rooms."""
+    """Shows and changes rooms."""
 
     list_display = ("name", "topic", "created_by", "created")
     search_fields = ("name", "topic")
@@ -16,30 +16,32 @@ class RoomAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic in the s
 
 @admin.register(Membership)
 class MembershipAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic in the stubs only
-    """Who is in which room: for looking only, because joining and leaving tell the room's pages."""
+    """Shows who is in which room. Only `services.join_room` adds members, because it tells the room's open pages."""
 
     list_display = ("room", "user", "joined", "last_read")
     list_select_related = ("room", "user")
     search_fields = ("room__name", "user__username")
 
     def has_add_permission(self, _request: object) -> bool:
-        """Nobody: see the class."""
+        """Return False: see the class."""
         return False
 
 
 @admin.register(Message)
 class MessageAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic in the stubs only
-    """What was said: to be read and, by moderators, deleted. Open pages show a deleted message until they reload, and
-    never a changed one, so there is no changing."""
+    """Shows messages and deletes them. An open page shows a deleted message until it reloads.
+
+    Messages cannot be added or changed here, because open pages would not show that.
+    """
 
     list_display = ("created", "room", "author", "text")
     list_select_related = ("room", "author")
     search_fields = ("text", "author__username")
 
     def has_add_permission(self, _request: object) -> bool:
-        """Nobody: see the class."""
+        """Return False: see the class."""
         return False
 
     def has_change_permission(self, _request: object, _message: object = None) -> bool:
-        """Nobody: see the class."""
+        """Return False: see the class."""
         return False

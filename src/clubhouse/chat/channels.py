@@ -1,4 +1,4 @@
-"""The live side of chat: who may listen, what a member may send, and how a refusal is told."""
+"""The channels and procedures of the chat."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,44 +15,52 @@ from clubhouse.chat.errors import BadMessage, ChatError, NotAMember
 from hotclub import Channel, Client, Code, History, Refused, rpc
 
 
-class Draft(msgspec.Struct):
-    """What a member publishes. Any other field, such as a sender, is nobody's to set and is not looked at."""
+class NewMessage(msgspec.Struct):
+    """What a member publishes in a room; the browser makes `id`. Other fields, such as an author, are ignored."""
 
     id: UUID
     text: str
 
 
 class RoomChannel(Channel):
-    """Messages of a room, and who joins and leaves it."""
+    """The messages of a room, and who joins and leaves it."""
 
     pattern = "chat:<int:room_id>"
     history = History(size=1000, ttl=timedelta(days=30), durable=True)
     presence = True
     publication = RoomMessage | RoomMember
-    message = Draft
+    message = NewMessage
 
     def can_subscribe(self, client: Client, room_id: int) -> bool:
-        """Members only."""
+        """Allow members."""
         return services.is_member(room_id, _user(client))
 
     def on_publish(self, client: Client, data: Any, room_id: int) -> None:
-        """A member says something; the service publishes it, with what the site knows of its author."""
+        """Post the message for a member. `services.post_message` stores and publishes it, so this hook returns nothing.
+
+        Raises:
+            Refused: 103 for users who are not in the room, otherwise the code of the `ChatError`.
+        """
         with _refusals():
-            draft = _draft(data)
-            services.post_message(room_id, _user(client), draft.id, draft.text)
+            message = _new_message(data)
+            services.post_message(room_id, _user(client), message.id, message.text)
 
 
 class TypingChannel(Channel):
-    """Who is writing in a room at this moment."""
+    """Who is typing in a room at this moment."""
 
     pattern = "chat-typing:<int:room_id>"
 
     def can_subscribe(self, client: Client, room_id: int) -> bool:
-        """Members only."""
+        """Allow members."""
         return services.is_member(room_id, _user(client))
 
     def on_publish(self, client: Client, _data: Any, room_id: int) -> Typing:
-        """Whatever a member sends here means "I am writing"."""
+        """Publish that the member is typing, whatever the member sent.
+
+        Raises:
+            Refused: 103 for users who are not in the room.
+        """
         user = _user(client)
         if not services.is_member(room_id, user):
             raise Refused(Code.PERMISSION_DENIED, "permission denied")
@@ -61,28 +69,28 @@ class TypingChannel(Channel):
 
 @rpc("chat.mark_read")
 def mark_read(client: Client, room_id: int, offset: int) -> ReadMark:
-    """Move the caller's mark in a room forward to `offset`; returns where it stands."""
+    """Move the user's read mark in a room forward to `offset`; returns the offset of the mark."""
     with _refusals():
         return {"last_read": services.mark_read(room_id, _user(client), offset)}
 
 
 def _user(client: Client) -> User:
-    # Sockets of this site are signed in; one that is not gets the answer that everybody without access gets.
+    # Everybody without access gets the same answer, which tells nothing about the room.
     if not isinstance(client.user, User):
         raise Refused(Code.PERMISSION_DENIED, "permission denied")
     return client.user
 
 
-def _draft(data: Any) -> Draft:
+def _new_message(data: Any) -> NewMessage:
     try:
-        return msgspec.convert(data, Draft)
+        return msgspec.convert(data, NewMessage)
     except msgspec.ValidationError:
         raise BadMessage from None
 
 
 @contextmanager
 def _refusals() -> Iterator[None]:
-    """What the services refuse, as the error that the client gets: the codes are in `clubhouse.chat.errors`."""
+    """Turn the errors of the services into the errors that clients get."""
     try:
         yield
     except NotAMember:

@@ -1,4 +1,4 @@
-"""The shapes in which the front end gets chat: the same in events and in pages."""
+"""The shapes in which the front end gets the chat's data, in pages and in events."""
 
 from datetime import UTC, datetime
 from typing import Literal, NotRequired, TypedDict
@@ -8,7 +8,7 @@ from clubhouse.chat.models import Message
 
 
 class MessageData(TypedDict):
-    """One message. In an event there is no `offset`: it is the publication's own."""
+    """A message. In an event it has no `offset`, because its offset is that of the publication."""
 
     id: int
     client_id: str
@@ -20,14 +20,14 @@ class MessageData(TypedDict):
 
 
 class PageData(TypedDict):
-    """Messages in order, oldest first, and whether there are older ones."""
+    """Messages, the oldest first; `more` tells whether older ones exist."""
 
     messages: list[MessageData]
     more: bool
 
 
-class RoomName(TypedDict):
-    """What a page says of the room itself."""
+class RoomSummary(TypedDict):
+    """A room by itself."""
 
     id: int
     name: str
@@ -35,9 +35,9 @@ class RoomName(TypedDict):
 
 
 class RoomData(PageData):
-    """A room at one position of its channel, as one member sees it."""
+    """A room at the position (`epoch`, `offset`) of its channel, as the member `me` sees it."""
 
-    room: RoomName
+    room: RoomSummary
     me: Person
     members: list[Person]
     epoch: str
@@ -46,14 +46,14 @@ class RoomData(PageData):
 
 
 class RoomMessage(TypedDict):
-    """Somebody has said something."""
+    """Event: somebody has posted a message."""
 
     type: Literal["message"]
     message: MessageData
 
 
 class RoomMember(TypedDict):
-    """Somebody has joined the room, or left it."""
+    """Event: somebody has joined the room or left it."""
 
     type: Literal["member"]
     action: Literal["joined", "left"]
@@ -61,19 +61,19 @@ class RoomMember(TypedDict):
 
 
 class Typing(TypedDict):
-    """Somebody is writing."""
+    """Event: somebody is typing."""
 
     user: Person
 
 
 class ReadMark(TypedDict):
-    """How far somebody has read a room."""
+    """The offset up to which the user has read a room."""
 
     last_read: int
 
 
 def message_data(message: Message) -> MessageData:
-    """The message as an event carries it."""
+    """Return the message as it stands in an event."""
     return {
         "id": message.pk,
         "client_id": str(message.client_id),
@@ -85,7 +85,7 @@ def message_data(message: Message) -> MessageData:
 
 
 def page_data(messages: list[Message], *, more: bool) -> PageData:
-    """Messages as a page carries them."""
+    """Return the messages, which must be in order, as a page."""
     return {"messages": [{**message_data(message), "offset": message.offset} for message in messages], "more": more}
 
 

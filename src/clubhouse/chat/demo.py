@@ -1,17 +1,17 @@
-"""What the demo data says."""
+"""The people, rooms and messages of the demo data."""
 
 from dataclasses import dataclass
 from typing import Final
 
-PASSWORD: Final = "hotclub-demo"  # noqa: S105 - public by intention: the terminal prints it
+PASSWORD: Final = "hotclub-demo"  # noqa: S105 - `demo` prints this password, and it is meant for everybody
 
 PEOPLE: Final = {"alice": ("Alice", ""), "bob": ("Bob 王", "")}
-"""User name → display name and language ("" follows the browser)."""
+"""User name → display name, and language ("" means that of the browser)."""
 
 
 @dataclass(frozen=True, slots=True)
 class DemoRoom:
-    """A room, who is in it (its maker first) and what they said, in order."""
+    """A room, its members (the first one creates it), and their messages as pairs of user name and text."""
 
     name: str
     topic: str

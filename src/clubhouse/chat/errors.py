@@ -1,8 +1,8 @@
-"""Why an action in a room is refused. Each class has the code that clients are told, alike over sockets and HTTP."""
+"""Why an action in a room is refused. `frontend/src/chat/codes.ts` has the codes that the front end acts on."""
 
 
 class ChatError(Exception):
-    """Base of the refusals: `code` for programs, `message` for their developers. Pages have words of their own."""
+    """Base of the refusals. Programs get `code` and `message`; pages show texts of their own."""
 
     code = 400
     message = "bad message"
@@ -15,11 +15,11 @@ class ChatError(Exception):
 
 
 class BadMessage(ChatError):
-    """The text holds what no text may: NUL characters or lone surrogates; or there is no usable id."""
+    """The message has no valid id, or its text contains NUL characters or lone surrogates."""
 
 
 class EmptyMessage(ChatError):
-    """There is nothing to read in the text."""
+    """The text has no visible character."""
 
     message = "empty message"
 
@@ -32,21 +32,21 @@ class MessageTooLong(ChatError):
 
 
 class NotAMember(ChatError):
-    """The user is not in the room, or there is no such room: nobody can tell the difference."""
+    """The user is not in the room, or the room does not exist: users must not find out which."""
 
     code = 403
     message = "not a member"
 
 
 class IdAlreadyUsed(ChatError):
-    """The id belongs to another message of the same author; a new message needs a new id."""
+    """The author has used the id for another message."""
 
     code = 409
     message = "id already used"
 
 
 class TooFast(ChatError):
-    """The user must wait `seconds` (whole, at least 1) before the next message in this room."""
+    """The user must wait before the next message in this room: `seconds`, a whole number of at least 1."""
 
     code = 429
 

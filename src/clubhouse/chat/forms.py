@@ -10,25 +10,25 @@ from clubhouse.chat.models import Room
 
 
 class LineField(forms.CharField):
-    """One visible line of text."""
+    """A text on one line, without invisible characters."""
 
     def clean(self, value: Any) -> str:
-        """The line without invisible characters."""
+        """Return the cleaned text."""
         return str(super().clean(clean_line(value or "")))
 
 
 class RoomForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in the stubs only
-    """A new room."""
+    """Describes a new room."""
 
     name = LineField(
-        label=_("Name"), max_length=60, error_messages={"unique": _("There is a room of this name already.")}
+        label=_("Name"), max_length=60, error_messages={"unique": _("A room with this name already exists.")}
     )
     topic = LineField(
         label=_("Topic"), max_length=200, required=False, help_text=_("What the room is about, in a sentence.")
     )
 
     class Meta:
-        """What its maker decides."""
+        """The fields that its creator fills in."""
 
         model = Room
         fields = ("name", "topic")

@@ -1,7 +1,7 @@
-"""Message text to HTML: Markdown without HTML, and an allow-list behind it.
+"""Renders the text of a message as HTML.
 
-Two locks on one door: the parser is told to pass no markup through, and nh3 drops what is not on the list, whatever
-the parser did. The text itself is stored as it was typed.
+Two independent measures keep foreign markup out: the Markdown parser escapes HTML, and nh3 removes every element and
+attribute that is not on a list of allowed ones.
 """
 
 import re
@@ -20,18 +20,19 @@ _NOT_FOR_CHAT: Final = ["heading", "hr", "html_block", "html_inline", "image", "
 
 _NESTING: Final = 12
 
-# One pass, no nesting: linear on any input. Chinese punctuation ends an address, Chinese letters may be part of one.
+# Without nested repetition the search is linear for any text. Chinese punctuation ends an address, but Chinese letters
+# may be part of one.
 _ADDRESS: Final = re.compile(r"https?://[^\s<>\"'`，。！？；：、（）《》「」『』【】“”‘’]+", re.IGNORECASE)
 _TRAILING: Final = ".,:;!?*_~"
 
 
 def render(text: str) -> str:
-    """Safe HTML for a message, with nothing of the text left out. Takes time in proportion to the text's length."""
-    # Without any link there is no need to look for one behind each of 10,000 brackets.
+    """Return the Markdown text as safe HTML that shows every letter of it. The time is linear in the text's length."""
+    # The parser looks for a link after each opening bracket: 10,000 brackets without any link would take long.
     parser = _parser("](" in text)
     tokens = parser.parse(text)
     if any(token.level >= _NESTING - 1 for token in tokens):
-        # The parser drops what is nested deeper, and everything behind it. Such a text is shown as it was typed.
+        # The parser drops what is nested more deeply and all that follows, so such a text is shown as plain text.
         tokens = _plain(text)
     return nh3.clean(
         parser.renderer.render(tokens, parser.options, {}),
@@ -47,7 +48,7 @@ def render(text: str) -> str:
 def _parser(links: bool) -> MarkdownIt:
     parser = MarkdownIt("commonmark", {"html": False, "breaks": True, "maxNesting": _NESTING})
     parser.enable("strikethrough").disable(_NOT_FOR_CHAT)
-    # Also refuses what has no scheme: nothing in a message may lead to this site's own addresses by disguise.
+    # Addresses without a scheme are refused, too: a link with a harmless name could lead to an action of this site.
     parser.validateLink = lambda url: url.lower().startswith(_SCHEMES)  # type: ignore[method-assign]
     if not links:
         parser.disable("link")

@@ -1,4 +1,4 @@
-"""Rooms, who is in them, and what was said."""
+"""Rooms, their members and their messages."""
 
 from django.conf import settings
 from django.db import models
@@ -7,7 +7,7 @@ from django.utils.translation import gettext_lazy as _
 
 
 class Room(models.Model):
-    """A place to talk, open to everybody who has an account."""
+    """A room, which everybody with an account may join."""
 
     name = models.CharField(_("name"), max_length=60, unique=True)
     topic = models.CharField(_("topic"), max_length=200, blank=True)
@@ -17,7 +17,7 @@ class Room(models.Model):
     created = models.DateTimeField(_("created"), default=timezone.now, editable=False)
 
     class Meta:
-        """Names in the admin."""
+        """The names in the admin site."""
 
         verbose_name = _("room")
         verbose_name_plural = _("rooms")
@@ -27,17 +27,17 @@ class Room(models.Model):
 
     @property
     def channel(self) -> str:
-        """The name of the room's live channel."""
+        """The name of the channel with the room's messages and members."""
         return f"chat:{self.pk}"
 
     @property
     def typing_channel(self) -> str:
-        """The name of the channel that says who is typing."""
+        """The name of the channel that tells who is typing."""
         return f"chat-typing:{self.pk}"
 
 
 class Membership(models.Model):
-    """A user is in a room."""
+    """A user's membership in a room. `last_read` is the offset up to which the user has read."""
 
     room = models.ForeignKey(Room, models.CASCADE, related_name="memberships", verbose_name=_("room"))
     user = models.ForeignKey(
@@ -47,7 +47,7 @@ class Membership(models.Model):
     joined = models.DateTimeField(_("joined"), default=timezone.now, editable=False)
 
     class Meta:
-        """Once per room and user."""
+        """A user is in a room at most once."""
 
         verbose_name = _("membership")
         verbose_name_plural = _("memberships")
@@ -58,10 +58,10 @@ class Membership(models.Model):
 
 
 class Message(models.Model):
-    """Something said in a room.
+    """A message in a room.
 
-    `offset` is the publication's place in the room's channel, taken in the transaction that writes the row: it orders
-    the messages of a room. `html` is made from `text` once, by the renderer of that day.
+    `offset` is the offset of the message's publication in the room's channel, and orders the room's messages.
+    `client_id` is the id that the author's browser made. `html` was rendered from `text` when the message was stored.
     """
 
     room = models.ForeignKey(Room, models.CASCADE, related_name="messages", verbose_name=_("room"))
@@ -75,7 +75,7 @@ class Message(models.Model):
     created = models.DateTimeField(_("created"), default=timezone.now)
 
     class Meta:
-        """A retry carries the same client id, and the second row of one is refused by the database."""
+        """The database refuses a second message with the same client id, which a repeated request would make."""
 
         verbose_name = _("message")
         verbose_name_plural = _("messages")

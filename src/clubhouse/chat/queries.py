@@ -1,4 +1,4 @@
-"""What pages read: a room as it stands, its older messages, and the list of rooms."""
+"""What pages read: a room, its older messages, and the lists of rooms."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,13 +16,13 @@ PAGE_SIZE = 50
 MEMBERS_SHOWN = 500
 ROOMS_SHOWN = 200
 UNREAD_COUNTED = 100
-"""Where counting of unread messages ends: more are shown as "99+"."""
+"""Counting of unread messages ends here, and pages show "99+"."""
 
 _LAST_OFFSET = 2**63 - 1
 
 
 def snapshot(room: Room, user: User) -> RoomData:
-    """The room at one position of its channel, for a page that subscribes from there.
+    """Return the room at one position of its channel. A page subscribes from that position.
 
     Raises:
         NotAMember: the user is not in the room.
@@ -30,14 +30,14 @@ def snapshot(room: Room, user: User) -> RoomData:
     membership = Membership.objects.filter(room=room, user=user).first()
     if membership is None:
         raise NotAMember
-    # The position first: what comes in after it is left out below, and reaches the page as an event.
+    # The position is read first. Messages after it are left out here and reach the page as events.
     top = hotclub.history(room.channel, limit=0).top
     messages, more = _newest(room.messages.filter(offset__lte=top.offset))
     return {
         "room": {"id": room.pk, "name": room.name, "topic": room.topic},
         "me": person(user),
-        # These may be newer than the position. Their events say who is in and who is out, so applying one twice is
-        # the same as once.
+        # The members may be newer than the position. That does no harm: a page that applies an event of a member twice
+        # shows the same as after once.
         "members": [person(member) for member in members(room)],
         **page_data(messages, more=more),
         "epoch": top.epoch,
@@ -47,7 +47,7 @@ def snapshot(room: Room, user: User) -> RoomData:
 
 
 def page_before(room: Room, user: User, offset: int) -> PageData:
-    """The messages that stand before `offset`.
+    """Return the page of messages that ends before `offset`.
 
     Raises:
         NotAMember: the user is not in the room.
@@ -59,21 +59,21 @@ def page_before(room: Room, user: User, offset: int) -> PageData:
 
 
 def members(room: Room) -> Sequence[User]:
-    """Who is in the room, in the order of joining; the first 500."""
+    """Return the first 500 members of the room, in the order of joining."""
     joined = room.memberships.select_related("user").order_by("joined", "pk")[:MEMBERS_SHOWN]
     return [membership.user for membership in joined]
 
 
 @dataclass(frozen=True, slots=True)
 class JoinedRoom:
-    """One of the user's rooms, and how much they have not read in it: at most 100, which stands for "99+"."""
+    """A room of the user, with its number of unread messages; 100 stands for more than 99."""
 
     room: Room
     unread: int
 
 
 def joined_rooms(user: User) -> list[JoinedRoom]:
-    """The user's rooms by name, in one query that looks at no more than 100 unread messages of each."""
+    """Return the user's rooms by name, in one query, which looks at no more than 100 unread messages of each."""
     unread = (
         Message.objects.filter(room=OuterRef("room"), offset__gt=OuterRef("last_read"))
         .exclude(author=user)
@@ -93,19 +93,19 @@ def joined_rooms(user: User) -> list[JoinedRoom]:
 
 @dataclass(frozen=True, slots=True)
 class OpenRoom:
-    """A room that the user could join."""
+    """A room that the user can join."""
 
     room: Room
     num_members: int
 
 
 def other_rooms(user: User) -> list[OpenRoom]:
-    """Rooms that the user could join, those with the most members first; the first 200."""
+    """Return the 200 largest rooms that the user is not in, by number of members."""
     rooms = Room.objects.exclude(memberships__user=user).annotate(num_members=Count("memberships"))
     return [OpenRoom(room, room.num_members) for room in rooms.order_by("-num_members", "name")[:ROOMS_SHOWN]]
 
 
 def _newest(messages: "QuerySet[Message]") -> tuple[list[Message], bool]:
-    """The newest page, oldest first, and whether there is more before it."""
+    """Return the newest page, the oldest message first, and whether older messages exist."""
     found = list(messages.select_related("author").order_by("-offset")[: PAGE_SIZE + 1])
     return found[:PAGE_SIZE][::-1], len(found) > PAGE_SIZE

@@ -1,7 +1,7 @@
-"""Everything that can happen in a room: one function per action, each in one transaction with what it publishes.
+"""The actions in a room: one function each, which stores and publishes in one transaction.
 
-The events of a room's channel are `{"type": "message", "message": …}` and `{"type": "member", "action": …, "user": …}`.
-A page that holds `queries.snapshot` and applies the events after its position shows what a fresh snapshot would.
+The events of a room's channel are `data.RoomMessage` and `data.RoomMember`. A page that takes `queries.snapshot` and
+applies the events after its position shows the same as a new snapshot.
 """
 
 import math
@@ -22,21 +22,20 @@ from clubhouse.chat.markup import render
 from clubhouse.chat.models import Membership, Message, Room
 
 MAX_LENGTH = 10_000
-"""Most characters (code points) of one message."""
-
+"""Length of the longest message, in code points."""
 
 DEFAULT_RATE = (10, 5.0)
-"""Messages of one user in one room, in so many seconds, where the setting CHAT_RATE says nothing else."""
+"""Default of the setting CHAT_RATE: a number of messages, and the seconds in which a user may post it to one room."""
 
 _LARGEST_ID = 2**63 - 1
 
 
 @transaction.atomic
 def create_room(user: User, name: str, topic: str = "") -> Room:
-    """A new room with its maker in it.
+    """Create a room with the user as its first member.
 
     Raises:
-        django.db.IntegrityError: there is a room of that name.
+        django.db.IntegrityError: a room with this name exists.
     """
     room = Room.objects.create(name=name, topic=topic, created_by=user)
     join_room(user, room)
@@ -45,7 +44,7 @@ def create_room(user: User, name: str, topic: str = "") -> Room:
 
 @transaction.atomic
 def join_room(user: User, room: Room) -> Membership:
-    """Make the user a member, who has read all that was said before. Joining again changes nothing."""
+    """Make the user a member who has read all earlier messages. Joining again changes nothing."""
     newest = room.messages.order_by("-offset").values_list("offset", flat=True).first() or 0
     membership, new = Membership.objects.get_or_create(room=room, user=user, defaults={"last_read": newest})
     if new:
@@ -55,7 +54,7 @@ def join_room(user: User, room: Room) -> Membership:
 
 @transaction.atomic
 def leave_room(user: User, room: Room) -> None:
-    """End the membership and, within a second, every live subscription that rests on it."""
+    """End the membership, and within a second the user's subscriptions to the room. Leaving again changes nothing."""
     deleted, _by_model = Membership.objects.filter(room=room, user=user).delete()
     if deleted:
         _publish_member(room, user, "left")
@@ -65,16 +64,16 @@ def leave_room(user: User, room: Room) -> None:
 
 @transaction.atomic
 def post_message(room_id: int, user: User, client_id: UUID, text: str) -> Message:
-    """Say something in a room.
+    """Post a message to a room.
 
-    Repeating a call with the same id and text, after an answer that got lost, returns the first message and publishes
-    nothing.
+    A call with the id and text of an earlier one returns the earlier message and publishes nothing, so a client whose
+    answer was lost may repeat its request.
 
     Raises:
-        EmptyMessage, MessageTooLong, BadMessage: the text is none.
-        NotAMember: the user is not in the room, or there is no such room.
-        IdAlreadyUsed: the id belongs to another message.
-        TooFast: wait before the next one.
+        EmptyMessage, MessageTooLong, BadMessage: the text is not acceptable.
+        NotAMember: the user is not in the room, or the room does not exist.
+        IdAlreadyUsed: the user has used the id for another message.
+        TooFast: the user must wait before the next message.
     """
     check_text(text)
     membership = _membership(room_id, user)
@@ -86,10 +85,10 @@ def post_message(room_id: int, user: User, client_id: UUID, text: str) -> Messag
 
 
 def record_message(membership: Membership, client_id: UUID, text: str, created: datetime) -> Message:
-    """Store a message of a member and publish it, without asking whether it may be. Call it in a transaction.
+    """Store and publish a message without checking its text and the user's rate. Call it in a transaction.
 
     Raises:
-        IdAlreadyUsed: the id belongs to another message.
+        IdAlreadyUsed: the member has used the id for another message.
     """
     message, new = Message.objects.get_or_create(
         author=membership.user,
@@ -97,12 +96,12 @@ def record_message(membership: Membership, client_id: UUID, text: str, created: 
         defaults={"room": membership.room, "text": text, "html": render(text), "created": created},
     )
     if not new:
-        # The same message in two transactions at once: the other one was first.
+        # Another transaction has stored the same message after the caller looked for it.
         return _same(message, membership.room_id, text)
     event: RoomMessage = {"type": "message", "message": message_data(message)}
     key = f"message:{membership.user_id}:{client_id}"
     position = hotclub.publish(membership.room.channel, event, idempotency_key=key)
-    assert position is not None, "durable channels know their positions at once"
+    assert position is not None, "a durable channel returns the position"
     message.offset = position.offset
     message.save(update_fields=["offset"])
     return message
@@ -110,13 +109,15 @@ def record_message(membership: Membership, client_id: UUID, text: str, created: 
 
 @transaction.atomic
 def mark_read(room_id: int, user: User, offset: int) -> int:
-    """The user has read up to `offset`. The mark moves forward only, and never beyond the newest message.
+    """Move the user's read mark to `offset`, but never backwards, and never beyond the newest message.
+
+    The user's other connections get the event `chat.read` on the personal channel.
 
     Returns:
-        Where the mark stands now.
+        The offset of the mark.
 
     Raises:
-        NotAMember: the user is not in the room, or there is no such room.
+        NotAMember: the user is not in the room, or the room does not exist.
     """
     membership = _membership(room_id, user)
     newest = membership.room.messages.order_by("-offset").values_list("offset", flat=True).first() or 0
@@ -128,15 +129,15 @@ def mark_read(room_id: int, user: User, offset: int) -> int:
 
 
 def is_member(room_id: int, user: User) -> bool:
-    """Whether the user is in the room."""
+    """Return whether the user is in the room."""
     return _memberships(room_id, user).exists()
 
 
 def check_text(text: str) -> None:
-    """Accept what can be stored, sent and read.
+    """Check that the text can be stored, sent and read.
 
     Raises:
-        EmptyMessage, MessageTooLong, BadMessage: it cannot.
+        EmptyMessage, MessageTooLong, BadMessage: the text is not acceptable.
     """
     if len(text) > MAX_LENGTH:
         raise MessageTooLong
@@ -147,7 +148,7 @@ def check_text(text: str) -> None:
 
 
 def _membership(room_id: int, user: User) -> Membership:
-    """The membership with room and user as they are now: a live connection may hold an older user."""
+    """Return the membership with the user as stored now: the user object of a connection may be old."""
     try:
         return _memberships(room_id, user).select_related("room", "user").get()
     except Membership.DoesNotExist:
@@ -155,7 +156,7 @@ def _membership(room_id: int, user: User) -> Membership:
 
 
 def _memberships(room_id: int, user: User) -> "QuerySet[Membership]":
-    # Peers choose the number; a database cannot even compare one that no column can hold.
+    # Clients choose the number. The database fails on a number that is too large for its column.
     if room_id > _LARGEST_ID:
         return Membership.objects.none()
     return Membership.objects.filter(room_id=room_id, user=user)
@@ -168,7 +169,7 @@ def _same(message: Message, room_id: int, text: str) -> Message:
 
 
 def _check_rate(membership: Membership) -> None:
-    """Counts rows and keeps nothing in memory, so that it holds for all processes together and over restarts."""
+    """Apply CHAT_RATE. The rows are counted, not a number in memory, so the rate holds for all processes together."""
     rate = getattr(settings, "CHAT_RATE", DEFAULT_RATE)
     if rate is None:
         return

@@ -1,4 +1,4 @@
-"""Addresses of the chat pages."""
+"""Addresses of the chat's pages."""
 
 from django.urls import path
 

@@ -1,4 +1,4 @@
-"""Pages of the chat, and the older messages as JSON."""
+"""The pages of the chat, and its messages as JSON."""
 
 from typing import Any
 from uuid import UUID
@@ -27,7 +27,7 @@ _LAST_OFFSET = 2**63 - 1
 @login_required
 @require_safe
 def rooms(request: HttpRequest) -> HttpResponse:
-    """One's own rooms, and those one could join."""
+    """Show the user's rooms and the rooms that the user can join."""
     user = _user(request)
     context = {"joined": queries.joined_rooms(user), "others": queries.other_rooms(user)}
     return render(request, "chat/rooms.html", context)
@@ -37,7 +37,7 @@ def rooms(request: HttpRequest) -> HttpResponse:
 @require_safe
 @never_cache
 def room(request: HttpRequest, room_id: int) -> HttpResponse:
-    """The room for its members; for others, the way in."""
+    """Show the room to its members, and to others a button to join it."""
     user = _user(request)
     room = get_object_or_404(Room, pk=room_id)
     context: dict[str, Any] = {"room": room, "joined": queries.joined_rooms(user)}
@@ -52,7 +52,10 @@ def room(request: HttpRequest, room_id: int) -> HttpResponse:
 @require_safe
 @never_cache
 def messages(request: HttpRequest, room_id: int) -> HttpResponse:
-    """JSON: the page of messages before `?before=<offset>`, or the newest one."""
+    """Answer with the page of messages that ends before the offset `?before=`, or with the newest page, as JSON.
+
+    The status is 401 for visitors, 403 for users who are not in the room, and 404 when the room does not exist.
+    """
     if not isinstance(request.user, User):
         return JsonResponse({"error": "log in"}, status=401)
     try:
@@ -70,17 +73,17 @@ def messages(request: HttpRequest, room_id: int) -> HttpResponse:
 
 
 class CreateRoomView(LoginRequiredMixin, FormView):  # type: ignore[type-arg]  # generic in the stubs only
-    """A new room."""
+    """Creates a room."""
 
     form_class = RoomForm
     template_name = "chat/create.html"
 
     def form_valid(self, form: RoomForm) -> HttpResponse:
-        """Make the room and go in."""
+        """Create the room and go to it."""
         try:
             room = services.create_room(_user(self.request), **form.cleaned_data)
         except IntegrityError:
-            # Somebody made a room of that name after the form was checked.
+            # Somebody has created a room with this name after the form was checked.
             form.add_error("name", form.fields["name"].error_messages["unique"])
             return self.form_invalid(form)
         return redirect("chat:room", room.pk)
@@ -89,7 +92,7 @@ class CreateRoomView(LoginRequiredMixin, FormView):  # type: ignore[type-arg]  #
 @login_required
 @require_POST
 def join(request: HttpRequest, room_id: int) -> HttpResponse:
-    """Become a member and go in."""
+    """Join the room and go to it."""
     services.join_room(_user(request), get_object_or_404(Room, pk=room_id))
     return redirect("chat:room", room_id)
 
@@ -97,7 +100,7 @@ def join(request: HttpRequest, room_id: int) -> HttpResponse:
 @login_required
 @require_POST
 def leave(request: HttpRequest, room_id: int) -> HttpResponse:
-    """End the membership."""
+    """Leave the room and go to the list of rooms."""
     room = get_object_or_404(Room, pk=room_id)
     services.leave_room(_user(request), room)
     notices.success(request, _("You have left %(room)s.") % {"room": room.name})
@@ -107,10 +110,10 @@ def leave(request: HttpRequest, room_id: int) -> HttpResponse:
 @login_required
 @require_POST
 def send(request: HttpRequest, room_id: int) -> HttpResponse:
-    """Say something from a page without scripts."""
+    """Post a message from a page without scripts, and go back to the room. A refusal becomes a notice there."""
     try:
         client_id = UUID(request.POST.get("id", ""))
-        # A form sends every line end as CR LF, whatever was typed.
+        # Browsers send each line end of a form as CR LF.
         services.post_message(room_id, _user(request), client_id, request.POST.get("text", "").replace("\r\n", "\n"))
     except ValueError:
         notices.error(request, _in_words(BadMessage()))
@@ -130,11 +133,11 @@ def _in_words(error: ChatError) -> str:
                 "Too fast – wait %(seconds)d second.", "Too fast – wait %(seconds)d seconds.", error.seconds
             ) % {"seconds": error.seconds}
         case NotAMember():
-            return _("You no longer have access.")
+            return _("You no longer have access to this room.")
         case ChatError():
             return _("The message was not accepted.")
 
 
 def _user(request: HttpRequest) -> User:
-    assert isinstance(request.user, User), "login_required lets nobody else in"
+    assert isinstance(request.user, User), "the view requires a login"
     return request.user

@@ -1,4 +1,4 @@
-"""The front end's texts as one JSON catalog per language."""
+"""The translations of the front end, as one JSON catalog per language."""
 
 import hashlib
 from functools import lru_cache
@@ -17,7 +17,10 @@ _YEAR = 365 * 24 * 3600
 
 @require_safe
 def catalog(request: HttpRequest) -> HttpResponse:
-    """The texts in the language of `?lang=` (else the reader's). With the right `v`, cacheable for ever."""
+    """Answer with the catalog of the language `?lang=`, or else of the reader's language.
+
+    Browsers may keep the answer for ever when the address has the catalog's present version in `v`.
+    """
     asked = request.GET.get("lang", "")
     language = asked if asked in dict(settings.LANGUAGES) else translation.get_language() or settings.LANGUAGE_CODE
     content, version = _catalog(language)
@@ -30,12 +33,12 @@ def catalog(request: HttpRequest) -> HttpResponse:
 
 
 def catalog_url(language: str) -> str:
-    """The address of the language's texts; another one whenever a text changes."""
+    """Return the address of the language's catalog, which contains a hash of its translations."""
     query = urlencode({"lang": language, "v": _catalog(language)[1]})
     return f"{reverse('ui:catalog')}?{query}"
 
 
-# Texts change with the code only, so a process reads them once.
+# Translations change with the code only, so a process reads them once.
 @lru_cache
 def _catalog(language: str) -> tuple[bytes, str]:
     request = HttpRequest()

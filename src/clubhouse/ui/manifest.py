@@ -1,4 +1,4 @@
-"""The front end's build manifest: which files an entry needs, by their hashed names."""
+"""The manifest of the front end's build: it names the files that each entry needs."""
 
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -7,11 +7,14 @@ from pathlib import Path
 import msgspec
 
 DIRECTORY = Path(__file__).parent / "static/clubhouse/dist"
-"""Where the build goes."""
+"""The folder of the build."""
 
 
 class FrontEndNotBuilt(Exception):
-    """The bundles are missing. Carries the manifest's path and the reason; `make run` builds them."""
+    """A bundle is missing because the front end is not built, which `make run` does.
+
+    `path` is the manifest's path, and `reason` a sentence.
+    """
 
     def __init__(self, path: Path, reason: str) -> None:
         super().__init__(path, reason)
@@ -34,7 +37,7 @@ class Chunk(msgspec.Struct):
 
 @dataclass(frozen=True, slots=True)
 class Files:
-    """What a page loads for one entry; paths inside the build's folder."""
+    """The files that a page loads for one entry, as paths inside the build's folder."""
 
     script: str
     styles: list[str] = field(default_factory=list)
@@ -42,10 +45,14 @@ class Files:
 
 
 class Manifest:
-    """A manifest, read once."""
+    """The manifest of one build."""
 
     def __init__(self, path: Path) -> None:
-        """Raises FrontEndNotBuilt: the file is no manifest."""
+        """Read the file.
+
+        Raises:
+            FrontEndNotBuilt: the file is no manifest.
+        """
         self._path = path
         try:
             self._chunks = msgspec.json.decode(path.read_bytes(), type=dict[str, Chunk])
@@ -53,7 +60,7 @@ class Manifest:
             raise FrontEndNotBuilt(path, f"The build manifest cannot be read: {error}") from error
 
     def entry(self, name: str) -> Files:
-        """The files of the entry of that name: style sheets in the order of the cascade, imported ones first.
+        """Return the files of an entry. The style sheets of imported modules come first, as the cascade needs it.
 
         Raises:
             FrontEndNotBuilt: the build has no such entry.
@@ -75,10 +82,10 @@ class Manifest:
 
 
 def load(directory: Path) -> Manifest:
-    """The manifest of the build in `directory`; read again only when it has changed.
+    """Return the manifest of the build in `directory`. The file is read again when it has changed.
 
     Raises:
-        FrontEndNotBuilt: there is none.
+        FrontEndNotBuilt: there is no manifest, or it cannot be read.
     """
     path = directory / "manifest.json"
     try:

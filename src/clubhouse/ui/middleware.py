@@ -1,4 +1,4 @@
-"""Static files, and a helpful page where the front end has not been built."""
+"""Serves static files, and explains what to do when the front end is not built."""
 
 import re
 from collections.abc import Callable
@@ -15,16 +15,16 @@ from clubhouse.ui.manifest import FrontEndNotBuilt
 class StaticFilesMiddleware(WhiteNoiseMiddleware):  # type: ignore[misc]  # it has no type information
     """WhiteNoise for a site under ASGI.
 
-    Its own responses stream from a synchronous iterator, which Django under ASGI reads to the end first and warns
-    about. These files are small: they are read in the request's own thread, where nothing else waits.
+    WhiteNoise's responses stream from a synchronous iterator. Django under ASGI warns about such an iterator, and reads
+    all of it before it sends anything. This class reads the files, which are small, in the thread of the request.
 
-    WhiteNoise lists the files once, at the start. Here a front end that is built anew under a running server is found.
+    WhiteNoise lists the files when the server starts. This class also finds files that a later build has made.
     """
 
     get_response: Callable[[HttpRequest], HttpResponseBase]
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        """The file of that address; otherwise whatever the rest of the site answers."""
+        """Answer with the static file at the address, or else with the site's page."""
         url = request.path_info
         known = self.files.get(url)
         if known is None and self.use_finders and url.startswith(self.static_prefix):
@@ -40,7 +40,7 @@ class StaticFilesMiddleware(WhiteNoiseMiddleware):  # type: ignore[misc]  # it h
 
     @staticmethod
     def serve(static_file: StaticFile, request: HttpRequest) -> HttpResponse:
-        """The file, a part of it, or 304."""
+        """Return the response for the file: all of it, the part that the request asks for, or 304."""
         found = static_file.get_response(request.method, request.META)
         content = b""
         if found.file is not None:
@@ -53,13 +53,13 @@ class StaticFilesMiddleware(WhiteNoiseMiddleware):  # type: ignore[misc]  # it h
         return response
 
     def immutable_file_test(self, path: str, url: str) -> bool:
-        """Whether the name carries a hash: what the front end's build made, or `collectstatic`."""
+        """Return whether the file's name contains a hash, from the front end's build or from `collectstatic`."""
         built = re.search(r"/clubhouse/dist/.+-[\w-]{8,}\.\w+$", url)
         return bool(built) or super().immutable_file_test(path, url)
 
 
 class FrontEndMiddleware:
-    """Answers 503, saying what to do, when a page needs bundles that were never built."""
+    """Answers 503 with instructions when a page needs bundles that are not built."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self.get_response = get_response
@@ -68,7 +68,7 @@ class FrontEndMiddleware:
         return self.get_response(request)
 
     def process_exception(self, _request: HttpRequest, exception: Exception) -> HttpResponse | None:
-        """The page for `FrontEndNotBuilt`, and nothing for other exceptions."""
+        """Return the page for `FrontEndNotBuilt`; None for other exceptions, which Django then handles."""
         if not isinstance(exception, FrontEndNotBuilt):
             return None
         context: dict[str, Any] = {"reason": str(exception)}

@@ -1,4 +1,4 @@
-"""Addresses that belong to no single app."""
+"""Addresses of the home page and of the front end's translations."""
 
 from django.urls import path
 from django.views.generic import TemplateView

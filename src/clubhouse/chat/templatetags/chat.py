@@ -1,4 +1,4 @@
-"""What the room page needs to show messages without scripts."""
+"""Filters and tags of the server-rendered room page."""
 
 from datetime import datetime
 from uuid import uuid4
@@ -13,17 +13,17 @@ register = template.Library()
 
 @register.filter
 def sanitised(message: MessageData) -> SafeString:
-    """The message's HTML, which was made by `clubhouse.chat.markup.render` and by nothing else."""
+    """Mark the message's HTML as safe: only `clubhouse.chat.markup.render` makes it."""
     return SafeString(message["html"])
 
 
 @register.filter
 def moment(timestamp: str) -> datetime:
-    """A message's time, for Django's `date` filter."""
+    """Turn a message's time into a datetime for Django's `date` filter."""
     return datetime.fromisoformat(timestamp)
 
 
 @register.simple_tag
 def new_id() -> str:
-    """An id for the next message: sending the same form twice says it once."""
+    """Return an id for the form's message: a form that is sent twice posts one message."""
     return str(uuid4())

@@ -1,4 +1,4 @@
-"""The live side: who may listen, and what clients are told. The hooks are called as Hotclub calls them."""
+"""The hooks of the chat's channels and procedures, called as Hotclub calls them."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,7 +8,7 @@ import pytest
 from django.contrib.auth.models import AnonymousUser
 
 import hotclub
-from clubhouse.accounts.live import on_connect
+from clubhouse.accounts.connections import on_connect
 from clubhouse.accounts.models import User
 from clubhouse.chat import channels, services
 from clubhouse.chat.models import Message, Room

@@ -1,4 +1,4 @@
-"""Two people with the PyPI SDK on the running site."""
+"""Two people who use the PyPI SDK on the running site."""
 
 import asyncio
 import contextlib
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 @dataclass
 class Heard(centrifuge.SubscriptionEventHandler):  # type: ignore[misc]  # it has no type information
-    """What a subscription gets, as it comes."""
+    """Collects the publications of a subscription."""
 
     publications: "asyncio.Queue[Any]" = field(default_factory=asyncio.Queue)
     ended: "asyncio.Future[Any]" = field(default_factory=lambda: asyncio.get_running_loop().create_future())
@@ -44,7 +44,7 @@ class Heard(centrifuge.SubscriptionEventHandler):  # type: ignore[misc]  # it ha
 
 @dataclass
 class Personal(centrifuge.ClientEventHandler):  # type: ignore[misc]  # it has no type information
-    """What comes to the user's personal channel."""
+    """Collects the publications of the user's personal channel."""
 
     publications: "asyncio.Queue[Any]" = field(default_factory=asyncio.Queue)
 

@@ -77,8 +77,8 @@ def test_the_list_says_how_much_is_unread(
 
 def test_empty_lists_lead_on(alice: User, sign_in: SignIn) -> None:
     html = sign_in(alice).get("/chat/").content.decode()
-    assert "You are in no room yet." in html
-    assert "There is no room yet." in html
+    assert "You have not joined a room yet." in html
+    assert "There are no rooms yet." in html
     assert html.count('href="/chat/new/"') == 2
 
 
@@ -95,7 +95,7 @@ def test_a_room_is_made_and_entered(alice: User, sign_in: SignIn) -> None:
     [
         ("", "This field is required."),
         ("\u200b", "This field is required."),
-        ("Swing", "There is a room of this name already."),
+        ("Swing", "A room with this name already exists."),
         ("x" * 61, "at most 60 characters"),
     ],
 )
@@ -110,7 +110,7 @@ def test_a_name_that_was_taken_meanwhile_is_said(
     room: Room, alice: User, sign_in: SignIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(RoomForm, "validate_unique", lambda _form: None)
-    assert "There is a room of this name already." in sign_in(alice).post("/chat/new/", {"name": "Swing"}).text
+    assert "A room with this name already exists." in sign_in(alice).post("/chat/new/", {"name": "Swing"}).text
 
 
 @pytest.mark.usefixtures("node")

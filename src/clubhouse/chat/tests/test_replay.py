@@ -1,6 +1,6 @@
-"""The promise of `clubhouse.chat.services`: a snapshot plus the events after it is a fresh snapshot.
+"""The promise of `clubhouse.chat.services`: a snapshot plus the events after it equals a new snapshot.
 
-Every action is tried, in sequences that hypothesis makes up, and with transactions that are rolled back.
+Hypothesis makes up sequences of all actions, also inside transactions that are rolled back.
 """
 
 from collections.abc import Callable
@@ -27,7 +27,7 @@ ACTIONS = st.lists(
 
 
 class _Scene:
-    """A room, somebody who looks on, and three people who act."""
+    """A room with a watcher, and three people who act in it."""
 
     def __init__(self) -> None:
         number = next(_numbers)

@@ -1,4 +1,4 @@
-"""What can happen in a room, and what is refused."""
+"""The actions in a room, and their refusals."""
 
 from collections.abc import Callable
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""`{% island "chat" %}`: the tags that load one entry of the front end."""
+"""The template tag that loads a bundle of the front end: `{% island "chat" %}`."""
 
 from django import template
 from django.conf import settings
@@ -13,10 +13,10 @@ register = template.Library()
 
 @register.simple_tag(takes_context=True)
 def island(context: Context, name: str) -> SafeString:
-    """Style sheets, preloads and the module script of the entry.
+    """Return the elements that load the entry: its style sheets, preloads and script.
 
     Raises:
-        FrontEndNotBuilt: the front end was not built, or has no such entry.
+        FrontEndNotBuilt: nobody has built the front end, or it has no such entry.
     """
     files = manifest.load(manifest.DIRECTORY).entry(name)
     nonce = context.get("CSP_NONCE", "")
@@ -28,6 +28,6 @@ def island(context: Context, name: str) -> SafeString:
 
 
 def _url(file: str) -> str:
-    # The build's own names carry a hash and its modules import each other by them: a second hash from the static
-    # storage would load every module twice, under two names.
+    # The build's names contain a hash, and its modules import each other under these names. Names with a second hash,
+    # from the static storage, would load every module twice.
     return f"{settings.STATIC_URL}clubhouse/dist/{file}"

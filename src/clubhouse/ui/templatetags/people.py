@@ -1,4 +1,4 @@
-"""How a person is drawn."""
+"""The template tag for a person's avatar."""
 
 from django import template
 from django.utils.html import format_html
@@ -11,7 +11,7 @@ _HUES = 12
 
 @register.simple_tag
 def avatar(user_id: int | str, name: str) -> SafeString:
-    """A coloured disc with the first letter of the name; the colour is the same for one person everywhere."""
+    """Return the first letter of the name on a disc, whose colour depends on the id. Screen readers skip it."""
     return format_html(
         '<span class="avatar" data-hue="{}" aria-hidden="true">{}</span>', int(user_id) % _HUES, name[:1].upper()
     )

@@ -1,4 +1,4 @@
-"""The admin works under the strict policy, and changes nothing behind the pages' backs."""
+"""The admin site works under the content security policy, and adds nothing that only the services may add."""
 
 from collections.abc import Callable
 from uuid import uuid4

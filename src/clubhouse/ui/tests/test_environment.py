@@ -1,4 +1,4 @@
-"""Settings from the environment."""
+"""Settings that are read from environment variables."""
 
 import stat
 import threading

@@ -1,4 +1,4 @@
-"""What every page has, in both languages; the front end's files; what is shown when something is wrong."""
+"""The parts that every page has in both languages, the front end's files, and the error pages."""
 
 import json
 import re

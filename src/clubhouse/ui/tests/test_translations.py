@@ -1,4 +1,4 @@
-"""No text that people see lacks its Chinese."""
+"""Every text of the site has a Chinese translation."""
 
 import re
 from collections.abc import Sequence

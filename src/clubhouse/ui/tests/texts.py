@@ -1,4 +1,4 @@
-"""Finds every text that is shown through gettext: in Python by its syntax tree, in templates by Django's own
+"""Finds every text that gettext translates: in Python by its syntax tree, in templates by Django's own
 extraction, in TypeScript by the calls of `frontend/src/i18n/gettext.ts`."""
 
 import ast

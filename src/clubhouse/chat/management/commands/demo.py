@@ -1,4 +1,4 @@
-"""`demo`: two people and a few rooms with something said in them."""
+"""The command `demo`, which creates the demo data."""
 
 from datetime import timedelta
 from typing import Any
@@ -15,13 +15,13 @@ from clubhouse.chat.models import Room
 
 
 class Command(BaseCommand):
-    """Idempotent: what is there already stays as it is, also where people have changed it since."""
+    """Creates the demo accounts and rooms that do not exist yet. It changes nothing that exists."""
 
-    help = "Create two demo accounts and a few rooms with conversation. Their password is public: never on a live site."
+    help = "Create two demo accounts and rooms with messages. Their password is public: do not use this on a live site."
 
     @transaction.atomic
     def handle(self, *args: Any, **options: Any) -> None:
-        """Create what is missing and say how to log in."""
+        """Create what is missing, and print the names and the password of the accounts."""
         people = {name: self._account(name) for name in PEOPLE}
         for number, demo in enumerate(ROOMS):
             self._room(number, demo, people)
@@ -46,5 +46,5 @@ class Command(BaseCommand):
         for index, (name, text) in enumerate(demo.conversation):
             client_id = uuid5(NAMESPACE_URL, f"hotclub-demo/{number}/{index}")
             message = services.record_message(memberships[name], client_id, text, start + timedelta(minutes=2 * index))
-            # Whoever speaks has read; the others find something new.
+            # Authors have read the room up to their own message, so the others find unread messages.
             services.mark_read(room.pk, people[name], message.offset)

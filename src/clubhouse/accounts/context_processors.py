@@ -1,4 +1,4 @@
-"""What every page's template knows of the reader's preferences."""
+"""The reader's preferences, for the templates of all pages."""
 
 from django.conf import settings
 from django.http import HttpRequest
@@ -9,7 +9,7 @@ THEME_COOKIE = "clubhouse_theme"
 
 
 def preferences(request: HttpRequest) -> dict[str, object]:
-    """`theme`, and the choices of the two switches. Asks the database for nothing beyond the user."""
+    """The reader's `theme`, `theme_choices` and `language_choices`. Needs no query but the user's."""
     user = getattr(request, "user", None)
     theme = user.theme if isinstance(user, User) else request.COOKIES.get(THEME_COOKIE)
     return {
