@@ -15,11 +15,11 @@ from tests.support.processes import PROJECT, Server
 from tests.support.wire import WireClient
 
 LIMITS = {
-    "connect_timeout": 1.0,
-    "close_timeout": 1.0,
-    "unauthenticated_connections": 20,
-    "ping_interval": 2.0,
-    "pong_timeout": 1.0,
+    "CONNECT_TIMEOUT": 1.0,
+    "CLOSE_TIMEOUT": 1.0,
+    "UNAUTHENTICATED_CONNECTIONS": 20,
+    "PING_INTERVAL": 2.0,
+    "PONG_TIMEOUT": 1.0,
 }
 """Time-outs that a test can wait for. The bounds on sizes and numbers are the defaults."""
 
@@ -84,7 +84,7 @@ class Said:
 @pytest.fixture(scope="session")
 def _server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     # The tests come from one address, faster than the default allows.
-    settings = {"LIMITS": LIMITS, "RATES": {"connects_per_address": None, "connects": None}}
+    settings = {"LIMITS": LIMITS, "RATES": {"CONNECTS_PER_ADDRESS": None, "CONNECTS": None}}
     environment = {"PROJECT_HOTCLUB": json.dumps(settings)}
     with Server.serving(tmp_path_factory.mktemp("abuse"), PROJECT, environment) as server:
         yield server
@@ -112,7 +112,7 @@ async def server(_server: Server) -> AsyncIterator[Server]:
 
 @pytest.fixture(scope="session")
 def _strict(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    settings = {"RATES": {"connects_per_address": STRICT, "connects": (400, 4)}}
+    settings = {"RATES": {"CONNECTS_PER_ADDRESS": STRICT, "CONNECTS": (400, 4)}}
     environment = {"PROJECT_HOTCLUB": json.dumps(settings)}
     with Server.serving(tmp_path_factory.mktemp("strict"), PROJECT, environment) as server:
         yield server

@@ -1,4 +1,4 @@
-"""The conformance project, served as a site is: by `serve`, in a process of its own, with its HTTP API to publish."""
+"""The conformance project, served as a site is: by `hotclub_serve`, in its own process; its HTTP API publishes."""
 
 import asyncio
 import base64

@@ -15,7 +15,7 @@ async def test_a_command_of_another_process_reaches_an_open_page(project: Server
         for channel in CHANNELS:
             await client.subscribe(channel)
             for number in (1, 2):
-                project.manage("publish", channel, json.dumps({"id": number}))
+                project.manage("hotclub_publish", channel, json.dumps({"id": number}))
                 written = time.monotonic()
                 received = await client.publications(channel, number, timeout=5)
                 assert time.monotonic() - written < 0.5

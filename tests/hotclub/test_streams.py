@@ -92,7 +92,7 @@ def site(store: str) -> Callable[..., Any]:
 
     @contextlib.asynccontextmanager
     async def running(**options: Any) -> AsyncIterator[Site]:
-        pool = HookPool(4, 60)
+        pool = HookPool(4)
         started = Site(pool, **options)
         try:
             await started.broker.start()

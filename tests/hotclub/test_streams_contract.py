@@ -18,7 +18,7 @@ __all__ = ["postgres_url", "store"]
 
 class DatabaseMaker:
     def __init__(self) -> None:
-        self.pool = HookPool(4, 60)
+        self.pool = HookPool(4)
 
     async def make(self, handler: PublicationHandler) -> Broker:
         self.broker = DatabaseBroker(

@@ -53,7 +53,7 @@ async def poll_until(condition: Callable[[], bool], what: str, *, timeout: float
 
 @dataclass
 class Server:
-    """`python -m <module> serve`, with a data directory of its own. Only processes started here are ever signalled."""
+    """`python -m <module> hotclub_serve`, with its own data directory. Only processes started here are signalled."""
 
     data_dir: Path
     module: str = CLUBHOUSE
@@ -148,7 +148,7 @@ class Server:
         with self.log.open("ab") as log:
             self._logged = log.tell()
             self.process = subprocess.Popen(
-                [sys.executable, "-m", self.module, "serve", "--host", "127.0.0.1", "--port", str(self.port)],
+                [sys.executable, "-m", self.module, "hotclub_serve", "--host", "127.0.0.1", "--port", str(self.port)],
                 cwd=REPOSITORY,
                 env=self._environment(),
                 stdin=subprocess.DEVNULL,

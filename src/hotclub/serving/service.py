@@ -11,6 +11,7 @@ from django.utils.crypto import salted_hmac
 from hotclub.access.rates import Traffic
 from hotclub.channels.client import Client
 from hotclub.channels.registry import Registry, get_registry
+from hotclub.conf.backend import make_backend
 from hotclub.conf.config import Config, get_config
 from hotclub.conf.version import __version__
 from hotclub.durable.broker import DatabaseBroker
@@ -66,8 +67,12 @@ class Service:
             watch=self._watch,
             traffic=self.traffic,
         )
+        self._backend = make_backend(self.config)
         self.node = Node(
             self._face,
+            make_broker=self._backend.broker,
+            make_maps=self._backend.maps,
+            presence=self._backend.presence(),
             limits=self.config.limits,
             version=__version__,
             make_durable=self._make_durable,
@@ -80,6 +85,7 @@ class Service:
         """Begin to serve in the running loop. Idempotent."""
         if self.node.started:
             return
+        await self._backend.start()
         await self.node.start()
         await self._durable.start()
         set_current_node(self.node, self._pool)
@@ -94,13 +100,14 @@ class Service:
             self._running = None
         await self.node.stop()
         await self._durable.stop()
+        await self._backend.stop()
         if current_node() is self.node:
             set_current_node(None)
         await self._pool.close()
         await self._inner_pool.close()
 
     def _make_pool(self, threads: int) -> HookPool:
-        return HookPool(threads, self.config.db_conn_max_age)
+        return HookPool(threads)
 
     def _make_durable(self, handler: PublicationHandler) -> DatabaseBroker:
         self._durable = DatabaseBroker(

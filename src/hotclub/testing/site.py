@@ -79,6 +79,7 @@ class Site(Service):
 
     async def start(self) -> None:
         """Serve this test."""
+        await self._backend.start()
         await self.node.start()
         set_current_node(self.node, self.pool)
 

@@ -1,4 +1,4 @@
-"""`manage.py serve`: the site on uvicorn, as in production."""
+"""`manage.py hotclub_serve`: the site on uvicorn, as in production."""
 
 from typing import Any
 

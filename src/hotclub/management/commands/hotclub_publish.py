@@ -1,4 +1,4 @@
-"""`manage.py publish`: a publication from the command line, a cron job or a shell script."""
+"""`manage.py hotclub_publish`: a publication from the command line, a cron job or a shell script."""
 
 import sys
 from typing import Any

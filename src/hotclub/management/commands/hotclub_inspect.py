@@ -1,4 +1,4 @@
-"""`manage.py inspect`: what the durable channels hold."""
+"""`manage.py hotclub_inspect`: what the durable channels hold."""
 
 import json
 from typing import Any
