@@ -3,6 +3,10 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from django.apps import apps
+from django.core.exceptions import ImproperlyConfigured
+
+from hotclub.conf.config import NOT_INSTALLED
 from hotclub.engine.transports.base import ASGIApplication
 
 if TYPE_CHECKING:
@@ -22,7 +26,13 @@ def application(
     Returns:
         An ASGI application. It serves `/connection/websocket` (see the `PATH` setting) and starts and stops with the
         server's lifespan; on a server without lifespan it starts at the first connection.
+
+    Raises:
+        ImproperlyConfigured: `"hotclub"` is missing from `INSTALLED_APPS`.
+        AppRegistryNotReady: `get_asgi_application()` was not called first.
     """
+    if not apps.is_installed("hotclub"):
+        raise ImproperlyConfigured(NOT_INSTALLED)
     # By now `get_asgi_application()` has loaded the apps, which the implementation imports.
     from hotclub.serving.application import HotclubApplication  # noqa: PLC0415
 

@@ -1,4 +1,4 @@
-"""The tables of durable channels, and those of tickets, ended tokens and API keys.
+"""The tables of durable channels, and those of tickets, ended tokens, API keys and nodes.
 
 An `Entry` is at once the outbox row and the history row of one publication. It is written in the transaction of the
 publisher, so that it commits or vanishes together with everything else the transaction did.
@@ -147,3 +147,20 @@ class StreamVersion(models.Model):
 
     def __str__(self) -> str:
         return f"{self.channel}: {self.version}"
+
+
+class NodeLease(models.Model):
+    """A server process that is alive: it renews its row every few seconds, by the clock of the database."""
+
+    id = models.BigAutoField(primary_key=True)
+    node = models.CharField(_("node"), max_length=64, unique=True)
+    process = models.CharField(_("process"), max_length=255)
+    engine = models.CharField(_("engine"), max_length=255)
+    renewed = models.DateTimeField(_("renewed"))
+
+    class Meta:
+        verbose_name = _("node lease")
+        verbose_name_plural = _("node leases")
+
+    def __str__(self) -> str:
+        return self.process

@@ -92,7 +92,7 @@ def test_publish_hands_what_is_not_durable_to_the_running_site() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["nowhere", "1"], "Not published to nowhere: unknown channel"),
+        (["nowhere", "1"], "Not published to nowhere: no pattern matches 'nowhere'"),
         (["room:1", "{bad"], "Not published to room:1: data is not valid JSON"),
         (["room:1", "NaN"], "Not published to room:1: data is not valid JSON"),
         (["room:1", ""], "Not published to room:1: data is empty"),

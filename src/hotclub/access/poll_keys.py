@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from django.conf import settings
 from django.utils.crypto import salted_hmac
 
-from hotclub.channels.client import user_id_of
+from hotclub.channels.client import AnyUser, user_id_or_anonymous
 from hotclub.channels.polls import SharedPollChannel
 from hotclub.channels.registry import get_registry
 from hotclub.conf.config import Config, get_config
@@ -22,7 +22,6 @@ from hotclub.engine.codes import Code
 from hotclub.engine.errors import Refused
 
 if TYPE_CHECKING:
-    from django.contrib.auth.base_user import AbstractBaseUser
     from django.contrib.auth.models import AnonymousUser
 
 GRACE: Final = 5
@@ -73,7 +72,7 @@ _HOUR: Final = timedelta(hours=1)
 
 
 def sign_keys(
-    user: "AbstractBaseUser | AnonymousUser | int | str | None",
+    user: "AnyUser | AnonymousUser | None",
     channel: str,
     keys: Sequence[str],
     *,
@@ -91,15 +90,14 @@ def sign_keys(
 
     Raises:
         Refused: `UNKNOWN_CHANNEL`, no such channel; `NOT_AVAILABLE`, the channel is no shared poll.
-        ValueError: the user has no primary key.
+        ValueError: this is nobody: an unsaved or anonymous user, or no primary key.
     """
     if not isinstance(get_registry().route(channel).channel, SharedPollChannel):
         raise Refused(Code.NOT_AVAILABLE, "this channel is no shared poll")
-    anonymous = user is None or user == "" or getattr(user, "is_anonymous", False)
     issued = int(time())
     return sign(
         poll_secrets(get_config())[0],
-        "" if anonymous else user_id_of(user),  # type: ignore[arg-type]
+        user_id_or_anonymous(user),
         channel,
         keys,
         issued=issued,

@@ -22,6 +22,7 @@ from msgspec import UNSET, Raw, Struct, UnsetType
 from hotclub.access.keys import candidates, signatures, signing_key
 from hotclub.access.overrides import Override
 from hotclub.access.session import session_id
+from hotclub.channels.client import AnyUser, user_id_or_anonymous
 from hotclub.conf.config import get_config
 from hotclub.conf.token_keys import BadKey, TokenSettings
 from hotclub.engine.errors import HotclubError, Refused
@@ -31,6 +32,7 @@ from hotclub.runtime.encoding import encode
 
 if TYPE_CHECKING:
     from django.contrib.auth.base_user import AbstractBaseUser
+    from django.contrib.auth.models import AnonymousUser
     from django.http import HttpRequest
 
 TTL: Final = timedelta(minutes=10)
@@ -188,7 +190,7 @@ def password_proof(user: "AbstractBaseUser") -> str:
 
 
 def connection_token(
-    user: "AbstractBaseUser | int | str | None",
+    user: "AnyUser | AnonymousUser | None",
     *,
     ttl: timedelta | float | None = TTL,
     info: Any = None,
@@ -210,7 +212,8 @@ def connection_token(
 
     Raises:
         ImproperlyConfigured: `HOTCLUB["TOKENS"]` has no key to sign with.
-        TypeError, ValueError: JSON cannot hold an argument, or the token would outlive what is known of its session.
+        TypeError, ValueError: JSON cannot hold an argument, the user is not saved, or the token would outlive what is
+            known of its session.
     """
     names = list(channels)
     more = {"info": info, "channels": names or None, "meta": meta}
@@ -218,7 +221,7 @@ def connection_token(
 
 
 def subscription_token(  # noqa: PLR0913 - every one of them is a claim
-    user: "AbstractBaseUser | int | str | None",
+    user: "AnyUser | AnonymousUser | None",
     channel: str,
     *,
     ttl: timedelta | float | None = TTL,
@@ -309,31 +312,23 @@ def _check_times(claims: _Common, settings: TokenSettings) -> None:
 
 
 def _mint(
-    user: "AbstractBaseUser | int | str | None",
+    user: "AnyUser | AnonymousUser | None",
     ttl: timedelta | float | None,
     request: "HttpRequest | None",
     claims: Options,
 ) -> str:
     now = int(time.time())
     seconds = ttl.total_seconds() if isinstance(ttl, timedelta) else ttl
-    everything: dict[str, Any] = {"sub": _subject(user), "iat": now, "jti": uuid.uuid4().hex}
+    everything: dict[str, Any] = {"sub": user_id_or_anonymous(user), "iat": now, "jti": uuid.uuid4().hex}
     if seconds is not None:
         everything["exp"] = now + max(1, int(seconds))
-    if user is not None and not isinstance(user, int | str) and user.is_authenticated:
-        everything["pwh"] = password_proof(user)
+    if getattr(user, "is_authenticated", False):
+        everything["pwh"] = password_proof(user)  # type: ignore[arg-type]
     if request is not None:
         everything["sid"] = _session_of(request, seconds)
     everything |= claims
     payload = encode({name: value for name, value in everything.items() if value is not None and value != ""})
     return _sign(bytes(payload))
-
-
-def _subject(user: "AbstractBaseUser | int | str | None") -> str:
-    if user is None:
-        return ""
-    if isinstance(user, int | str):
-        return str(user)
-    return "" if user.pk is None else str(user.pk)
 
 
 def _session_of(request: "HttpRequest", seconds: float | None) -> str:

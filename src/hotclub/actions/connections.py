@@ -6,11 +6,11 @@ commits. The questions are answered by the node of this process.
 
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from msgspec import Raw
 
-from hotclub.channels.client import Client, user_id_of
+from hotclub.channels.client import AnyUser, Client, user_id_of
 from hotclub.channels.registry import Route, get_registry
 from hotclub.durable.sql import read_history
 from hotclub.engine.broker.base import HistoryQuery
@@ -31,12 +31,9 @@ from hotclub.runtime.node import (
     require_node,
 )
 
-if TYPE_CHECKING:
-    from django.contrib.auth.base_user import AbstractBaseUser
-
 
 def disconnect(
-    user: "AbstractBaseUser | int | str | None" = None,
+    user: "AnyUser | None" = None,
     *,
     session: str | None = None,
     client: Client | str | None = None,
@@ -54,7 +51,8 @@ def disconnect(
 
     Raises:
         TypeError: nobody is named.
-        ValueError: the user has no primary key, or the reason is not 1 to 123 bytes of plain text.
+        ValueError: this is nobody (an unsaved or anonymous user, or no primary key), or the reason is not 1 to 123
+            bytes of plain text.
         SynchronousOnlyOperation: called where an event loop runs; await `adisconnect`.
     """
     refuse_event_loop("disconnect")
@@ -62,7 +60,7 @@ def disconnect(
 
 
 async def adisconnect(
-    user: "AbstractBaseUser | int | str | None" = None,
+    user: "AnyUser | None" = None,
     *,
     session: str | None = None,
     client: Client | str | None = None,
@@ -76,7 +74,7 @@ async def adisconnect(
 def unsubscribe(
     channel: str,
     *,
-    user: "AbstractBaseUser | int | str | None" = None,
+    user: "AnyUser | None" = None,
     client: Client | str | None = None,
     code: int = Unsubscribe.SERVER,
 ) -> None:
@@ -90,7 +88,7 @@ def unsubscribe(
 
     Raises:
         Refused: `UNKNOWN_CHANNEL`, no such channel.
-        ValueError: the user has no primary key.
+        ValueError: this is nobody: an unsaved or anonymous user, or no primary key.
         SynchronousOnlyOperation: called where an event loop runs; await `aunsubscribe`.
     """
     refuse_event_loop("unsubscribe")
@@ -101,7 +99,7 @@ def unsubscribe(
 async def aunsubscribe(
     channel: str,
     *,
-    user: "AbstractBaseUser | int | str | None" = None,
+    user: "AnyUser | None" = None,
     client: Client | str | None = None,
     code: int = Unsubscribe.SERVER,
 ) -> None:
@@ -113,7 +111,7 @@ async def aunsubscribe(
 def subscribe(  # noqa: PLR0913 - whom, to what, and on which terms
     channel: str,
     *,
-    user: "AbstractBaseUser | int | str | None" = None,
+    user: "AnyUser | None" = None,
     session: str | None = None,
     client: Client | str | None = None,
     data: Any = None,
@@ -140,7 +138,7 @@ def subscribe(  # noqa: PLR0913 - whom, to what, and on which terms
     Raises:
         Refused: `UNKNOWN_CHANNEL`, no such channel; `NOT_AVAILABLE`, it is a map or a shared poll.
         TypeError: nobody is named.
-        ValueError: the user has no primary key.
+        ValueError: this is nobody: an unsaved or anonymous user, or no primary key.
         SynchronousOnlyOperation: called where an event loop runs; await `asubscribe`.
     """
     refuse_event_loop("subscribe")
@@ -151,7 +149,7 @@ def subscribe(  # noqa: PLR0913 - whom, to what, and on which terms
 async def asubscribe(  # noqa: PLR0913 - as subscribe
     channel: str,
     *,
-    user: "AbstractBaseUser | int | str | None" = None,
+    user: "AnyUser | None" = None,
     session: str | None = None,
     client: Client | str | None = None,
     data: Any = None,
@@ -246,15 +244,13 @@ def _grant(data: Any, info: Any, ttl: timedelta | None) -> SubscribeGrant:
     )
 
 
-def _somebody(
-    function: str, user: "AbstractBaseUser | int | str | None", session: str | None, client: Client | str | None
-) -> Target:
+def _somebody(function: str, user: "AnyUser | None", session: str | None, client: Client | str | None) -> Target:
     if user is None and not session and client is None:
         raise TypeError(f"{function}() needs a user, a session or a client")
     return _target(user, session, client)
 
 
-def _target(user: "AbstractBaseUser | int | str | None", session: str | None, client: Client | str | None) -> Target:
+def _target(user: "AnyUser | None", session: str | None, client: Client | str | None) -> Target:
     return Target(
         user_id=None if user is None else user_id_of(user),
         session_id=session,

@@ -7,11 +7,11 @@ transaction's publications keep their order.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django.db import transaction
 
-from hotclub.channels.client import personal_channel
+from hotclub.channels.client import AnyUser, personal_channel
 from hotclub.channels.registry import Route, get_registry
 from hotclub.conf.config import get_config
 from hotclub.durable.client_publish import append_durably
@@ -29,9 +29,6 @@ from hotclub.runtime.node import (
     in_thread,
     refuse_event_loop,
 )
-
-if TYPE_CHECKING:
-    from django.contrib.auth.base_user import AbstractBaseUser
 
 
 def publish(
@@ -52,9 +49,10 @@ def publish(
         transaction) or known elsewhere only (not durable and no node in this process).
 
     Raises:
-        Refused: `UNKNOWN_CHANNEL`, no such channel.
+        Refused: `UNKNOWN_CHANNEL`, no such channel; the exception's text says why, and names the nearest patterns.
         TypeError, ValueError: JSON cannot hold the data.
         IdempotencyConflict: the key was used for other data.
+        NotMigrated: the tables are missing; run `manage.py migrate`.
         SynchronousOnlyOperation: called where an event loop runs; await `apublish`.
         NoNode: the event loop of this process is stuck; the publication may still leave.
     """
@@ -89,7 +87,7 @@ async def abroadcast(
 
 
 def publish_to_user(
-    user: "AbstractBaseUser | int | str",
+    user: "AnyUser",
     data: Any,
     *,
     idempotency_key: str = "",
@@ -97,14 +95,22 @@ def publish_to_user(
 ) -> Position | None:
     """Publish to the personal channel that every connection of a user is subscribed to. See `publish`.
 
-    `user` may be the primary key as well.
+    Args:
+        user: the user, or the primary key, as it is or as text. In a project with `HOTCLUB["TOKENS"]`, whose users may
+            live elsewhere, any text names somebody: the `sub` claim of a token.
+        data: as for `publish`.
+        idempotency_key: as for `publish`.
+        tags: as for `publish`.
+
+    Raises:
+        ValueError: this is nobody: None, an unsaved or anonymous user, or no primary key of the user model.
     """
     refuse_event_loop("publish_to_user")
     return publish(personal_channel(user), data, idempotency_key=idempotency_key, tags=tags)
 
 
 async def apublish_to_user(
-    user: "AbstractBaseUser | int | str",
+    user: "AnyUser",
     data: Any,
     *,
     idempotency_key: str = "",

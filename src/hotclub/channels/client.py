@@ -2,12 +2,18 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
+from uuid import UUID
 
+from django.contrib.auth import get_user_model
+from django.core.exceptions import ValidationError
 from msgspec import Raw
+
+from hotclub.conf.config import get_config
 
 if TYPE_CHECKING:
     from django.contrib.auth.base_user import AbstractBaseUser
+    from django.contrib.auth.models import AnonymousUser
 
 
 class TokenUser:
@@ -53,6 +59,10 @@ class TokenUser:
 
     def __str__(self) -> str:
         return self.pk
+
+
+AnyUser: TypeAlias = "AbstractBaseUser | TokenUser | UUID | int | str"
+"""What names a user: the user, or the primary key, as it is or as text."""
 
 
 @dataclass(slots=True, weakref_slot=True, kw_only=True, eq=False)
@@ -106,18 +116,45 @@ class Client:
             self.user.__dict__.pop(cache, None)
 
 
-def personal_channel(user: "AbstractBaseUser | int | str") -> str:
-    """The name of a user's personal channel."""
+def personal_channel(user: "AnyUser") -> str:
+    """The name of a user's personal channel. Raises ValueError like `user_id_of`."""
     return f"#{user_id_of(user)}"
 
 
-def user_id_of(user: "AbstractBaseUser | int | str") -> str:
-    """A user's primary key as text.
+def user_id_of(user: "AnyUser") -> str:
+    """A user's primary key as text: what `Client.user_id` is on the connections of this user.
+
+    A key is given as it is (a number, a `UUID`) or as text. It must be one that the user model's primary key accepts;
+    whether there is such a user is not asked. In a project with `HOTCLUB["TOKENS"]`, whose users may live elsewhere,
+    any text names somebody: the `sub` claim of a token.
 
     Raises:
-        ValueError: the user has none: anonymous, or not saved.
+        ValueError: this is nobody: None, an anonymous or unsaved user, or no primary key of the user model.
     """
-    key = user if isinstance(user, int | str) else user.pk
+    key: Any = user.pk if hasattr(user, "pk") else user
     if key is None or key == "":
-        raise ValueError(f"{user!r} has no primary key, so it cannot be addressed")
-    return str(key)
+        raise ValueError(f"{user!r} has no primary key, so it names nobody")
+    if hasattr(user, "pk") or (isinstance(key, str) and get_config().tokens is not None):
+        return str(key)
+    return str(_accepted(key))
+
+
+def user_id_or_anonymous(user: "AnyUser | AnonymousUser | None") -> str:
+    """`user_id_of`, but "" for None, "" and an `AnonymousUser`."""
+    if user is None or user == "" or getattr(user, "is_anonymous", False):
+        return ""
+    return user_id_of(user)  # type: ignore[arg-type]  # anonymous ones are gone
+
+
+def _accepted(key: Any) -> Any:
+    """The key as the user model's primary key has it. Raises ValueError: it is none."""
+    model = get_user_model()
+    try:
+        found = model._meta.pk.to_python(key)  # noqa: SLF001 - public, by its documentation
+    except (ValidationError, ValueError, TypeError, OverflowError):
+        found = None
+    # A number that is no key (1.5, True) would be made one.
+    if found is None or isinstance(key, bool) or (not isinstance(key, str) and found != key):
+        hint = "pass a user, or the primary key of one"
+        raise ValueError(f"{key!r:.100} is no primary key of {model._meta.label}: {hint}")  # noqa: SLF001 - the same
+    return found

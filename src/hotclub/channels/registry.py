@@ -1,7 +1,7 @@
 """From a channel's name to its class, and from a method's name to its procedure."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import lru_cache
@@ -20,7 +20,8 @@ from hotclub.channels.client import Client
 from hotclub.channels.maps import MapChannel
 from hotclub.channels.polls import SharedPollChannel
 from hotclub.channels.rpc import RPC_ATTRIBUTE, Procedure
-from hotclub.conf.config import Config
+from hotclub.channels.unknown import explain
+from hotclub.conf.config import NOT_INSTALLED, Config
 from hotclub.engine.broker.base import Retention
 from hotclub.engine.codes import Code
 from hotclub.engine.errors import Refused
@@ -64,6 +65,24 @@ class Declarations:
         return cls(tuple(channels), tuple(procedures.values()))
 
 
+class UnknownChannel(Refused):
+    """No pattern matches the name. A client is told just that; the text of the exception, for whoever called with the
+    name, says why and names the nearest patterns."""
+
+    def __init__(self, name: str, patterns: Sequence[RoutePattern]) -> None:
+        super().__init__(Code.UNKNOWN_CHANNEL)
+        self.name = name
+        self._patterns = patterns
+
+    def __str__(self) -> str:
+        return f"{super().__str__()}: {self.explanation}"
+
+    @property
+    def explanation(self) -> str:
+        """Why, in one printable line. Made only for who reads it: peers ask for unknown names as fast as they like."""
+        return explain(self.name, self._patterns)
+
+
 class Registry:
     """The routes of one configuration. A class with a bad pattern has no route; the system checks report it."""
 
@@ -82,15 +101,15 @@ class Registry:
         """The route of a channel.
 
         Raises:
-            Refused: `UNKNOWN_CHANNEL`, no pattern matches.
+            UnknownChannel: no pattern matches.
         """
         route = self.resolve(name)
         if route is None:
-            raise Refused(Code.UNKNOWN_CHANNEL)
+            raise UnknownChannel(name, [compiled.pattern for compiled in self._compiled])
         return route
 
     def _resolve(self, name: str) -> Route | None:
-        if _NAME.fullmatch(name) is None:
+        if not is_name(name):
             return None
         for compiled in self._compiled:
             kwargs = compiled.match(name)
@@ -122,8 +141,11 @@ class Registry:
 
 
 def get_registry() -> Registry:
-    """The registry of the installed apps."""
-    registry: Registry = apps.get_app_config("hotclub").registry  # type: ignore[attr-defined]
+    """The registry of the installed apps. Raises ImproperlyConfigured: Hotclub is none of them."""
+    try:
+        registry: Registry = apps.get_app_config("hotclub").registry  # type: ignore[attr-defined]
+    except LookupError:
+        raise ImproperlyConfigured(NOT_INSTALLED) from None
     return registry
 
 
@@ -137,6 +159,25 @@ def compile_pattern(pattern: str) -> RoutePattern:
     assert isinstance(route, URLPattern)
     assert isinstance(route.pattern, RoutePattern)
     return route.pattern
+
+
+def captured(pattern: RoutePattern, name: str) -> dict[str, Any] | None:
+    """The values that a pattern captures from a name; None when it does not match, or when the name is a second
+    spelling of another one (`chat:007`): what is authorised by value must be one channel."""
+    matched = pattern.match(name)
+    texts = pattern.regex.search(name)
+    if matched is None or texts is None:
+        return None
+    kwargs: dict[str, Any] = matched[2]
+    for key, text in texts.groupdict().items():
+        if pattern.converters[key].to_url(kwargs[key]) != text:
+            return None
+    return kwargs
+
+
+def is_name(name: str) -> bool:
+    """Whether a channel can have this name: its alphabet and length."""
+    return _NAME.fullmatch(name) is not None
 
 
 def channel_spec(channel: type[Channel] | Channel) -> ChannelSpec:
@@ -203,21 +244,10 @@ class _Compiled:
         if config.insecure and type(channel).can_subscribe is Channel.can_subscribe:
             # Nobody is kept out, so nobody has to come in first.
             self.spec = structs.replace(self.spec, members_only=False)
-        self._pattern = pattern
+        self.pattern = pattern
 
     def match(self, name: str) -> dict[str, Any] | None:
-        """The captured values, unless the name is a second spelling of another one (`chat:007`): what is authorised
-        by value must be one channel."""
-        matched = self._pattern.match(name)
-        if matched is None:
-            return None
-        kwargs: dict[str, Any] = matched[2]
-        texts = self._pattern.regex.search(name)
-        assert texts is not None
-        for key, text in texts.groupdict().items():
-            if self._pattern.converters[key].to_url(kwargs[key]) != text:
-                return None
-        return kwargs
+        return captured(self.pattern, name)
 
 
 class _PersonalChannel(Channel):

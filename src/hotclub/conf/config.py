@@ -6,7 +6,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any
+from typing import Any, Final
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
@@ -15,6 +15,8 @@ from hotclub.conf.problems import problems
 from hotclub.conf.token_keys import TokenSettings, token_settings
 from hotclub.conf.values import RateLimits, rate_limits
 from hotclub.engine.limits import Limits
+
+NOT_INSTALLED: Final = '"hotclub" is missing from INSTALLED_APPS.'
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +28,7 @@ class Config:
     allowed_origins: tuple[str, ...] = ()
     path: str = "connection/"
     emulation_path: str = "/emulation"
+    ready_path: str = ""
     on_connect: str | None = None
     on_disconnect: str | None = None
     allow_anonymous: bool = False
@@ -52,6 +55,11 @@ class Config:
     def websocket_path(self) -> str:
         """Where browsers connect, below the script prefix."""
         return self.transport_path("websocket")
+
+    @property
+    def ready_address(self) -> str | None:
+        """Where monitors ask, below the script prefix; None for nowhere."""
+        return f"/{self.ready_path.lstrip('/')}" if self.ready_path else None
 
     def transport_path(self, transport: str) -> str:
         """The path of a transport, below the script prefix."""

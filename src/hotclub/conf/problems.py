@@ -283,6 +283,7 @@ SETTINGS: Final[dict[str, Callable[[str, Any], Iterator[Problem]]]] = {
     "ALLOWED_ORIGINS": _origins,
     "PATH": _text,
     "EMULATION_PATH": _text,
+    "READY_PATH": _text,
     "ON_CONNECT": _dotted_path,
     "ON_DISCONNECT": _dotted_path,
     "ALLOW_ANONYMOUS": _boolean,

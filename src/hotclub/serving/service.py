@@ -106,6 +106,11 @@ class Service:
         await self._pool.close()
         await self._inner_pool.close()
 
+    @property
+    def inner_pool(self) -> HookPool:
+        """The threads for what the site itself asks the database, which slow hooks do not hold up."""
+        return self._inner_pool
+
     def _make_pool(self, threads: int) -> HookPool:
         return HookPool(threads)
 

@@ -7,9 +7,11 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils.translation import gettext as _
 
 from hotclub.actions.publish import publish
+from hotclub.channels.registry import UnknownChannel
 from hotclub.conf.config import get_config
 from hotclub.engine import errors
 from hotclub.engine.protocol.payload import check_payload
+from hotclub.runtime.tables import NotMigrated
 
 
 class Command(BaseCommand):
@@ -29,10 +31,11 @@ class Command(BaseCommand):
             payload = check_payload(text.strip(), get_config().limits)
             position = publish(channel, payload, idempotency_key=options["key"])
         except errors.Refused as error:
+            reason = error.explanation if isinstance(error, UnknownChannel) else error.message
             raise CommandError(
-                _("Not published to %(channel)s: %(reason)s") % {"channel": channel, "reason": error.message}
+                _("Not published to %(channel)s: %(reason)s") % {"channel": channel, "reason": reason}
             ) from None
-        except errors.IdempotencyConflict as error:
+        except (errors.IdempotencyConflict, NotMigrated) as error:
             raise CommandError(str(error)) from None
         if position is None:
             self.stdout.write(_("Handed to the running site for %(channel)s.") % {"channel": channel})

@@ -1,0 +1,46 @@
+"""Why no pattern matches a name, and which patterns the caller may have meant."""
+
+import re
+from collections.abc import Sequence
+from difflib import get_close_matches
+from typing import Final
+
+from django.urls.resolvers import RoutePattern
+
+LONGEST: Final = 255
+_FOREIGN: Final = re.compile(r"[^A-Za-z0-9_.:#-]")
+_CAPTURED: Final = re.compile(r"<[^<>]*>")
+_ALPHABET: Final = "A-Z a-z 0-9 _ . : # -"
+_SHOWN: Final = 100
+_SUGGESTIONS: Final = 3
+_SIMILAR: Final = 0.5
+
+
+def explain(name: str, patterns: Sequence[RoutePattern]) -> str:
+    """One sentence about a name that none of the patterns matches; printable, and of bounded length."""
+    if not name:
+        return "a channel's name is not empty"
+    if len(name) > LONGEST:
+        return f"{shown(name)} has {len(name)} characters, and a channel's name has at most {LONGEST}"
+    if foreign := _FOREIGN.search(name):
+        return f"{shown(name)} holds {foreign[0]!a}, and a channel's name has only {_ALPHABET}"
+    if not patterns:
+        return f"nothing is called {shown(name)}: no installed app declares a channel in its channels.py"
+    near = _nearest(name, [str(pattern) for pattern in patterns])
+    if not near:
+        return f"no pattern matches {shown(name)}"
+    return f"no pattern matches {shown(name)}; near it: {', '.join(map(shown, near))}"
+
+
+def shown(text: str) -> str:
+    """A name or a pattern for a message: quoted, escaped and cut."""
+    return ascii(text if len(text) <= _SHOWN else f"{text[:_SHOWN]}...")
+
+
+def _nearest(name: str, patterns: Sequence[str]) -> list[str]:
+    """The patterns whose beginning the name has, then those whose names look most like it."""
+    begins = [pattern for pattern in patterns if (start := pattern.partition("<")[0]) and name.startswith(start)]
+    bare = [_CAPTURED.sub("1", pattern) for pattern in patterns]
+    close = get_close_matches(name, set(bare), n=_SUGGESTIONS, cutoff=_SIMILAR)
+    alike = [pattern for item in close for pattern, plain in zip(patterns, bare, strict=True) if plain == item]
+    return list(dict.fromkeys([*begins, *alike]))[:_SUGGESTIONS]
