@@ -9,6 +9,7 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import fields
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any, Final
@@ -20,6 +21,8 @@ from django.core.management import CommandError, get_commands, load_command_clas
 from django.template import Engine
 
 from hotclub.conf.problems import SETTINGS
+from hotclub.conf.values import RateLimits
+from hotclub.engine.limits import Limits
 from tests.packaging import snippets
 from tests.packaging.blocks import PAGES, ROOT, Block, all_blocks, blocks_of, commands_of, prose_of, python_modules
 
@@ -161,6 +164,12 @@ def test_settings_that_the_prose_names_exist() -> None:
     named = [(page, key) for page in PAGES for key in re.findall(r"HOTCLUB\[.(\w+).\]", prose_of(page))]
     assert [f"{page.name}: {key}" for page, key in named if key not in SETTINGS] == []
     assert named
+
+
+def test_keys_inside_of_settings_are_upper_case_in_the_prose() -> None:
+    keys = {field.name for kind in (Limits, RateLimits) for field in fields(kind)}
+    spelled = [(page, word) for page in PAGES for word in re.findall(r"`([a-z_]+)`", prose_of(page))]
+    assert [f"{page.name}: {word}" for page, word in spelled if word in keys and "_" in word] == []
 
 
 # ------------------------------------------------------------------------------------------------------------- shell
