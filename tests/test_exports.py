@@ -31,7 +31,7 @@ PUBLIC = {
         *("apublish", "abroadcast", "apublish_to_user", "adisconnect", "asubscribe", "aunsubscribe"),
         *("apresence", "apresence_stats", "ahistory"),
         *("HotclubError", "Refused", "Disconnect", "Code", "Close", "Unsubscribe", "Unsubscribed"),
-        *("IdempotencyConflict", "UnrecoverablePosition", "NoNode", "__version__"),
+        *("IdempotencyConflict", "UnrecoverablePosition", "NoNode", "NotMigrated", "__version__"),
     },
     hotclub.maps: {
         *("MapChannel", "MapEntry", "MapOutcome", "MapPage", "MapStats", "Suppressed"),

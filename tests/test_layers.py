@@ -23,7 +23,7 @@ ENGINE = (
     {"protocol", "recovery", "shape", "tags", "leases", "pulse"},
     {"broker", "presence"},
     {"port", "backend"},
-    {"hub", "subscriber", "outbox", "target", "kept_grants"},
+    {"hub", "peers", "subscriber", "outbox", "target", "kept_grants"},
     {"channels", "session", "maps", "shared_poll"},
     {"commands", "dispatch"},
     {"transports"},

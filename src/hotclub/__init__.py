@@ -38,6 +38,7 @@ from hotclub.engine.errors import (
 )
 from hotclub.engine.model import ClientInfo, HistoryPage, Position, PresenceStats, Publication
 from hotclub.runtime.node import NoNode
+from hotclub.runtime.tables import NotMigrated
 
 __all__ = [
     "Channel",
@@ -52,6 +53,7 @@ __all__ = [
     "IdempotencyConflict",
     "MapChannel",
     "NoNode",
+    "NotMigrated",
     "Position",
     "PresenceStats",
     "Publication",

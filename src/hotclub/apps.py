@@ -39,6 +39,7 @@ class HotclubConfig(AppConfig):
         # These need the models, which are there only now.
         from hotclub.checks.registration import register_checks  # noqa: PLC0415
         from hotclub.revocation.signals import connect_signals  # noqa: PLC0415
+        from hotclub.serving.wsgi import watch_for_wsgi  # noqa: PLC0415
 
         autodiscover_modules("channels")
         names = (f"{app.name}.channels" for app in apps.get_app_configs() if app is not self)
@@ -46,6 +47,7 @@ class HotclubConfig(AppConfig):
         register_checks()
         if apps.is_installed("django.contrib.auth") and apps.is_installed("django.contrib.sessions"):
             connect_signals()
+        watch_for_wsgi()
         setting_changed.connect(self._setting_changed, dispatch_uid="hotclub.setting_changed")
         post_migrate.connect(self._migrated, sender=self, dispatch_uid="hotclub.migrated")
 

@@ -2,10 +2,10 @@
 
 import json
 import re
-import time
 from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
@@ -27,10 +27,13 @@ LIMITS = {
 def runs_on(clients: Mapping[str, type[WireClient]]) -> Any:
     """Run every test of a module on each of these transports: it gives the module its `WireClient`.
 
+    Except for smoke tests, `make test` runs them on WebSockets alone, in each form: the commands are the same.
     `OtherClient` is a client of the other form of the protocol.
     """
 
-    @pytest.fixture(params=clients.values(), ids=list(clients), autouse=True)
+    @pytest.fixture(
+        params=[pytest.param(kind, marks=_marks(name), id=name) for name, kind in clients.items()], autouse=True
+    )
     def everywhere(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
         kind: type[WireClient] = request.param
         monkeypatch.setattr(request.module, "WireClient", kind)
@@ -40,6 +43,10 @@ def runs_on(clients: Mapping[str, type[WireClient]]) -> Any:
             )
 
     return everywhere
+
+
+def _marks(name: str) -> list[pytest.MarkDecorator]:
+    return [] if name.startswith("websocket-") else [pytest.mark.matrix]
 
 
 async def subscriber(kind: type[WireClient], server: Server, channel: str) -> WireClient:
@@ -99,11 +106,10 @@ async def server(_server: Server) -> AsyncIterator[Server]:
         yield _server
         assert _server.alive, _server.tail()
         assert _server.pid == pid
-        started = time.monotonic()
-        sent = f"{started}"
-        await witness.publish("memory:witness", sent)
-        await witness.expect(lambda item: item.get("push", {}).get("pub", {}).get("data") == sent)
-        assert time.monotonic() - started < 1
+        sent = uuid4().hex
+        with _server.works_less_than(1):
+            await witness.publish("memory:witness", sent)
+            await witness.expect(lambda item: item.get("push", {}).get("pub", {}).get("data") == sent)
     async with await WireClient.connected(_server.port) as newcomer:
         await newcomer.subscribe("memory:witness")
     assert _server.memory - memory < 16 * 2**20

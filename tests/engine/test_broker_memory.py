@@ -4,7 +4,8 @@ import pytest
 from msgspec import Raw
 
 from hotclub.engine.broker.base import IDEMPOTENCY_TTL, Broker, Message, PublicationHandler, Retention
-from hotclub.engine.broker.memory import META_TTL, MemoryBroker
+from hotclub.engine.broker.memory import MemoryBroker
+from hotclub.engine.broker.ring import META_TTL
 from hotclub.engine.model import Position, Publication
 from hotclub.testing.contracts import KEEP, BrokerContract
 

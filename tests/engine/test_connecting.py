@@ -144,7 +144,7 @@ async def test_an_unsubscribe_while_the_logs_are_read_takes_that_channel_out_alo
     club.broker.held.set()
     left = {"log:a", "log:b", "log:c"} - {ended}
     assert set(await subs_of(client)) == left
-    await club.node.exchange.settle()
+    await club.node.channels.settle()
     await client.flushed()
     assert set(club.node.hub.channels()) == set(client.session.subscribers) == left
     assert set(await club.node.presence.members(ended)) == set()
@@ -267,7 +267,7 @@ async def test_whoever_comes_back_has_it_again_and_again(club: Club, given: Memo
     await given.leave()
     client, first = await back(club)
     # However long this one lives: it is remembered anew.
-    club.node.hub.departed.forget(Target(user_id="7"))
+    club.node.hub.peers.departed.forget(Target(user_id="7"))
     await client.leave()
     _, second = await back(club)
     _, stranger = await back(club, user="8")

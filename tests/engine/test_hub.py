@@ -96,8 +96,8 @@ async def test_an_idle_subscriber_that_has_missed_something_is_found(club: Club)
     assert "log:a" in client.session.subscribers
     await club.broker.unsubscribe("log:a")
     await club.publish("log:a")
-    await club.node.exchange.check_positions()
-    await club.node.exchange.check_positions()
+    await club.node.channels.check_positions()
+    await club.node.channels.check_positions()
     assert "log:a" not in client.session.subscribers
 
 
@@ -108,9 +108,9 @@ async def test_what_is_still_on_its_way_is_nothing_missed(club: Club) -> None:
     await club.broker.unsubscribe("log:a")
     for offset in (1, 2, 3):
         await club.publish("log:a")
-        await club.node.exchange.check_positions()
+        await club.node.channels.check_positions()
         club.node.hub.deliver("log:a", Publication(data=Raw(b"null"), offset=offset), epoch)
-    await club.node.exchange.check_positions()
+    await club.node.channels.check_positions()
     await flushed(client)
     assert client.offsets("log:a") == [1, 2, 3]
     assert "log:a" in client.session.subscribers
@@ -120,12 +120,12 @@ async def test_a_log_that_began_anew_takes_nobody_by_surprise_who_has_come_since
     stale = await member(club, "log:a")
     await club.broker.unsubscribe("log:a")
     await club.publish("log:a")
-    await club.node.exchange.check_positions()
+    await club.node.channels.check_positions()
     club.broker._logs.clear()
     fresh = await member(club, "log:a")
-    await club.node.exchange.check_positions()
+    await club.node.channels.check_positions()
     assert "log:a" in fresh.session.subscribers
-    await club.node.exchange.check_positions()
+    await club.node.channels.check_positions()
     assert "log:a" not in stale.session.subscribers
     assert "log:a" in fresh.session.subscribers
 
@@ -156,13 +156,13 @@ async def test_without_history_a_slow_reader_misses_and_it_is_counted(club: Club
 async def test_targets_name_connections_by_every_condition_given(club: Club) -> None:
     first, second, other = await club.connect("7"), await club.connect("7"), await club.connect("8")
     hub = club.node.hub
-    assert {peer.id for peer in hub.find(Target(user_id="7"))} == {first.session.id, second.session.id}
-    assert hub.find(Target(user_id="7", client_id=other.session.id)) == []
-    assert hub.find(Target(user_id="")) == []
-    assert len(hub.find(Target())) == 3
-    assert (hub.num_clients, hub.num_users) == (3, 2)
+    assert {peer.id for peer in hub.peers.find(Target(user_id="7"))} == {first.session.id, second.session.id}
+    assert hub.peers.find(Target(user_id="7", client_id=other.session.id)) == []
+    assert hub.peers.find(Target(user_id="")) == []
+    assert len(hub.peers.find(Target())) == 3
+    assert (hub.num_clients, hub.peers.num_users) == (3, 2)
     assert club.node.disconnect(Target(client_id=first.session.id), Disconnect(3503)) == 1
-    assert (hub.num_clients, hub.num_users) == (2, 2)
+    assert (hub.num_clients, hub.peers.num_users) == (2, 2)
 
 
 async def test_subscribers_of_one_form_share_the_frame_and_others_do_not(club: Club) -> None:
@@ -265,7 +265,7 @@ async def test_what_a_slow_reader_was_not_sent_is_no_base(club: Club) -> None:
     slow = await club.connect()
     subscriber = slow.session.enter("plain:a", spec, delta=True)
     subscriber.buffer = None
-    await club.node.exchange.link("plain:a", spec)
+    await club.node.channels.link("plain:a", spec)
     slow.line.unread = 6_000
     await club.publish("plain:a", "a" * 300)
     await flushed(slow)

@@ -7,7 +7,7 @@ from hotclub.engine.model import Publication
 from hotclub.engine.protocol.codec_json import JsonCodec
 from hotclub.engine.protocol.codec_protobuf import ProtobufCodec
 from hotclub.engine.protocol.fossil import apply_delta
-from hotclub.engine.shape import Form, chain, difference, patch, remember
+from hotclub.engine.shape import Delivery, Form, chain, difference, patch, remember
 from hotclub.engine.transports.framing import Framed, bare, line
 
 TEXT = JsonCodec()
@@ -31,6 +31,16 @@ def test_a_form_wraps_what_its_codec_encodes() -> None:
     item = publication(b"1", offset=0)
     assert Form(Framed(TEXT, line), 0, delta=False).frame("a", item) == b'{"push":{"channel":"a","pub":{"data":1}}}\n'
     assert Form(Framed(TEXT, bare), 7, delta=False).frame("a", item) == b'{"push":{"id":7,"pub":{"data":1}}}'
+
+
+def test_a_delivery_makes_one_frame_per_form_and_one_difference_per_form_and_base() -> None:
+    plain, delta = Form(Framed(TEXT, line), 0, delta=False), Form(Framed(TEXT, line), 0, delta=True)
+    first, equal = publication(FIRST), publication(FIRST)
+    delivery = Delivery("a", publication(SECOND, 2))
+    assert delivery.frame(plain) is delivery.frames[plain]
+    against = delivery.difference(delta, first)
+    assert delivery.difference(delta, equal) is against
+    assert delivery.difference(delta, None) not in (against, delivery.frames[plain])
 
 
 def test_without_a_base_the_data_is_whole_and_for_text_a_string() -> None:

@@ -10,6 +10,7 @@ from msgspec import Raw
 from hotclub.engine.errors import Unsubscribed
 from hotclub.engine.limits import Limits
 from hotclub.engine.port import PolledItem
+from hotclub.engine.subscriber import PollSubscriber
 from hotclub.engine.target import Target
 from tests.engine.support import Club, MemoryClient
 from tests.support.app import raw
@@ -27,7 +28,7 @@ class PollClub(Club):
         await self.application.until(lambda: len(self.application.polls) >= times)
 
     async def refresh(self, channel: str = CHANNEL) -> None:
-        await self.node.exchange.polls.refresh(channel)
+        await self.node.channels.polls.refresh(channel)
 
     async def follower(self, channel: str = CHANNEL, user: str = "") -> MemoryClient:
         client = await self.connect(user)
@@ -117,7 +118,7 @@ async def test_the_interval_asks_again() -> None:
     await track(client, "k", channel="poll-quick:a")
     await club.asked(4)
     await client.call(unsubscribe={"channel": "poll-quick:a"})
-    task = club.node.exchange.polls._channels["poll-quick:a"].task
+    task = club.node.channels.polls._channels["poll-quick:a"].task
     assert task is not None
     await asyncio.wait_for(task, 5)
     await club.node.stop()
@@ -199,7 +200,7 @@ async def test_keys_can_be_dropped_where_others_are_added(club: PollClub) -> Non
     assert (await track(client, "d"))["code"] == 106
     assert "code" not in await track(client, "d", "e", untrack=["b", "e"])
     subscriber = client.session.subscribers[CHANNEL]
-    assert subscriber.tracked is not None
+    assert isinstance(subscriber, PollSubscriber)
     assert sorted(subscriber.tracked) == ["a", "c", "d"]
 
 
@@ -221,7 +222,7 @@ async def test_a_signature_that_is_over_ends_the_following_silently(club: PollCl
     await track(client, "k", ttl=10)
     await track(client, "long", ttl=100)
     await club.asked(1)
-    channel = club.node.exchange.polls._channels[CHANNEL]
+    channel = club.node.channels.polls._channels[CHANNEL]
     now = client.session.clock()
     channel.expire(now + 14.9)
     assert set(channel.followers) == {"k", "long"}
@@ -298,7 +299,7 @@ async def test_what_the_server_publishes_need_not_be_asked_for(club: PollClub) -
     client = await club.follower()
     await track(client, "k")
     await club.asked(1)
-    polls = club.node.exchange.polls
+    polls = club.node.channels.polls
     polls.publish(CHANNEL, PolledItem(key="k", data=raw("pushed"), version=4))
     polls.publish(CHANNEL, PolledItem(key="other", data=raw("nobody"), version=4))
     polls.publish("poll:unknown", PolledItem(key="k", data=raw("nobody"), version=4))
@@ -371,13 +372,13 @@ async def test_whoever_is_expelled_hears_nothing_more(club: PollClub) -> None:
     await club.asked(1)
     await settled(client)
     club.node.unsubscribe(Target(user_id="7"), CHANNEL, Unsubscribed(2000))
-    club.node.exchange.polls.publish(CHANNEL, PolledItem(key="k", data=Raw(b"2"), version=2))
+    club.node.channels.polls.publish(CHANNEL, PolledItem(key="k", data=Raw(b"2"), version=2))
     await settled(client)
     assert shown(client) == [("k", 1, 1)]
 
 
 async def test_channels_are_forgotten_some_time_after_their_last_follower(club: PollClub) -> None:
-    polls = club.node.exchange.polls
+    polls = club.node.channels.polls
     client = await club.follower()
     await track(client, "k")
     polls.sweep()

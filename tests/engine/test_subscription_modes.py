@@ -13,6 +13,7 @@ from hotclub.engine.limits import Limits
 from hotclub.engine.model import Position, Publication
 from hotclub.engine.port import RefreshGrant, SubscribeGrant
 from hotclub.engine.protocol.fossil import apply_delta
+from hotclub.engine.subscriber import PollSubscriber
 from hotclub.engine.target import Target
 from tests.engine.support import Club, MemoryClient
 
@@ -361,10 +362,11 @@ async def test_who_is_unsubscribed_while_asking_for_keys_follows_none(club: Club
     await gate.entered.wait()
     subscriber = client.session.subscribers["poll:a"]
     club.node.unsubscribe(Target(user_id="7"), "poll:a", Unsubscribed(2000))
-    await club.node.exchange.settle()
+    await club.node.channels.settle()
     gate.open()
     reply = await client.until(lambda received: next((item for item in received if item.get("id") == number), None))
     assert reply["error"]["code"] == 103
+    assert isinstance(subscriber, PollSubscriber)
     assert not subscriber.tracked
     assert club.application.polls == []
 

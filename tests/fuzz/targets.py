@@ -200,7 +200,7 @@ def channel_name(data: bytes) -> Hashable:
         if route.pattern == _Room.pattern:
             assert name == f"room:{route.kwargs['room_id']}", "one room has one name"
         return route.pattern
-    spec = _NODE.exchange.spec(name)
+    spec = _NODE.channels.spec(name)
     assert _GRAMMAR.fullmatch(name)
     return type(spec).__name__
 

@@ -93,7 +93,7 @@ class Api:
         self.headers = {"X-API-Key": key}
 
     async def post(self, method: str, body: Any = None, **headers: str) -> httpx.Response:
-        async with httpx.AsyncClient(trust_env=False) as http:
+        async with httpx.AsyncClient(verify=False, trust_env=False) as http:
             content = body if isinstance(body, bytes) else msgspec.json.encode(body or {})
             answer = await http.post(f"{self.url}/{method}", content=content, headers={**self.headers, **headers})
         check_documented(method.partition("?")[0], answer)
@@ -356,7 +356,7 @@ async def test_older_clients_send_commands_in_lines(serve: Serve) -> None:
     site = await serve(application(pages))
 
     async def ask(text: str, key: str = KEY) -> tuple[int, list[Any]]:
-        async with httpx.AsyncClient(trust_env=False) as http:
+        async with httpx.AsyncClient(verify=False, trust_env=False) as http:
             answer = await http.post(f"{site.url}/api", content=text, headers={"Authorization": f"apikey {key}"})
         return answer.status_code, [msgspec.json.decode(line) for line in answer.text.split("\n")]
 
@@ -438,7 +438,7 @@ async def test_what_is_no_request_is_refused(serve: Serve) -> None:
     for body in (b"", b"[1]", b'"x"', b'{"channel": 1}', b"[" * 100_000, b'{"data":"\\ud800"}'):
         assert (await api.post("publish", body)).status_code == 400, body[:20]
     assert (await api.post("publish", b"x" * (8 * 1024 * 1024 + 1))).status_code == 413
-    async with httpx.AsyncClient(trust_env=False) as http:
+    async with httpx.AsyncClient(verify=False, trust_env=False) as http:
         assert (await http.get(f"{api.url}/publish", headers=api.headers)).headers["allow"] == "POST"
         wrong = await http.post(f"{api.url}/openapi.json", headers=api.headers)
         assert (wrong.status_code, wrong.headers["allow"]) == (405, "GET, HEAD")
@@ -508,7 +508,7 @@ async def test_without_a_path_the_api_takes_nothing_from_the_project(
 async def test_the_document_is_for_keys_and_staff(serve: Serve) -> None:
     site = await serve()
     person = await amake_person()
-    async with httpx.AsyncClient(trust_env=False) as http:
+    async with httpx.AsyncClient(verify=False, trust_env=False) as http:
         url = f"{site.url}/api/openapi.json"
         assert (await http.get(url)).status_code == 401
         assert (await http.get(url, headers={"Cookie": person.cookie})).status_code == 401

@@ -172,7 +172,7 @@ async def test_what_a_placed_subscriber_misses_is_found_where_its_class_has_no_p
     await client.publications("quiet:1", 1)
 
     node.hub.members("quiet:1")[0].offset -= 1
-    await node.exchange.check_positions()
+    await node.channels.check_positions()
 
     assert (await client.ended()).code == 3010
 

@@ -11,7 +11,7 @@ from django.core.checks.registry import registry
 
 import hotclub
 from hotclub.asgi import application
-from hotclub.checks import access, channels, project
+from hotclub.checks import access, channels, hooks, nodes, options, patterns, project
 from hotclub.checks import settings as settings_checks
 
 Declare = Callable[..., None]
@@ -40,6 +40,12 @@ def good(client: hotclub.Client, number: int) -> int:
     return number
 
 
+def greet(client: hotclub.Client) -> None: ...
+
+
+def answer(method: str, params: Any) -> Any: ...
+
+
 async def django_app(scope: Any, receive: Callable[[], Awaitable[Any]], send: Any) -> None:
     raise NotImplementedError
 
@@ -66,13 +72,12 @@ def test_a_sound_project_passes(declare: Declare, settings: Any) -> None:
 
 
 def test_every_check_is_registered() -> None:
+    modules: dict[str, Any] = {}
+    for module in (access, channels, hooks, nodes, options, patterns, project, settings_checks):
+        modules |= vars(module)
     ours = {check for check in registry.get_checks(include_deployment_checks=True) if "hotclub" in check.tags}
 
-    assert ours == {
-        value
-        for name, value in (vars(access) | vars(channels) | vars(project) | vars(settings_checks)).items()
-        if name.startswith("check_")
-    }
+    assert ours == {value for name, value in modules.items() if name.startswith("check_")}
 
 
 def test_mistakes_in_the_settings_are_errors(hotclub_settings: Configure) -> None:
@@ -82,17 +87,26 @@ def test_mistakes_in_the_settings_are_errors(hotclub_settings: Configure) -> Non
 
 
 @pytest.mark.parametrize("path", ["no.such.module", "tests.hotclub.test_checks.missing",
-                                  "tests.hotclub.test_checks.DURABLE",
+                                  "tests.hotclub.test_checks.DURABLE", "tests.hotclub.test_checks.asgi_application",
                                   "tests.hotclub.test_checks.Good"])  # fmt: skip
-@pytest.mark.parametrize("name", ["ON_CONNECT", "ON_DISCONNECT"])
+@pytest.mark.parametrize("name", ["ON_CONNECT", "ON_DISCONNECT", "API_RPC"])
 def test_a_hook_that_is_no_function_is_an_error(hotclub_settings: Configure, name: str, path: str) -> None:
     hotclub_settings(**{name: path})
 
     assert ids(settings_checks.check_hooks()) == ["E008"]
 
 
+@pytest.mark.parametrize(
+    ("name", "path"), [("ON_CONNECT", "answer"), ("ON_DISCONNECT", "answer"), ("API_RPC", "greet")]
+)
+def test_a_hook_that_cannot_be_called_is_an_error(hotclub_settings: Configure, name: str, path: str) -> None:
+    hotclub_settings(**{name: f"tests.hotclub.test_checks.{path}"})
+
+    assert ids(settings_checks.check_hooks()) == ["E008"]
+
+
 def test_a_hook_that_exists_is_none(hotclub_settings: Configure) -> None:
-    hotclub_settings(ON_CONNECT="tests.hotclub.test_checks.good")
+    hotclub_settings(ON_CONNECT="tests.hotclub.test_checks.greet", API_RPC="tests.hotclub.test_checks.answer")
 
     assert settings_checks.check_hooks() == []
 

@@ -364,7 +364,7 @@ async def test_a_signed_list_of_keys_can_be_followed(caplog: pytest.LogCaptureFi
     async with connected(user=person.user) as c:
         await c.subscribe("prices:x", type=4)
         assert 28 <= (await follow(c, "prices:x", keys, signature))["ttl"] <= 30
-        await require_node().exchange.polls.refresh("prices:x")
+        await require_node().channels.polls.refresh("prices:x")
         assert (await c.receive("prices:x")).data == {"price": 1}
         await c.assert_nothing_received("prices:x")
         assert Prices.asked[0] == ("x", {"a": 0, "unversioned": 0})
@@ -384,7 +384,7 @@ async def test_values_without_versions_and_async_polls(hotclub_settings: Configu
     async with connected() as c:
         await c.subscribe("weather", type=4)
         await follow(c, "weather", ["paris"], signature)
-        await require_node().exchange.polls.refresh("weather")
+        await require_node().channels.polls.refresh("weather")
         assert (await c.receive("weather")).data == "sunny"
 
 

@@ -18,6 +18,7 @@ from django.db.models.functions import Now
 
 from hotclub.asgi import application
 from hotclub.checks import nodes
+from hotclub.conf.config import Config
 from hotclub.runtime import tables
 from hotclub.runtime.pool import HookPool
 from hotclub.runtime.tables import node_leases
@@ -114,13 +115,14 @@ def test_only_processes_with_a_shared_engine_are_one_site(mine: str, other: str,
 
 
 def test_a_lease_names_the_kind_of_the_engine_and_no_password() -> None:
-    assert leases.engine_kind("redis://:secret@host/0") == "redis"
+    assert leases.engine_kind(Config(engine="redis://:secret@host/0")) == "redis"
+    assert leases.engine_kind(Config(engine="own://host", backend="shop.live.Backend")) == "shop.live.Backend"
 
 
 @contextlib.asynccontextmanager
-async def keeping(node: str, engine: str = "memory://") -> AsyncIterator[Lease]:
+async def keeping(node: str, engine: str = "memory") -> AsyncIterator[Lease]:
     """A node's lease, renewed in quick succession."""
-    pool = HookPool(1, 60)
+    pool = HookPool(1)
     lease = Lease(node, engine, pool, interval=0.02)
     lease.start()
     try:
@@ -190,7 +192,7 @@ class TestProcesses:
             assert ("killed" in nodes_of(first), lease.trouble, errors(caplog)) == (True, "", [])
 
     async def test_processes_that_share_an_engine_are_one_site(self, caplog: pytest.LogCaptureFixture) -> None:
-        async with keeping("first", "redis://:secret@a") as first, keeping("second", "redis://:secret@a") as second:
+        async with keeping("first", "redis") as first, keeping("second", "redis") as second:
             await until(lambda: len(first._neighbours._alive) + len(second._neighbours._alive) == 2)
             assert (first.trouble, second.trouble, errors(caplog)) == ("", "", [])
 

@@ -24,8 +24,10 @@ from hotclub.channels import client as clients
 from hotclub.channels.client import user_id_of, user_id_or_anonymous
 from hotclub.engine.codes import Code
 from hotclub.engine.errors import Refused
+from hotclub.polls import sign_keys
 from hotclub.runtime import tables
 from hotclub.runtime.tables import NotMigrated
+from hotclub.tokens import TokenUser, connection_token, subscription_token
 from tests.hotclub.conftest import Declare
 from tests.support.stores import ALIAS, postgres_url, store
 
@@ -111,9 +113,7 @@ def people(monkeypatch: pytest.MonkeyPatch) -> None:
 class TestUsers:
     """Who may be given as a user."""
 
-    @pytest.mark.parametrize(
-        "nobody", [None, "", "bob", 1.5, True, AnonymousUser(), KEY, [], b"7", object()], ids=repr
-    )
+    @pytest.mark.parametrize("nobody", [None, "", "bob", 1.5, True, AnonymousUser(), KEY, [], b"7"])
     def test_what_names_nobody_is_an_error(self, nobody: Any) -> None:
         with pytest.raises(ValueError, match=r"names nobody|no primary key"):
             hotclub.publish_to_user(nobody, 1)
@@ -122,9 +122,9 @@ class TestUsers:
                 hotclub.disconnect(nobody)
 
     def test_a_user_that_is_not_saved_is_an_error_for_tokens_too(self, hotclub_settings: Configure) -> None:
-        hotclub_settings(TOKENS={"hmac_secret": "x" * 32})
+        hotclub_settings(TOKENS={"HMAC_SECRET": "x" * 32})
         with pytest.raises(ValueError, match="names nobody"):
-            hotclub.connection_token(get_user_model()(username="new"))
+            connection_token(get_user_model()(username="new"))
 
     @pytest.mark.parametrize(("key", "name"), [(7, "7"), ("7", "7"), ("007", "7"), (get_user_model()(pk=7), "7")])
     def test_a_user_a_key_and_its_text_name_the_same_user(self, key: Any, name: str) -> None:
@@ -156,16 +156,16 @@ class TestUsers:
         hotclub.publish_to_user(user, 1)
         assert found == [str(KEY)] * 3 + [f"#{KEY}"]
 
-        assert hotclub.sign_keys(user, "poll", ["a"]) == hotclub.sign_keys(str(KEY), "poll", ["a"])
-        hotclub_settings(TOKENS={"hmac_secret": "x" * 32})
-        assert verify_connection(hotclub.connection_token(user)).sub == str(KEY)
-        assert verify_subscription(hotclub.subscription_token(user, "chat:1")).sub == str(KEY)
+        assert sign_keys(user, "poll", ["a"]) == sign_keys(str(KEY), "poll", ["a"])
+        hotclub_settings(TOKENS={"HMAC_SECRET": "x" * 32})
+        assert verify_connection(connection_token(user)).sub == str(KEY)
+        assert verify_subscription(subscription_token(user, "chat:1")).sub == str(KEY)
 
     def test_where_users_live_elsewhere_any_text_names_one(self, hotclub_settings: Configure) -> None:
-        hotclub_settings(TOKENS={"hmac_secret": "x" * 32})
+        hotclub_settings(TOKENS={"HMAC_SECRET": "x" * 32})
 
         assert user_id_of("bob") == "bob"
-        assert user_id_of(hotclub.TokenUser("bob")) == "bob"
+        assert user_id_of(TokenUser("bob")) == "bob"
         with pytest.raises(ValueError, match="no primary key"):
             user_id_of(1.5)  # type: ignore[arg-type]
 

@@ -163,27 +163,27 @@ def map_state(channel: str, *, key: str = "", cursor: str = "", limit: int = 100
     refuse_event_loop("map_state")
     node = require_node()
     query = MapQuery(cursor=cursor, limit=limit, key=key, asc=asc)
-    return ask_node(node, node.exchange.maps.read(channel, query))
+    return ask_node(node, node.channels.maps.read(channel, query))
 
 
 async def amap_state(channel: str, *, key: str = "", cursor: str = "", limit: int = 100, asc: bool = False) -> MapPage:
     """`map_state` for async code."""
     node = require_node()
     query = MapQuery(cursor=cursor, limit=limit, key=key, asc=asc)
-    return await aask_node(node, node.exchange.maps.read(channel, query))
+    return await aask_node(node, node.channels.maps.read(channel, query))
 
 
 def map_stats(channel: str) -> MapStats:
     """How many keys a map has. Raises as `map_state` does."""
     refuse_event_loop("map_stats")
     node = require_node()
-    return ask_node(node, node.exchange.maps.stats(channel))
+    return ask_node(node, node.channels.maps.stats(channel))
 
 
 async def amap_stats(channel: str) -> MapStats:
     """`map_stats` for async code."""
     node = require_node()
-    return await aask_node(node, node.exchange.maps.stats(channel))
+    return await aask_node(node, node.channels.maps.stats(channel))
 
 
 async def change_map(channel: str, message: MapMessage) -> MapOutcome | None:
@@ -196,7 +196,7 @@ async def _asend(channel: str, message: MapMessage) -> MapOutcome | None:
     if node is None or transaction.get_connection(get_config().database).in_atomic_block:
         return await in_thread(_send, channel, message)
     _check(channel, message)
-    return await aask_node(node, node.exchange.maps.change(channel, message))
+    return await aask_node(node, node.channels.maps.change(channel, message))
 
 
 def _send(channel: str, message: MapMessage) -> MapOutcome | None:
@@ -206,9 +206,9 @@ def _send(channel: str, message: MapMessage) -> MapOutcome | None:
         _relay(channel, message)
         return None
     if transaction.get_connection(get_config().database).in_atomic_block:
-        after_commit(lambda: ask_node(node, node.exchange.maps.change(channel, message)))
+        after_commit(lambda: ask_node(node, node.channels.maps.change(channel, message)))
         return None
-    return ask_node(node, node.exchange.maps.change(channel, message))
+    return ask_node(node, node.channels.maps.change(channel, message))
 
 
 def _check(channel: str, message: MapMessage) -> None:
@@ -228,7 +228,7 @@ def _clear(channel: str) -> None:
     if node is None:
         _relay(channel, None)
     else:
-        after_commit(lambda: ask_node(node, node.exchange.maps.clear(channel)))
+        after_commit(lambda: ask_node(node, node.channels.maps.clear(channel)))
 
 
 def _relay(channel: str, message: MapMessage | None) -> None:

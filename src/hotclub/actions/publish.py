@@ -200,4 +200,4 @@ def _relay(batch: Sequence[_Outgoing]) -> None:
 
 
 async def _publish_in_order(node: "Node", batch: Sequence[_Outgoing]) -> list[Position]:
-    return [await node.exchange.publish(outgoing.channel, outgoing.message) for outgoing in batch]
+    return [await node.channels.publish(outgoing.channel, outgoing.message) for outgoing in batch]

@@ -30,6 +30,8 @@ from hotclub.engine.port import ChannelSpec, MapSpec, PollSpec
 from hotclub.engine.protocol.messages import MAP_CLIENTS_TYPE, MAP_TYPE, MAP_USERS_TYPE
 
 _NAME: Final = re.compile(r"[A-Za-z0-9_.:#-]{1,255}")
+PERSONAL: Final = "#<str:user_id>"
+"""The pattern of the users' personal channels, which comes after all others."""
 _CACHED_NAMES: Final = 8192
 _MAP_TYPES: Final = {"values": MAP_TYPE, "clients": MAP_CLIENTS_TYPE, "users": MAP_USERS_TYPE}
 
@@ -253,7 +255,7 @@ class _Compiled:
 class _PersonalChannel(Channel):
     """`#<user id>`: every signed-in connection is subscribed to its own by the server."""
 
-    pattern = "#<str:user_id>"
+    pattern = PERSONAL
 
     async def can_subscribe(self, client: Client, *, user_id: str) -> bool:
         return client.user_id == user_id != ""

@@ -22,9 +22,9 @@ def make_error(number: int, message: str, hint: str, obj: type | Callable[..., A
     return Error(message, hint=hint, obj=_named(obj), id=f"hotclub.E{number:03}")
 
 
-def make_warning(number: int, message: str, hint: str) -> CheckMessage:
-    """A doubt about how the project is run, with its number and what to do about it."""
-    return Warning(message, hint=hint, id=f"hotclub.W{number:03}")
+def make_warning(number: int, message: str, hint: str, obj: type | None = None) -> CheckMessage:
+    """A doubt about how the project is written or run, with its number, what to do about it, and the class it is in."""
+    return Warning(message, hint=hint, obj=_named(obj), id=f"hotclub.W{number:03}")
 
 
 def _named(obj: type | Callable[..., Any] | None) -> str | None:

@@ -52,24 +52,51 @@ def check_middleware(app_configs: Apps = None, **kwargs: Any) -> list[CheckMessa
     return found
 
 
+_ASK: Final = "application = hotclub.asgi.application(get_asgi_application())"
+
+
 def check_asgi(app_configs: Apps = None, **kwargs: Any) -> list[CheckMessage]:
     """W003, W004: the ASGI application serves us."""
     path = getattr(settings, "ASGI_APPLICATION", None)
     if not path:
-        hint = 'Set ASGI_APPLICATION = "mysite.asgi.application".'
-        return [
-            make_warning(
-                3, "ASGI_APPLICATION is not set, so `runserver` and `hotclub_serve` do not know what to serve.", hint
-            )
-        ]
-    hint = "In asgi.py write: application = hotclub.asgi.application(get_asgi_application())."
+        message = (
+            "ASGI_APPLICATION is not set: `runserver` and `hotclub_serve` put Hotclub around Django by themselves."
+        )
+        hint = f'In asgi.py write {_ASK}, and set ASGI_APPLICATION = "mysite.asgi.application"; other servers need it.'
+        return [make_warning(3, message, hint)]
     try:
         served = import_string(path)
     except Exception as error:  # noqa: BLE001 - whatever the project's module raises
+        hint = f"Correct the path, or that module; in it write: {_ASK}."
         return [make_warning(4, f"ASGI_APPLICATION {path!r} cannot be imported: {error!r}", hint)]
-    if not getattr(served, "serves_hotclub", False):
-        return [make_warning(4, f"ASGI_APPLICATION {path!r} does not come from hotclub.asgi.application().", hint)]
-    return []
+    if getattr(served, "serves_hotclub", False):
+        return []
+    return [_foreign_application(path, served)]
+
+
+def _foreign_application(path: str, served: Any) -> CheckMessage:
+    """W004 for an ASGI application that is not ours, though ours may be inside it."""
+    if _is_router(served):
+        message = f"ASGI_APPLICATION {path!r} is a ProtocolTypeRouter of Channels, which hands Hotclub no connections."
+        hint = (
+            "Instead of the router write: application = hotclub.asgi.application(get_asgi_application(), "
+            "websocket_urlpatterns=…), with the router's URL patterns, or with what stands under its "
+            '"websocket" as it is.'
+        )
+    else:
+        message = (
+            f"ASGI_APPLICATION {path!r} is a {type(served).__qualname__}, and may not serve Hotclub's connections."
+        )
+        hint = (
+            f"In asgi.py write: {_ASK}. If something stands around it, set serves_hotclub = True on that, and have it "
+            "pass on http, websocket and lifespan."
+        )
+    return make_warning(4, message, hint)
+
+
+def _is_router(served: Any) -> bool:
+    """Whether it is Channels' router. Channels need not be installed, so it is known by its name."""
+    return any(cls.__name__ == "ProtocolTypeRouter" for cls in type(served).__mro__)
 
 
 def check_database(app_configs: Apps = None, **kwargs: Any) -> list[CheckMessage]:

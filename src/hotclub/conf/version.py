@@ -1,3 +1,3 @@
-"""The version of the distribution; the build reads it here."""
+"""The version of the distribution; the build reads it here, and its pattern knows no annotation."""
 
 __version__ = "0.1.0"

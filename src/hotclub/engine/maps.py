@@ -23,7 +23,7 @@ def check_key(key: str, limits: Limits) -> None:
 
 
 class Maps:
-    """The maps of a node. `spec_of` resolves a channel's name as `Exchange.spec` does."""
+    """The maps of a node. `spec_of` resolves a channel's name as `Channels.spec` does."""
 
     def __init__(self, broker: MapBroker, hub: Hub, limits: Limits, spec_of: Callable[[str], ChannelSpec]) -> None:
         self.broker = broker
@@ -32,7 +32,7 @@ class Maps:
         self._spec_of = spec_of
 
     def spec(self, channel: str) -> ChannelSpec:
-        """The options of a map. Raises Refused `UNKNOWN_CHANNEL` or `BAD_REQUEST` as `Exchange.spec` does,
+        """The options of a map. Raises Refused `UNKNOWN_CHANNEL` or `BAD_REQUEST` as `Channels.spec` does,
         `NOT_AVAILABLE` for another channel."""
         spec = self._spec_of(channel)
         if spec.map is None:

@@ -13,7 +13,7 @@ from hotclub.engine.broker.base import Broker, HistoryQuery, Message, Publicatio
 from hotclub.engine.broker.maps import MapBroker
 from hotclub.engine.broker.memory import MemoryBroker
 from hotclub.engine.broker.memory_map import MemoryMapBroker
-from hotclub.engine.channels import Exchange
+from hotclub.engine.channels import Channels
 from hotclub.engine.codes import Close, Code
 from hotclub.engine.commands.opening import Terms, subscribe_from_server
 from hotclub.engine.dispatch import Dispatcher
@@ -100,7 +100,7 @@ class Node:
         self.broker = make_broker(self.hub.deliver)
         self.durable = None if make_durable is None else make_durable(self.hub.deliver)
         self.presence = presence or MemoryPresence(self.limits.presence_ttl)
-        self.exchange = Exchange(
+        self.channels = Channels(
             application,
             self.hub,
             self.limits,
@@ -147,7 +147,7 @@ class Node:
             loop.create_task(_every(tick, self._beat)),
             loop.create_task(_every(limits.presence_refresh, self._refresh_presence)),
             # Twice, as `check_positions` asks for.
-            loop.create_task(_every(limits.position_check / 2, self.exchange.check_positions)),
+            loop.create_task(_every(limits.position_check / 2, self.channels.check_positions)),
             loop.create_task(_every(SWEEP_INTERVAL, self._sweep)),
             loop.create_task(_every(EXPIRY_INTERVAL, self._expire_keys)),
             loop.create_task(_every(RELEASE_INTERVAL, self._release_held)),
@@ -162,8 +162,8 @@ class Node:
                 await timer
         self._timers = []
         self.disconnect(Target(), Disconnect(Close.SHUTDOWN))
-        await self.exchange.settle()
-        await self.exchange.polls.stop()
+        await self.channels.settle()
+        await self.channels.polls.stop()
         self._loop = None
 
     async def _beat(self) -> None:
@@ -177,15 +177,15 @@ class Node:
         for channel in self.hub.channels():
             for subscriber in self.hub.members(channel):
                 if subscriber.present:
-                    await self.exchange.remain(channel, subscriber.spec, subscriber.info)
+                    await self.channels.remain(channel, subscriber.spec, subscriber.info)
 
     async def _sweep(self) -> None:
         if isinstance(self.broker, MemoryBroker):
             self.broker.sweep()
-        self.exchange.polls.sweep()
+        self.channels.polls.sweep()
 
     async def _expire_keys(self) -> None:
-        maps = self.exchange.maps.broker
+        maps = self.channels.maps.broker
         if isinstance(maps, MemoryMapBroker):
             maps.sweep()
 
@@ -201,26 +201,26 @@ class Node:
         idempotency_key: str = "",
         info: ClientInfo | None = None,
     ) -> Position:
-        """Publish a validated payload; see `Exchange.publish`."""
+        """Publish a validated payload; see `Channels.publish`."""
         message = Message(data=data, info=info, tags=tags or {}, idempotency_key=idempotency_key)
-        return await self.exchange.publish(channel, message)
+        return await self.channels.publish(channel, message)
 
     async def history(self, channel: str, query: HistoryQuery) -> HistoryPage:
-        """Read a channel's log; see `Exchange.history`."""
-        return await self.exchange.history(channel, query)
+        """Read a channel's log; see `Channels.history`."""
+        return await self.channels.history(channel, query)
 
     async def presence_members(self, channel: str) -> Mapping[str, ClientInfo]:
-        """Who is in the channel; see `Exchange.members`."""
-        return await self.exchange.members(channel)
+        """Who is in the channel; see `Channels.members`."""
+        return await self.channels.members(channel)
 
     async def presence_stats(self, channel: str) -> PresenceStats:
-        """How many are in the channel; see `Exchange.members`."""
-        return await self.exchange.presence_stats(channel)
+        """How many are in the channel; see `Channels.members`."""
+        return await self.channels.presence_stats(channel)
 
     def disconnect(self, target: Target, reason: Disconnect) -> int:
         """End the connections that `target` names, at once, and return how many there were. For the loop's thread."""
-        peers = self.hub.find(target)
-        self.hub.departed.forget(target)
+        peers = self.hub.peers.find(target)
+        self.hub.peers.departed.forget(target)
         for peer in peers:
             peer.close(reason)
         return len(peers)
@@ -233,10 +233,10 @@ class Node:
         Those that are subscribed already are left as they are.
 
         Raises:
-            Refused: `UNKNOWN_CHANNEL` or `BAD_REQUEST`, see `Exchange.spec`; `NOT_AVAILABLE` for a map or a shared
+            Refused: `UNKNOWN_CHANNEL` or `BAD_REQUEST`, see `Channels.spec`; `NOT_AVAILABLE` for a map or a shared
                 poll, and for what the channel cannot be overridden to do.
         """
-        spec = grant.overrides.of(self.exchange.spec(channel))
+        spec = grant.overrides.of(self.channels.spec(channel))
         if spec.map is not None or spec.poll is not None:
             raise Refused(Code.NOT_AVAILABLE, "a map or a shared poll has no subscribers by the server's will")
         terms = Terms(
@@ -250,7 +250,7 @@ class Node:
             ttl=grant.ttl,
             server_side=True,
         )
-        sessions = [peer for peer in self.hub.find(target, remember=False) if isinstance(peer, Session)]
+        sessions = [peer for peer in self.hub.peers.find(target, remember=False) if isinstance(peer, Session)]
         for session in sessions:
             try:
                 # What was meant for one connection ends with it; a user or a login has it when a client comes back.
@@ -264,8 +264,8 @@ class Node:
 
     def unsubscribe(self, target: Target, channel: str, reason: Unsubscribed) -> int:
         """End their subscriptions to the channel, at once, and return how many there were. For the loop's thread."""
-        peers = self.hub.find(target, channel)
-        self.hub.departed.forget(target, channel)
+        peers = self.hub.peers.find(target, channel)
+        self.hub.peers.departed.forget(target, channel)
         subscribed = sum(channel in peer.subscribers for peer in peers)
         for peer in peers:
             # Also those that are not subscribed, but may be about to be.
@@ -283,7 +283,7 @@ class Node:
             name=self.name,
             version=self.version,
             num_clients=self.hub.num_clients,
-            num_users=self.hub.num_users,
+            num_users=self.hub.peers.num_users,
             num_channels=self.hub.num_channels,
             num_subscriptions=self.hub.num_subscriptions,
             uptime=monotonic() - self._started if self.started else 0.0,

@@ -9,19 +9,21 @@ from typing import Protocol
 
 from msgspec import Raw, Struct
 
-from hotclub.engine.channels import Exchange
+from hotclub.engine.channels import Channels
 from hotclub.engine.codes import Close, Unsubscribe
 from hotclub.engine.errors import Disconnect, Unsubscribed
+from hotclub.engine.hub import Hub
 from hotclub.engine.kept_grants import Given
+from hotclub.engine.limits import Limits
 from hotclub.engine.model import EMPTY, ClientInfo
 from hotclub.engine.observe import report
 from hotclub.engine.outbox import Flusher, Outbox, Sink
-from hotclub.engine.port import ChannelSpec, Client, Handshake, SubscribeGrant
+from hotclub.engine.port import Application, ChannelSpec, Client, Handshake, SubscribeGrant
 from hotclub.engine.protocol.base import Codec, Encoder
 from hotclub.engine.protocol.connection import Event, State, advance
 from hotclub.engine.protocol.messages import Push, Reply, UnsubscribePush
 from hotclub.engine.pulse import Pulse
-from hotclub.engine.subscriber import Subscriber
+from hotclub.engine.subscriber import MapSubscriber, PollSubscriber, Subscriber
 
 
 class Line(Sink, Protocol):
@@ -59,11 +61,11 @@ class Session:
         "_encoder",
         "_expiry",
         "_line",
+        "channels",
         "client",
         "clock",
         "connected",
         "ended_with",
-        "exchange",
         "id",
         "kind",
         "outbox",
@@ -76,7 +78,7 @@ class Session:
 
     def __init__(
         self,
-        exchange: Exchange,
+        channels: Channels,
         flusher: Flusher,
         pulse: "Pulse[Session]",
         line: Line,
@@ -86,7 +88,7 @@ class Session:
         clock: Callable[[], float] = monotonic,
     ) -> None:
         self.id = str(uuid.uuid4())
-        self.exchange = exchange
+        self.channels = channels
         self.client = Client(id=self.id, handshake=handshake)
         self.state = State.NEW
         self.clock = clock
@@ -103,7 +105,19 @@ class Session:
         self._expiry: asyncio.TimerHandle | None = None
         self._line = line
         self._encoder = line.encoder
-        self.outbox = Outbox(line, flusher, exchange.limits.outbox_bytes, self._too_slow)
+        self.outbox = Outbox(line, flusher, channels.limits.outbox_bytes, self._too_slow)
+
+    @property
+    def application(self) -> Application:
+        return self.channels.application
+
+    @property
+    def hub(self) -> Hub:
+        return self.channels.hub
+
+    @property
+    def limits(self) -> Limits:
+        return self.channels.limits
 
     @property
     def user_id(self) -> str:
@@ -154,9 +168,10 @@ class Session:
         compact: bool = False,
     ) -> Subscriber:
         """Take a place in a channel and in the hub; publications go into the place's buffer from here on."""
-        hub = self.exchange.hub
+        hub = self.hub
         form = hub.form(channel, self._encoder, delta=delta, compact=compact)
-        subscriber = Subscriber(self.info(chan_info), channel, spec, self.outbox, form, server_side=server_side)
+        kind = MapSubscriber if spec.map is not None else Subscriber if spec.poll is None else PollSubscriber
+        subscriber = kind(self.info(chan_info), channel, spec, self.outbox, form, server_side=server_side)
         self.subscribers[channel] = subscriber
         hub.join(subscriber)
         return subscriber
@@ -177,7 +192,7 @@ class Session:
         subscriber.expiry = self._later(ttl, self._expire, subscriber) if lives else None
 
     def _later(self, ttl: int, work: Callable[..., None], *args: object) -> asyncio.TimerHandle:
-        return asyncio.get_running_loop().call_later(ttl + self.exchange.limits.expiry_grace, work, *args)
+        return asyncio.get_running_loop().call_later(ttl + self.limits.expiry_grace, work, *args)
 
     def _expire(self, subscriber: Subscriber) -> None:
         if self.subscribers.get(subscriber.channel) is not subscriber:
@@ -189,22 +204,22 @@ class Session:
 
     def leave(self, subscriber: Subscriber) -> None:
         """Undo `enter`: nothing more is delivered. `retire` is to follow. Idempotent."""
-        self.exchange.hub.leave(subscriber)
-        self.exchange.polls.leave(subscriber)
+        self.hub.leave(subscriber)
+        self.channels.polls.leave(subscriber)
         self.expire_subscription_in(subscriber, 0)
         if self.subscribers.get(subscriber.channel) is subscriber:
             del self.subscribers[subscriber.channel]
 
     async def retire(self, subscriber: Subscriber) -> None:
         """Undo what a place leaves behind after `leave`: the broker's subscription and its presence."""
-        await self.exchange.link(subscriber.channel, subscriber.spec)
-        self.exchange.polls.leave(subscriber)
+        await self.channels.link(subscriber.channel, subscriber.spec)
+        self.channels.polls.leave(subscriber)
         if subscriber.present:
             subscriber.present = False
-            await self.exchange.disappear(subscriber.channel, subscriber.spec, subscriber.info)
+            await self.channels.disappear(subscriber.channel, subscriber.spec, subscriber.info)
             if subscriber.spec.presence:
-                await self.exchange.application.presence_changed(subscriber.channel, self.client, joined=False)
-        await self.exchange.application.unsubscribed(self.client, subscriber.channel)
+                await self.application.presence_changed(subscriber.channel, self.client, joined=False)
+        await self.application.unsubscribed(self.client, subscriber.channel)
 
     async def end(self) -> None:
         """Undo everything, after the transport has ended: every place, then the connection itself."""
@@ -216,7 +231,7 @@ class Session:
             await self.retire(subscriber)
         if self.connected:
             reason = self.ended_with or Disconnect(Close.CONNECTION_CLOSED)
-            await self.exchange.application.disconnected(self.client, reason.code, reason.reason)
+            await self.application.disconnected(self.client, reason.code, reason.reason)
 
     def report(self, event: str, **fields: object) -> None:
         """Say on the log what this connection's client did wrong."""
@@ -233,12 +248,12 @@ class Session:
             return
         self.advance(Event.CLOSE)
         self.ended_with = reason
-        self.exchange.counters.closed[reason.code] += 1
+        self.channels.counters.closed[reason.code] += 1
         if reason.accuses:
             self.report("Ended a connection", code=reason.code, reason=reason.reason)
         if reason.reconnects:
             self._be_remembered()
-        self.exchange.hub.remove(self)
+        self.hub.remove(self)
         self.pulse.remove(self)
         self.outbox.flush()
         self.outbox.close()
@@ -249,7 +264,7 @@ class Session:
         if not self.closed:
             self.advance(Event.CLOSE)
             self._be_remembered()
-            self.exchange.hub.remove(self)
+            self.hub.remove(self)
             self.pulse.remove(self)
             self.outbox.close()
 
@@ -257,13 +272,13 @@ class Session:
         """The server has granted this place; what was remembered of a former one is over."""
         now = self.clock()
         subscriber.given = Given.at(now, grant)
-        self.exchange.hub.departed.drop(self.user_id, self.login, subscriber.channel)
+        self.hub.peers.departed.drop(self.user_id, self.login, subscriber.channel)
 
     def _be_remembered(self) -> None:
         now = self.clock()
         for channel, subscriber in self.subscribers.items():
             if subscriber.given is not None:
-                self.exchange.hub.departed.remember(self.user_id, self.login, self.id, channel, subscriber.given, now)
+                self.hub.peers.departed.remember(self.user_id, self.login, self.id, channel, subscriber.given, now)
 
     def expel(self, channel: str, reason: Unsubscribed) -> None:
         """End one subscription by the server's will, and tell the client. Idempotent.
@@ -276,12 +291,12 @@ class Session:
         if subscriber is None:
             return
         if subscriber.buffer is not None:
-            self.exchange.hub.leave(subscriber)
+            self.hub.leave(subscriber)
             subscriber.expelled = True
             return
         self.leave(subscriber)
         self.push(Push(channel, unsubscribe=UnsubscribePush(reason.code, reason.reason)))
-        self.exchange.spawn(self.retire(subscriber))
+        self.channels.spawn(self.retire(subscriber))
 
     def _too_slow(self) -> None:
         self.close(Disconnect(Close.SLOW))

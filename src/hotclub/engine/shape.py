@@ -1,7 +1,7 @@
 """How a publication looks to one subscriber: its encoder, its number of the channel, and differences (protocol §2.11).
 
-Subscribers of one form share the encoded frame. With differences they share it too, as long as they stand on the same
-base, which all that keep up do.
+Subscribers of one form share the encoded frame. Subscribers with differences share it as well, as long as they hold
+the same base, which all that keep up do. Nothing here changes a subscriber.
 """
 
 from collections.abc import Iterable
@@ -17,26 +17,58 @@ class Form:
     __slots__ = ("delta", "encoder", "number")
 
     def __init__(self, encoder: Encoder, number: int, *, delta: bool) -> None:
-        """`number` stands for the channel's name where it is not 0."""
+        """`number` stands for the channel's name on the wire; 0 is no number, and the name is written."""
         self.encoder = encoder
         self.number = number
         self.delta = delta
 
     def frame(self, channel: str, publication: Publication) -> bytes:
-        """The publication as it is written."""
+        """The publication as its transport writes it."""
         encoder = self.encoder
         return encoder.frame_publication(encoder.codec.encode_publication(channel, publication, self.number))
 
 
+class Delivery:
+    """One publication on its way to many subscribers: the frame of each form, made once."""
+
+    __slots__ = ("_channel", "_differences", "_patches", "frames", "publication")
+
+    def __init__(self, channel: str, publication: Publication) -> None:
+        self._channel = channel
+        self.publication = publication
+        self._differences: dict[tuple[Form, int], bytes] = {}
+        self._patches: dict[int, bytes | None] = {}
+        self.frames: dict[Form, bytes] = {}
+        """The frames made so far for forms without differences."""
+
+    def frame(self, form: Form) -> bytes:
+        """Make the frame with the whole publication and keep it in `frames`."""
+        frame = self.frames[form] = form.frame(self._channel, self.publication)
+        return frame
+
+    def difference(self, form: Form, base: Publication | None) -> bytes:
+        """The frame for a form with differences, made against `base`; None is a subscriber that has no base yet."""
+        # Subscribers that keep up hold the same object; one that has just recovered holds an equal of the same offset.
+        same = 0 if base is None else base.offset or id(base)
+        frame = self._differences.get((form, same))
+        if frame is None:
+            if same not in self._patches:
+                self._patches[same] = patch(base, self.publication)
+            shaped = difference(form.encoder.codec, self.publication, self._patches[same])
+            frame = self._differences[form, same] = form.frame(self._channel, shaped)
+        return frame
+
+
 def patch(base: Publication | None, publication: Publication) -> bytes | None:
-    """What turns `base` into the publication; None when it has to be sent whole. It is the same for every codec."""
+    """What turns the data of `base` into the publication's, the same for every codec; None when the publication has to
+    be sent whole."""
     if base is None or publication.removed:
         return None
     return create_delta(bytes(base.data), bytes(publication.data))
 
 
 def difference(codec: Codec, publication: Publication, patched: bytes | None) -> Publication:
-    """The publication as a subscriber with differences gets it: as a patch, or whole without one.
+    """The publication as a subscriber with differences gets it: the patch, or the whole data where that is None.
 
     A removal carries no data and stays as it is.
     """
@@ -44,7 +76,7 @@ def difference(codec: Codec, publication: Publication, patched: bytes | None) ->
 
 
 def chain(codec: Codec, publications: Iterable[Publication]) -> tuple[Publication, ...]:
-    """Publications that follow each other: the first of each key whole, the others against the one before."""
+    """Publications that follow each other: the first of each key whole, each later one against the one before it."""
     bases: dict[str, Publication] = {}
     shaped = []
     for publication in publications:
@@ -54,7 +86,7 @@ def chain(codec: Codec, publications: Iterable[Publication]) -> tuple[Publicatio
 
 
 def remember(bases: dict[str, Publication], publication: Publication) -> None:
-    """Note what the next difference of this key is made against; a removal ends the key's chain."""
+    """Make the publication the base of its key's next difference; a removal leaves the key without a base."""
     if publication.removed:
         bases.pop(publication.key, None)
     else:

@@ -16,7 +16,7 @@ from hotclub.engine.hub import Hub
 from hotclub.engine.model import Publication
 from hotclub.engine.observe import logger, printable
 from hotclub.engine.port import Application, PollAnswer, PolledItem, PollItem, PollSpec
-from hotclub.engine.subscriber import Subscriber, Tracked
+from hotclub.engine.subscriber import PollSubscriber, Subscriber, Tracked
 
 _AT_ONE_TIME: Final = 4
 """Questions of one channel that wait for an answer together."""
@@ -32,19 +32,17 @@ class _Channel:
         self.spec = spec
         self.epoch = ""
         self.values: dict[str, Publication] = {}
-        self.followers: dict[str, dict[Subscriber, None]] = {}
+        self.followers: dict[str, dict[PollSubscriber, None]] = {}
         self.fresh: set[str] = set()
         self.news = asyncio.Event()
         self.task: asyncio.Task[None] | None = None
         self.idle = False
 
-    def forget(self, subscriber: Subscriber, key: str) -> None:
+    def forget(self, subscriber: PollSubscriber, key: str) -> None:
         """End that this subscriber follows the key. Idempotent."""
-        assert subscriber.tracked is not None
         subscriber.tracked.pop(key, None)
-        subscriber.bases.pop(key, None)
-        if subscriber.held and key in subscriber.held:
-            subscriber.drop_held(key)
+        subscriber.drop_base(key)
+        subscriber.drop_held(key)
         followers = self.followers.get(key)
         if followers is None:
             return
@@ -60,7 +58,7 @@ class _Channel:
             (subscriber, key)
             for key, followers in self.followers.items()
             for subscriber in followers
-            if subscriber.tracked is not None and subscriber.tracked[key].until <= now
+            if subscriber.tracked[key].until <= now
         ]
         for subscriber, key in over:
             self.forget(subscriber, key)
@@ -85,17 +83,15 @@ class SharedPolls:
         return "" if known is None else known.epoch
 
     def track(
-        self, subscriber: Subscriber, wanted: Mapping[str, Tracked], dropped: Collection[str] = ()
+        self, subscriber: PollSubscriber, wanted: Mapping[str, Tracked], dropped: Collection[str] = ()
     ) -> tuple[Publication, ...]:
         """Let a subscriber follow keys, and no longer those `dropped`; returns what is known and new to it."""
-        assert subscriber.tracked is not None
         channel = self._channel(subscriber)
         known = []
         for key, tracked in wanted.items():
             if key in dropped:
                 continue
-            if subscriber.held and key in subscriber.held:
-                subscriber.drop_held(key)
+            subscriber.drop_held(key)
             subscriber.tracked[key] = tracked
             channel.followers.setdefault(key, {})[subscriber] = None
             value = channel.values.get(key)
@@ -108,7 +104,7 @@ class SharedPolls:
         self._work(channel)
         return tuple(known)
 
-    def untrack(self, subscriber: Subscriber, keys: Iterable[str]) -> None:
+    def untrack(self, subscriber: PollSubscriber, keys: Iterable[str]) -> None:
         """Let a subscriber follow these keys no longer. Idempotent."""
         channel = self._channels.get(subscriber.channel)
         if channel is None:
@@ -120,7 +116,7 @@ class SharedPolls:
 
     def leave(self, subscriber: Subscriber) -> None:
         """Let a subscriber follow nothing more. Idempotent; a subscriber of another kind of channel is left alone."""
-        if subscriber.tracked:
+        if isinstance(subscriber, PollSubscriber) and subscriber.tracked:
             self.untrack(subscriber, [*subscriber.tracked])
 
     def publish(self, channel: str, item: PolledItem, epoch: str = "") -> None:
@@ -155,7 +151,7 @@ class SharedPolls:
                 await task
         self._channels.clear()
 
-    def _channel(self, subscriber: Subscriber) -> _Channel:
+    def _channel(self, subscriber: PollSubscriber) -> _Channel:
         spec = subscriber.spec.poll
         assert spec is not None
         channel = self._channels.get(subscriber.channel)
@@ -218,7 +214,9 @@ class SharedPolls:
     def _begin_anew(self, channel: _Channel, epoch: str) -> None:
         """The versions that the followers have mean nothing any more: have them subscribe and ask again."""
         channel.epoch = epoch
-        self._hub.report_gaps({subscriber for followers in channel.followers.values() for subscriber in followers})
+        self._hub.peers.report_gaps(
+            {subscriber for followers in channel.followers.values() for subscriber in followers}
+        )
 
     def _set(self, channel: _Channel, item: PolledItem) -> None:
         value = channel.values.get(item.key)
@@ -234,7 +232,7 @@ class SharedPolls:
         channel.values[item.key] = publication
         behind = []
         for subscriber in channel.followers[item.key]:
-            tracked = (subscriber.tracked or {})[item.key]
+            tracked = subscriber.tracked[item.key]
             if tracked.version < version:
                 tracked.version = version
                 behind.append(subscriber)

@@ -18,8 +18,8 @@ from hotclub.engine.target import Target
 
 def end(node: Node, target: Target, reason: Disconnect, spare: Collection[str] = ()) -> None:
     """End the connections that `target` names, but not those whose client ids are to be spared."""
-    node.hub.departed.forget(target)
-    for peer in node.hub.find(target):
+    node.hub.peers.departed.forget(target)
+    for peer in node.hub.peers.find(target):
         if peer.id not in spare:
             peer.close(reason)
 
@@ -29,8 +29,8 @@ def unsubscribe(node: Node, target: Target, channel: str, reason: Unsubscribed) 
     if channel:
         node.unsubscribe(target, channel, reason)
         return
-    node.hub.departed.forget(target)
-    for peer in node.hub.find(target):
+    node.hub.peers.departed.forget(target)
+    for peer in node.hub.peers.find(target):
         for name in list(peer.subscribers):
             peer.expel(name, reason)
 
@@ -41,12 +41,12 @@ def subscribe(node: Node, target: Target, channel: str, grant: SubscribeGrant, s
     async def work() -> None:
         await node.subscribe(target, channel, grant, since)
 
-    node.exchange.spawn(work())
+    node.channels.spawn(work())
 
 
 def refresh(node: Node, target: Target, ttl: int, info: Raw) -> None:
     """Let connections live for `ttl` seconds from now, 0 for ever and -1 for over; `info` replaces what is shown."""
-    for peer in node.hub.find(target):
+    for peer in node.hub.peers.find(target):
         if ttl < 0:
             peer.close(Disconnect(Close.CONNECTION_EXPIRED))
         elif isinstance(peer, Session):
@@ -58,7 +58,7 @@ def refresh(node: Node, target: Target, ttl: int, info: Raw) -> None:
 
 def publish_unkept(node: Node, channel: str, message: Message) -> None:
     """Send to the subscribers of this process, and keep nothing. Positions do not move. An idempotency key counts."""
-    if message.idempotency_key and not node.exchange.is_first(channel, message.idempotency_key):
+    if message.idempotency_key and not node.channels.is_first(channel, message.idempotency_key):
         return
     publication = Publication(
         data=message.data, info=message.info, tags=message.tags, time=int(time.time() * 1000), binary=message.binary
@@ -68,4 +68,4 @@ def publish_unkept(node: Node, channel: str, message: Message) -> None:
 
 def publish_item(node: Node, channel: str, item: PolledItem, epoch: str) -> None:
     """Tell who follows the key in this process."""
-    node.exchange.polls.publish(channel, item, epoch)
+    node.channels.polls.publish(channel, item, epoch)

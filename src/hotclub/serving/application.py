@@ -16,7 +16,7 @@ from hotclub.engine.transports.unidirectional import serve_uni_websocket
 from hotclub.engine.transports.websocket import serve_websocket
 from hotclub.http_api.asgi import api_name, serve_api
 from hotclub.serving.http import endpoints, serve_http
-from hotclub.serving.lease import Lease
+from hotclub.serving.lease import Lease, engine_kind
 from hotclub.serving.ready import serve_ready
 from hotclub.serving.redaction import redact_logs
 from hotclub.serving.service import Service
@@ -98,7 +98,7 @@ class HotclubApplication:
                 service = Service()
                 await service.start()
                 self._service = service
-                self._lease = Lease(service.node.id, service.config.engine, service.inner_pool)
+                self._lease = Lease(service.node.id, engine_kind(service.config), service.inner_pool)
                 self._lease.start()
             return self._service
 

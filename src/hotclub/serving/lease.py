@@ -17,6 +17,7 @@ from typing import Final
 from django.db.models import BooleanField, ExpressionWrapper, Q
 from django.db.models.functions import Now
 
+from hotclub.conf.config import Config
 from hotclub.engine.observe import logger
 from hotclub.runtime.pool import HookPool
 from hotclub.runtime.tables import NotMigrated, database, node_leases
@@ -35,7 +36,7 @@ SPLIT: Final = (
 _HURRY: Final = 1.0
 """Seconds between two looks while it is not clear whether an older lease is renewed."""
 _LAST_WAIT: Final = 2.0
-_DESCRIBED: Final = 255
+_LONGEST: Final = 255
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,16 +51,18 @@ class Held:
 
 def this_process() -> str:
     """The host and the process id, to tell a process by."""
-    return f"{socket.gethostname()}, process {os.getpid()}"[:_DESCRIBED]
+    return f"{socket.gethostname()}, process {os.getpid()}"[:_LONGEST]
 
 
-def engine_kind(engine: str) -> str:
-    """What a lease says of the `ENGINE` setting: its scheme, for the rest may hold a password."""
-    return engine.partition("://")[0]
+def engine_kind(config: Config) -> str:
+    """What a lease says of the engine: the class of `BACKEND`, or the scheme of `ENGINE`, whose rest may hold a
+    password."""
+    return (config.backend or config.engine.partition("://")[0])[:_LONGEST]
 
 
 def splits(mine: str, other: str) -> bool:
-    """Whether two processes with engines of these kinds do not share their channels."""
+    """Whether two processes with engines of these kinds do not share their channels. A back end of the project's own is
+    believed to be shared."""
     return mine != other or mine in ONE_PROCESS
 
 
@@ -127,12 +130,13 @@ class Lease:
     """Keeps this node's lease, and says so when another process splits the site. Belongs to one event loop."""
 
     def __init__(self, node: str, engine: str, pool: HookPool, *, interval: float = RENEWAL) -> None:
-        """`engine` is the setting, `pool` where the database is asked; a renewal is due every `interval` seconds."""
+        """`engine` is the kind of this node's, `pool` where the database is asked; a renewal is due every `interval`
+        seconds."""
         self.trouble = ""
         """Why this process is not ready to serve, for anybody to read; "" when it is."""
         self._node = node
         self._process = this_process()
-        self._engine = engine_kind(engine)
+        self._engine = engine
         self._pool = pool
         self._interval = interval
         self._neighbours = Neighbours()

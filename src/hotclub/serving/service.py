@@ -161,7 +161,7 @@ class Service:
         task.add_done_callback(self._relayed.discard)
 
     async def _change_map(self, message: RelayMap) -> None:
-        maps = self.node.exchange.maps
+        maps = self.node.channels.maps
         try:
             if message.message is None:
                 await maps.clear(message.channel)
@@ -188,7 +188,7 @@ class Service:
             perform.publish_unkept(self.node, message.channel, made)
             return
         try:
-            await self.node.exchange.publish(message.channel, made)
+            await self.node.channels.publish(message.channel, made)
         except Refused as error:
             logger.warning("A publication of another process in %r was dropped: %s", message.channel, error)
 

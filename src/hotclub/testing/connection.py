@@ -57,7 +57,7 @@ class Connection:
         self._line = _Line(self, site.node.encoders.json_messages)
         kind = Kind(version=site.node.version)
         self._session = Session(
-            site.node.exchange, site.node.flusher, site.node.pulse, self._line, handshake, kind=kind
+            site.node.channels, site.node.flusher, site.node.pulse, self._line, handshake, kind=kind
         )
         self._dispatcher = Dispatcher(self._session)
         self._replies: dict[int, asyncio.Future[dict[str, Any]]] = {}
@@ -358,7 +358,7 @@ class Connection:
                 # Nobody may be waiting for it any more.
                 reply.exception()
         self._replies.clear()
-        self._site.node.exchange.spawn(self.close())
+        self._site.node.channels.spawn(self.close())
 
 
 def _apply(values: Values, found: Mapping[str, Any]) -> None:

@@ -111,7 +111,7 @@ class Site(Service):
         before = self.pool.calls
         # What other threads have handed to the loop so far comes first.
         await asyncio.sleep(0)
-        await self.node.exchange.settle()
+        await self.node.channels.settle()
         await self._broker.settle()
         await asyncio.gather(*(connection.settle() for connection in list(self.connections.values())))
         return self.pool.calls != before

@@ -3,7 +3,6 @@
 import re
 import secrets
 from bisect import bisect_left, bisect_right
-from collections import deque
 from collections.abc import Callable, Iterator
 from math import inf
 from time import monotonic, time
@@ -11,7 +10,8 @@ from typing import Final
 
 from msgspec import Raw, Struct
 
-from hotclub.engine.broker.base import IDEMPOTENCY_TTL, HistoryQuery, PublicationHandler, Retention
+from hotclub.engine.broker.answers import Answers
+from hotclub.engine.broker.base import HistoryQuery, PublicationHandler, Retention
 from hotclub.engine.broker.maps import (
     MapMessage,
     MapOutcome,
@@ -21,9 +21,9 @@ from hotclub.engine.broker.maps import (
     MapStats,
     Suppressed,
 )
-from hotclub.engine.broker.memory import META_TTL, read_page
+from hotclub.engine.broker.ring import META_TTL, Ring
 from hotclub.engine.codes import Code
-from hotclub.engine.errors import IdempotencyConflict, Refused
+from hotclub.engine.errors import Refused
 from hotclub.engine.leases import Leases
 from hotclub.engine.model import HistoryPage, Position, Publication
 
@@ -38,7 +38,7 @@ class _Entry(Struct, frozen=True):
 
 
 class _Map:
-    """One channel. `stream` holds the kept changes with their deadlines, oldest first."""
+    """One channel: its entries, and in `stream` the kept changes."""
 
     __slots__ = ("entries", "epoch", "order", "stream", "top", "used")
 
@@ -46,7 +46,7 @@ class _Map:
         self.epoch = secrets.token_urlsafe(6)
         self.top = 0
         self.entries: Leases[str, _Entry] = Leases(key_ttl or inf)
-        self.stream: deque[tuple[float, Publication]] = deque()
+        self.stream = Ring()
         self.order: dict[bool, list[tuple[int, str]]] = {}
         """The entries as they are read, by whether they are ordered by score. Made when it is needed."""
         self.used = now
@@ -59,10 +59,6 @@ class _Map:
             order = self.order[ordered] = sorted(scores)
         return order
 
-    def trim(self, now: float, size: int) -> None:
-        while self.stream and (self.stream[0][0] <= now or len(self.stream) > size):
-            self.stream.popleft()
-
 
 class MemoryMapBroker:
     """The `MapBroker` of a node that stands alone. `sweep` is to be called now and then, for keys to expire in time."""
@@ -71,13 +67,13 @@ class MemoryMapBroker:
         self._handler = handler
         self._clock = clock
         self._maps: dict[str, tuple[_Map, MapRetention]] = {}
-        self._answers: Leases[tuple[str, str], tuple[Position, tuple[str, bool, Raw]]] = Leases(IDEMPOTENCY_TTL)
+        self._answers: Answers[tuple[str, bool, Raw]] = Answers()
         self._subscribed: set[str] = set()
 
     async def change(self, channel: str, message: MapMessage, retention: MapRetention) -> MapOutcome:
         now = self._clock()
         store = self._map(channel, retention, now)
-        first = self._first_answer(channel, message, now)
+        first = self._answers.find(channel, message.idempotency_key, _content(message), now)
         if first is not None:
             return MapOutcome(position=first, suppressed=Suppressed.IDEMPOTENCY)
         entry = store.entries.get(message.key)
@@ -91,21 +87,8 @@ class MemoryMapBroker:
             raise Refused(Code.LIMIT_EXCEEDED, f"a map holds at most {retention.keys} keys")
         self._apply(channel, message, entry, now)
         position = _top(store, retention.stream)
-        if message.idempotency_key:
-            self._answers.touch((channel, message.idempotency_key), (position, _content(message)), now)
+        self._answers.keep(channel, message.idempotency_key, _content(message), position, now)
         return MapOutcome(position=position)
-
-    def _first_answer(self, channel: str, message: MapMessage, now: float) -> Position | None:
-        if not message.idempotency_key:
-            return None
-        self._answers.expire(now)
-        first = self._answers.get((channel, message.idempotency_key))
-        if first is None:
-            return None
-        position, content = first
-        if content != _content(message):
-            raise IdempotencyConflict(channel, message.idempotency_key)
-        return position
 
     def _apply(self, channel: str, message: MapMessage, entry: _Entry | None, now: float) -> None:
         store, retention = self._maps[channel]
@@ -133,8 +116,8 @@ class MemoryMapBroker:
         elif entry.publication.score != message.score:
             store.order.pop(True, None)
         if store.top:
-            store.stream.append((now + retention.stream.ttl, publication))
-            store.trim(now, retention.stream.size)
+            store.stream.append(publication, now + retention.stream.ttl)
+            store.stream.expire(now, retention.stream.size)
         if channel in self._subscribed:
             self._handler(channel, publication, store.epoch if store.top else "")
 
@@ -159,8 +142,8 @@ class MemoryMapBroker:
         now = self._clock()
         known = self._maps.get(channel)
         store = self._map(channel, MapRetention(stream=retention) if known is None else known[1], now)
-        store.trim(now, retention.size)
-        return read_page(store.stream, query, Position(store.epoch, store.top))
+        store.stream.expire(now, retention.size)
+        return store.stream.read(query, Position(store.epoch, store.top))
 
     async def stats(self, channel: str) -> MapStats:
         known = self._maps.get(channel)
@@ -191,7 +174,7 @@ class MemoryMapBroker:
         self._answers.expire(now)
         for channel, (store, retention) in list(self._maps.items()):
             self._expire(channel, now)
-            store.trim(now, len(store.stream))
+            store.stream.expire(now, len(store.stream))
             idle = 0.0 if retention.stream.size <= 0 else META_TTL
             if not len(store.entries) and store.used + idle <= now and channel not in self._subscribed:
                 del self._maps[channel]

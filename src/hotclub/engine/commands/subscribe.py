@@ -15,7 +15,7 @@ from hotclub.engine.port import ChannelSpec, Predicate, SubscribeGrant, Subscrib
 from hotclub.engine.protocol import messages as wire
 from hotclub.engine.protocol.payload import check_payload
 from hotclub.engine.session import Session
-from hotclub.engine.subscriber import Subscriber
+from hotclub.engine.subscriber import MapSubscriber, Subscriber
 from hotclub.engine.tags import compile_filter
 
 
@@ -26,7 +26,7 @@ async def subscribe(session: Session, command: int, request: wire.SubscribeComma
         raise Disconnect(Close.BAD_REQUEST)
     _check_type(spec, request)
     subscriber = session.subscribers.get(request.channel)
-    if subscriber is not None and goes_on(subscriber, request):
+    if goes_on(subscriber, request):
         opening = await next_page(session, subscriber, request)
     else:
         if subscriber is not None:
@@ -51,7 +51,7 @@ def _check_type(spec: ChannelSpec, request: wire.SubscribeCommand) -> None:
 
 
 async def _begin_anew(session: Session, subscriber: Subscriber) -> None:
-    if subscriber.catch_up is None:
+    if not isinstance(subscriber, MapSubscriber) or subscriber.catch_up is None:
         raise Refused(Code.ALREADY_SUBSCRIBED)
     await withdraw(session, subscriber)
 
@@ -59,13 +59,13 @@ async def _begin_anew(session: Session, subscriber: Subscriber) -> None:
 async def _open(session: Session, spec: ChannelSpec, request: wire.SubscribeCommand) -> Opening:
     if spec.map is not None:
         check_first(spec, request)
-    if len(session.subscribers) >= session.exchange.limits.channels_per_connection:
+    if len(session.subscribers) >= session.limits.channels_per_connection:
         raise Refused(Code.LIMIT_EXCEEDED)
     wanted = _filter(spec, request)
-    data = check_payload(request.data, session.exchange.limits) if request.data else EMPTY
+    data = check_payload(request.data, session.limits) if request.data else EMPTY
     asked = SubscribeRequest(token=request.token, data=data)
     with decision(session, request.channel):
-        grant = await session.exchange.application.subscribe(session.client, request.channel, asked)
+        grant = await session.application.subscribe(session.client, request.channel, asked)
     terms = _terms(session, spec, request, grant, wanted)
     if spec.poll is not None:
         return open_poll(session, terms)

@@ -8,7 +8,7 @@ changes would close the gap. Each page is a command of its own; whatever fails i
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Final, Never
+from typing import Final, Never, TypeGuard
 
 from msgspec import structs
 
@@ -29,8 +29,7 @@ from hotclub.engine.protocol.messages import (
 )
 from hotclub.engine.recovery import merge, recover
 from hotclub.engine.session import Session
-from hotclub.engine.shape import remember
-from hotclub.engine.subscriber import CatchUp, Subscriber
+from hotclub.engine.subscriber import CatchUp, MapSubscriber, Subscriber
 
 DEFAULT_PAGE: Final = 100
 MIN_PAGE: Final = 100
@@ -49,9 +48,9 @@ def check_first(spec: ChannelSpec, request: SubscribeCommand) -> None:
         raise Refused(Code.PERMISSION_DENIED)
 
 
-def goes_on(subscriber: Subscriber | None, request: SubscribeCommand) -> bool:
+def goes_on(subscriber: Subscriber | None, request: SubscribeCommand) -> TypeGuard[MapSubscriber]:
     """Whether the command is the next page of a subscription under way."""
-    if subscriber is None or subscriber.catch_up is None:
+    if not isinstance(subscriber, MapSubscriber) or subscriber.catch_up is None:
         return False
     return bool(request.cursor) or request.phase != STATE_PHASE
 
@@ -66,13 +65,14 @@ async def open_map(session: Session, terms: Terms, request: SubscribeCommand) ->
         Disconnect: as `next_page`.
     """
     subscriber = enter(session, terms)
-    limit = session.exchange.limits.map_catch_up
+    assert isinstance(subscriber, MapSubscriber)
+    limit = session.limits.map_catch_up
     subscriber.catch_up = CatchUp(until=session.clock() + limit, data=terms.data, ttl=terms.ttl)
     subscriber.expiry = asyncio.get_running_loop().call_later(limit, _give_up, session, subscriber)
     return await _take_page(session, subscriber, request)
 
 
-async def next_page(session: Session, subscriber: Subscriber, request: SubscribeCommand) -> Opening:
+async def next_page(session: Session, subscriber: MapSubscriber, request: SubscribeCommand) -> Opening:
     """Take the steps of one page.
 
     Raises:
@@ -90,11 +90,11 @@ async def next_page(session: Session, subscriber: Subscriber, request: Subscribe
     return await _take_page(session, subscriber, request)
 
 
-async def _take_page(session: Session, subscriber: Subscriber, request: SubscribeCommand) -> Opening:
+async def _take_page(session: Session, subscriber: MapSubscriber, request: SubscribeCommand) -> Opening:
     assert subscriber.catch_up is not None
     try:
         still_wanted(session, subscriber)
-        await session.exchange.link(subscriber.channel, subscriber.spec)
+        await session.channels.link(subscriber.channel, subscriber.spec)
         result = await _PHASES.get(request.phase, _unknown)(session, subscriber, subscriber.catch_up, request)
         still_wanted(session, subscriber)
     except BaseException:
@@ -107,10 +107,9 @@ async def _take_page(session: Session, subscriber: Subscriber, request: Subscrib
 
 def _give_up(session: Session, subscriber: Subscriber) -> None:
     """The client has taken too long: stop collecting for it. If it comes back, `next_page` tells it."""
-    session.exchange.hub.leave(subscriber)
+    session.hub.leave(subscriber)
     subscriber.buffer = []
-    if subscriber.held:
-        subscriber.held.clear()
+    subscriber.held = None
 
 
 async def _unknown(_session: Session, _subscriber: Subscriber, _catch_up: CatchUp, _request: SubscribeCommand) -> Never:
@@ -123,7 +122,7 @@ async def _state(
     """A page of entries. What changed after the first page was read is left out: it comes with the changes."""
     limit = _limit(request)
     query = MapQuery(cursor=request.cursor, limit=limit, size=_budget(session), asc=request.asc)
-    page = await session.exchange.maps.read(subscriber.channel, query)
+    page = await session.channels.maps.read(subscriber.channel, query)
     if catch_up.frozen is None:
         catch_up.frozen = page.top
     frozen = catch_up.frozen
@@ -145,7 +144,7 @@ async def _stream(
     if not subscriber.spec.positioned:
         raise Refused(Code.BAD_REQUEST)
     limit, since = _limit(request), Position(request.epoch, request.offset)
-    page = await session.exchange.history(
+    page = await session.channels.history(
         subscriber.channel, HistoryQuery(limit=limit, since=Position("", request.offset))
     )
     if catch_up.goal is None:
@@ -180,9 +179,9 @@ async def _join(
     From the merge to the return nothing awaits, so the buffer is complete; what comes after it is sent by `go_live`.
     """
     catch_up.joining, subscriber.buffer = True, []
-    limits = session.exchange.limits
+    limits = session.limits
     query = HistoryQuery(limit=limits.recovery_publications, since=Position("", since.offset))
-    page = await session.exchange.history(subscriber.channel, query)
+    page = await session.channels.history(subscriber.channel, query)
     size = sum(len(bytes(change.data)) for change in page.publications)
     # Unlike a stream's, a map's position without an epoch proves nothing: its entries may be another map's.
     if not since.epoch or size > limits.outbox_bytes // 2 or not recover(since, page.top, page.publications).recovered:
@@ -222,7 +221,7 @@ def _shown(subscriber: Subscriber, publications: Sequence[Publication]) -> tuple
         return tuple(publications)
     codec = subscriber.form.encoder.codec
     for publication in publications:
-        remember(subscriber.bases, publication)
+        subscriber.rebase(publication)
     return tuple(item if item.removed else codec.delta_publication(item, None) for item in publications)
 
 
@@ -232,7 +231,7 @@ def _limit(request: SubscribeCommand) -> int:
 
 def _budget(session: Session) -> int:
     """Bytes of data after which a page ends: a reader that takes what it asked for is not a slow one."""
-    return session.exchange.limits.outbox_bytes // 4
+    return session.limits.outbox_bytes // 4
 
 
 def _cut(publications: Sequence[Publication], budget: int) -> Sequence[Publication]:

@@ -11,8 +11,7 @@ from hotclub.engine.model import Publication
 from hotclub.engine.port import PollSpec
 from hotclub.engine.protocol import messages as wire
 from hotclub.engine.session import Session
-from hotclub.engine.shape import remember
-from hotclub.engine.subscriber import Subscriber, Tracked
+from hotclub.engine.subscriber import PollSubscriber, Subscriber, Tracked
 
 GRACE: Final = 5.0
 """Seconds that a signature may be over: a client begins to renew it exactly then."""
@@ -23,11 +22,11 @@ def open_poll(session: Session, terms: Terms) -> Opening:
     spec = terms.spec.poll
     assert spec is not None
     subscriber = enter(session, terms)
-    result = wire.SubscribeResult(type=wire.SHARED_POLL_TYPE, epoch=session.exchange.polls.epoch(terms.channel, spec))
+    result = wire.SubscribeResult(type=wire.SHARED_POLL_TYPE, epoch=session.channels.polls.epoch(terms.channel, spec))
     return Opening(subscriber=subscriber, result=agreed(subscriber, result, data=terms.data, ttl=terms.ttl))
 
 
-async def track(session: Session, subscriber: Subscriber, command: int, request: wire.SubRefreshCommand) -> None:
+async def track(session: Session, subscriber: PollSubscriber, command: int, request: wire.SubRefreshCommand) -> None:
     """Follow keys, as far as the signatures allow, and stop following others.
 
     A key in several batches has the version of the last of them, and the longest of their lives.
@@ -49,31 +48,30 @@ async def track(session: Session, subscriber: Subscriber, command: int, request:
         raise Refused(Code.BAD_REQUEST, "no keys")
     still_wanted(session, subscriber)
     _check_room(subscriber, wanted, request.untrack)
-    known = session.exchange.polls.track(subscriber, wanted, request.untrack)
+    known = session.channels.polls.track(subscriber, wanted, request.untrack)
     result = wire.SubRefreshResult(expires=shortest > 0, ttl=shortest, items=_shown(subscriber, known))
     session.reply(wire.Reply(command, sub_refresh=result))
 
 
-def untrack(session: Session, subscriber: Subscriber, command: int, request: wire.SubRefreshCommand) -> None:
+def untrack(session: Session, subscriber: PollSubscriber, command: int, request: wire.SubRefreshCommand) -> None:
     """Stop following keys. Raises Refused `BAD_REQUEST` when none is named."""
     if not request.untrack:
         raise Refused(Code.BAD_REQUEST, "no keys")
-    session.exchange.polls.untrack(subscriber, request.untrack)
+    session.channels.polls.untrack(subscriber, request.untrack)
     session.reply(wire.Reply(command, sub_refresh=wire.SubRefreshResult()))
 
 
 async def _allowed(session: Session, subscriber: Subscriber, batch: wire.TrackBatch) -> int:
     keys = [item.key for item in batch.items]
     for key in keys:
-        check_key(key, session.exchange.limits)
-    application = session.exchange.application
+        check_key(key, session.limits)
+    application = session.application
     return await application.track(session.client, subscriber.channel, keys, batch.signature)
 
 
-def _check_room(subscriber: Subscriber, wanted: dict[str, Tracked], dropped: Sequence[str]) -> None:
+def _check_room(subscriber: PollSubscriber, wanted: dict[str, Tracked], dropped: Sequence[str]) -> None:
     spec: PollSpec | None = subscriber.spec.poll
     assert spec is not None
-    assert subscriber.tracked is not None
     if len((subscriber.tracked.keys() | wanted.keys()) - set(dropped)) > spec.keys:
         raise Refused(Code.LIMIT_EXCEEDED, f"at most {spec.keys} keys can be followed")
 
@@ -84,5 +82,5 @@ def _shown(subscriber: Subscriber, known: Sequence[Publication]) -> tuple[Public
         return tuple(known)
     codec = subscriber.form.encoder.codec
     for publication in known:
-        remember(subscriber.bases, publication)
+        subscriber.rebase(publication)
     return tuple(codec.delta_publication(publication, None) for publication in known)

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
-/** The kit reads the page's language when it is loaded, so it is loaded here after that is set. */
+/** The kit reads the page's language while it loads, so the language is set before the import. */
 beforeAll(async () => {
   document.documentElement.lang = "zh-Hans-CN";
   await import("./kit");

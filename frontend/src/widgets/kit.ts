@@ -1,13 +1,14 @@
 /**
- * The only module that imports the UI kit. Its styles are imported by `styles/kit.css`; its widgets are loaded when they are first needed.
+ * The widgets of the kit, Web Awesome. No other module imports its scripts; `styles/index.css` imports its style sheets.
+ * Islands import this module with `import()`, so that a page loads the kit when it first needs a widget.
  *
- * Two of its defaults are replaced here: icons come from this site instead of a foreign server, and the Chinese texts are
- * registered (the page says `zh-Hans-CN`, which the kit matches with `zh-CN`).
+ * This module replaces two defaults of the kit. Icons come from this site instead of a foreign server. The Chinese texts
+ * are registered: a page in `zh-Hans-CN` gets the kit's `zh-CN`.
  */
 import { registerIconLibrary } from "@awesome.me/webawesome/dist/components/icon/library.js";
 import "@awesome.me/webawesome/dist/components/dialog/dialog.js";
 import "@awesome.me/webawesome/dist/translations/zh-cn.js";
-import { _ } from "./i18n";
+import { _ } from "../i18n/gettext";
 import xmark from "./icons/xmark.svg?url&no-inline";
 
 const ICONS: Readonly<Record<string, string>> = { xmark };
@@ -19,13 +20,14 @@ for (const name of ["default", "system"]) {
   });
 }
 
+/** What `confirmDialog` asks: the dialog's title and text, and the label of its confirming button. */
 export interface Question {
   readonly title: string;
   readonly text: string;
   readonly action: string;
 }
 
-/** Asks before something that cannot be taken back. Resolves with whether the user said yes. */
+/** Asks the user to confirm an action. Resolves with true after the confirming button, else with false. Never rejects. */
 export function confirmDialog(question: Question): Promise<boolean> {
   return new Promise((resolve) => {
     const dialog = document.createElement("wa-dialog");

@@ -1,4 +1,8 @@
-/** RFC 9562 UUID version 7: 48 bits of milliseconds, then random bits, so ids made later sort later. */
+/**
+ * A new UUID of version 7 (RFC 9562): 48 bits of time, then random bits. An id of a later millisecond sorts later.
+ *
+ * @param now milliseconds since the epoch.
+ */
 export function uuid7(now: number = Date.now()): string {
   const bytes = crypto.getRandomValues(new Uint8Array(16));
   new DataView(bytes.buffer).setUint32(0, Math.floor(now / 0x10000));

@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { uuid7 } from "./uuid7";
 
-describe("a client id", () => {
-  it("is a version 7 UUID that carries its time", () => {
+describe("a version 7 UUID", () => {
+  it("has the form of RFC 9562 and carries its time", () => {
     const moment = Date.UTC(2026, 10, 21, 12);
     const id = uuid7(moment);
     expect(id).toMatch(/^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/);

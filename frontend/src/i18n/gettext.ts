@@ -1,12 +1,14 @@
 /**
- * Translations from Django's JSONCatalog. The message id is the English text, so a missing catalog means English.
- * The plural form is chosen by Intl, because the catalog's own rule is a script and the CSP forbids running one.
+ * Translations from Django's JSONCatalog. The message id is the English text, so the page is English without a catalog.
+ * Intl chooses the plural form: the catalog's own rule is a script, and the page's content security policy forbids it.
  */
 
+/** The answer of Django's JSONCatalog: translations by message id, and lists of plural forms. */
 export interface Catalog {
   readonly catalog: Readonly<Record<string, string | readonly string[]>>;
 }
 
+/** Values of placeholders by name. */
 export type Values = Readonly<Record<string, string | number>>;
 
 const CONTEXT_SEPARATOR = "\u0004";
@@ -21,13 +23,14 @@ export function language(): string {
   return document.documentElement.lang || "en";
 }
 
+/** Replaces the translations of this page. */
 export function setCatalog(catalog: Catalog): void {
   entries = catalog.catalog;
 }
 
 let loading: Promise<void> | undefined;
 
-/** Loads the page's catalog once; English stays when it cannot be had. Never rejects. */
+/** Loads the page's catalog at the first call; the page stays English when that fails. Never rejects. */
 export function loadCatalog(): Promise<void> {
   loading ??= fetchCatalog(
     document.body.dataset["catalog"] ?? `/jsi18n/?lang=${encodeURIComponent(language())}`,
@@ -40,7 +43,7 @@ async function fetchCatalog(url: string): Promise<void> {
     const response = await fetch(url, { headers: { Accept: "application/json" } });
     if (response.ok) setCatalog((await response.json()) as Catalog);
   } catch {
-    // Offline at load: the English message ids are shown.
+    // Without a network the page shows the message ids, which are English.
   }
 }
 
@@ -52,14 +55,17 @@ function first(found: string | readonly string[] | undefined): string | undefine
   return typeof found === "string" ? found : found?.[0];
 }
 
+/** The translation of `id` with its placeholders filled; see `interpolate`. */
 export function _(id: string, values?: Values): string {
   return interpolate(first(lookUp(id)) || id, values);
 }
 
+/** Like `_`, for a text that has different translations in different contexts. */
 export function pgettext(context: string, id: string, values?: Values): string {
   return interpolate(first(lookUp(context + CONTEXT_SEPARATOR + id)) || id, values);
 }
 
+/** Like `_`, with the plural form for `count`, which also fills the placeholder `%(count)d`. */
 export function ngettext(one: string, many: string, count: number, values?: Values): string {
   const found = lookUp(one);
   const text =
@@ -73,7 +79,11 @@ export function ngettext(one: string, many: string, count: number, values?: Valu
   return interpolate(text || (count === 1 ? one : many), { count, ...values });
 }
 
-/** Which of `forms` gettext forms `count` takes in `lang`: gettext lists them in the order of Intl's categories. */
+/**
+ * The index of the plural form for `count` in a language with `forms` forms.
+ *
+ * gettext lists the forms in the order of Intl's categories, from "zero" to "other".
+ */
 export function pluralIndex(count: number, forms: number, lang: string = language()): number {
   const rules = new Intl.PluralRules(lang);
   const used = new Set(rules.resolvedOptions().pluralCategories);
@@ -81,7 +91,7 @@ export function pluralIndex(count: number, forms: number, lang: string = languag
   return Math.max(0, Math.min(order.indexOf(rules.select(count)), forms - 1));
 }
 
-/** Fills `%(name)s` and `%(name)d`; `%%` is a percent sign; an unknown name stays as it is. */
+/** Fills `%(name)s` and `%(name)d`, formats numbers for the page's language and turns `%%` into `%`. Unknown names stay. */
 export function interpolate(text: string, values: Values = {}): string {
   return text.replace(/%(?:%|\((\w+)\)[sd])/g, (match, name: string | undefined) => {
     if (name === undefined) return "%";
@@ -91,7 +101,7 @@ export function interpolate(text: string, values: Values = {}): string {
   });
 }
 
-/** A name inside a sentence: its writing direction cannot spill over into the text around it. */
+/** Wraps a name for use inside a sentence, so that a right-to-left name does not reorder the words around it. */
 export function isolate(name: string): string {
   return FIRST_STRONG_ISOLATE + name + POP_ISOLATE;
 }

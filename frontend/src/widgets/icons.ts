@@ -1,4 +1,4 @@
-/** The icons of our own templates: 24 × 24 outlines that take the colour of the text. */
+/** The icons of the front end's templates: 24 × 24 outlines in the colour of the text. */
 import { html, type SVGTemplateResult, svg, type TemplateResult } from "lit";
 
 const SHAPES = {
@@ -15,9 +15,10 @@ const SHAPES = {
   close: svg`<path d="M6 6l12 12M18 6 6 18"/>`,
 } satisfies Record<string, SVGTemplateResult>;
 
+/** Names that `icon` takes. */
 export type IconName = keyof typeof SHAPES;
 
-/** Decoration only: the words beside it carry the meaning. */
+/** The template of the icon. Screen readers skip it, so its meaning must stand beside it in words. */
 export function icon(name: IconName): TemplateResult {
   return html`<svg class="icon" viewBox="0 0 24 24" aria-hidden="true" focusable="false">${SHAPES[name]}</svg>`;
 }

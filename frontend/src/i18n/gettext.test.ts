@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it } from "vitest";
-import { _, interpolate, isolate, ngettext, pgettext, pluralIndex, setCatalog } from "./i18n";
+import { _, interpolate, isolate, ngettext, pgettext, pluralIndex, setCatalog } from "./gettext";
 
 afterEach(() => {
   setCatalog({ catalog: {} });
@@ -23,11 +23,11 @@ describe("translations", () => {
     expect(ngettext("%(count)d new", "%(count)d new", 3)).toBe("3 条新消息");
   });
 
-  it("never read a property that every object has", () => {
+  it("are not taken from the properties of every object", () => {
     expect(_("constructor")).toBe("constructor");
   });
 
-  it("treat an empty translation as a missing one", () => {
+  it("fall back to the message id when the translation is empty", () => {
     setCatalog({ catalog: { Retry: "", one: ["", ""] } });
     expect(_("Retry")).toBe("Retry");
     expect(ngettext("one", "many", 5)).toBe("many");
@@ -39,13 +39,13 @@ describe("translations", () => {
     expect(pluralIndex(7, 1, "zh-Hans-CN")).toBe(0);
   });
 
-  it("fill in names and numbers, and leave what is unknown", () => {
+  it("fill in names and numbers, and leave unknown placeholders", () => {
     expect(interpolate("%(name)s: %(count)d of 100%% %(other)s", { name: "A", count: 1234 })).toBe(
       "A: 1,234 of 100% %(other)s",
     );
   });
 
-  it("keep a name's writing direction to itself", () => {
+  it("isolate a name's writing direction", () => {
     expect(isolate("علي")).toBe("\u2068علي\u2069");
   });
 });

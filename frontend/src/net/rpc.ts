@@ -1,8 +1,13 @@
-/** Procedures of the server, with the types of their arguments and results. */
+/** Calls of the server's procedures, with the generated types of their arguments and results. */
 import type { Centrifuge } from "centrifuge";
 import type { Procedures } from "../generated/channels";
 
-/** Rejects as the SDK's `rpc` does. */
+/**
+ * Calls a procedure and resolves with its result.
+ *
+ * Rejects with the server's `{code, message}` when the procedure refuses, and with a code below 100 when no answer came
+ * because the connection was lost or the SDK's time-out passed: the procedure may have run.
+ */
 export async function call<Name extends keyof Procedures>(
   client: Centrifuge,
   name: Name,

@@ -1,9 +1,9 @@
-/** A round letter in a colour that stays with the user; the server renders the same. */
+/** A person's avatar: the first letter of the name on a disc. `clubhouse.ui`'s `avatar` tag renders the same one. */
 import { html, type TemplateResult } from "lit";
 
 const HUES = 12;
 
-/** 0 to 11, by user id. Ids that are not numbers get a stable one too. */
+/** Number of the disc's colour, 0 to 11: the same for a user id on every page. */
 export function hueOf(userId: string): number {
   const number = Number(userId);
   if (Number.isSafeInteger(number)) return Math.abs(number) % HUES;
@@ -12,7 +12,7 @@ export function hueOf(userId: string): number {
   return sum % HUES;
 }
 
-/** The first character as people see it: emoji and combined letters stay whole. */
+/** The first character of the name in upper case: emoji and combined letters stay whole. */
 export function initial(name: string): string {
   const { value } = new Intl.Segmenter(undefined, { granularity: "grapheme" })
     .segment(name.trim())
@@ -21,6 +21,7 @@ export function initial(name: string): string {
   return (value?.segment ?? "?").toLocaleUpperCase();
 }
 
+/** The template of the avatar. Screen readers skip it, so the name must stand beside it. */
 export function avatar(user: { readonly id: string; readonly name: string }): TemplateResult {
   return html`<span class="avatar" data-hue=${hueOf(user.id)} aria-hidden="true">${initial(user.name)}</span>`;
 }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { CompositionGuard, codePoints, isSubmitKey, type KeyLike } from "./ime";
+import { CompositionGuard, isSubmitKey, type KeyLike } from "./composition";
 
 function key(fields: Partial<KeyLike> = {}): KeyLike {
   const plain = { shiftKey: false, ctrlKey: false, altKey: false, metaKey: false };
@@ -17,7 +17,7 @@ function guard(): { guard: CompositionGuard; endTask: () => void } {
 }
 
 describe("Enter", () => {
-  it("sends when no input method is at work", () => {
+  it("sends when no input method is composing", () => {
     expect(isSubmitKey(key(), guard().guard)).toBe(true);
   });
 
@@ -55,11 +55,5 @@ describe("Enter", () => {
     stop();
     box.dispatchEvent(new Event("compositionstart"));
     expect(watched.active).toBe(false);
-  });
-});
-
-describe("the length of a text", () => {
-  it("counts code points, not UTF-16 units", () => {
-    expect(codePoints("你好😀")).toBe(3);
   });
 });

@@ -1,11 +1,12 @@
 /**
- * Input methods (pinyin and others) use Enter to take a candidate. That Enter must not send, submit or open anything.
+ * The Enter key beside an input method. Input methods (pinyin and others) use Enter to accept a candidate, and such an
+ * Enter must not send a message or submit a form.
  *
- * Two traps: some browsers report the candidate's Enter with `keyCode` 229 and `isComposing` false, and some fire its
- * `keydown` only after `compositionend`. So a composition also counts as running for one task after its end.
+ * Some browsers report the candidate's Enter with `keyCode` 229 and `isComposing` false. Others fire its `keydown` only
+ * after `compositionend`, so a composition counts as running for one task after its end.
  */
 
-/** The part of a keyboard event that the decision needs. */
+/** The part of a keyboard event that `isSubmitKey` reads. */
 export interface KeyLike {
   readonly key: string;
   readonly isComposing: boolean;
@@ -18,20 +19,23 @@ export interface KeyLike {
 
 const IME_KEY_CODE = 229;
 
-/** Knows whether a composition is running in one text box, or ended within the current task. */
+/** Tells whether an input method is composing in one text box. */
 export class CompositionGuard {
   #composing = false;
   #settling = false;
   readonly #afterTask: (done: () => void) => void;
 
+  /** `afterTask` calls its argument when the browser's current task has ended. */
   constructor(afterTask: (done: () => void) => void = (done) => void setTimeout(done, 0)) {
     this.#afterTask = afterTask;
   }
 
+  /** A composition has begun. */
   start(): void {
     this.#composing = true;
   }
 
+  /** The composition has ended. */
   end(): void {
     this.#composing = false;
     this.#settling = true;
@@ -40,6 +44,7 @@ export class CompositionGuard {
     });
   }
 
+  /** A composition is running, or has ended within the current task. */
   get active(): boolean {
     return this.#composing || this.#settling;
   }
@@ -56,21 +61,14 @@ export class CompositionGuard {
     };
   }
 
-  /** True for a key that belongs to the input method and must be left alone. */
+  /** Whether the input method handles this key. */
   owns(event: KeyLike): boolean {
     return this.active || event.isComposing || event.keyCode === IME_KEY_CODE;
   }
 }
 
-/** True when this key means "send": a plain Enter that no input method owns. */
+/** Whether this key means "send": an Enter without Shift, Ctrl, Alt or Meta that no input method handles. */
 export function isSubmitKey(event: KeyLike, guard: CompositionGuard): boolean {
   if (event.key !== "Enter" || event.shiftKey || event.ctrlKey || event.altKey || event.metaKey) return false;
   return !guard.owns(event);
-}
-
-/** Number of code points: what the server counts. */
-export function codePoints(text: string): number {
-  let count = 0;
-  for (const _ of text) count += 1;
-  return count;
 }

@@ -1,5 +1,5 @@
-/** Dates and lists in the page's language, through Intl only. */
-import { _, language } from "./i18n";
+/** Dates, times and the order of names in the page's language, through Intl. */
+import { _, language } from "./gettext";
 
 const DAY_MS = 86_400_000;
 const formatters = new Map<string, Intl.DateTimeFormat>();
@@ -14,24 +14,24 @@ function formatter(name: string, options: Intl.DateTimeFormatOptions): Intl.Date
   return found;
 }
 
-/** "14:05": the time on the clock of the reader. */
+/** The time of day in the reader's time zone, such as "14:05". */
 export function clockTime(moment: Date): string {
   return formatter("clock", { hour: "2-digit", minute: "2-digit", hourCycle: "h23" }).format(moment);
 }
 
-/** The whole date and time, for titles. */
+/** The full date and the time of day, for tool tips. */
 export function fullTime(moment: Date): string {
   return formatter("full", { dateStyle: "full", timeStyle: "short" }).format(moment);
 }
 
-/** A number that is the same for all moments of one calendar day of the reader. */
+/** Number of the calendar day in the reader's time zone: equal for all moments of a day, one more for the next day. */
 export function dayNumber(moment: Date): number {
   return Math.round(
     new Date(moment.getFullYear(), moment.getMonth(), moment.getDate()).getTime() / DAY_MS + 0.5,
   );
 }
 
-/** "Today", "Yesterday", "Monday, 3 March", with the year when it is another one. */
+/** "Today", "Yesterday", or a date such as "Monday, 3 March", with the year unless it is the year of `now`. */
 export function dayTitle(moment: Date, now: Date = new Date()): string {
   const distance = dayNumber(now) - dayNumber(moment);
   if (distance === 0) return _("Today");
@@ -44,7 +44,7 @@ export function dayTitle(moment: Date, now: Date = new Date()): string {
   );
 }
 
-/** Compares names the way a reader of the page's language expects (pinyin order for Chinese). */
+/** Compares two names in the order of the page's language (pinyin for Chinese), as `Array.sort` wants it. */
 export function compareNames(a: string, b: string): number {
   return new Intl.Collator(language(), { sensitivity: "base", numeric: true }).compare(a, b);
 }

@@ -1,28 +1,33 @@
-/**
- * The box to write in. The text area is never re-rendered: a render under a running composition would break it.
- * Enter sends, Shift+Enter makes a line, and an Enter that belongs to an input method is left alone.
- */
+/** The form in which the user writes a message. */
 import { html, LitElement, type nothing, type TemplateResult } from "lit";
-import { _, ngettext } from "../i18n";
-import { icon } from "../icons";
-import { CompositionGuard, codePoints, isSubmitKey } from "../ime";
+import { _, ngettext } from "../i18n/gettext";
 import { secondsLeft } from "../net/backoff";
+import { icon } from "../widgets/icons";
+import { codePoints } from "../writing/code-points";
+import { CompositionGuard, isSubmitKey } from "../writing/composition";
 import { MAX_LENGTH } from "./outbox";
 
+/** What the composer needs from the room. */
 export interface ComposerPorts {
   readonly placeholder: string;
+  /** The text to begin with. */
   readonly draft: string;
-  /** The box had the focus before this element took over. */
+  /** The server-rendered box had the focus, so this element's box gets it. */
   readonly focus: boolean;
   send(text: string): void;
-  /** The text has changed; `typing` when its author is at the keys. */
+  /** The text has changed; `typing` tells whether the user typed. */
   edited(text: string, typing: boolean): void;
 }
 
-/** From here on the remaining length is shown. */
+/** Length in code points from which the remaining length is shown. */
 const COUNT_FROM = MAX_LENGTH - 1000;
 
-export class Composer extends LitElement {
+/**
+ * `<hc-composer>`. Enter sends and Shift+Enter begins a line; an Enter that an input method handles does neither.
+ *
+ * The template never sets the text of the text area, because that would break a running composition.
+ */
+export class ComposerElement extends LitElement {
   static override readonly properties = {
     problem: { state: true },
     length: { state: true },
@@ -30,7 +35,7 @@ export class Composer extends LitElement {
   };
   declare problem: string;
   declare length: number;
-  /** Until when the server wants us to wait (milliseconds), or null. */
+  /** Time at which the server accepts the next message, in milliseconds; null when it accepts one now. */
   declare holdUntil: number | null;
   ports: ComposerPorts | null = null;
   readonly #guard = new CompositionGuard();
@@ -54,15 +59,21 @@ export class Composer extends LitElement {
     this.#unwatch?.();
   }
 
+  /** The text in the box. */
   get text(): string {
     return this.#box?.value ?? "";
   }
 
+  /** Moves the focus into the box. */
   focusBox(): void {
     this.#box?.focus({ preventScroll: true });
   }
 
-  /** Puts a refused text back, with the reason. False when the author has begun something else. */
+  /**
+   * Puts a refused text back into the box and shows the reason.
+   *
+   * @returns false, and changes nothing, when the user has already begun another text.
+   */
   takeBack(text: string, reason: string): boolean {
     if (!this.#box || this.text.trim() !== "") return false;
     this.#setText(text);

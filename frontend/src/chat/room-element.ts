@@ -1,12 +1,14 @@
-/** <hc-room>: the live part of the room page. Owns the elements; what happens is decided by the session and the pure modules. */
+/** The live part of the room page. */
 import { html, LitElement, nothing, render, type TemplateResult } from "lit";
 import { repeat } from "lit/directives/repeat.js";
-import { _ } from "../i18n";
+import { _ } from "../i18n/gettext";
 import { toast } from "../islands/toasts";
 import { type Connection, pageConnection } from "../net/connection";
 import { clearBadge, onRoomRead } from "./badges";
-import { Composer, type ComposerPorts } from "./composer";
+import { BAD_MESSAGE, MESSAGE_TOO_LONG } from "./codes";
+import { ComposerElement, type ComposerPorts } from "./composer-element";
 import { loadDraft, saveDraft } from "./drafts";
+import { LiveRoom } from "./live-room";
 import { type RowActions, rowView } from "./message-view";
 import { OnScreen } from "./on-screen";
 import type { OutboxItem } from "./outbox";
@@ -16,30 +18,36 @@ import { ReadMarker } from "./read-marker";
 import { closedView, emptyView, jumpView, peopleButton, statusText, topView } from "./room-view";
 import { buildRows } from "./rows";
 import { Scroller } from "./scroller";
-import { RoomSession } from "./session";
 import * as timeline from "./timeline";
 import { TitleCount } from "./title-count";
-import type { RoomData, User } from "./types";
+import type { Person, RoomData } from "./types";
 
-/** Everything that exists only while a room is shown. */
-interface Live {
+/** What belongs to the room that the element shows. */
+interface Parts {
   readonly data: RoomData;
-  readonly session: RoomSession;
+  readonly live: LiveRoom;
   readonly marker: ReadMarker;
   readonly composer: ComposerPorts;
   readonly title: TitleCount;
   readonly stopReading: () => void;
 }
 
-interface Eyes {
+/** What watches the scrolling list; it exists while the list is on the page. */
+interface Viewport {
   readonly scroller: Scroller;
   readonly onScreen: OnScreen;
 }
 
-export class Room extends LitElement {
-  #live: Live | null = null;
-  #eyes: Eyes | null = null;
-  #members: readonly User[] = [];
+/**
+ * `<hc-room>`: shows a `LiveRoom` and hands the user's actions to it.
+ *
+ * The server renders the newest messages and a form inside the element, for pages without scripts; the element replaces
+ * them. It stays empty when nobody is logged in.
+ */
+export class RoomElement extends LitElement {
+  #parts: Parts | null = null;
+  #viewport: Viewport | null = null;
+  #members: readonly Person[] = [];
   #peopleOpen = false;
   #pill: HTMLElement | null = null;
   readonly #onAttention = () => this.#attentionChanged();
@@ -58,7 +66,7 @@ export class Room extends LitElement {
     if (!(connection && source)) return;
     const data = JSON.parse(source) as RoomData;
     this.#members = data.members;
-    this.#live = this.#build(data, connection);
+    this.#parts = this.#build(data, connection);
     document.addEventListener("visibilitychange", this.#onAttention);
     window.addEventListener("focus", this.#onAttention);
     window.addEventListener("blur", this.#onAttention);
@@ -71,74 +79,74 @@ export class Room extends LitElement {
     window.removeEventListener("focus", this.#onAttention);
     window.removeEventListener("blur", this.#onAttention);
     document.removeEventListener("keydown", this.#onKey);
-    this.#live?.session.stop();
-    this.#live?.marker.stop();
-    this.#live?.stopReading();
-    this.#closeEyes();
+    this.#parts?.live.stop();
+    this.#parts?.marker.stop();
+    this.#parts?.stopReading();
+    this.#closeViewport();
     this.#pill?.remove();
   }
 
   protected override willUpdate(): void {
-    // What the server rendered for pages without scripts makes way, in the same frame.
-    if (!this.hasUpdated && this.#live) this.replaceChildren();
-    this.#eyes?.scroller.remember();
+    // The server-rendered messages disappear in the frame in which the element's own appear.
+    if (!this.hasUpdated && this.#parts) this.replaceChildren();
+    this.#viewport?.scroller.remember();
   }
 
   protected override firstUpdated(): void {
     const box = this.querySelector<HTMLElement>(".msgs-scroll");
     const list = this.querySelector(".msgs");
-    if (!(box && list && this.#live)) return;
-    const { marker, session } = this.#live;
+    if (!(box && list && this.#parts)) return;
+    const { marker, live } = this.#parts;
     const scroller = new Scroller(box, list);
-    this.#eyes = { scroller, onScreen: new OnScreen(box, (offset) => marker.onScreen(offset)) };
+    this.#viewport = { scroller, onScreen: new OnScreen(box, (offset) => marker.onScreen(offset)) };
     scroller.toBottom();
     scroller.holdAt(this.#newLine());
-    session.start();
+    live.start();
   }
 
   protected override updated(): void {
-    if (!this.#live) return;
-    this.#renderPill(this.#live);
-    if (!this.querySelector(".msgs-scroll")) this.#closeEyes();
-    if (!this.#eyes) return;
-    const { scroller, onScreen } = this.#eyes;
+    if (!this.#parts) return;
+    this.#renderPill(this.#parts);
+    if (!this.querySelector(".msgs-scroll")) this.#closeViewport();
+    if (!this.#viewport) return;
+    const { scroller, onScreen } = this.#viewport;
     const follows = scroller.stuck;
     scroller.restore();
     if (follows && document.visibilityState === "hidden") scroller.holdAt(this.#newLine());
     onScreen.watch(this.querySelectorAll<HTMLElement>(".msg[data-offset]"));
-    this.#live.marker.reconsider();
+    this.#parts.marker.reconsider();
     this.#fill();
   }
 
   protected override render(): TemplateResult | typeof nothing {
-    if (!this.#live) return nothing;
-    const { data, session, composer } = this.#live;
-    if (session.link === "lost" || session.link === "gone") return closedView(session.link);
-    const shown = this.#eyes !== null && !this.#eyes.scroller.stuck;
+    if (!this.#parts) return nothing;
+    const { data, live, composer } = this.#parts;
+    if (live.phase === "lost" || live.phase === "gone") return closedView(live.phase);
+    const shown = this.#viewport !== null && !this.#viewport.scroller.stuck;
     return html`
       <div class="room__stage" @pointerdown=${this.#closePeople}>
-        ${this.#list(this.#live)} ${jumpView(session.timeline.unseenBelow, shown, () => this.#toLatest())}
-        <p class="room__status" role="status">${statusText(session)}</p>
-        <hc-composer .ports=${composer} .holdUntil=${session.sender.holdUntil}></hc-composer>
+        ${this.#list(this.#parts)} ${jumpView(live.timeline.unseenBelow, shown, () => this.#toLatest())}
+        <p class="room__status" role="status">${statusText(live)}</p>
+        <hc-composer .ports=${composer} .holdUntil=${live.sender.holdUntil}></hc-composer>
       </div>
       <aside class="people" id="room-people" aria-label=${_("People")} ?data-open=${this.#peopleOpen}>
-        ${peopleView(session.people.online(), this.#members, data.me)}
+        ${peopleView(live.people.online(), this.#members, data.me)}
       </aside>
     `;
   }
 
-  #list({ data, session }: Live): TemplateResult {
-    const rows = buildRows(session.timeline, session.sender.items, data.me);
-    const actions = this.#actions(session, data.me);
+  #list({ data, live }: Parts): TemplateResult {
+    const rows = buildRows(live.timeline, live.sender.items, data.me);
+    const actions = this.#actions(live, data.me);
     return html`<div
       class="msgs-scroll"
       role="log"
       tabindex="0"
       aria-label=${_("Messages in %(room)s", { room: data.room.name })}
-      aria-busy=${session.loadingOlder}
+      aria-busy=${live.loadingOlder}
       @scroll=${this.#onScroll}
     >
-      ${topView(session, data.room.name)}
+      ${topView(live, data.room.name)}
       <ol class="msgs">
         ${repeat(
           rows,
@@ -146,23 +154,23 @@ export class Room extends LitElement {
           (row) => rowView(row, actions),
         )}
       </ol>
-      ${rows.length === 0 && !session.timeline.more ? emptyView() : nothing}
+      ${rows.length === 0 && !live.timeline.more ? emptyView() : nothing}
     </div>`;
   }
 
-  #build(data: RoomData, connection: Connection): Live {
-    const session = new RoomSession(data, this.dataset["messages"] ?? "", connection, new IndexedDbStore(), {
+  #build(data: RoomData, connection: Connection): Parts {
+    const live = new LiveRoom(data, this.dataset["messages"] ?? "", connection, new IndexedDbStore(), {
       changed: () => this.requestUpdate(),
-      following: () => this.#eyes?.scroller.stuck ?? true,
+      following: () => this.#viewport?.scroller.stuck ?? true,
       takeBack: (item, code) => this.#takeBack(item, code),
       arrived: () => {
-        if (!attentive()) this.#live?.title.add();
+        if (!attentive()) this.#parts?.title.add();
       },
       memberChanged: (user, joined) => this.#memberChanged(user, joined),
     });
     const marker = new ReadMarker(data.last_read, {
       attentive,
-      mark: (offset) => session.markRead(offset),
+      mark: (offset) => live.markRead(offset),
       marked: (offset) => this.#marked(offset),
     });
     const stopReading = onRoomRead(connection, (room, offset) => {
@@ -170,16 +178,16 @@ export class Room extends LitElement {
     });
     return {
       data,
-      session,
+      live,
       marker,
-      composer: this.#ports(data, session),
+      composer: this.#ports(data, live),
       title: new TitleCount(),
       stopReading,
     };
   }
 
-  /** What was already typed into the server-rendered form goes into ours. */
-  #ports(data: RoomData, session: RoomSession): ComposerPorts {
+  /** The composer begins with the text that the user has typed into the server-rendered form, or else with the draft. */
+  #ports(data: RoomData, live: LiveRoom): ComposerPorts {
     const typed = this.querySelector<HTMLTextAreaElement>(
       "[data-fallback] textarea, textarea[data-fallback]",
     );
@@ -188,54 +196,58 @@ export class Room extends LitElement {
       draft: typed?.value || loadDraft(data.me.id, data.room.id),
       focus: typed !== null && document.activeElement === typed,
       send: (text) => {
-        if (this.#eyes) this.#eyes.scroller.stuck = true;
-        session.send(text);
+        if (this.#viewport) this.#viewport.scroller.stuck = true;
+        live.send(text);
       },
       edited: (text, typing) => {
         saveDraft(data.me.id, data.room.id, text);
-        if (typing) session.people.typed(text);
+        if (typing) live.people.typed(text);
       },
     };
   }
 
-  #actions(session: RoomSession, me: User): RowActions {
+  #actions(live: LiveRoom, me: Person): RowActions {
     return {
       me,
-      online: session.link !== "offline",
+      online: live.phase !== "offline",
       copy: (text) => void copyText(text),
-      retry: (id) => session.sender.retry(id),
-      remove: (id) => session.sender.remove(id),
+      retry: (id) => live.sender.retry(id),
+      remove: (id) => live.sender.remove(id),
     };
   }
 
   #takeBack(item: OutboxItem, code: number): boolean {
     const reason =
-      code === 413 ? _("This message is too long.") : code === 400 ? _("Write something first.") : null;
+      code === MESSAGE_TOO_LONG
+        ? _("This message is too long.")
+        : code === BAD_MESSAGE
+          ? _("Write something first.")
+          : null;
     if (reason === null) return false;
     const composer = this.querySelector("hc-composer");
-    return composer instanceof Composer && composer.takeBack(item.text, reason);
+    return composer instanceof ComposerElement && composer.takeBack(item.text, reason);
   }
 
-  #memberChanged(user: User, joined: boolean): void {
+  #memberChanged(user: Person, joined: boolean): void {
     const others = this.#members.filter(({ id }) => id !== user.id);
     this.#members = joined ? [...others, user] : others;
     this.requestUpdate();
   }
 
   #marked(offset: number): void {
-    if (!this.#live) return;
-    this.#live.session.readUpTo = offset;
-    this.#live.title.clear();
-    clearBadge(this.#live.data.room.id);
+    if (!this.#parts) return;
+    this.#parts.live.lastRead = offset;
+    this.#parts.title.clear();
+    clearBadge(this.#parts.data.room.id);
   }
 
   #attentionChanged(): void {
-    if (document.visibilityState === "hidden") this.#live?.session.leave();
-    if (attentive()) this.#live?.title.clear();
-    this.#live?.marker.reconsider();
+    if (document.visibilityState === "hidden") this.#parts?.live.leave();
+    if (attentive()) this.#parts?.title.clear();
+    this.#parts?.marker.reconsider();
   }
 
-  /** On narrow screens the people lie over the messages. */
+  /** Hides the people, who cover the messages on narrow screens. */
   readonly #closePeople = () => {
     if (!this.#peopleOpen) return;
     this.#peopleOpen = false;
@@ -243,29 +255,29 @@ export class Room extends LitElement {
   };
 
   readonly #onScroll = () => {
-    if (!(this.#eyes && this.#live)) return;
-    const { scroller } = this.#eyes;
+    if (!(this.#viewport && this.#parts)) return;
+    const { scroller } = this.#viewport;
     const before = scroller.stuck;
-    scroller.moved(timeline.isAtLatest(this.#live.session.timeline));
-    if (scroller.stuck && !before) this.#live.session.reshow(timeline.seenBelow);
+    scroller.moved(timeline.isAtLatest(this.#parts.live.timeline));
+    if (scroller.stuck && !before) this.#parts.live.reshow(timeline.seenBelow);
     if (scroller.stuck !== before) this.requestUpdate();
     this.#fill();
   };
 
-  /** Brings more rows into the page when the reader comes near an end of it. */
+  /** Shows or loads more messages when the reader comes near an end of the list. */
   #fill(): void {
-    if (!(this.#eyes && this.#live)) return;
-    const { session } = this.#live;
-    const { start, more } = session.timeline;
-    if (this.#eyes.scroller.nearTop && start > 0) session.reshow(timeline.windowUp);
-    else if (this.#eyes.scroller.nearTop && more && !session.olderFailed) void session.loadOlder();
-    else if (this.#eyes.scroller.nearBottom) session.reshow(timeline.windowDown);
+    if (!(this.#viewport && this.#parts)) return;
+    const { live } = this.#parts;
+    const { start, more } = live.timeline;
+    if (this.#viewport.scroller.nearTop && start > 0) live.reshow(timeline.windowUp);
+    else if (this.#viewport.scroller.nearTop && more && !live.olderFailed) void live.loadOlder();
+    else if (this.#viewport.scroller.nearBottom) live.reshow(timeline.windowDown);
   }
 
   #toLatest(): void {
-    if (!(this.#eyes && this.#live)) return;
-    this.#eyes.scroller.stuck = true;
-    this.#live.session.reshow(timeline.showLatest);
+    if (!(this.#viewport && this.#parts)) return;
+    this.#viewport.scroller.stuck = true;
+    this.#parts.live.reshow(timeline.showLatest);
     this.requestUpdate();
   }
 
@@ -273,8 +285,8 @@ export class Room extends LitElement {
     return this.querySelector(".divider--new");
   }
 
-  /** The button that shows the people on narrow screens stands in the server-rendered header. */
-  #renderPill({ session }: Live): void {
+  /** Renders the button that shows the people on narrow screens, into the server-rendered header. */
+  #renderPill({ live }: Parts): void {
     if (!this.#pill) {
       const header = this.closest(".room")?.querySelector(".room__header");
       if (!header) return;
@@ -286,17 +298,17 @@ export class Room extends LitElement {
       this.#peopleOpen = !this.#peopleOpen;
       this.requestUpdate();
     };
-    render(peopleButton(session.people.online().length, this.#peopleOpen, toggle), this.#pill);
+    render(peopleButton(live.people.online().length, this.#peopleOpen, toggle), this.#pill);
   }
 
-  #closeEyes(): void {
-    this.#eyes?.onScreen.stop();
-    this.#eyes?.scroller.stop();
-    this.#eyes = null;
+  #closeViewport(): void {
+    this.#viewport?.onScreen.stop();
+    this.#viewport?.scroller.stop();
+    this.#viewport = null;
   }
 }
 
-/** Someone is looking: the tab is visible and its window has the focus. */
+/** Whether the user is looking: the tab is visible and its window has the focus. */
 function attentive(): boolean {
   return document.visibilityState === "visible" && document.hasFocus();
 }

@@ -1,0 +1,133 @@
+"""System check of patterns: W012, a name that two patterns match belongs to the first.
+
+Each pattern becomes a row of steps, every one of which takes a character of some set, once or any number of times. Two
+rows are walked together for a name that both take. What is found counts only if both patterns really match it, so a
+converter that refuses some of its texts is no false alarm.
+"""
+
+# ruff: noqa: ARG001 - Django calls every check with the same arguments
+
+import re
+import string
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import combinations, islice, product
+from typing import Any, Final
+
+from django.core.checks import CheckMessage
+from django.core.exceptions import ImproperlyConfigured
+from django.urls.converters import IntConverter, PathConverter, SlugConverter, StringConverter, UUIDConverter
+from django.urls.resolvers import RoutePattern
+
+from hotclub.channels.base import Channel
+from hotclub.channels.registry import PERSONAL, captured, compile_pattern, is_name
+from hotclub.checks.base import Apps, declared, make_warning
+from hotclub.conf.config import raw_settings
+
+Step = tuple[frozenset[str], bool]
+"""The characters that may come, and whether any number of them."""
+
+_ANY: Final = frozenset(string.ascii_letters + string.digits + "_.:#-")
+_SETS: Final[Mapping[type, frozenset[str]]] = {
+    IntConverter: frozenset(string.digits),
+    SlugConverter: frozenset(string.ascii_letters + string.digits + "-_"),
+    StringConverter: _ANY,
+    PathConverter: _ANY,
+}
+_PREFERRED: Final = "12abAB"
+"""Characters for names that a reader understands."""
+_UUID: Final = "11111111-1111-4111-8111-111111111111"
+_SAMPLES: Final = (
+    *("1", "12", "123", "1234", "2026", "01", "-1", "1.5", "2026-11-27", "12:30", "0a"),
+    *("a", "ab", "abc", "abcd", "abcdef", "A", "AB", "ABC", "a1", "a-b", "a_b", "a.b", "en", "en-us", "true"),
+    *(_UUID, _UUID.replace("-", "")),
+)
+"""Texts for the converters of the project's own."""
+_PARTS: Final = re.compile(r"<(?:[^<>:]+:)?(?P<name>[^<>:]+)>")
+_MOST_ROWS: Final = 64
+
+
+def check_overlaps(app_configs: Apps = None, **kwargs: Any) -> list[CheckMessage]:
+    """W012: patterns of several channel classes that match the same names."""
+    known = declared().channels
+    compiled: list[tuple[str, type[Channel] | None, RoutePattern]] = [
+        (cls.__qualname__, cls, pattern) for cls in known if (pattern := _compiled(cls)) is not None
+    ]
+    if _has_personal_channels():
+        compiled.append(("the users' personal channels", None, compile_pattern(PERSONAL)))
+    found: list[CheckMessage] = []
+    for (first, _cls, one), (second, cls, other) in combinations(compiled, 2):
+        if str(one) != str(other) and (name := common_name(one, other)):
+            both = f"{str(one)!r} of {first} and {str(other)!r} of {second}"
+            hint = "Begin their names differently, unless the first one is to have all names that it matches."
+            found.append(make_warning(12, f"The name {name!r} matches {both}: the first one takes it.", hint, cls))
+    return found
+
+
+def _has_personal_channels() -> bool:
+    raw = raw_settings()
+    return isinstance(raw, Mapping) and raw.get("PERSONAL_CHANNEL", True) is True
+
+
+def common_name(one: RoutePattern, other: RoutePattern) -> str:
+    """A name that both patterns match, "" when none was found."""
+    for left, right in product(_rows(one), _rows(other)):
+        name = _walk(left, right)
+        if name and is_name(name) and captured(one, name) is not None and captured(other, name) is not None:
+            return name
+    return ""
+
+
+def _compiled(channel: type[Channel]) -> RoutePattern | None:
+    try:
+        return compile_pattern(channel.pattern)
+    except (AttributeError, TypeError, ValueError, ImproperlyConfigured):
+        return None
+
+
+def _rows(pattern: RoutePattern) -> list[list[Step]]:
+    """The steps of a pattern; several rows when a converter of the project's own is tried with sample texts."""
+    text, end, parts = str(pattern), 0, []
+    for found in _PARTS.finditer(text):
+        parts += [[_literal(text[end : found.start()])], _texts(pattern.converters[found["name"]])]
+        end = found.end()
+    parts.append([_literal(text[end:])])
+    return [[step for part in row for step in part] for row in islice(product(*parts), _MOST_ROWS)]
+
+
+def _texts(converter: Any) -> list[list[Step]]:
+    """The ways in which a converter's text may be walked."""
+    if type(converter) is UUIDConverter:
+        return [_literal(_UUID)]
+    characters = _SETS.get(type(converter))
+    if characters is not None:
+        return [[(characters, False), (characters, True)]]
+    return [_literal(sample) for sample in _SAMPLES if re.fullmatch(converter.regex, sample)]
+
+
+def _literal(text: str) -> list[Step]:
+    return [(frozenset(character), False) for character in text]
+
+
+def _walk(left: Sequence[Step], right: Sequence[Step]) -> str:
+    """The shortest text that both rows take to their ends, "" for none."""
+    waiting, seen = deque([(0, 0, "")]), {(0, 0)}
+    while waiting:
+        i, j, text = waiting.popleft()
+        if i == len(left) and j == len(right):
+            return text
+        for place in _next(left, right, i, j, text):
+            if place[:2] not in seen:
+                seen.add(place[:2])
+                waiting.append(place)
+    return ""
+
+
+def _next(left: Sequence[Step], right: Sequence[Step], i: int, j: int, text: str) -> Iterator[tuple[int, int, str]]:
+    if i < len(left) and left[i][1]:
+        yield i + 1, j, text
+    if j < len(right) and right[j][1]:
+        yield i, j + 1, text
+    if i < len(left) and j < len(right) and (both := left[i][0] & right[j][0]):
+        character = next((item for item in _PREFERRED if item in both), min(both))
+        yield i + (not left[i][1]), j + (not right[j][1]), text + character
