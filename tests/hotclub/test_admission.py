@@ -598,13 +598,13 @@ async def test_a_live_connection_is_subscribed_and_unsubscribed_from_anywhere(se
 
 async def test_another_process_can_subscribe_a_connection(serve: Serve) -> None:
     from hotclub.engine.target import Target
-    from hotclub.orders.messages import RelaySubscribe
-    from hotclub.orders.send import send_relay
+    from hotclub.orders.messages import Subscribe
+    from hotclub.orders.send import send
 
     site = await serve()
     client = await opened(site, made(sub="7"))
 
-    await sync_to_async(send_relay)(RelaySubscribe(Target(user_id="7"), "room:1", origin="another"))
+    await sync_to_async(send)(Subscribe(Target(user_id="7"), "room:1"))
 
     await client.push("subscribe", "room:1")
     client.abort()

@@ -22,13 +22,12 @@ from hotclub import Channel, Client, History, ahistory, apublish, aunsubscribe
 from hotclub.access.session import session_id
 from hotclub.asgi import application
 from hotclub.conf.config import get_config
-from hotclub.durable.broker import RELAY
 from hotclub.engine.limits import TokenBucket
 from hotclub.engine.node import Node
 from hotclub.engine.transports.base import issue_secret
-from hotclub.models import Entry
-from hotclub.orders.messages import RelayCommands
-from hotclub.orders.send import send_relay
+from hotclub.models import Order
+from hotclub.orders.messages import TakeCommands
+from hotclub.orders.send import send
 from hotclub.runtime.node import current_node
 from tests.hotclub.conftest import Declare, Person, Site, amake_person
 from tests.hotclub.test_revocation import log_out_like_the_view
@@ -322,14 +321,13 @@ async def test_commands_for_another_process_are_handed_on_and_bounded(
     headers = {"Origin": site.url, "Cookie": person.cookie}
     async with httpx.AsyncClient(verify=False, base_url=site.url, headers=headers) as http:
         assert (await http.post("/emulation", json=body)).status_code == 204
-        row = await Entry.objects.filter(stream__channel=RELAY).alatest("id")
-        assert json.loads(row.data) | {"principal": "", "origin": ""} == {
-            "type": "commands",
+        row = await Order.objects.alatest("id")
+        assert json.loads(row.payload) | {"principal": ""} == {
+            "type": "take_commands",
             "node": "elsewhere",
             "session": body["session"],
             "principal": "",
             "data": base64.b64encode(b'{"id":3,"ping":{}}').decode(),
-            "origin": "",
         }
         monkeypatch.setattr(node, "forwarding", TokenBucket(rate=0.001, burst=1, now=time.monotonic()))
         assert [(await http.post("/emulation", json=body)).status_code for _ in range(2)] == [204, 429]
@@ -345,10 +343,8 @@ async def test_commands_that_arrived_at_another_process_are_taken_from_the_same_
         principal = session_id(person.cookie.partition("=")[2])
         shown_with = {b'{"id":3,"rpc":{}}': principal if own else "another", b'{"id":4,"ping":{}}': principal}
         for command, shown in shown_with.items():
-            message = RelayCommands(
-                node=connected["node"], session=connected["session"], principal=shown, data=command, origin="x"
-            )
-            await sync_to_async(send_relay)(message)
+            order = TakeCommands(connected["node"], connected["session"], principal=shown, data=command)
+            await sync_to_async(send)(order)
         await wire.told(b'"ping":{}')
         assert (b'"id":3' in wire.received) is own
 

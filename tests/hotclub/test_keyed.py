@@ -19,7 +19,7 @@ from hotclub.channels.registry import get_registry
 from hotclub.checks import channels
 from hotclub.checks import settings as settings_checks
 from hotclub.engine.broker.maps import MapMessage
-from hotclub.orders.messages import RelayMap
+from hotclub.orders.messages import ChangeMap, ClearMap, Order
 from hotclub.runtime.node import require_node
 from hotclub.serving.service import Service
 from hotclub.testing import Connection, HotclubClient
@@ -315,15 +315,15 @@ def test_clearing_takes_a_map() -> None:
 
 
 def test_a_process_without_connections_changes_maps_and_cannot_read_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    sent: list[RelayMap] = []
-    monkeypatch.setattr("hotclub.actions.maps.send_relay", sent.append)
+    sent: list[Order] = []
+    monkeypatch.setattr("hotclub.actions.maps.send", sent.append)
     assert hotclub.maps.map_publish("board:a", "k", 1, tags={"a": "b"}) is None
     assert hotclub.maps.map_remove("board:a", "k") is None
     hotclub.maps.map_clear("board:a")
     assert sent == [
-        RelayMap(channel="board:a", message=MapMessage(key="k", data=Raw(b"1"), tags={"a": "b"})),
-        RelayMap(channel="board:a", message=MapMessage(key="k", removed=True)),
-        RelayMap(channel="board:a"),
+        ChangeMap("board:a", MapMessage(key="k", data=Raw(b"1"), tags={"a": "b"})),
+        ChangeMap("board:a", MapMessage(key="k", removed=True)),
+        ClearMap("board:a"),
     ]
     with pytest.raises(hotclub.NoNode):
         hotclub.maps.map_state("board:a")
@@ -334,22 +334,17 @@ async def test_a_node_does_what_other_processes_ask_for(caplog: pytest.LogCaptur
     service = Service()
     await service.start()
     try:
-        service._receive(RelayMap(channel="board:a", message=MapMessage(key="k", data=Raw(b"1"))))
-        service._receive(RelayMap(channel="board:a", message=MapMessage(key="l", data=Raw(b"1"))))
-        service._receive(RelayMap(channel="unheard-of", message=MapMessage(key="l", data=Raw(b"1"))))
-        await _settled(service)
+        service.receive(ChangeMap("board:a", MapMessage(key="k", data=Raw(b"1"))), "another")
+        service.receive(ChangeMap("board:a", MapMessage(key="l", data=Raw(b"1"))), "another")
+        service.receive(ChangeMap("unheard-of", MapMessage(key="l", data=Raw(b"1"))), "another")
+        await service.node.channels.settle()
         assert set(await entries("board:a")) == {"k", "l"}
-        service._receive(RelayMap(channel="board:a"))
-        await _settled(service)
+        service.receive(ClearMap("board:a"), "another")
+        await service.node.channels.settle()
         assert await entries("board:a") == {}
         assert "unheard-of" in caplog.text
     finally:
         await service.stop()
-
-
-async def _settled(service: Service) -> None:
-    for task in [*service._relayed]:
-        await task
 
 
 async def follow(c: Connection, channel: str, keys: list[str], signature: str) -> dict[str, Any]:

@@ -21,9 +21,7 @@ class DatabaseMaker:
         self.pool = HookPool(4)
 
     async def make(self, handler: PublicationHandler) -> Broker:
-        self.broker = DatabaseBroker(
-            handler, run=self.pool.run, on_message=print, node_id="n", retention_of=lambda _channel: KEEP
-        )
+        self.broker = DatabaseBroker(handler, run=self.pool.run, retention_of=lambda _channel: KEEP)
         return self.broker
 
     async def pass_time(self, seconds: float) -> None:

@@ -10,7 +10,7 @@ from django.conf import settings
 from django.db import connections
 from django.test import override_settings
 
-from hotclub.models import Stream
+from hotclub.models import Order, Stream
 from tests.support.postgres import project_template, shared_cluster
 from tests.support.processes import PROJECT, Server
 
@@ -41,6 +41,7 @@ def store(
     with django_db_blocker.unblock(), override_settings(HOTCLUB={"DATABASE": ALIAS}):
         yield vendor
         Stream.objects.using(ALIAS).all().delete()
+        Order.objects.using(ALIAS).all().delete()
         connections[ALIAS].close()
         del connections[ALIAS]
 

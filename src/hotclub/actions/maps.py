@@ -16,13 +16,14 @@ from hotclub.engine.codes import Code
 from hotclub.engine.errors import Refused
 from hotclub.engine.maps import check_key
 from hotclub.engine.model import Position
-from hotclub.orders.messages import RelayMap
-from hotclub.orders.send import send_relay
+from hotclub.orders.messages import ChangeMap, ClearMap
+from hotclub.orders.send import send
 from hotclub.runtime.encoding import encode
 from hotclub.runtime.node import (
     aask_node,
     after_commit,
     ask_node,
+    begin_in_node,
     current_node,
     in_thread,
     refuse_event_loop,
@@ -203,10 +204,10 @@ def _send(channel: str, message: MapMessage) -> MapOutcome | None:
     _check(channel, message)
     node = current_node()
     if node is None:
-        _relay(channel, message)
+        send(ChangeMap(channel, message))
         return None
     if transaction.get_connection(get_config().database).in_atomic_block:
-        after_commit(lambda: ask_node(node, node.channels.maps.change(channel, message)))
+        after_commit(lambda: begin_in_node(node, node.channels.maps.change(channel, message)))
         return None
     return ask_node(node, node.channels.maps.change(channel, message))
 
@@ -226,10 +227,8 @@ def _clear(channel: str) -> None:
         raise Refused(Code.NOT_AVAILABLE, "this channel is no map")
     node = current_node()
     if node is None:
-        _relay(channel, None)
+        send(ClearMap(channel))
+    elif transaction.get_connection(get_config().database).in_atomic_block:
+        after_commit(lambda: begin_in_node(node, node.channels.maps.clear(channel)))
     else:
-        after_commit(lambda: ask_node(node, node.channels.maps.clear(channel)))
-
-
-def _relay(channel: str, message: MapMessage | None) -> None:
-    send_relay(RelayMap(channel=channel, message=message))
+        ask_node(node, node.channels.maps.clear(channel))

@@ -3,7 +3,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("hotclub", "0002_access"),
+        ("hotclub", "0003_orders"),
     ]
 
     operations = [

@@ -9,10 +9,10 @@ import contextvars
 import functools
 import math
 import threading
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from time import monotonic
-from typing import Any, Final, ParamSpec, TypeVar
+from typing import Any, Final, ParamSpec, Protocol, TypeVar
 from weakref import WeakSet
 
 from django.db import connections
@@ -28,6 +28,14 @@ KEPT: Final = 60.0
 
 _TRUSTED_IDLE: Final = 1.0
 """Seconds for which an unused connection is believed to be alive without asking it."""
+
+
+class Run(Protocol):
+    """Runs a synchronous function where it may use the database and holds up nobody: `HookPool.run`."""
+
+    def __call__(
+        self, func: Callable[Params, Result], /, *args: Params.args, **kwargs: Params.kwargs
+    ) -> Awaitable[Result]: ...
 
 
 class HookPool:

@@ -15,7 +15,7 @@ from hotclub.conf.config import get_config
 from hotclub.engine.errors import HotclubError
 
 if TYPE_CHECKING:
-    from hotclub.models import ApiKey, Entry, NodeLease, Revocation, Stream, StreamVersion, Ticket
+    from hotclub.models import ApiKey, Entry, NodeLease, Order, Revocation, Stream, StreamVersion, Ticket
 
 
 class NotMigrated(HotclubError):
@@ -52,6 +52,11 @@ def entries() -> "QuerySet[Entry]":
 def stream_versions() -> "QuerySet[StreamVersion]":
     """The newest version of each durable channel whose publisher numbers versions."""
     return _rows("StreamVersion")
+
+
+def orders() -> "QuerySet[Order]":
+    """What processes ask of each other."""
+    return _rows("Order")
 
 
 def tickets() -> "QuerySet[Ticket]":

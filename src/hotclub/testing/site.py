@@ -120,9 +120,7 @@ class Site(Service):
         return self.pool
 
     def _make_durable(self, handler: PublicationHandler) -> DatabaseBroker:
-        self._broker = SettlingBroker(
-            handler, run=self.pool.run, on_message=self._receive, node_id="", retention_of=self._retention_of
-        )
+        self._broker = SettlingBroker(handler, run=self.pool.run, retention_of=self._retention_of)
         self._durable = self._broker
         return self._broker
 
