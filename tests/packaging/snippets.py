@@ -20,6 +20,9 @@ MIDDLEWARE: list[str]
 DATABASES: dict[str, dict[str, Any]]
 BASE_DIR: Path
 """,
+    "docs/reference/checks.md": """
+from django.core.asgi import get_asgi_application
+""",
     "docs/how-to/channels-consumers.md": """
 from typing import Any
 from channels.routing import ChannelNameRouter, ProtocolTypeRouter, URLRouter
@@ -68,6 +71,7 @@ class Product(models.Model):
     price: models.DecimalField[float, float]
     revision: models.IntegerField[int, int]
 """,
+    "myapp/routing.pyi": "from typing import Any\nwebsocket_urlpatterns: list[Any]\n",
     "chat/consumers.pyi": "from typing import Any\nChatConsumer: Any\n",
     "chat/routing.pyi": "from typing import Any\nwebsocket_urlpatterns: list[Any]\n",
     "chat/views.pyi": """

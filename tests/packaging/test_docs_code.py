@@ -26,6 +26,9 @@ from hotclub.engine.limits import Limits
 from tests.packaging import snippets
 from tests.packaging.blocks import PAGES, ROOT, Block, all_blocks, blocks_of, commands_of, prose_of, python_modules
 
+pytestmark = pytest.mark.timeout(400)
+"""The type checkers share the processor with everything else."""
+
 BLOCKS: Final = all_blocks()
 
 UNCHECKED: Final = {
