@@ -129,6 +129,11 @@ WHITENOISE_USE_FINDERS = not (STATIC_ROOT / "staticfiles.json").is_file()
 
 # Security
 
+TRUSTED_PROXIES = environment.words("CLUBHOUSE_TRUSTED_PROXIES", [])
+"""The proxies in front, which say where a client is and whether it came over HTTPS."""
+if TRUSTED_PROXIES:
+    HOTCLUB["TRUSTED_PROXIES"] = TRUSTED_PROXIES
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = LANGUAGE_COOKIE_SECURE = HTTPS
 SESSION_COOKIE_HTTPONLY = LANGUAGE_COOKIE_HTTPONLY = True
 CSRF_FAILURE_VIEW = "clubhouse.ui.errors.csrf_failure"

@@ -13,14 +13,14 @@ from pathlib import Path
 import httpx
 import pytest
 from centrifuge import Client, PublicationContext, SubscriptionEventHandler
-from playwright.async_api import Page, async_playwright, expect
+from playwright.async_api import Browser, Page, async_playwright, expect
 
 from tests.packaging.server import clean_environment, free_port, running
 from tests.packaging.tutorial import Step, Terminal, steps
 
 ROOT = Path(__file__).parents[2]
 STEPS = steps(ROOT / "docs" / "tutorial.md")
-PASSWORD = "nuages-1940"
+PEOPLE = {"alice": "nuages-1940", "bob": "djangology-1949"}
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
@@ -111,7 +111,7 @@ async def test_a_publish_from_another_process_reaches_a_real_client(project: Pro
     base = f"http://127.0.0.1:{port}"
     command = [*project.servers["hotclub_serve"].split(), "--host", "127.0.0.1", "--port", str(port)]
     with running(command, project.folder, project.environment) as server:
-        server.wait_for_answer(f"{base}/admin/login/", seconds=30)
+        server.wait_for_answer(f"{base}/login/", seconds=30)
         inbox = Inbox()
         client = Client(
             f"ws://127.0.0.1:{port}/connection/websocket",
@@ -135,37 +135,51 @@ async def test_a_publish_from_another_process_reaches_a_real_client(project: Pro
 
 
 @pytest.mark.browser
-async def test_two_tabs_chat_and_survive_a_restart(project: Project) -> None:
+async def test_two_people_chat_and_their_windows_survive_a_restart(project: Project) -> None:
     port = free_port()
     command = [*project.servers["runserver"].split(), f"127.0.0.1:{port}"]
     url = f"http://127.0.0.1:{port}/"
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=shutil.which("chromium"), args=browser_arguments())
-        context = await browser.new_context()
         with running(command, project.folder, project.environment) as server:
             server.wait_for_answer(url, seconds=30)
-            tabs = [await context.new_page(), await context.new_page()]
-            await sign_in_with_browser(tabs[0], url)
-            for tab in tabs:
-                await tab.goto(url)
-                await expect(tab.locator("#status")).to_have_text("connected")
-            await say(tabs[0], "Nuages")
-            await expect(tabs[1].locator("li").last).to_have_text("alice: Nuages")
-            await say(tabs[1], "Minor Swing")
-            for tab in tabs:
-                await expect(tab.locator("li").last).to_have_text("alice: Minor Swing")
+            windows = [await signed_in_window(browser, url, name) for name in PEOPLE]
+            alice, bob = windows
+            await say(alice, "Nuages")
+            await expect(bob.locator("li").last).to_have_text("alice: Nuages")
+            await say(bob, "Minor Swing")
+            for window in windows:
+                await expect(window.locator("li").last).to_have_text("bob: Minor Swing")
             server.interrupt()
-        for tab in tabs:
-            await expect(tab.locator("#status")).to_have_text("connecting")
+        for window in windows:
+            await expect(window.locator("#status")).to_have_text("connecting")
         with running(command, project.folder, project.environment) as server:
             server.wait_for_answer(url, seconds=30)
-            for tab in tabs:
-                await expect(tab.locator("#status")).to_have_text("connected", timeout=30_000)
-            await say(tabs[0], "Djangology")
-            for tab in tabs:
-                await expect(tab.locator("li").last).to_have_text("alice: Djangology")
-                lines = await tab.locator("li").all_inner_texts()
+            for window in windows:
+                await expect(window.locator("#status")).to_have_text("connected", timeout=30_000)
+            await say(alice, "Djangology")
+            for window in windows:
+                await expect(window.locator("li").last).to_have_text("alice: Djangology")
+                lines = await window.locator("li").all_inner_texts()
                 assert len(lines) == len(set(lines)), lines
+        await browser.close()
+
+
+@pytest.mark.browser
+async def test_a_page_is_loaded_anew_under_the_server_for_visitors(project: Project) -> None:
+    port = free_port()
+    command = [*project.servers["hotclub_serve"].split(), "--port", str(port)]
+    url = f"http://127.0.0.1:{port}/"
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=shutil.which("chromium"), args=browser_arguments())
+        with running(command, project.folder, project.environment) as server:
+            server.wait_for_answer(url, seconds=30)
+            bob = await signed_in_window(browser, url, "bob")
+            await say(bob, "Anouman")
+            await expect(bob.locator("li").last).to_have_text("bob: Anouman")
+            await bob.reload()
+            await expect(bob.locator("#status")).to_have_text("connected")
+            await expect(bob.locator("li").last).to_have_text("bob: Anouman")
         await browser.close()
 
 
@@ -184,25 +198,30 @@ class Inbox(SubscriptionEventHandler):  # type: ignore[misc]
 
 
 def sign_in(base: str) -> str:
-    """Sign in as the tutorial's user, and the Cookie header that proves it."""
+    """Sign in as the tutorial's first user, and the Cookie header that proves it."""
     with httpx.Client(base_url=base, trust_env=False) as http:
-        http.get("/admin/login/")
-        form = {"username": "alice", "password": PASSWORD, "csrfmiddlewaretoken": http.cookies["csrftoken"]}
-        answer = http.post("/admin/login/?next=/", data=form)
+        http.get("/login/")
+        form = {"username": "alice", "password": PEOPLE["alice"], "csrfmiddlewaretoken": http.cookies["csrftoken"]}
+        answer = http.post("/login/?next=/", data=form)
         assert answer.status_code == 302, answer.text
         return f"sessionid={http.cookies['sessionid']}"
 
 
-async def sign_in_with_browser(tab: Page, url: str) -> None:
-    await tab.goto(url)
-    await tab.fill("#id_username", "alice")
-    await tab.fill("#id_password", PASSWORD)
-    await tab.click("[type=submit]")
+async def signed_in_window(browser: Browser, url: str, name: str) -> Page:
+    """The page in a window of that person's own, connected."""
+    context = await browser.new_context()
+    window = await context.new_page()
+    await window.goto(url)
+    await window.fill("#id_username", name)
+    await window.fill("#id_password", PEOPLE[name])
+    await window.click("button")
+    await expect(window.locator("#status")).to_have_text("connected")
+    return window
 
 
-async def say(tab: Page, text: str) -> None:
-    await tab.fill("#text", text)
-    await tab.press("#text", "Enter")
+async def say(window: Page, text: str) -> None:
+    await window.fill("#text", text)
+    await window.press("#text", "Enter")
 
 
 def browser_arguments() -> list[str]:

@@ -1,0 +1,89 @@
+"""docs/reference/clubhouse.md names every variable that the site reads, with its default and an example that works."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.packaging.server import clean_environment
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "reference" / "clubhouse.md").read_text()
+ROWS = {
+    name: (default, example)
+    for name, default, example in re.findall(r"^\| `(CLUBHOUSE_\w+)` \| (.*?) \| `(.*?)` \|", PAGE, re.MULTILINE)
+}
+
+READ = """
+import importlib, json, os, sys
+
+def read(changes):
+    os.environ.update(changes)
+    sys.modules.pop("clubhouse.settings", None)
+    settings = importlib.import_module("clubhouse.settings")
+    for name in changes:
+        del os.environ[name]
+    return {name: repr(getattr(settings, name)) for name in dir(settings) if name.isupper()}
+
+print(json.dumps([read(changes) for changes in json.loads(sys.argv[1])]))
+"""
+
+
+def read_settings(folder: Path, *environments: dict[str, str]) -> list[dict[str, Any]]:
+    """The site's settings in each of these environments, all from one interpreter."""
+    done = subprocess.run(
+        [sys.executable, "-c", READ, json.dumps(environments)],
+        cwd=folder,
+        env=clean_environment(PYTHONPATH=str(ROOT / "src")),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    found: list[dict[str, Any]] = json.loads(done.stdout)
+    return found
+
+
+@pytest.fixture(scope="module")
+def defaults_and_examples(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[dict[str, Any]]]:
+    """Variable → the settings without it, with the documented default, and with the documented example."""
+    folder = tmp_path_factory.mktemp("site")
+    rows = {}
+    for name, (default, example) in ROWS.items():
+        given = re.match(r"`(.*?)`", default)
+        rows[name] = [{}, {name: given[1]} if given else {}, {name: example.replace("/srv", str(folder))}]
+    found = read_settings(folder, *(environment for row in rows.values() for environment in row))
+    return {name: found[3 * index : 3 * index + 3] for index, name in enumerate(rows)}
+
+
+def test_the_page_has_every_variable_that_the_site_reads() -> None:
+    source = "".join(path.read_text() for path in (ROOT / "src" / "clubhouse").glob("*.py"))
+    assert set(ROWS) == set(re.findall(r'"(CLUBHOUSE_\w+)"', source))
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_a_documented_default_is_what_holds_without_the_variable(
+    name: str, defaults_and_examples: dict[str, list[dict[str, Any]]]
+) -> None:
+    without, with_default, _ = defaults_and_examples[name]
+    assert with_default == without
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_a_documented_example_changes_something(
+    name: str, defaults_and_examples: dict[str, list[dict[str, Any]]]
+) -> None:
+    without, _, with_example = defaults_and_examples[name]
+    assert with_example != without
+
+
+def test_a_trusted_proxy_is_believed_about_addresses_and_https(tmp_path: Path) -> None:
+    alone, behind = read_settings(tmp_path, {}, {"CLUBHOUSE_TRUSTED_PROXIES": "127.0.0.1"})
+    assert "SECURE_PROXY_SSL_HEADER" not in alone
+    assert "TRUSTED_PROXIES" not in alone["HOTCLUB"]
+    assert "HTTP_X_FORWARDED_PROTO" in behind["SECURE_PROXY_SSL_HEADER"]
+    assert "'TRUSTED_PROXIES': ['127.0.0.1']" in behind["HOTCLUB"]
