@@ -1,11 +1,9 @@
 """The composition root: one node per process and event loop. The only place that names concrete classes."""
 
 import asyncio
-import contextlib
 import secrets
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from time import monotonic
-from typing import Final
 
 from msgspec import Raw, Struct
 
@@ -42,12 +40,7 @@ from hotclub.engine.transports.framing import (
     line,
     text_frame,
 )
-
-SWEEP_INTERVAL: Final = 60.0
-EXPIRY_INTERVAL: Final = 0.5
-"""How late the keys of maps may be removed."""
-RELEASE_INTERVAL: Final = 0.1
-"""How long a reader that has room again may wait for what is held for it."""
+from hotclub.engine.upkeep import Upkeep
 
 
 class NodeInfo(Struct, frozen=True):
@@ -116,10 +109,10 @@ class Node:
         self.forwarding = _forwarding(self.limits)
         self.pulse: Pulse[Session] = Pulse(self.limits.ping_interval, self.limits.pong_timeout)
         self.flusher = Flusher(self._at_end_of_turn)
+        self.upkeep = Upkeep(self.exchange, self.pulse)
         self.connections = 0
         self._loop: asyncio.AbstractEventLoop | None = None
         self._started = 0.0
-        self._timers: list[asyncio.Task[None]] = []
 
     def _at_end_of_turn(self, work: Callable[[], None]) -> None:
         asyncio.get_running_loop().call_soon(work)
@@ -139,58 +132,17 @@ class Node:
         """Begin to serve in the running loop. Idempotent."""
         if self._loop is not None:
             return
-        loop = self._loop = asyncio.get_running_loop()
+        self._loop = asyncio.get_running_loop()
         self._started = monotonic()
-        limits = self.limits
-        tick = min(1.0, limits.ping_interval / 4, limits.pong_timeout / 4)
-        self._timers = [
-            loop.create_task(_every(tick, self._beat)),
-            loop.create_task(_every(limits.presence_refresh, self._refresh_presence)),
-            # Twice, as `check_positions` asks for.
-            loop.create_task(_every(limits.position_check / 2, self.exchange.check_positions)),
-            loop.create_task(_every(SWEEP_INTERVAL, self._sweep)),
-            loop.create_task(_every(EXPIRY_INTERVAL, self._expire_keys)),
-            loop.create_task(_every(RELEASE_INTERVAL, self._release_held)),
-        ]
+        self.upkeep.start()
 
     async def stop(self) -> None:
         """Close every connection with 3001 and wait for the clean-up that follows. Idempotent."""
-        for timer in self._timers:
-            timer.cancel()
-        for timer in self._timers:
-            with contextlib.suppress(asyncio.CancelledError):
-                await timer
-        self._timers = []
+        await self.upkeep.stop()
         self.disconnect(Target(), Disconnect(Close.SHUTDOWN))
         await self.exchange.settle()
         await self.exchange.polls.stop()
         self._loop = None
-
-    async def _beat(self) -> None:
-        due, overdue = self.pulse.tick(monotonic())
-        for session in overdue:
-            session.close(Disconnect(Close.NO_PONG))
-        for session in due:
-            session.ping()
-
-    async def _refresh_presence(self) -> None:
-        for channel in self.hub.channels():
-            for subscriber in self.hub.members(channel):
-                if subscriber.present:
-                    await self.exchange.remain(channel, subscriber.spec, subscriber.info)
-
-    async def _sweep(self) -> None:
-        if isinstance(self.broker, MemoryBroker):
-            self.broker.sweep()
-        self.exchange.polls.sweep()
-
-    async def _expire_keys(self) -> None:
-        maps = self.exchange.maps.broker
-        if isinstance(maps, MemoryMapBroker):
-            maps.sweep()
-
-    async def _release_held(self) -> None:
-        self.hub.release_held()
 
     async def publish(
         self,
@@ -320,13 +272,3 @@ def _encoders() -> Encoders:
         uni_lines=Framed(bare_text, line),
         uni_events=Framed(bare_text, event),
     )
-
-
-async def _every(interval: float, work: Callable[[], Awaitable[None]]) -> None:
-    """Run `work` every `interval` seconds; a failure is logged and does not end it."""
-    while True:
-        await asyncio.sleep(interval)
-        try:
-            await work()
-        except Exception:  # noqa: BLE001 - a periodic task outlives any single failure
-            logger.exception("A periodic task failed; it is tried again in %s s", interval)
