@@ -179,10 +179,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
 
     def _refuse_handshake(self) -> None:
         self._failed = True
-        report(_REFUSED, status=400, address=_address(self.client))
-        answer = b"".join(self.conn.data_to_send())
-        self.transport.write(answer or b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n")
-        self.transport.close()
+        _refuse(self.transport, self.client, b"400 Bad Request", b"".join(self.conn.data_to_send()))
 
     def _fail(self, code: int, reason: str) -> None:
         self.conn.fail(code, reason)
@@ -251,15 +248,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
     def _reset_later(self) -> None:
         if self.close_timer is not None:
             self.close_timer.cancel()
-        self.close_timer = self.loop.call_later(self.close_timeout, self._reset)
-
-    def _reset(self) -> None:
-        # Without lingering the kernel forgets the connection at once, instead of waiting for a peer that is not there.
-        connection = self.transport.get_extra_info("socket")
-        if connection is not None:
-            with contextlib.suppress(OSError):
-                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self.transport.abort()
+        self.close_timer = self.loop.call_later(self.close_timeout, _reset, self.transport)
 
 
 class HttpProtocol(HttpToolsProtocol):
@@ -340,17 +329,32 @@ class HttpProtocol(HttpToolsProtocol):
     def _refuse(self, status: bytes) -> None:
         self._end_head()
         if not self.transport.is_closing():
-            report(_REFUSED, status=int(status[:3]), address=_address(self.client))
-            self.transport.write(b"HTTP/1.1 " + status + b"\r\nconnection: close\r\ncontent-length: 0\r\n\r\n")
-            self.transport.close()
+            _refuse(self.transport, self.client, status)
 
 
 def _address(client: tuple[str, int] | None) -> str:
     return client[0] if client else ""
 
 
+def _refuse(transport: asyncio.Transport, client: tuple[str, int] | None, status: bytes, answer: bytes = b"") -> None:
+    """Answer a request with this status and end its connection. `answer` is the whole response where one is made."""
+    report(_REFUSED, status=int(status[:3]), address=_address(client))
+    transport.write(answer or b"HTTP/1.1 " + status + b"\r\nconnection: close\r\ncontent-length: 0\r\n\r\n")
+    transport.close()
+
+
+def _reset(transport: asyncio.Transport) -> None:
+    """End a connection at once, whatever is unsent."""
+    # Without lingering the kernel forgets the connection at once, instead of waiting for a peer that is not there.
+    connection = transport.get_extra_info("socket")
+    if connection is not None:
+        with contextlib.suppress(OSError):
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    transport.abort()
+
+
 def _give_up_after(transport: asyncio.Transport, seconds: float) -> None:
-    """Where the kernel can be told so: that is Linux."""
+    """Reset the connection once its peer has taken nothing for so long, where the kernel can do that: on Linux."""
     connection = transport.get_extra_info("socket")
     option = getattr(socket, "TCP_USER_TIMEOUT", None)
     if transport.is_closing() or connection is None or option is None:

@@ -7,7 +7,7 @@ import math
 import secrets
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, MutableMapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from hotclub.engine.channels import Exchange
 from hotclub.engine.codes import Close
@@ -26,6 +26,14 @@ Receive = Callable[[], Awaitable[Event]]
 Send = Callable[[Event], Awaitable[None]]
 ASGIApplication = Callable[..., Awaitable[None]]
 """Loose, because every framework types the three arguments in its own way."""
+
+
+class Asgi(NamedTuple):
+    """What an ASGI server calls an application with, for functions that hand all three on."""
+
+    scope: Scope
+    receive: Receive
+    send: Send
 
 
 SHUTDOWN: Final = "hotclub.shutdown"

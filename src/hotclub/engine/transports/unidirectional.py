@@ -20,6 +20,7 @@ from hotclub.engine.protocol.codec_json import UniJsonCodec
 from hotclub.engine.protocol.messages import ConnectCommand, Offset, SubscribeCommand
 from hotclub.engine.session import Session
 from hotclub.engine.transports.base import (
+    Asgi,
     Host,
     Receive,
     Scope,
@@ -104,7 +105,7 @@ async def serve_uni_websocket(host: Host, scope: Scope, receive: Receive, send: 
                 dispatcher.ignore()
 
     form = Encodings(host.encoders.uni_frames, host.encoders.uni_deflated, host.encoders.uni_messages)
-    await serve_messages(host, "uni_websocket", scope, receive, send, handshake, form, converse)
+    await serve_messages(host, "uni_websocket", Asgi(scope, receive, send), handshake, form, converse)
 
 
 def _connect(dispatcher: Dispatcher, argument: bytes) -> None:

@@ -16,6 +16,7 @@ from hotclub.engine.port import Handshake
 from hotclub.engine.protocol.base import Encoder
 from hotclub.engine.session import Session
 from hotclub.engine.transports.base import (
+    Asgi,
     AsgiLine,
     Event,
     Host,
@@ -124,7 +125,7 @@ async def serve_websocket(host: Host, scope: Scope, receive: Receive, send: Send
         form = Encodings(encoders.protobuf_frames, encoders.protobuf_deflated, encoders.protobuf_messages)
     else:
         form = Encodings(encoders.json_frames, encoders.json_deflated, encoders.json_messages)
-    await serve_messages(host, WEBSOCKET, scope, receive, send, handshake, form, _converse)
+    await serve_messages(host, WEBSOCKET, Asgi(scope, receive, send), handshake, form, _converse)
 
 
 def wants_protobuf(scope: Scope) -> bool:
@@ -134,17 +135,20 @@ def wants_protobuf(scope: Scope) -> bool:
     return PROTOBUF in scope.get("subprotocols", ()) or named == ["protobuf"]
 
 
-async def serve_messages(  # noqa: PLR0913, PLR0917 - the ASGI triple is one argument in three
-    host: Host,
-    transport: str,
-    scope: Scope,
-    receive: Receive,
-    send: Send,
-    handshake: Handshake,
-    encoders: Encodings,
-    converse: Conversation,
+async def serve_messages(
+    host: Host, transport: str, asgi: Asgi, handshake: Handshake, encoders: Encodings, converse: Conversation
 ) -> None:
-    """Accept a WebSocket and hold the conversation."""
+    """Accept a WebSocket and hold the conversation, or refuse with 503 while too many connections wait.
+
+    Args:
+        host: the node.
+        transport: the transport's name, for the log.
+        asgi: the connection, as the server gave it.
+        handshake: what is known of the connection.
+        encoders: the encoders of the form of the protocol that the client speaks.
+        converse: what is done with the client's messages.
+    """
+    scope, receive, send = asgi
     await receive()
     if is_crowded(host):
         report("Refused a request", status=503, transport=transport, address=handshake.address)
