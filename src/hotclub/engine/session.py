@@ -232,41 +232,34 @@ class Session:
         """End the connection: nothing more is delivered to it or taken from it. Idempotent."""
         if self.closed:
             return
-        self.advance(Event.CLOSE)
+        self._depart(returns=reason.reconnects)
         self.ended_with = reason
         self.exchange.counters.closed[reason.code] += 1
         if reason.accuses:
             self.report("Ended a connection", code=reason.code, reason=reason.reason)
-        if reason.reconnects:
-            self._be_remembered()
-        self.exchange.hub.remove(self)
-        self.pulse.remove(self)
         self.outbox.flush()
         self.outbox.close()
         self._line.close(reason)
 
     def lost(self) -> None:
-        """The peer is gone: as `close`, with nobody left to tell."""
+        """Note that the peer has gone: as `close`, with nobody left to tell. Idempotent."""
         if not self.closed:
-            self.advance(Event.CLOSE)
-            self._be_remembered()
-            self.exchange.hub.remove(self)
-            self.pulse.remove(self)
+            self._depart(returns=True)
             self.outbox.close()
+
+    def _depart(self, *, returns: bool) -> None:
+        """Leave the hub. If the client `returns`, what the server granted to it is kept."""
+        self.advance(Event.CLOSE)
+        if returns:
+            self.exchange.hub.peers.depart(self, self.clock())
+        self.exchange.hub.remove(self)
+        self.pulse.remove(self)
 
     def be_given(self, subscriber: Subscriber, grant: SubscribeGrant) -> None:
         """The server has granted this place; what was remembered of a former one is over."""
         now = self.clock()
         subscriber.given = Given.at(now, grant)
         self.exchange.hub.peers.departed.drop(self.user_id, self.login, subscriber.channel)
-
-    def _be_remembered(self) -> None:
-        now = self.clock()
-        for channel, subscriber in self.subscribers.items():
-            if subscriber.given is not None:
-                self.exchange.hub.peers.departed.remember(
-                    self.user_id, self.login, self.id, channel, subscriber.given, now
-                )
 
     def expel(self, channel: str, reason: Unsubscribed) -> None:
         """End one subscription by the server's will, and tell the client. Idempotent.
