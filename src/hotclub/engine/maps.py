@@ -13,38 +13,43 @@ from hotclub.engine.model import ClientInfo
 from hotclub.engine.port import ChannelSpec
 
 _SPELLED_OUT: Final = "\x00"
-"""What no key may hold: lists of keys are joined by it where they are signed."""
+"""The character that no key may hold, because it separates the keys where a list of them is signed."""
 
 
 def check_key(key: str, limits: Limits) -> None:
-    """Refuse what cannot be a key. Raises Refused `BAD_REQUEST`."""
+    """Raises Refused `BAD_REQUEST` for text that cannot be a key."""
     if not key or _SPELLED_OUT in key or len(key.encode(errors="replace")) > limits.key_bytes:
         raise Refused(Code.BAD_REQUEST, f"a key is 1 to {limits.key_bytes} bytes of text")
 
 
 class Maps:
-    """The maps of a node. `spec_of` resolves a channel's name as `Exchange.spec` does."""
+    """The maps of a node."""
 
     def __init__(self, broker: MapBroker, hub: Hub, limits: Limits, spec_of: Callable[[str], ChannelSpec]) -> None:
+        """`spec_of` resolves a channel's name as `Exchange.spec` does."""
         self.broker = broker
         self._hub = hub
         self._limits = limits
         self._spec_of = spec_of
 
     def spec(self, channel: str) -> ChannelSpec:
-        """The options of a map. Raises Refused `UNKNOWN_CHANNEL` or `BAD_REQUEST` as `Exchange.spec` does,
-        `NOT_AVAILABLE` for another channel."""
+        """The options of a map.
+
+        Raises:
+            Refused: `UNKNOWN_CHANNEL` or `BAD_REQUEST`, see `Exchange.spec`; `NOT_AVAILABLE` for a channel that is no
+                map.
+        """
         spec = self._spec_of(channel)
         if spec.map is None:
             raise Refused(Code.NOT_AVAILABLE, "this channel is no map")
         return spec
 
     async def change(self, channel: str, message: MapMessage) -> MapOutcome:
-        """Set or remove a key, and fan that out; see `MapBroker.change`.
+        """Set or remove a key, and fan that out. See `MapBroker.change`.
 
         Raises:
-            Refused: as `spec`; `LIMIT_EXCEEDED` for a new key in a full map, `BAD_REQUEST` for a key that is none, and
-                for compare and set without positions.
+            Refused: as `spec`; `LIMIT_EXCEEDED` for a new key in a full map; `BAD_REQUEST` for text that cannot be a
+                key, and for compare and set in an ephemeral map.
             IdempotencyConflict: the idempotency key was used for another change.
         """
         spec = self.spec(channel)
@@ -54,7 +59,11 @@ class Maps:
         return await self.broker.change(channel, message, spec.map_retention)
 
     async def read(self, channel: str, query: MapQuery) -> MapPage:
-        """A page of the entries, see `MapBroker.read`; in the order that the channel has."""
+        """Read a page of the entries, in the order that the channel's options give. See `MapBroker.read`.
+
+        Raises:
+            Refused: as `spec`; `BAD_REQUEST` for a malformed cursor.
+        """
         spec = self.spec(channel)
         assert spec.map is not None
         ordered = MapQuery(
@@ -68,12 +77,12 @@ class Maps:
         return await self.broker.read(channel, ordered, spec.map_retention)
 
     async def stats(self, channel: str) -> MapStats:
-        """How many keys there are. Raises as `spec`."""
+        """How many keys the map has. Raises as `spec`."""
         self.spec(channel)
         return await self.broker.stats(channel)
 
     async def clear(self, channel: str) -> None:
-        """Remove everything; subscribers here are told at once. Raises as `spec`."""
+        """Remove everything, and tell the subscribers of this node at once. Raises as `spec`."""
         spec = self.spec(channel)
         await self.broker.clear(channel)
         if spec.positioned:
@@ -81,14 +90,15 @@ class Maps:
             self._hub.check_top(channel, page.top)
 
     async def appear(self, spec: ChannelSpec, info: ClientInfo) -> None:
-        """Put a subscriber into the maps that its channel names, or renew it there: only who is new is fanned out."""
+        """Put a subscriber into the maps that its channel names, or renew it there. Only a new entry is fanned out."""
         if spec.clients_map:
             await self.change(spec.clients_map, MapMessage(key=info.client, info=info, mode="if_new", renew=True))
         if spec.users_map and info.user:
             await self.change(spec.users_map, MapMessage(key=info.user, mode="if_new", renew=True))
 
     async def disappear(self, channel: str, spec: ChannelSpec, info: ClientInfo) -> None:
-        """Undo `appear`. A user is there as long as another connection of theirs is."""
+        """Undo `appear`. A user stays in the map while another connection of the user is in the channel on this
+        node."""
         if spec.clients_map:
             await self.change(spec.clients_map, MapMessage(key=info.client, removed=True))
         if spec.users_map and info.user and not self._is_here(channel, info.user):

@@ -44,7 +44,7 @@ from hotclub.engine.upkeep import Upkeep
 
 
 class NodeInfo(Struct, frozen=True):
-    """What a node says of itself. `uptime` is in seconds; `closed` and `refused` count by code."""
+    """The numbers of one node. `uptime` is in seconds; `closed` and `refused` count by code."""
 
     id: str
     name: str
@@ -79,9 +79,18 @@ class Node:
         presence: Presence | None = None,
         key: bytes = b"",
     ) -> None:
-        """Nothing runs before `start`. The makers are handed the hub's `deliver` as their handler.
+        """Nothing runs before `start`. Each maker is called with the hub's `deliver` as the broker's handler.
 
-        `key` signs session secrets; nodes that take each other's requests must have the same.
+        Args:
+            application: decides what clients may do.
+            limits: the bounds of this node; the defaults of `Limits` for None.
+            name: what the node is called in its `info`.
+            version: what clients are told of the server.
+            make_broker: makes the broker of channels that are not durable.
+            make_durable: makes the broker of durable channels, None where there are none.
+            make_maps: makes the broker of maps.
+            presence: who is in which channel; in memory for None.
+            key: signs the secrets of connections. Nodes that take each other's requests must have the same.
         """
         self.id = secrets.token_hex(8)
         self.name = name
@@ -119,6 +128,7 @@ class Node:
 
     @property
     def started(self) -> bool:
+        """Whether the node runs: after `start` and before `stop`."""
         return self._loop is not None
 
     @property
@@ -170,7 +180,7 @@ class Node:
         return await self.exchange.presence_stats(channel)
 
     def disconnect(self, target: Target, reason: Disconnect) -> int:
-        """End the connections that `target` names, at once, and return how many there were. For the loop's thread."""
+        """End the connections that `target` names, at once, and return how many they were. For the loop's thread."""
         peers = self.hub.peers.find(target)
         self.hub.peers.departed.forget(target)
         for peer in peers:
@@ -180,13 +190,20 @@ class Node:
     async def subscribe(
         self, target: Target, channel: str, grant: SubscribeGrant, recover_since: Position | None = None
     ) -> int:
-        """Subscribe the connections that `target` names, from here, and return how many there were (protocol §3.5).
+        """Subscribe connections by the server's will (protocol §3.5), and return how many `target` names.
 
-        Those that are subscribed already are left as they are.
+        A connection that is subscribed already keeps its subscription as it is. A cancelled caller may leave some of
+        the connections without the subscription.
+
+        Args:
+            target: which connections.
+            channel: the channel's name.
+            grant: the terms of the subscriptions.
+            recover_since: the position after which the subscribers get what the channel keeps; None for nothing.
 
         Raises:
             Refused: `UNKNOWN_CHANNEL` or `BAD_REQUEST`, see `Exchange.spec`; `NOT_AVAILABLE` for a map or a shared
-                poll, and for what the channel cannot be overridden to do.
+                poll, and for an override that the channel cannot fulfil.
         """
         spec = grant.overrides.of(self.exchange.spec(channel))
         if spec.map is not None or spec.poll is not None:
@@ -205,7 +222,7 @@ class Node:
         sessions = [peer for peer in self.hub.peers.find(target, remember=False) if isinstance(peer, Session)]
         for session in sessions:
             try:
-                # What was meant for one connection ends with it; a user or a login has it when a client comes back.
+                # A grant to one connection ends with it; a grant to a user or a login lasts until its client is back.
                 lasts = target.client_id is None and target.session_id in (None, session.login)
                 await subscribe_from_server(session, terms, grant if lasts else None)
             except Disconnect as reason:
@@ -215,16 +232,18 @@ class Node:
         return len(sessions)
 
     def unsubscribe(self, target: Target, channel: str, reason: Unsubscribed) -> int:
-        """End their subscriptions to the channel, at once, and return how many there were. For the loop's thread."""
+        """End the subscriptions of the connections that `target` names to the channel, at once, and return how many
+        they were. For the loop's thread."""
         peers = self.hub.peers.find(target, channel)
         self.hub.peers.departed.forget(target, channel)
         subscribed = sum(channel in peer.subscribers for peer in peers)
         for peer in peers:
-            # Also those that are not subscribed, but may be about to be.
+            # Also a connection without the subscription: its subscribe command may be under way.
             peer.expel(channel, reason)
         return subscribed
 
     def num_subscribers(self, channel: str) -> int:
+        """How many subscribers the channel has on this node."""
         return self.hub.num_subscribers(channel)
 
     def info(self) -> NodeInfo:
@@ -250,7 +269,7 @@ class Node:
 
 
 def _forwarding(limits: Limits) -> TokenBucket:
-    """Bounds what a node hands on to others: unlike its own connections, it cannot see what they can take."""
+    """Bounds the requests that a node hands on to other nodes, whose own limits it cannot see."""
     return TokenBucket(limits.commands_rate, limits.commands_burst, monotonic())
 
 

@@ -1,4 +1,4 @@
-"""A connection's server side: who it is, what it is subscribed to, and what goes out to it."""
+"""The server side of one connection: its identity, its subscriptions, and what is sent to it."""
 
 import asyncio
 import uuid
@@ -25,7 +25,7 @@ from hotclub.engine.subscriber import MapSubscriber, PollSubscriber, Subscriber
 
 
 class Line(Sink, Protocol):
-    """A transport as a session sees it: something to write to, and to end."""
+    """A transport as a session sees it: a sink that can be closed."""
 
     encoder: Encoder
 
@@ -35,10 +35,11 @@ class Line(Sink, Protocol):
 
 
 class Kind(Struct, frozen=True, kw_only=True):
-    """What a connection is told of its server, and what it can do.
+    """What a connection is told of its server, and what its transport can do.
 
-    `secret` is what commands that come on another way must show, with `node_id`; both are "" where commands come on
-    the same way. A unidirectional client can send no commands, nor answer a ping. `transport` is for the log.
+    `secret` and `node_id` are what commands must show that come in requests of their own; both are "" where commands
+    come on the connection itself. A unidirectional client sends no commands and answers no pings. `transport` is for
+    the log.
     """
 
     version: str
@@ -51,8 +52,8 @@ class Kind(Struct, frozen=True, kw_only=True):
 class Session:
     """One connection.
 
-    Everything here is synchronous. `close` takes it out of the hub at once, so nothing is delivered after it; the
-    application is told by `end`, which the transport awaits at its own end.
+    Everything but `retire` and `end` is synchronous. `close` takes the connection out of the hub at once, so nothing
+    is delivered after it. `end` tells the application; the transport awaits it at its own end.
     """
 
     __slots__ = (
@@ -94,12 +95,13 @@ class Session:
         self.pulse = pulse
         self.subscribers: dict[str, Subscriber] = {}
         self.revoked: set[str] | None = None
-        """While the application decides on channels: those that the server has ended in the meantime."""
+        """While the application decides on channels: the channels from which the server unsubscribed this connection
+        meanwhile. None while nothing is being decided."""
         self.postponed: list[Callable[[], Awaitable[None]]] = []
-        """What the server wants of it and has to wait for the connect reply."""
+        """The server's subscriptions that have to wait for the connect reply."""
         self.ended_with: Disconnect | None = None
         self.connected = False
-        """Whether the application has granted it."""
+        """Whether the application has granted the connection."""
         self._expiry: asyncio.TimerHandle | None = None
         self._line = line
         self._encoder = line.encoder
@@ -107,14 +109,17 @@ class Session:
 
     @property
     def user_id(self) -> str:
+        """See `Peer.user_id`."""
         return self.client.user_id
 
     @property
     def login(self) -> str:
+        """See `Peer.login`."""
         return self.client.session_id
 
     @property
     def secret(self) -> str:
+        """See `Peer.secret`."""
         return self.kind.secret
 
     @property
@@ -124,10 +129,11 @@ class Session:
 
     @property
     def closed(self) -> bool:
+        """Whether the connection has ended, from either side."""
         return self.state is State.CLOSED
 
     def advance(self, event: Event) -> None:
-        """Move the connection's state. Raises Disconnect `BAD_REQUEST` for what the state does not allow."""
+        """Move the connection's state. Raises Disconnect `BAD_REQUEST` when the state does not allow the event."""
         self.state = advance(self.state, event)
 
     def start_pulse(self) -> None:
@@ -135,12 +141,15 @@ class Session:
         self.pulse.add(self, self.clock(), random(), answers=not self.kind.unidirectional)  # noqa: S311 - spreads load; nobody gains by guessing it
 
     def reply(self, reply: Reply) -> None:
+        """Send the answer to a command."""
         self.outbox.push(self._encoder.frame(self._encoder.codec.encode_reply(reply)))
 
     def push(self, push: Push) -> None:
+        """Send a message that the client did not ask for."""
         self.outbox.push(self._encoder.frame(self._encoder.codec.encode_push(push)))
 
     def ping(self) -> None:
+        """Send a ping of the protocol."""
         self.outbox.push(self._encoder.frame(self._encoder.codec.ping))
 
     def enter(
@@ -153,7 +162,16 @@ class Session:
         delta: bool = False,
         compact: bool = False,
     ) -> Subscriber:
-        """Take a place in a channel and in the hub; publications go into the place's buffer from here on."""
+        """Take a place in a channel and in the hub. Publications go into the place's buffer until it goes live.
+
+        Args:
+            channel: the channel's name.
+            spec: the options of this subscription.
+            chan_info: what the members of the channel are shown of this connection.
+            server_side: the client did not ask for the place.
+            delta: the client takes differences.
+            compact: the client takes the channel's number for its name.
+        """
         hub = self.exchange.hub
         form = hub.form(channel, self._encoder, delta=delta, compact=compact)
         kind = MapSubscriber if spec.map is not None else Subscriber if spec.poll is None else PollSubscriber
@@ -163,7 +181,7 @@ class Session:
         return subscriber
 
     def expire_in(self, ttl: int) -> None:
-        """End the connection `ttl` seconds and some grace from now, unless this is called again; 0 is never."""
+        """End the connection `ttl` seconds and some grace from now; 0 is never. A later call replaces this one."""
         if self._expiry is not None:
             self._expiry.cancel()
         self._expiry = (
@@ -171,7 +189,7 @@ class Session:
         )
 
     def expire_subscription_in(self, subscriber: Subscriber, ttl: int) -> None:
-        """The same for one place; a client may subscribe again at once (protocol §3.5)."""
+        """End one subscription, as `expire_in` ends the connection. A client may subscribe again (protocol §3.5)."""
         if subscriber.expiry is not None:
             subscriber.expiry.cancel()
         lives = ttl > 0 and self.subscribers.get(subscriber.channel) is subscriber
@@ -189,7 +207,7 @@ class Session:
             self.expel(subscriber.channel, Unsubscribed(Unsubscribe.SUBSCRIPTION_EXPIRED))
 
     def leave(self, subscriber: Subscriber) -> None:
-        """Undo `enter`: nothing more is delivered. `retire` is to follow. Idempotent."""
+        """Undo `enter`: nothing more is delivered. `retire` must follow. Idempotent."""
         self.exchange.hub.leave(subscriber)
         self.exchange.polls.leave(subscriber)
         self.expire_subscription_in(subscriber, 0)
@@ -197,7 +215,10 @@ class Session:
             del self.subscribers[subscriber.channel]
 
     async def retire(self, subscriber: Subscriber) -> None:
-        """Undo what a place leaves behind after `leave`: the broker's subscription and its presence."""
+        """Undo what `leave` cannot, because it awaits: the broker's subscription and the presence of a place.
+
+        Tells the application that the client is no longer subscribed.
+        """
         await self.exchange.link(subscriber.channel, subscriber.spec)
         self.exchange.polls.leave(subscriber)
         if subscriber.present:
@@ -208,7 +229,7 @@ class Session:
         await self.exchange.application.unsubscribed(self.client, subscriber.channel)
 
     async def end(self) -> None:
-        """Undo everything, after the transport has ended: every place, then the connection itself."""
+        """Undo everything after the transport has ended: every place, then the connection itself."""
         self.lost()
         self.expire_in(0)
         subscribers, self.subscribers = list(self.subscribers.values()), {}
@@ -220,7 +241,7 @@ class Session:
             await self.exchange.application.disconnected(self.client, reason.code, reason.reason)
 
     def report(self, event: str, **fields: object) -> None:
-        """Say on the log what this connection's client did wrong."""
+        """Write to the log what this connection's client did wrong."""
         address = self.client.handshake.address
         report(event, **fields, transport=self.kind.transport, client=self.id, user=self.user_id, address=address)
 
@@ -256,7 +277,8 @@ class Session:
         self.pulse.remove(self)
 
     def be_given(self, subscriber: Subscriber, grant: SubscribeGrant) -> None:
-        """The server has granted this place; what was remembered of a former one is over."""
+        """Note that the server granted this place after the connect reply. A grant that was kept for the channel is
+        forgotten."""
         now = self.clock()
         subscriber.given = Given.at(now, grant)
         self.exchange.hub.peers.departed.drop(self.user_id, self.login, subscriber.channel)
@@ -264,7 +286,7 @@ class Session:
     def expel(self, channel: str, reason: Unsubscribed) -> None:
         """End one subscription by the server's will, and tell the client. Idempotent.
 
-        One whose subscribe command is still being worked on is refused there; the client hears only that refusal.
+        Where the subscribe command is not answered yet, its answer becomes a refusal, and the client is told no more.
         """
         if self.revoked is not None:
             self.revoked.add(channel)
