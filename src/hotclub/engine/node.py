@@ -117,14 +117,11 @@ class Node:
         self.emulated: dict[str, Dispatcher] = {}
         self.forwarding = _forwarding(self.limits)
         self.pulse: Pulse[Session] = Pulse(self.limits.ping_interval, self.limits.pong_timeout)
-        self.flusher = Flusher(self._at_end_of_turn)
+        self.flusher = Flusher(_at_end_of_turn)
         self.upkeep = Upkeep(self.exchange, self.pulse)
         self.connections = 0
         self._loop: asyncio.AbstractEventLoop | None = None
         self._started = 0.0
-
-    def _at_end_of_turn(self, work: Callable[[], None]) -> None:
-        asyncio.get_running_loop().call_soon(work)
 
     @property
     def started(self) -> bool:
@@ -266,6 +263,10 @@ class Node:
             refused=dict(counters.refused),
             closed=dict(counters.closed),
         )
+
+
+def _at_end_of_turn(work: Callable[[], None]) -> None:
+    asyncio.get_running_loop().call_soon(work)
 
 
 def _forwarding(limits: Limits) -> TokenBucket:

@@ -101,8 +101,6 @@ class ConnectCommand(Struct, frozen=True, omit_defaults=True):
 
 
 class UnsubscribeCommand(Struct, frozen=True, omit_defaults=True):
-    """An unsubscribe command (protocol §2.3)."""
-
     channel: str = ""
 
 
@@ -117,27 +115,19 @@ class PublishCommand(Struct, frozen=True, omit_defaults=True):
 
 
 class PresenceCommand(Struct, frozen=True, omit_defaults=True):
-    """A presence command (protocol §2.5)."""
-
     channel: str = ""
 
 
 class PresenceStatsCommand(Struct, frozen=True, omit_defaults=True):
-    """A presence_stats command (protocol §2.5)."""
-
     channel: str = ""
 
 
 class Since(Struct, frozen=True, omit_defaults=True):
-    """The position that a history command starts from."""
-
     offset: Offset = 0
     epoch: str = ""
 
 
 class HistoryCommand(Struct, frozen=True, omit_defaults=True):
-    """A history command (protocol §2.6)."""
-
     channel: str = ""
     limit: Int32 = 0
     since: Since | None = None
@@ -149,21 +139,15 @@ class PingCommand(Struct, frozen=True, omit_defaults=True):
 
 
 class SendCommand(Struct, frozen=True, omit_defaults=True):
-    """A message to the application, which is not answered."""
-
     data: Raw = EMPTY
 
 
 class RpcCommand(Struct, frozen=True, omit_defaults=True):
-    """A call of a procedure (protocol §2.7)."""
-
     method: str = ""
     data: Raw = EMPTY
 
 
 class RefreshCommand(Struct, frozen=True, omit_defaults=True):
-    """A new token for the connection (protocol §2.8)."""
-
     token: str = ""
 
 
@@ -295,29 +279,21 @@ class EmptyResult(Struct, frozen=True):
 
 
 class PresenceResult(Struct, frozen=True):
-    """Who is in a channel, by client id."""
-
     presence: dict[str, ClientInfo]
 
 
 class PresenceStatsResult(Struct, frozen=True):
-    """How many connections and users are in a channel."""
-
     num_clients: int
     num_users: int
 
 
 class HistoryResult(Struct, frozen=True):
-    """A part of a channel's log, and the top of the log."""
-
     publications: tuple[Publication, ...]
     epoch: str
     offset: int
 
 
 class RpcResult(Struct, frozen=True, omit_defaults=True):
-    """What a procedure returned."""
-
     data: Raw = EMPTY
 
 
@@ -363,8 +339,6 @@ class Membership(Struct, frozen=True):
 
 
 class UnsubscribePush(Struct, frozen=True):
-    """The server has ended a subscription."""
-
     code: int
     reason: str
 
@@ -393,8 +367,6 @@ class DisconnectPush(Struct, frozen=True):
 
 
 class RefreshPush(Struct, frozen=True, omit_defaults=True):
-    """The server has changed the life of the connection; `ttl` is seconds."""
-
     expires: bool = False
     ttl: int = 0
 
