@@ -96,7 +96,7 @@ class HotclubClient:
             address: the IP address that the connection comes from.
 
         Raises:
-            Disconnect: when the block is entered, as all of these: the server ended the connection instead of answering.
+            Disconnect: when the block is entered, as all of these: the server ended the connection without an answer.
             Refused: the connect hook refused the connection.
             RuntimeError: another node runs in this process, or a test with `async` uses `with`.
             RefusedHandshake: the server refused the request, for example for its origin.

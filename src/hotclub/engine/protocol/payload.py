@@ -72,11 +72,6 @@ def encode_payload(value: object, *, default: Callable[[Any], Any] | None = None
         raise ValueError(f"JSON cannot hold this value: {error}") from error
 
 
-def decode_payload(data: Raw) -> Any:
-    """The Python value of a validated payload."""
-    return _decode(bytes(data))
-
-
 def _deeper_than(value: object, depth: int) -> bool:
     """Whether containers are nested deeper. Goes level by level: hostile nesting must not exhaust the stack."""
     level: list[object] = [value]
