@@ -1,9 +1,9 @@
 # Every target works in a fresh clone: it brings in what it needs.
 .DEFAULT_GOAL := help
-.PHONY: help run conformance autobahn test check format frontend bench soak fuzz wheel clean
+.PHONY: help run conformance autobahn test test-all check format frontend bench soak fuzz wheel clean
 
 help: ## this list
-	@sed -n 's/^\([a-z]*\):.*## /\1|/p' Makefile | while IFS='|' read -r name what; do printf '  make %-11s %s\n' "$$name" "$$what"; done
+	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' Makefile | while IFS='|' read -r name what; do printf '  make %-11s %s\n' "$$name" "$$what"; done
 
 run: ## the site with demo data at http://127.0.0.1:8000 (PORT=, HOST=)
 	@exec scripts/run
@@ -11,8 +11,11 @@ run: ## the site with demo data at http://127.0.0.1:8000 (PORT=, HOST=)
 conformance: ## the project that client libraries test themselves against, on port 8000 (PRESENCE=off, PORT=, HOST=)
 	@exec scripts/conformance
 
-test: ## the whole gate: format, lint, types, front end, Python, browser (ARGS= goes to pytest)
+test: ## the whole gate: format, lint, types, front end, Python, browser (ARGS= goes to pytest, WORKERS=)
 	@exec scripts/test all $(ARGS)
+
+test-all: ## the gate with every combination of transport and form, which takes longer (ARGS=, WORKERS=)
+	@exec scripts/test matrix $(ARGS)
 
 check: ## the part of the gate that runs nothing: format, lint, types, migrations
 	@exec scripts/test check

@@ -1,10 +1,14 @@
-"""What holds for every test: in CI (`CI=true`) nothing is skipped."""
+"""What holds for every test: in CI (`CI=true`) nothing is skipped; workers begin with what takes long."""
 
 import os
 import signal
-from collections.abc import Generator
+from collections import Counter
+from collections.abc import Generator, Iterator
+from pathlib import Path
 
 import pytest
+
+from tests.support import matrix, run
 
 # A shell that starts the tests in the background has SIGINT ignored, which servers that the tests start would inherit.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -30,3 +34,33 @@ def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest
     report = yield
     _refuse(report)
     return report
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput"):
+        folder = run.begin()
+        config.add_cleanup(lambda: run.end(folder))
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    matrix.keep_smoke(item)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Files go to the workers in this order: what takes long comes first, so that nobody waits for it at the end."""
+    if not hasattr(config, "workerinput"):
+        return
+    long = {item.path for item in items if item.get_closest_marker("slow") or item.get_closest_marker("browser")}
+    cases: Counter[Path] = Counter(item.path for item in items)
+    items.sort(key=lambda item: (item.path not in long, -cases[item.path], item.path))
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None) -> Iterator[None]:  # noqa: ARG001 - wanted for its effect
+    """The test database, which is emptied quickly."""
+    # It needs the project's apps, which are loaded after this file.
+    from tests.support.flushing import quick_flushes  # noqa: PLC0415
+
+    with quick_flushes():
+        yield

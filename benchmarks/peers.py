@@ -32,10 +32,10 @@ def uvicorn(application: str) -> Callable[[int], list[str]]:
 
 HOTCLUB_SERVE: Final = Peer(
     name="hotclub",
-    title="Hotclub, manage.py serve",
+    title="Hotclub, manage.py hotclub_serve",
     dialect=HOTCLUB,
     settings=f"{_SITES}.hotclub_site.settings",
-    command=lambda port: ["-m", f"{_SITES}.hotclub_site", "serve", "--host", "127.0.0.1", "--port", str(port)],
+    command=lambda port: ["-m", f"{_SITES}.hotclub_site", "hotclub_serve", "--host", "127.0.0.1", "--port", str(port)],
     must_deliver=True,
 )
 

@@ -4,7 +4,7 @@ import { defineConfig } from "vitest/config";
 
 const root = import.meta.dirname;
 
-/** One entry per island: `src/entries/chat.ts` is what `{% island "chat" %}` loads. */
+/** One bundle per file of `src/entries`: the tag `{% island "chat" %}` loads the bundle of `src/entries/chat.ts`. */
 function entries(): Record<string, string> {
   const folder = resolve(root, "src/entries");
   const files = readdirSync(folder).filter((file) => file.endsWith(".ts") && !file.endsWith(".test.ts"));
@@ -19,17 +19,17 @@ export default defineConfig(({ mode }) => ({
     outDir: resolve(root, "../src/clubhouse/ui/static/clubhouse/dist"),
     emptyOutDir: true,
     manifest: "manifest.json",
-    // The bundles hold other people's code: their licences travel with it.
+    // The bundles contain packages whose licences must be distributed with them.
     license: { fileName: "licenses.md" },
     target: "es2022",
-    // The pages forbid data: addresses for everything but images.
+    // The pages' content security policy allows `data:` addresses for images and fonts only.
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
     rolldownOptions: { input: mode === "test" ? {} : entries() },
   },
   test: {
     environment: "happy-dom",
-    include: ["src/**/*.test.ts", "../src/clubhouse/*/frontend/**/*.test.ts"],
+    include: ["src/**/*.test.ts"],
     dangerouslyIgnoreUnhandledErrors: false,
     restoreMocks: true,
   },

@@ -12,6 +12,9 @@ from pathlib import Path
 import pytest
 
 import hotclub
+import hotclub.maps
+import hotclub.polls
+import hotclub.tokens
 
 SOURCE = Path(__file__).parents[1] / "src"
 
@@ -19,7 +22,7 @@ ENGINE = (
     {"model", "errors", "codes", "limits", "observe"},
     {"protocol", "recovery", "shape", "tags", "leases", "pulse"},
     {"broker", "presence"},
-    {"port"},
+    {"port", "backend"},
     {"hub", "peers", "subscriber", "outbox", "target", "kept_grants"},
     {"channels", "session", "maps", "shared_poll"},
     {"commands", "dispatch"},
@@ -53,6 +56,9 @@ FREE = {"engine", "models"}
 
 SITE_MAY_IMPORT = {
     "hotclub": set(hotclub.__all__),
+    "hotclub.maps": set(hotclub.maps.__all__),
+    "hotclub.polls": set(hotclub.polls.__all__),
+    "hotclub.tokens": set(hotclub.tokens.__all__),
     "hotclub.asgi": {"application"},
 }
 """What clubhouse, or any other site, may take from hotclub."""

@@ -64,7 +64,10 @@ TEMPLATES = [
     },
 ]
 
-HOTCLUB: dict[str, Any] = {"ON_CONNECT": "clubhouse.accounts.live.on_connect"}
+HOTCLUB: dict[str, Any] = {
+    "ON_CONNECT": "clubhouse.accounts.live.on_connect",
+    "READY_PATH": "/readyz",
+}
 
 # Data
 

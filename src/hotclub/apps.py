@@ -5,11 +5,13 @@ from typing import Any
 
 from django.apps import AppConfig, apps
 from django.core.signals import setting_changed
+from django.db.models.signals import post_migrate
 from django.utils.module_loading import autodiscover_modules
 from django.utils.translation import gettext_lazy as _
 
 from hotclub.channels.registry import Declarations, Registry
 from hotclub.conf.config import get_config, reset_config
+from hotclub.runtime.tables import look_anew
 
 
 class HotclubConfig(AppConfig):
@@ -45,6 +47,7 @@ class HotclubConfig(AppConfig):
         if apps.is_installed("django.contrib.auth") and apps.is_installed("django.contrib.sessions"):
             connect_signals()
         setting_changed.connect(self._setting_changed, dispatch_uid="hotclub.setting_changed")
+        post_migrate.connect(self._migrated, sender=self, dispatch_uid="hotclub.migrated")
 
     def declare(self, declarations: Declarations) -> None:
         """Serve these channels and procedures from the next start of a node on."""
@@ -55,3 +58,6 @@ class HotclubConfig(AppConfig):
         if setting in ("HOTCLUB", "DATABASES"):
             reset_config()
             self._registry = None
+
+    def _migrated(self, *, using: str, **_kwargs: Any) -> None:
+        look_anew(using)

@@ -1,4 +1,4 @@
-"""The tables of durable channels, and those of tickets, ended tokens and API keys.
+"""The tables of durable channels and of orders, and those of tickets, ended tokens, API keys and nodes.
 
 An `Entry` is at once the outbox row and the history row of one publication. It is written in the transaction of the
 publisher, so that it commits or vanishes together with everything else the transaction did.
@@ -9,6 +9,7 @@ an escaped NUL, and what was published has to come back byte for byte.
 
 from django.core.exceptions import ValidationError
 from django.db import models
+from django.db.models.functions import Now
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
@@ -61,6 +62,36 @@ class Entry(models.Model):
 
     def __str__(self) -> str:
         return f"{self.stream_id}/{self.offset}"
+
+
+class Order(models.Model):
+    """What one process asks of the others. Inserted in the transaction of the caller, under no lock that others need.
+
+    Ids are given out before the commit, so on PostgreSQL a row with a lower id may appear after one with a higher id;
+    `transaction_id` tells which rows a reader cannot have seen.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    payload = models.TextField(_("payload"), help_text=_("The order as JSON text."))
+    origin = models.CharField(
+        _("origin"),
+        max_length=32,
+        blank=True,
+        default="",
+        help_text=_("The node that performs the order at the commit itself."),
+    )
+    transaction_id = models.BigIntegerField(
+        _("transaction"), default=0, db_index=True, help_text=_("PostgreSQL's number of the inserting transaction.")
+    )
+    created = models.DateTimeField(_("created"), db_default=Now(), help_text=_("By the clock of the database."))
+
+    class Meta:
+        verbose_name = _("order")
+        verbose_name_plural = _("orders")
+        ordering = ["id"]
+
+    def __str__(self) -> str:
+        return str(self.pk)
 
 
 class Ticket(models.Model):
@@ -147,3 +178,20 @@ class StreamVersion(models.Model):
 
     def __str__(self) -> str:
         return f"{self.channel}: {self.version}"
+
+
+class NodeLease(models.Model):
+    """A server process that is alive: it renews its row every few seconds, by the clock of the database."""
+
+    id = models.BigAutoField(primary_key=True)
+    node = models.CharField(_("node"), max_length=64, unique=True)
+    process = models.CharField(_("process"), max_length=255)
+    engine = models.CharField(_("engine"), max_length=255)
+    renewed = models.DateTimeField(_("renewed"))
+
+    class Meta:
+        verbose_name = _("node lease")
+        verbose_name_plural = _("node leases")
+
+    def __str__(self) -> str:
+        return self.process

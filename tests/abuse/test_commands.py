@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import json
-import time
 from typing import Any
 
 import pytest
@@ -19,6 +18,7 @@ BAD_REQUEST = 107
 everywhere = runs_on(CLIENTS)
 
 
+@pytest.mark.smoke
 async def test_b2_the_depth_limit_is_exact(server: Server) -> None:
     async with await subscriber(WireClient, server, "memory:b2-limit") as client:
         taken = await client.publish_bytes("memory:b2-limit", b"[" * 16 + b"]" * 16)
@@ -37,9 +37,8 @@ async def test_b2_a_payload_too_deep_reaches_nobody(server: Server, kind: str, t
         await subscriber(WireClient, server, channel) as client,
     ):
         await other.subscribe(channel)
-        started = time.monotonic()
-        assert await client.fate(await client.publish_bytes(channel, text)) in (BAD_REQUEST, 3501)
-        assert time.monotonic() - started < 0.5
+        with server.works_less_than(0.5):
+            assert await client.fate(await client.publish_bytes(channel, text)) in (BAD_REQUEST, 3501)
         await other.settled()
         assert other.received(channel) == []
 
@@ -95,6 +94,7 @@ async def test_b7_unusual_text_is_only_data(server: Server, text: str) -> None:
         assert received[-1]["data"] == text
 
 
+@pytest.mark.smoke
 async def test_b8_a_reused_id_is_answered_twice(server: Server) -> None:
     async with await WireClient.connected(server.port) as client:
         command = {"id": 9, "rpc": {"method": "slow", "data": {"seconds": 0}}}
@@ -102,13 +102,14 @@ async def test_b8_a_reused_id_is_answered_twice(server: Server) -> None:
         await client.wait(lambda: sum(item.get("id") == 9 for item in client.inbox) == 2)
 
 
+@pytest.mark.smoke
 async def test_b10_a_flood_of_commands_is_warned_and_then_ended(server: Server) -> None:
     async with (
         await WireClient.connected(server.port) as client,
         await subscriber(WireClient, server, "memory:b10") as witness,
     ):
         flood = asyncio.create_task(_flood(client, 20_000))
-        delays = [await _round_trip(witness, number) for number in range(20)]
+        before_it = [await _work_before(server, witness, number) for number in range(20)]
         closed = await client.ended(timeout=20)
         flood.cancel()
         await asyncio.wait({flood})
@@ -116,9 +117,10 @@ async def test_b10_a_flood_of_commands_is_warned_and_then_ended(server: Server) 
         refused = [item["error"] for item in client.inbox if "error" in item]
         assert {"code": 111, "message": "too many requests", "temporary": True} in refused
         assert (closed.code, closed.reason) == (3013, "too many requests")
-        assert sorted(delays)[len(delays) // 2] < 0.5
+        assert sorted(before_it)[len(before_it) // 2] < 0.5
 
 
+@pytest.mark.smoke
 async def test_a12_a_flood_of_pongs_that_nobody_asked_for_is_ended(server: Server) -> None:
     async with await WireClient.connected(server.port) as client:
         pongs = b"\x00" * 250 if client.form == "protobuf" else b"\n".join([b"{}"] * 250)
@@ -137,9 +139,8 @@ async def test_b10_slow_calls_of_one_client_cannot_take_all_threads(server: Serv
     ):
         for number in range(50):
             await greedy.send({"id": 100 + number, "rpc": {"method": "slow", "data": {"seconds": 0.2}}})
-        started = time.monotonic()
         await other.publish("memory:b10", "mine")
-        assert time.monotonic() - started < 1
+        assert sum(item.get("id", 0) >= 100 for item in greedy.inbox) < 25
 
 
 async def test_b11_the_129th_channel_is_refused(server: Server) -> None:
@@ -152,6 +153,7 @@ async def test_b11_the_129th_channel_is_refused(server: Server) -> None:
         assert answers[1_128]["error"]["code"] == 106
 
 
+@pytest.mark.smoke
 async def test_b11_a_loop_of_subscribing_leaves_nothing_behind(server: Server) -> None:
     async with await WireClient.connected(server.port) as witness, await WireClient.connected(server.port) as client:
         await witness.subscribe("memory:b11")
@@ -165,6 +167,7 @@ async def test_b11_a_loop_of_subscribing_leaves_nothing_behind(server: Server) -
         await _alone(witness, "memory:b11")
 
 
+@pytest.mark.smoke
 async def test_b12_subscribing_twice_at_once_while_leaving_leaves_no_ghost(server: Server) -> None:
     async with await WireClient.connected(server.port) as witness:
         await witness.subscribe("memory:b12")
@@ -214,10 +217,9 @@ async def test_b14_a_history_is_capped_whatever_is_asked_for(server: Server, wis
         for _ in range(350 - top):
             await client.start("publish", channel=channel, data="x")
         await client.settled()
-        started = time.monotonic()
-        result = await client.call("history", channel=channel, **wish)
+        with server.works_less_than(0.5):
+            result = await client.call("history", channel=channel, **wish)
         assert len(result["publications"]) == 300
-        assert time.monotonic() - started < 0.5
 
 
 @pytest.mark.parametrize(
@@ -258,12 +260,13 @@ async def test_b16_a_permission_that_fails_is_none(server: Server) -> None:
         await client.publish("memory:b16", "still here")
 
 
-async def _round_trip(client: WireClient, number: int) -> float:
-    started = time.monotonic()
+async def _work_before(server: Server, client: WireClient, number: int) -> float:
+    """How long the server works, for whomever, before the client's turn is over."""
+    started = server.work
     before = len(client.received("memory:b10"))
     await client.publish("memory:b10", number)
     await client.publications("memory:b10", before + 1)
-    return time.monotonic() - started
+    return server.work - started
 
 
 async def _flood(client: WireClient, count: int) -> None:
@@ -281,6 +284,8 @@ async def _flood(client: WireClient, count: int) -> None:
 async def _alone(witness: WireClient, channel: str) -> None:
     """Wait until the witness is the only one there; everybody else's end is pushed to it as a leave."""
     async with asyncio.timeout(10):
+        seen = len(witness.inbox)
         while (await witness.call("presence_stats", channel=channel))["num_clients"] > 1:
-            seen = len(witness.inbox)
+            # A leave may have come together with the answer.
             await witness.expect(lambda item: "push" in item, start=seen)
+            seen = len(witness.inbox)

@@ -5,6 +5,7 @@ import struct
 
 import pytest
 
+from tests.support.matrix import mostly
 from tests.support.processes import Server
 from tests.support.rawws import (
     BINARY,
@@ -20,7 +21,7 @@ from tests.support.wire import WireClient
 CONNECT = b'{"id":1,"connect":{}}'
 
 
-@pytest.fixture(params=["websocket", "websocket?format=protobuf", "uni_websocket"])
+@pytest.fixture(params=mostly(["websocket"], ["websocket", "websocket?format=protobuf", "uni_websocket"]))
 def path(request: pytest.FixtureRequest) -> str:
     """Where there are frames."""
     return f"/connection/{request.param}"
@@ -33,6 +34,7 @@ async def close_code(server: Server, path: str, *frames: bytes) -> int:
         return (await socket.read_close()).close_code
 
 
+@pytest.mark.smoke
 async def test_a2_an_unmasked_frame_is_not_processed(server: Server, path: str) -> None:
     async with asyncio.timeout(5), await RawWebSocket.connect(server.port, path) as socket:
         await socket.send_frame(TEXT, CONNECT, mask=False)
@@ -100,6 +102,7 @@ async def test_a5_a_frame_that_claims_too_much_is_1009_on_its_header(
     assert await close_code(server, path, encode_frame(opcode, b"", length=length)) == 1009
 
 
+@pytest.mark.smoke
 async def test_a5_the_accumulated_message_counts(server: Server, path: str) -> None:
     first = encode_frame(TEXT, b" " * 40_000, fin=False)
     assert await close_code(server, path, first, encode_frame(CONTINUATION, b"", length=40_000)) == 1009
@@ -114,6 +117,7 @@ async def test_a5_the_largest_message_is_taken(server: Server) -> None:
         assert reply["error"]["code"] == 104
 
 
+@pytest.mark.smoke
 async def test_a6_a_message_in_endless_fragments_is_ended_early(server: Server, path: str) -> None:
     memory = server.memory
     async with asyncio.timeout(20), await RawWebSocket.connect(server.port, path) as socket:
@@ -153,11 +157,13 @@ async def test_a11_a_reader_that_stops_is_closed_and_costs_little(server: Server
         assert (result["recovered"], missed) == (True, list(range(341, 401)))
 
 
+@pytest.mark.smoke
 @pytest.mark.parametrize("opcode", [PING, PONG])
 async def test_a12_a_flood_of_control_frames_is_ended(server: Server, path: str, opcode: int) -> None:
     assert await close_code(server, path, encode_frame(opcode, b"x") * 5_000) == 1008
 
 
+@pytest.mark.smoke
 async def test_a12_a_peer_that_never_answers_a_close_is_reset(server: Server, path: str) -> None:
     async with asyncio.timeout(10), await RawWebSocket.connect(server.port, path) as socket:
         await socket.send_text("not a command")

@@ -57,7 +57,7 @@ async def _dribbled(server: Server, path: str) -> int:
     writer.write(head.encode())
     dribbling = asyncio.create_task(_dribble(writer))
     try:
-        answer = await asyncio.wait_for(reader.readline(), LIMITS["connect_timeout"] + 3)
+        answer = await asyncio.wait_for(reader.readline(), LIMITS["CONNECT_TIMEOUT"] + 3)
         return int(answer.split()[1])
     finally:
         dribbling.cancel()

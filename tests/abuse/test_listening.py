@@ -3,18 +3,19 @@
 import asyncio
 import base64
 import json
-import time
 from typing import Any
 
 import pytest
 
 from tests.abuse.conftest import Room, subscriber
+from tests.support.matrix import mostly, smoke
 from tests.support.processes import Server
 from tests.support.rawws import BINARY, TEXT, RawWebSocket, encode_frame
 from tests.support.unidirectional import WAYS, Listening
 from tests.support.wire import WireClient
 
 every_way = pytest.mark.parametrize("way", WAYS)
+most_ways = pytest.mark.parametrize("way", mostly(["uni_http_stream", "uni_websocket"], WAYS))
 REFUSED: tuple[dict[str, Any], ...] = ({}, {"disconnect": {"code": 3501}})
 """An HTTP status, or the end of a WebSocket, which is accepted before it says anything."""
 
@@ -28,12 +29,12 @@ async def refused(server: Server, way: str, request: bytes) -> bool:
     return (listening.status, first) == (400, {})
 
 
-@every_way
+@most_ways
 @pytest.mark.parametrize(
     "request_bytes",
     [
-        b"hello", b"\xef\xbb\xbf{}", b"null", b"[]", b"1", b'"text"', b"{'subs':{}}", b"{}x", b"{}\n{}", b"\xff",
-        b'{"subs":[]}', b'{"subs":{"memory:a":1}}', b'{"token":7}',
+        smoke(b"hello", "hello"), b"\xef\xbb\xbf{}", b"null", b"[]", b"1", b'"text"', b"{'subs':{}}", b"{}x", b"{}\n{}",
+        b"\xff", b'{"subs":[]}', b'{"subs":{"memory:a":1}}', b'{"token":7}',
         b'{"token":"\\ud800"}', b'{"subs":{"\\ud800":{}}}', b'{"token":"\xed\xa0\x80"}',
         b'{"subs":{"memory:a":{"recover":true,"offset":1.5}}}',
         b'{"subs":{"memory:a":{"offset":18446744073709551616}}}'
@@ -49,13 +50,12 @@ async def test_b2_depth_is_refused_quickly(server: Server, way: str, opening: by
     # In a URL every one of these bytes may take three, and a request line that is upgraded is short.
     size = {"uni_sse": 15_000, "uni_websocket-query": 2_500}.get(way, 60_000)
     nested = b'{"later":' + opening * (size // len(opening))
-    started = time.monotonic()
-    assert await refused(server, way, nested)
-    assert time.monotonic() - started < 0.5
+    with server.works_less_than(0.5):
+        assert await refused(server, way, nested)
 
 
-@every_way
-@pytest.mark.parametrize("data", ["NaN", "1e999", "[" * 17 + "]" * 17, "-0", '"\\ud800"'])
+@most_ways
+@pytest.mark.parametrize("data", [smoke("NaN", "NaN"), "1e999", "[" * 17 + "]" * 17, "-0", '"\\ud800"'])
 async def test_b2_b3_a_payload_that_is_none_connects_nobody(server: Server, way: str, data: str) -> None:
     async with Listening.open(server.port, way, b'{"data":%b}' % data.encode()) as listening:
         assert (await listening.first()) in (*REFUSED, {"disconnect": {"code": 3004}})
@@ -112,8 +112,10 @@ async def test_b9_thousands_of_wishes_are_refused(server: Server, way: str) -> N
     assert await refused(server, way, json.dumps({"subs": channels}).encode())
 
 
-@every_way
-@pytest.mark.parametrize("position", [{"offset": 10**15}, {"epoch": "forged", "offset": 1}, {"offset": -1}])
+@most_ways
+@pytest.mark.parametrize(
+    "position", [smoke({"offset": 10**15}, "beyond"), {"epoch": "forged", "offset": 1}, {"offset": -1}]
+)
 async def test_b13_a_forged_position_means_reload(server: Server, way: str, position: dict[str, Any]) -> None:
     async with await subscriber(WireClient, server, "memory:b13") as client:
         await client.publish("memory:b13", "kept")

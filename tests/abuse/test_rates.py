@@ -2,12 +2,12 @@
 
 import asyncio
 import itertools
-import time
 
 import pytest
 
 from tests.abuse.conftest import STRICT, Room
 from tests.support.emulated import CLIENTS
+from tests.support.matrix import mostly, smoke
 from tests.support.processes import Server
 from tests.support.requests import ENDPOINTS, OPENINGS, Answer, answer, request
 from tests.support.unidirectional import WAYS, Listening
@@ -56,9 +56,9 @@ async def test_a13_a_flood_from_one_address_leaves_room_for_others(strict: Serve
     async with await WireClient.connected(strict.port) as other:
         taken = []
         while not all(part.done() for part in flood):
-            started = time.monotonic()
+            started = strict.work
             await other.settled()
-            taken.append(time.monotonic() - started)
+            taken.append(strict.work - started)
     let_in = sum(itertools.chain.from_iterable([part.result() for part in flood]))
     assert let_in == STRICT[0]
     assert sorted(taken)[len(taken) // 2] < 0.5
@@ -85,18 +85,18 @@ async def test_a16_an_address_cannot_be_claimed(strict: Server, endpoint: str) -
     assert statuses(answers) == [True] * allowed + [False] * 2
 
 
-@pytest.mark.parametrize("endpoint", ENDPOINTS)
+@pytest.mark.parametrize("endpoint", mostly(["websocket", "http_stream"], ENDPOINTS))
 @pytest.mark.parametrize(
     "lines",
     [
-        (b"Origin: https://127.0.0.1:{port}", b"X-Forwarded-Proto: https"),
+        smoke((b"Origin: https://127.0.0.1:{port}", b"X-Forwarded-Proto: https"), "proto"),
         (
             b"Origin: https://127.0.0.1:{port}",
             b"X-Forwarded-Proto: wss",
             b"X-Forwarded-Ssl: on",
             b"Front-End-Https: on",
         ),
-        (b"Origin: http://evil.com", b"X-Forwarded-Host: evil.com"),
+        smoke((b"Origin: http://evil.com", b"X-Forwarded-Host: evil.com"), "host"),
         (b"Origin: http://evil.com", b"Forwarded: host=evil.com;proto=http"),
         (b"Origin: http://127.0.0.1:1", b"X-Forwarded-Port: 1"),
     ],

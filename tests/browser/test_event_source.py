@@ -46,13 +46,13 @@ async def test_it_resumes_by_the_last_event_id(browser: Browser, project: Server
         await opened.goto("/blank/")
         await page.evaluate(_LISTEN, "memory:events")
         await until(page, "() => opened === 1 && seen !== undefined")
-        project.manage("publish", "memory:events", '"first"')
+        project.manage("hotclub_publish", "memory:events", '"first"')
         await until(page, "() => seen.length === 1")
         assert proxy.cut() >= 1
         for text in ("missed", "错过"):
-            project.manage("publish", "memory:events", f'"{text}"')
+            project.manage("hotclub_publish", "memory:events", f'"{text}"')
         await until(page, "() => opened === 2 && seen.length >= 3")
-        project.manage("publish", "memory:events", '"last"')
+        project.manage("hotclub_publish", "memory:events", '"last"')
         await until(page, "() => seen.length >= 4")
         assert await page.evaluate("seen") == ["first", "missed", "错过", "last"]
         assert await page.evaluate("lastEventId")

@@ -58,7 +58,7 @@ async def test_it_does_in_chromium_what_it_does_in_node(browser: Browser, projec
         assert (await page.evaluate("client.rpc('slow', { seconds: 0 })"))["data"] == "done"
         assert await seen(page, "join", 1)
         assert proxy.cut() >= 1
-        project.manage("publish", "memory:chromium", '"missed"')
+        project.manage("hotclub_publish", "memory:chromium", '"missed"')
         again = (await seen(page, "subscribed", 2))[1]
         received = await seen(page, "publication", 2)
         assert again["recovered"] is True

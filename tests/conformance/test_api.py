@@ -36,7 +36,7 @@ def code_of(answer: Any) -> int | None:
 
 async def test_the_api_answers_as_the_reference_does(conformance: Conformance) -> None:
     wrong = []
-    async with httpx.AsyncClient(base_url=f"{conformance.url}/api/", trust_env=False) as http:
+    async with httpx.AsyncClient(verify=False, base_url=f"{conformance.url}/api/", trust_env=False) as http:
         for asked in RECORDED:
             headers = {"X-API-Key": "test-api-key", **asked.get("headers", {})}
             text = asked["text"].encode("latin-1") if "text" in asked else json.dumps(asked.get("body")).encode()

@@ -93,6 +93,7 @@ async def test_who_unsubscribed_and_comes_back_gets_what_changed(
     assert len(client.contexts("sync", channel)) == 1
 
 
+@pytest.mark.smoke
 async def test_an_ephemeral_map_is_loaded_anew_after_a_cut(
     conformance: Conformance, client: NpmClient, proxy: FaultProxy, name: str
 ) -> None:

@@ -112,6 +112,7 @@ async def test_a_choice_that_is_none(member: NpmClient, name: str, wrong: Any) -
     assert (await member.context("unsubscribed", f"filtered:{name}"))["code"] == 107
 
 
+@pytest.mark.smoke
 async def test_channels_are_told_by_their_numbers(
     secured: Conformance, member: NpmClient, secured_proxy: FaultProxy, name: str
 ) -> None:
@@ -193,6 +194,7 @@ async def test_a_key_is_set_only_if(secured: Conformance, member: NpmClient, nam
     assert [data for _, data in member.updates(channel)] == [2, 4, 6, 8]
 
 
+@pytest.mark.smoke
 async def test_what_a_client_brings_is_shown_to_the_connect_hook(
     secured: Conformance, idle: NpmClient, wire: list[str]
 ) -> None:

@@ -63,6 +63,7 @@ async def test_a_key_that_the_backend_calls_removed_is_gone(
     await client.until(lambda: shown(client, channel) == [(name, 1), (name, "removed")])
 
 
+@pytest.mark.smoke
 async def test_several_signatures_and_a_cut(client: NpmClient, backend: Backend, proxy: FaultProxy, name: str) -> None:
     """After the cut the SDK says the versions it has, and gets what is newer."""
     channel = f"poll:{name}"

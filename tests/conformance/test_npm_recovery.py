@@ -14,6 +14,7 @@ async def position(conformance: Conformance, channel: str) -> dict[str, Any]:
     return {"offset": found["offset"], "epoch": found["epoch"]}
 
 
+@pytest.mark.smoke
 async def test_what_was_missed_over_a_cut_arrives_once(
     conformance: Conformance, client: NpmClient, proxy: FaultProxy, name: str
 ) -> None:
@@ -43,6 +44,7 @@ async def test_who_unsubscribed_and_comes_back_gets_what_was_missed(
     await client.until(lambda: client.data(channel) == [1, 2])
 
 
+@pytest.mark.smoke
 async def test_too_much_missed_is_said_and_nothing_of_it_is_replayed(
     conformance: Conformance, client: NpmClient, proxy: FaultProxy, name: str
 ) -> None:

@@ -41,6 +41,7 @@ async def test_what_is_subscribed_by_the_server_is_not_subscribed_by_the_client(
     assert (unsubscribed["code"], unsubscribed["reason"]) == (105, "already subscribed")
 
 
+@pytest.mark.smoke
 async def test_what_was_missed_comes_with_the_connection(
     conformance: Conformance, served: NpmClient, proxy: FaultProxy, name: str
 ) -> None:

@@ -76,6 +76,7 @@ async def test_nobody_gets_in_without_a_token(secured: Conformance, idle: NpmCli
     assert (disconnected["code"], disconnected["reason"]) == (3501, "bad request")
 
 
+@pytest.mark.smoke
 async def test_a_token_whose_time_is_over_is_replaced_at_connect(
     secured: Conformance, idle: NpmClient, wire: list[str]
 ) -> None:
@@ -184,6 +185,7 @@ async def test_the_api_ends_and_prolongs_connections(secured: Conformance) -> No
 # Subscriptions
 
 
+@pytest.mark.smoke
 async def test_a_subscription_token_is_asked_for_and_lets_in(member: NpmClient, name: str) -> None:
     channel = f"signed:{name}"
     tokens = Tokens(token("42", channel=channel, info={"seat": 3}, data={"hello": "你好"}))

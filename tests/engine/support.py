@@ -159,7 +159,7 @@ class MemoryClient:
 
     def __init__(self, node: Node, encoder: Encoder | None = None, *, kind: Kind = PLAIN) -> None:
         self.line = MemoryLine(encoder or node.encoders.json_messages)
-        self.session = Session(node.exchange, node.flusher, node.pulse, self.line, Handshake(), kind=kind)
+        self.session = Session(node.channels, node.flusher, node.pulse, self.line, Handshake(), kind=kind)
         self.dispatcher = Dispatcher(self.session)
         self._ids = 0
 
@@ -245,4 +245,4 @@ class Club:
 
     async def publish_bytes(self, channel: str, data: bytes, **tags: str) -> None:
         """Publish what is no JSON."""
-        await self.node.exchange.publish(channel, Message(data=Raw(data), tags=tags, binary=True))
+        await self.node.channels.publish(channel, Message(data=Raw(data), tags=tags, binary=True))

@@ -144,7 +144,7 @@ async def test_an_unsubscribe_while_the_logs_are_read_takes_that_channel_out_alo
     club.broker.held.set()
     left = {"log:a", "log:b", "log:c"} - {ended}
     assert set(await subs_of(client)) == left
-    await club.node.exchange.settle()
+    await club.node.channels.settle()
     await client.flushed()
     assert set(club.node.hub.channels()) == set(client.session.subscribers) == left
     assert set(await club.node.presence.members(ended)) == set()

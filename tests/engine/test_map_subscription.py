@@ -22,10 +22,10 @@ STATE, STREAM = 2, 1
 class MapClub(Club):
     async def set(self, channel: str, key: str, value: object = None, **options: Any) -> None:
         message = MapMessage(key=key, data=Raw(json.dumps(value).encode()), **options)
-        await self.node.exchange.maps.change(channel, message)
+        await self.node.channels.maps.change(channel, message)
 
     async def remove(self, channel: str, key: str) -> None:
-        await self.node.exchange.maps.change(channel, MapMessage(key=key, removed=True))
+        await self.node.channels.maps.change(channel, MapMessage(key=key, removed=True))
 
     async def fill(self, channel: str, number: int) -> None:
         for index in range(number):
@@ -209,7 +209,7 @@ async def test_a_client_that_is_too_far_behind_begins_anew(missed: int) -> None:
 
 
 async def test_what_arrives_during_the_last_read_is_put_behind_it(club: MapClub) -> None:
-    maps, reading, go_on = club.node.exchange.maps, asyncio.Event(), asyncio.Event()
+    maps, reading, go_on = club.node.channels.maps, asyncio.Event(), asyncio.Event()
     original = maps.broker.history
 
     async def held(*arguments: Any) -> Any:
@@ -268,7 +268,7 @@ async def test_a_map_that_was_cleared_between_pages_begins_anew(club: MapClub, e
     await club.fill("kept-map:a", 150)
     client = await club.connect()
     first = await page(client, "kept-map:a", phase=STATE)
-    await club.node.exchange.maps.clear("kept-map:a")
+    await club.node.channels.maps.clear("kept-map:a")
     given = {"epoch": first["epoch"]} if epoch else {}
     assert (await page(client, "kept-map:a", phase=STATE, cursor=first["cursor"], **given))["code"] == 112
     assert club.node.hub.num_channels == 0
@@ -278,7 +278,7 @@ async def test_a_live_subscriber_is_told_at_once_that_the_map_was_cleared(club: 
     await club.set("kept-map:a", "x")
     client = await club.connect()
     await page(client, "kept-map:a", phase=STATE)
-    await club.node.exchange.maps.clear("kept-map:a")
+    await club.node.channels.maps.clear("kept-map:a")
     told = await client.until(lambda received: next((m for m in received if "unsubscribe" in m.get("push", {})), None))
     assert told["push"]["unsubscribe"]["code"] == 2500
 

@@ -26,7 +26,7 @@ async def club() -> AsyncIterator[MapClub]:
 
 
 async def entries(club: MapClub, channel: str) -> dict[str, Any]:
-    found = await club.node.exchange.maps.read(channel, MapQuery())
+    found = await club.node.channels.maps.read(channel, MapQuery())
     return {entry.key: entry for entry in found.entries}
 
 
@@ -96,7 +96,7 @@ async def test_nobody_changes_a_map_before_it_has_arrived(club: MapClub) -> None
 
 
 async def test_the_server_takes_maps_for_maps_only(club: MapClub) -> None:
-    maps = club.node.exchange.maps
+    maps = club.node.channels.maps
     for channel, code in (("plain:a", 108), ("unknown:a", 102)):
         with pytest.raises(Refused) as refused:
             await maps.change(channel, MapMessage(key="k"))
@@ -106,7 +106,7 @@ async def test_the_server_takes_maps_for_maps_only(club: MapClub) -> None:
     assert refused.value.code == 107
     for channel in ("map:a", "poll:a"):
         with pytest.raises(Refused) as refused:
-            await club.node.exchange.publish(channel, Message(data=Raw(b"1")))
+            await club.node.channels.publish(channel, Message(data=Raw(b"1")))
         assert refused.value.code == 108
     await club.set("map:a", "k")
     assert (await maps.stats("map:a")).num_keys == 1
@@ -138,7 +138,7 @@ async def test_a_member_that_is_expelled_leaves_the_maps(club: MapClub) -> None:
     await page(client, "crowd:a", phase=STATE)
     await settled(client)
     club.node.unsubscribe(Target(user_id="7"), "crowd:a", Unsubscribed(2000))
-    await club.node.exchange.settle()
+    await club.node.channels.settle()
     assert await entries(club, "clients:crowd") == {}
 
 
@@ -150,7 +150,7 @@ async def test_members_are_renewed_silently_and_come_back_when_they_were_lost(cl
     await club.node.upkeep.refresh_presence()
     await settled(watcher)
     assert len(pushed(watcher, "clients:crowd")) == 1
-    await club.node.exchange.maps.clear("clients:crowd")
+    await club.node.channels.maps.clear("clients:crowd")
     await club.node.upkeep.refresh_presence()
     await settled(watcher)
     assert [item.get("removed", False) for item in pushed(watcher, "clients:crowd")] == [False, True, False]

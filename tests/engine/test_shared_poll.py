@@ -28,7 +28,7 @@ class PollClub(Club):
         await self.application.until(lambda: len(self.application.polls) >= times)
 
     async def refresh(self, channel: str = CHANNEL) -> None:
-        await self.node.exchange.polls.refresh(channel)
+        await self.node.channels.polls.refresh(channel)
 
     async def follower(self, channel: str = CHANNEL, user: str = "") -> MemoryClient:
         client = await self.connect(user)
@@ -118,7 +118,7 @@ async def test_the_interval_asks_again() -> None:
     await track(client, "k", channel="poll-quick:a")
     await club.asked(4)
     await client.call(unsubscribe={"channel": "poll-quick:a"})
-    task = club.node.exchange.polls._channels["poll-quick:a"].task
+    task = club.node.channels.polls._channels["poll-quick:a"].task
     assert task is not None
     await asyncio.wait_for(task, 5)
     await club.node.stop()
@@ -222,7 +222,7 @@ async def test_a_signature_that_is_over_ends_the_following_silently(club: PollCl
     await track(client, "k", ttl=10)
     await track(client, "long", ttl=100)
     await club.asked(1)
-    channel = club.node.exchange.polls._channels[CHANNEL]
+    channel = club.node.channels.polls._channels[CHANNEL]
     now = client.session.clock()
     channel.expire(now + 14.9)
     assert set(channel.followers) == {"k", "long"}
@@ -299,7 +299,7 @@ async def test_what_the_server_publishes_need_not_be_asked_for(club: PollClub) -
     client = await club.follower()
     await track(client, "k")
     await club.asked(1)
-    polls = club.node.exchange.polls
+    polls = club.node.channels.polls
     polls.publish(CHANNEL, PolledItem(key="k", data=raw("pushed"), version=4))
     polls.publish(CHANNEL, PolledItem(key="other", data=raw("nobody"), version=4))
     polls.publish("poll:unknown", PolledItem(key="k", data=raw("nobody"), version=4))
@@ -372,13 +372,13 @@ async def test_whoever_is_expelled_hears_nothing_more(club: PollClub) -> None:
     await club.asked(1)
     await settled(client)
     club.node.unsubscribe(Target(user_id="7"), CHANNEL, Unsubscribed(2000))
-    club.node.exchange.polls.publish(CHANNEL, PolledItem(key="k", data=Raw(b"2"), version=2))
+    club.node.channels.polls.publish(CHANNEL, PolledItem(key="k", data=Raw(b"2"), version=2))
     await settled(client)
     assert shown(client) == [("k", 1, 1)]
 
 
 async def test_channels_are_forgotten_some_time_after_their_last_follower(club: PollClub) -> None:
-    polls = club.node.exchange.polls
+    polls = club.node.channels.polls
     client = await club.follower()
     await track(client, "k")
     polls.sweep()

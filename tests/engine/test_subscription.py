@@ -140,7 +140,7 @@ async def test_leaving_while_appearing_leaves_no_ghost(club: Club) -> None:
     await client.until(
         lambda received: next((message for message in received if "unsubscribe" in message.get("push", {})), None)
     )
-    await club.node.exchange.settle()
+    await club.node.channels.settle()
     await client.call(rpc={"method": "echo"})
     assert [info.user for info in (await club.node.presence.members("here:a")).values()] == ["8"]
 

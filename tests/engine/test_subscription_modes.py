@@ -362,7 +362,7 @@ async def test_who_is_unsubscribed_while_asking_for_keys_follows_none(club: Club
     await gate.entered.wait()
     subscriber = client.session.subscribers["poll:a"]
     club.node.unsubscribe(Target(user_id="7"), "poll:a", Unsubscribed(2000))
-    await club.node.exchange.settle()
+    await club.node.channels.settle()
     gate.open()
     reply = await client.until(lambda received: next((item for item in received if item.get("id") == number), None))
     assert reply["error"]["code"] == 103

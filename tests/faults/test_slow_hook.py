@@ -1,12 +1,11 @@
 """A hook that sits in the database for 1.5 s delays no other client's messages by more than 50 ms.
 
 Messages are sent at a fixed pace, whatever becomes of the earlier ones, so that a stopped event loop is felt by every
-message of that time and not by one. The machine may be busy with other things: one calm round in three is enough. A
+message of that time and not by one. The machine may be busy with other things: one calm round in eight is enough. A
 hook that runs in the event loop makes each round's longest delay a second or more.
 """
 
 import asyncio
-import statistics
 import time
 from typing import Any
 
@@ -15,7 +14,7 @@ import pytest
 from tests.support.processes import Server
 from tests.support.wire import WireClient
 
-ROUNDS = 3
+ROUNDS = 8
 MESSAGES = 60
 PACE = 0.02
 BOUND = 0.050
@@ -49,17 +48,15 @@ async def test_a_slow_hook_delays_nobody_else(project: Server, hook: Any) -> Non
             await client.subscribe("ephemeral:talk")
         if hook is slow_publish:
             await slow.subscribe("slow:published")
-        longest = 0.0
+        delays: list[float] = []
         for number in range(ROUNDS):
             command = await hook(slow, number)
             delays = await _talk(sender, receiver, number)
             assert not any(item.get("id") == command for item in slow.inbox), "the hook ended too early to disturb"
             await slow.answer(command)
-            assert statistics.median(delays) < BOUND
-            longest = max(delays)
-            if longest < BOUND:
+            if max(delays) < BOUND:
                 break
-        assert longest < BOUND
+        assert max(delays) < BOUND
 
 
 async def _talk(sender: WireClient, receiver: WireClient, number: int) -> list[float]:

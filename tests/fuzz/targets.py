@@ -200,7 +200,7 @@ def channel_name(data: bytes) -> Hashable:
         if route.pattern == _Room.pattern:
             assert name == f"room:{route.kwargs['room_id']}", "one room has one name"
         return route.pattern
-    spec = _NODE.exchange.spec(name)
+    spec = _NODE.channels.spec(name)
     assert _GRAMMAR.fullmatch(name)
     return type(spec).__name__
 
@@ -230,7 +230,7 @@ def origin(data: bytes) -> Hashable:
 # Tokens, signatures, secrets
 
 
-_SETTINGS: Final = token_settings({"hmac_secret": "fuzz" * 16, "issuer": ["us", "them"], "audience": "here"})
+_SETTINGS: Final = token_settings({"HMAC_SECRET": "fuzz" * 16, "ISSUER": ["us", "them"], "AUDIENCE": "here"})
 _CLAIMS: Final = (
     {"sub": "7", "aud": "here", "iss": "us", "exp": 4_000_000_000},
     {"sub": "", "aud": ["here", "there"], "iss": "them", "channels": ["a"], "info": {"a": 1}, "b64info": "e30="},
@@ -242,7 +242,7 @@ _CLAIMS: Final = (
 
 def _token(claims: object, key: str = "fuzz" * 16) -> bytes:
     made = signatures().encode(
-        json.dumps(claims).encode(), make_key({"algorithm": "HS256", "key": key}).private, algorithm="HS256"
+        json.dumps(claims).encode(), make_key({"ALGORITHM": "HS256", "KEY": key}).private, algorithm="HS256"
     )
     return made.encode()
 

@@ -8,6 +8,7 @@ from django.conf import settings
 from django.test import AsyncClient
 
 import hotclub
+import hotclub.polls
 from tests.hotclub.conftest import Person
 
 SECRET: Final = "between the two of us alone"
@@ -58,7 +59,7 @@ class Prices(hotclub.SharedPollChannel):
         return True
 
     def poll(self, keys: Mapping[str, int], name: str) -> Any:
-        return [hotclub.Polled(key, {"was": version}, version=version + 1) for key, version in keys.items()]
+        return [hotclub.polls.Polled(key, {"was": version}, version=version + 1) for key, version in keys.items()]
 
 
 @hotclub.rpc("add")

@@ -21,10 +21,10 @@ def ids() -> list[str | None]:
     [
         ({}, []),
         ({"INSECURE": True}, ["hotclub.W008"]),
-        ({"TOKENS": {"hmac_secret": "secret"}}, ["hotclub.W009"]),
-        ({"TOKENS": {"hmac_secret": "s" * 32}}, []),
+        ({"TOKENS": {"HMAC_SECRET": "secret"}}, ["hotclub.W009"]),
+        ({"TOKENS": {"HMAC_SECRET": "s" * 32}}, []),
         ({"API_KEYS": ["test"]}, ["hotclub.W010"]),
-        ({"API_KEYS": ["k" * 20, "sha256:00", {"key": "k" * 20}]}, []),
+        ({"API_KEYS": ["k" * 20, "sha256:00", {"KEY": "k" * 20}]}, []),
         ({"API_KEYS": ["test"], "NONSENSE": 1}, []),
     ],
 )
@@ -48,5 +48,5 @@ def test_a_class_that_nobody_could_enter_is_an_error(hotclub_settings: Configure
 
     declare(Signed, Wrong)
     assert ids() == ["hotclub.E022", "hotclub.E023"]
-    hotclub_settings(TOKENS={"hmac_secret": "s" * 32})
+    hotclub_settings(TOKENS={"HMAC_SECRET": "s" * 32})
     assert ids() == ["hotclub.E023"]

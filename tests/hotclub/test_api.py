@@ -15,11 +15,14 @@ import msgspec
 import pytest
 import pytest_asyncio
 from asgiref.sync import sync_to_async
+from django.http import HttpRequest, HttpResponse
 from django.test import AsyncClient, override_settings
 from django.urls import include, path
+from django.views.decorators.csrf import csrf_exempt
 
 import hotclub
 from hotclub.asgi import application
+from hotclub.conf.config import Config
 from hotclub.http_api.endpoint import NAMES
 from hotclub.http_api.issue import new_key, revoke_key
 from hotclub.http_api.openapi import document
@@ -63,7 +66,7 @@ class Plain(hotclub.Channel):
 @pytest.fixture(autouse=True)
 def _project(declare: Declare, hotclub_settings: Configure) -> None:
     declare(Room, Kept, Plain)
-    hotclub_settings(API_KEYS=[KEY], ALLOW_ANONYMOUS=True)
+    hotclub_settings(API_PATH="/api", API_KEYS=[KEY], ALLOW_ANONYMOUS=True)
 
 
 DOCUMENT = document()
@@ -90,7 +93,7 @@ class Api:
         self.headers = {"X-API-Key": key}
 
     async def post(self, method: str, body: Any = None, **headers: str) -> httpx.Response:
-        async with httpx.AsyncClient(trust_env=False) as http:
+        async with httpx.AsyncClient(verify=False, trust_env=False) as http:
             content = body if isinstance(body, bytes) else msgspec.json.encode(body or {})
             answer = await http.post(f"{self.url}/{method}", content=content, headers={**self.headers, **headers})
         check_documented(method.partition("?")[0], answer)
@@ -353,7 +356,7 @@ async def test_older_clients_send_commands_in_lines(serve: Serve) -> None:
     site = await serve(application(pages))
 
     async def ask(text: str, key: str = KEY) -> tuple[int, list[Any]]:
-        async with httpx.AsyncClient(trust_env=False) as http:
+        async with httpx.AsyncClient(verify=False, trust_env=False) as http:
             answer = await http.post(f"{site.url}/api", content=text, headers={"Authorization": f"apikey {key}"})
         return answer.status_code, [msgspec.json.decode(line) for line in answer.text.split("\n")]
 
@@ -435,7 +438,7 @@ async def test_what_is_no_request_is_refused(serve: Serve) -> None:
     for body in (b"", b"[1]", b'"x"', b'{"channel": 1}', b"[" * 100_000, b'{"data":"\\ud800"}'):
         assert (await api.post("publish", body)).status_code == 400, body[:20]
     assert (await api.post("publish", b"x" * (8 * 1024 * 1024 + 1))).status_code == 413
-    async with httpx.AsyncClient(trust_env=False) as http:
+    async with httpx.AsyncClient(verify=False, trust_env=False) as http:
         assert (await http.get(f"{api.url}/publish", headers=api.headers)).headers["allow"] == "POST"
         wrong = await http.post(f"{api.url}/openapi.json", headers=api.headers)
         assert (wrong.status_code, wrong.headers["allow"]) == (405, "GET, HEAD")
@@ -478,23 +481,34 @@ async def test_a_stored_key_does_what_it_may_until_it_is_revoked(serve: Serve) -
 async def test_a_hashed_key_in_the_settings(serve: Serve, hotclub_settings: Configure) -> None:
     from hotclub.conf.values import HASHED, digest_of
 
-    hotclub_settings(API_KEYS=[{"key": HASHED + digest_of("mine"), "channels": ["room:*"]}])
+    hotclub_settings(API_PATH="/api", API_KEYS=[{"KEY": HASHED + digest_of("mine"), "CHANNELS": ["room:*"]}])
     site = await serve()
 
     await Api(site, "mine").result("publish", {"channel": "room:1", "data": 1})
     assert (await Api(site, digest_of("mine")).post("info")).status_code == 401
 
 
-async def test_without_a_path_there_is_no_api(serve: Serve, hotclub_settings: Configure) -> None:
-    hotclub_settings(API_PATH="")
+def own_api(request: HttpRequest, name: str) -> HttpResponse:
+    """A view of the project."""
+    return HttpResponse(f"the project's own {name}")
 
-    assert (await Api(await serve(application(pages))).post("info")).status_code == 418
+
+@pytest.mark.parametrize("name", ["publish", "history", "info", "openapi.json", "rooms"])
+async def test_without_a_path_the_api_takes_nothing_from_the_project(
+    serve: Serve, hotclub_settings: Configure, settings: Any, name: str
+) -> None:
+    settings.ROOT_URLCONF = __name__
+    hotclub_settings(API_PATH=Config().api_path)
+    site = await serve()
+
+    async with httpx.AsyncClient(trust_env=False) as http:
+        assert (await http.post(f"{site.url}/api/{name}")).text == f"the project's own {name}"
 
 
 async def test_the_document_is_for_keys_and_staff(serve: Serve) -> None:
     site = await serve()
     person = await amake_person()
-    async with httpx.AsyncClient(trust_env=False) as http:
+    async with httpx.AsyncClient(verify=False, trust_env=False) as http:
         url = f"{site.url}/api/openapi.json"
         assert (await http.get(url)).status_code == 401
         assert (await http.get(url, headers={"Cookie": person.cookie})).status_code == 401
@@ -509,7 +523,7 @@ def test_the_document_describes_every_method() -> None:
     assert "channel" in document()["components"]["schemas"]["PublishRequest"]["required"]
 
 
-urlpatterns = [path("live-api/", include("hotclub.urls"))]
+urlpatterns = [path("live-api/", include("hotclub.urls")), path("api/<str:name>", csrf_exempt(own_api))]
 
 
 @override_settings(ROOT_URLCONF="tests.hotclub.test_api")

@@ -9,6 +9,8 @@ import pytest
 from asgiref.sync import sync_to_async
 
 import hotclub
+import hotclub.polls
+import hotclub.tokens
 from hotclub.http_api.endpoint import Call, answer
 from hotclub.runtime.node import current_node, set_current_node
 from tests.hotclub.conftest import Site, amake_person
@@ -67,7 +69,7 @@ class Board(hotclub.MapChannel):
 @pytest.fixture(autouse=True)
 def _project(declare: Declare, hotclub_settings: Configure) -> None:
     declare(Room, Bare, Quiet, Latest, Kept, Board)
-    hotclub_settings(API_KEYS=[KEY], ALLOW_ANONYMOUS=True, TOKENS={"hmac_secret": SECRET})
+    hotclub_settings(API_PATH="/api", API_KEYS=[KEY], ALLOW_ANONYMOUS=True, TOKENS={"HMAC_SECRET": SECRET})
 
 
 def switched(**switches: bool) -> dict[str, Any]:
@@ -170,7 +172,7 @@ async def test_what_a_placed_subscriber_misses_is_found_where_its_class_has_no_p
     await client.publications("quiet:1", 1)
 
     node.hub.members("quiet:1")[0].offset -= 1
-    await node.exchange.check_positions()
+    await node.channels.check_positions()
 
     assert (await client.ended()).code == 3010
 
@@ -193,10 +195,10 @@ async def test_what_the_class_has_not_is_refused(serve: Serve, channel: str, swi
 async def test_tokens_override_as_well(serve: Serve) -> None:
     api = Api(site := await serve())
     hide = switched(presence=False, join_leave=False, force_recovery=False)
-    token = hotclub.connection_token("7", claims={"subs": {"room:1": {"override": hide}}})
-    wrong = hotclub.connection_token("7", claims={"subs": {"bare:1": {"override": switched(presence=True)}}})
-    by_token = hotclub.subscription_token("7", "room:2", claims={"override": hide})
-    cannot = hotclub.subscription_token("7", "bare:2", claims={"override": switched(force_recovery=True)})
+    token = hotclub.tokens.connection_token("7", claims={"subs": {"room:1": {"override": hide}}})
+    wrong = hotclub.tokens.connection_token("7", claims={"subs": {"bare:1": {"override": switched(presence=True)}}})
+    by_token = hotclub.tokens.subscription_token("7", "room:2", claims={"override": hide})
+    cannot = hotclub.tokens.subscription_token("7", "bare:2", claims={"override": switched(force_recovery=True)})
     headers = {"Origin": site.url}
     port = int(site.url.rpartition(":")[2])
 
@@ -296,7 +298,7 @@ class Prices(hotclub.SharedPollChannel):
         return True
 
     async def poll(self, keys: Any, name: str) -> Any:
-        return [hotclub.Polled(key, "polled", version=1) for key in keys]
+        return [hotclub.polls.Polled(key, "polled", version=1) for key in keys]
 
 
 class Unversioned(Prices):
@@ -310,7 +312,7 @@ async def test_a_value_reaches_the_followers_of_a_shared_poll(serve: Serve, decl
     api = Api(site := await serve())
     client = await opened(site)
     await client.call("subscribe", channel="prices:1", type=4)
-    track = {"signature": hotclub.sign_keys(None, "prices:1", ["a", "b"]), "items": [{"key": "a"}, {"key": "b"}]}
+    track = {"signature": hotclub.polls.sign_keys(None, "prices:1", ["a", "b"]), "items": [{"key": "a"}, {"key": "b"}]}
     await client.call("sub_refresh", channel="prices:1", type=1, track=[track])
     await client.publications("prices:1", 2)
     node = current_node()
@@ -318,8 +320,8 @@ async def test_a_value_reaches_the_followers_of_a_shared_poll(serve: Serve, decl
     if process == "another":
         # As in a process without connections: what it publishes goes through the database.
         set_current_node(None)
-    await hotclub.ashared_poll_publish("prices:1", "a", {"n": 1}, version=2)
-    await sync_to_async(hotclub.shared_poll_publish)("prices:1", "a", {"n": 2}, version=3)
+    await hotclub.polls.ashared_poll_publish("prices:1", "a", {"n": 1}, version=2)
+    await sync_to_async(hotclub.polls.shared_poll_publish)("prices:1", "a", {"n": 2}, version=3)
     set_current_node(node)
     await client.wait(lambda: any(item.get("version") == 3 for item in client.received("prices:1")))
     await api.result("shared_poll_publish", {"channel": "prices:1", "key": "a", "b64data": "WzNd", "version": 4})
@@ -345,7 +347,7 @@ async def test_what_is_no_value_of_a_shared_poll_is_refused(declare: Declare) ->
         ("unversioned:1", "a", 1, 108),
     ):
         with pytest.raises(hotclub.Refused) as refused:
-            await hotclub.ashared_poll_publish(channel, key, 1, version=version)
+            await hotclub.polls.ashared_poll_publish(channel, key, 1, version=version)
         assert refused.value.code == code
 
 

@@ -57,7 +57,7 @@ async def status_of(url: str, **headers: str) -> int:
 async def test_pages_are_django_s(serve: Serve) -> None:
     site = await serve(application(pages))
 
-    async with httpx.AsyncClient(trust_env=False) as browser:
+    async with httpx.AsyncClient(verify=False, trust_env=False) as browser:
         assert (await browser.get(f"{site.url}/connection/websocket")).text == "/connection/websocket"
 
 

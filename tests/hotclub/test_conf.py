@@ -22,14 +22,14 @@ def test_every_setting_has_a_field_and_every_field_a_setting() -> None:
 
 def test_the_defaults_are_no_mistakes() -> None:
     values = {name: getattr(Config(), name.lower()) for name in SETTINGS}
-    values["LIMITS"] = dataclasses.asdict(Config().limits)
+    values["LIMITS"] = {name.upper(): limit for name, limit in dataclasses.asdict(Config().limits).items()}
     values["RATES"] = {}
 
     assert list(problems(values)) == []
 
 
 def test_the_configuration_is_read_once_and_anew_when_settings_change() -> None:
-    with override_settings(HOTCLUB={"THREADS": 3, "LIMITS": {"depth": 4}, "ALLOWED_ORIGINS": ["https://a.example"]}):
+    with override_settings(HOTCLUB={"THREADS": 3, "LIMITS": {"DEPTH": 4}, "ALLOWED_ORIGINS": ["https://a.example"]}):
         config = get_config()
         assert config is get_config()
         assert (config.threads, config.limits.depth, config.allowed_origins) == (3, 4, ("https://a.example",))
@@ -67,14 +67,14 @@ def test_the_path_of_the_endpoint(path: str, expected: str) -> None:
         ({"ALLOWED_ORIGINS": ["null"]}, "E005"),
         ({"ALLOWED_ORIGINS": [3]}, "E005"),
         ({"LIMITS": []}, "E006"),
-        ({"LIMITS": {"message_bites": 1}}, "E006"),
-        ({"LIMITS": {"message_bytes": 0}}, "E006"),
-        ({"LIMITS": {"message_bytes": 1.5}}, "E006"),
-        ({"LIMITS": {"ping_interval": float("nan")}}, "E006"),
-        ({"LIMITS": {"ping_interval": True}}, "E006"),
-        ({"LIMITS": {"pong_timeout": 30}}, "E006"),
-        ({"LIMITS": {"presence_refresh": 90}}, "E006"),
-        ({"LIMITS": {"message_bytes": 2_000_000}}, "E006"),
+        ({"LIMITS": {"MESSAGE_BITES": 1}}, "E006"),
+        ({"LIMITS": {"MESSAGE_BYTES": 0}}, "E006"),
+        ({"LIMITS": {"MESSAGE_BYTES": 1.5}}, "E006"),
+        ({"LIMITS": {"PING_INTERVAL": float("nan")}}, "E006"),
+        ({"LIMITS": {"PING_INTERVAL": True}}, "E006"),
+        ({"LIMITS": {"PONG_TIMEOUT": 30}}, "E006"),
+        ({"LIMITS": {"PRESENCE_REFRESH": 90}}, "E006"),
+        ({"LIMITS": {"MESSAGE_BYTES": 2_000_000}}, "E006"),
         ({"PATH": 3}, "E007"),
         ({"ON_CONNECT": "hook"}, "E007"),
         ({"ON_DISCONNECT": 3}, "E007"),

@@ -12,9 +12,9 @@ from django.db import transaction
 
 import hotclub
 from hotclub.engine.target import Target
-from hotclub.models import Entry
-from hotclub.orders.messages import RelayUnsubscribe
-from hotclub.orders.send import send_relay
+from hotclub.models import Order
+from hotclub.orders.messages import EndSubscriptions
+from hotclub.orders.send import send
 from tests.hotclub.conftest import Site, Watched, amake_person
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -98,7 +98,7 @@ async def test_a_disconnect_in_a_transaction_waits_for_its_commit(serve: Serve) 
     site = await serve()
     person = await amake_person()
     client = await site.open(person)
-    rows = await Entry.objects.acount()
+    rows = await Order.objects.acount()
 
     def work() -> None:
         with transaction.atomic():
@@ -110,7 +110,7 @@ async def test_a_disconnect_in_a_transaction_waits_for_its_commit(serve: Serve) 
     with pytest.raises(centrifuge.ReplyError):
         await client.sdk.rpc("nothing", {})
     assert not client.gone.done()
-    assert await Entry.objects.acount() == rows
+    assert await Order.objects.acount() == rows
 
 
 async def test_a_subscription_can_be_ended_and_made_to_come_again(serve: Serve) -> None:
@@ -141,8 +141,7 @@ async def test_another_process_can_end_a_subscription(serve: Serve) -> None:
     client = await site.open(await amake_person())
     subscription = await client.join("room:1")
 
-    message = RelayUnsubscribe(Target(), "room:1", 2000, "server unsubscribe", origin="another")
-    await sync_to_async(send_relay)(message)
+    await sync_to_async(send)(EndSubscriptions(Target(), "room:1", 2000))
 
     await until(subscription, centrifuge.SubscriptionState.UNSUBSCRIBED)
 

@@ -13,11 +13,13 @@ from django.db import transaction
 from msgspec import Raw
 
 import hotclub
+import hotclub.maps
+import hotclub.polls
 from hotclub.channels.registry import get_registry
 from hotclub.checks import channels
 from hotclub.checks import settings as settings_checks
 from hotclub.engine.broker.maps import MapMessage
-from hotclub.orders.messages import RelayMap
+from hotclub.orders.messages import ChangeMap, ClearMap, Order
 from hotclub.runtime.node import require_node
 from hotclub.serving.service import Service
 from hotclub.testing import Connection, HotclubClient
@@ -48,7 +50,7 @@ class Board(Open):
 
     def on_publish(self, client: hotclub.Client, data: Any, key: str, name: str) -> Any:
         if key == "mine":
-            return hotclub.MapEntry(client.id, data, tags={"by": name}, score=3)
+            return hotclub.maps.MapEntry(client.id, data, tags={"by": name}, score=3)
         if key == "nothing":
             return None
         return {"said": data, "in": name}
@@ -96,8 +98,8 @@ class Prices(hotclub.SharedPollChannel):
 
     def poll(self, keys: Mapping[str, int], market: str) -> Any:
         self.asked.append((market, dict(keys)))
-        return [hotclub.Polled(key, {"price": 1}, version=2) for key in keys if key != "unversioned"] + [
-            hotclub.Polled("unversioned", 1)
+        return [hotclub.polls.Polled(key, {"price": 1}, version=2) for key in keys if key != "unversioned"] + [
+            hotclub.polls.Polled("unversioned", 1)
         ]
 
 
@@ -110,7 +112,7 @@ class Weather(hotclub.SharedPollChannel):
         return True
 
     async def poll(self, keys: Mapping[str, int]) -> Any:
-        return hotclub.PollResult([hotclub.Polled(key, "sunny") for key in keys], epoch="ignored")
+        return hotclub.polls.PollResult([hotclub.polls.Polled(key, "sunny") for key in keys], epoch="ignored")
 
 
 @pytest.fixture(autouse=True)
@@ -132,7 +134,7 @@ async def connected(*maps: str, user: Any = None) -> AsyncIterator[Connection]:
 
 
 async def entries(channel: str) -> dict[str, Any]:
-    page = await hotclub.amap_state(channel)
+    page = await hotclub.maps.amap_state(channel)
     return {entry.key: entry for entry in page.entries}
 
 
@@ -189,7 +191,7 @@ async def test_what_on_publish_returns_is_what_stands_in_the_map() -> None:
 async def test_on_remove_decides_what_is_removed() -> None:
     async with connected("board:a") as c:
         for key in ("real", "alias", "nothing", "kept", "plain"):
-            await hotclub.amap_publish("board:a", key, 1)
+            await hotclub.maps.amap_publish("board:a", key, 1)
         for key in ("alias", "nothing", "plain"):
             await c.command("publish", channel="board:a", type=1, key=key, removed=True)
         assert await refused(c.command("publish", channel="board:a", type=1, key="kept", removed=True)) == 103
@@ -229,33 +231,33 @@ async def test_members_stand_in_the_maps_of_their_channel() -> None:
 
 async def test_the_server_changes_and_reads_maps() -> None:
     async with connected("board:a") as c:
-        outcome = await hotclub.amap_publish("board:a", "k", {"n": 1}, tags={"a": "b"})
+        outcome = await hotclub.maps.amap_publish("board:a", "k", {"n": 1}, tags={"a": "b"})
         assert outcome is not None
         assert (outcome.position.offset, outcome.suppressed) == (1, None)
-        again = await hotclub.amap_publish("board:a", "k", 2, mode="if_new")
+        again = await hotclub.maps.amap_publish("board:a", "k", 2, mode="if_new")
         assert again is not None
-        assert again.suppressed is hotclub.Suppressed.KEY_EXISTS
-        lost = await hotclub.amap_publish("board:a", "k", 2, expected=hotclub.Position(outcome.position.epoch, 9))
+        assert again.suppressed is hotclub.maps.Suppressed.KEY_EXISTS
+        lost = await hotclub.maps.amap_publish("board:a", "k", 2, expected=hotclub.Position(outcome.position.epoch, 9))
         assert lost is not None
         assert lost.current is not None
         assert lost.current.data == Raw(b'{"n":1}')
-        page = await hotclub.amap_state("board:a", key="k")
+        page = await hotclub.maps.amap_state("board:a", key="k")
         assert ([entry.tags for entry in page.entries], page.cursor) == ([{"a": "b"}], "")
-        assert (await hotclub.amap_stats("board:a")).num_keys == 1
+        assert (await hotclub.maps.amap_stats("board:a")).num_keys == 1
         assert (await c.receive("board:a")).data == {"n": 1}
-        await hotclub.amap_remove("board:a", "k")
+        await hotclub.maps.amap_remove("board:a", "k")
         await c.flush()
         assert await entries("board:a") == {}
-        await hotclub.amap_publish("board:a", "k", 1)
-        await hotclub.amap_clear("board:a")
+        await hotclub.maps.amap_publish("board:a", "k", 1)
+        await hotclub.maps.amap_clear("board:a")
         await c.assert_unsubscribed("board:a", 2500)
-        assert (await hotclub.amap_stats("board:a")).num_keys == 0
+        assert (await hotclub.maps.amap_stats("board:a")).num_keys == 0
 
 
 async def test_a_change_leaves_with_the_transaction_or_not_at_all() -> None:
     def change(fail: bool) -> Any:
         with contextlib.suppress(ZeroDivisionError), transaction.atomic():
-            outcome = hotclub.map_publish("board:a", "failed" if fail else "done", 1)
+            outcome = hotclub.maps.map_publish("board:a", "failed" if fail else "done", 1)
             if fail:
                 raise ZeroDivisionError
         return outcome
@@ -268,22 +270,22 @@ async def test_a_change_leaves_with_the_transaction_or_not_at_all() -> None:
 
 async def test_synchronous_names_work_in_threads_and_refuse_the_event_loop() -> None:
     def use() -> tuple[Any, ...]:
-        hotclub.map_publish("board:a", "k", 1)
-        state = [entry.key for entry in hotclub.map_state("board:a").entries]
-        keys = hotclub.map_stats("board:a").num_keys
-        hotclub.map_remove("board:a", "k")
-        hotclub.map_publish("board:a", "l", 1)
-        hotclub.map_clear("board:a")
-        return state, keys, hotclub.map_stats("board:a").num_keys
+        hotclub.maps.map_publish("board:a", "k", 1)
+        state = [entry.key for entry in hotclub.maps.map_state("board:a").entries]
+        keys = hotclub.maps.map_stats("board:a").num_keys
+        hotclub.maps.map_remove("board:a", "k")
+        hotclub.maps.map_publish("board:a", "l", 1)
+        hotclub.maps.map_clear("board:a")
+        return state, keys, hotclub.maps.map_stats("board:a").num_keys
 
     async with connected():
         assert await sync_to_async(use)() == (["k"], 1, 0)
     for call in (
-        lambda: hotclub.map_publish("board:a", "k", 1),
-        lambda: hotclub.map_remove("board:a", "k"),
-        lambda: hotclub.map_state("board:a"),
-        lambda: hotclub.map_stats("board:a"),
-        lambda: hotclub.map_clear("board:a"),
+        lambda: hotclub.maps.map_publish("board:a", "k", 1),
+        lambda: hotclub.maps.map_remove("board:a", "k"),
+        lambda: hotclub.maps.map_state("board:a"),
+        lambda: hotclub.maps.map_stats("board:a"),
+        lambda: hotclub.maps.map_clear("board:a"),
     ):
         with pytest.raises(SynchronousOnlyOperation):
             call()
@@ -302,52 +304,47 @@ def test_what_cannot_be_changed_is_refused_before_the_commit(
     channel: str, key: str, more: dict[str, Any], code: int
 ) -> None:
     with pytest.raises(hotclub.Refused) as refusal, transaction.atomic():
-        hotclub.map_publish(channel, key, 1, **more)
+        hotclub.maps.map_publish(channel, key, 1, **more)
     assert refusal.value.code == code
 
 
 def test_clearing_takes_a_map() -> None:
     with pytest.raises(hotclub.Refused) as refusal:
-        hotclub.map_clear("weather")
+        hotclub.maps.map_clear("weather")
     assert refusal.value.code == 108
 
 
 def test_a_process_without_connections_changes_maps_and_cannot_read_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    sent: list[RelayMap] = []
-    monkeypatch.setattr("hotclub.actions.maps.send_relay", sent.append)
-    assert hotclub.map_publish("board:a", "k", 1, tags={"a": "b"}) is None
-    assert hotclub.map_remove("board:a", "k") is None
-    hotclub.map_clear("board:a")
+    sent: list[Order] = []
+    monkeypatch.setattr("hotclub.actions.maps.send", sent.append)
+    assert hotclub.maps.map_publish("board:a", "k", 1, tags={"a": "b"}) is None
+    assert hotclub.maps.map_remove("board:a", "k") is None
+    hotclub.maps.map_clear("board:a")
     assert sent == [
-        RelayMap(channel="board:a", message=MapMessage(key="k", data=Raw(b"1"), tags={"a": "b"})),
-        RelayMap(channel="board:a", message=MapMessage(key="k", removed=True)),
-        RelayMap(channel="board:a"),
+        ChangeMap("board:a", MapMessage(key="k", data=Raw(b"1"), tags={"a": "b"})),
+        ChangeMap("board:a", MapMessage(key="k", removed=True)),
+        ClearMap("board:a"),
     ]
     with pytest.raises(hotclub.NoNode):
-        hotclub.map_state("board:a")
+        hotclub.maps.map_state("board:a")
 
 
 async def test_a_node_does_what_other_processes_ask_for(caplog: pytest.LogCaptureFixture) -> None:
-    await sync_to_async(hotclub.map_publish)("board:a", "k", {"n": 1}, tags={"a": "b"})
+    await sync_to_async(hotclub.maps.map_publish)("board:a", "k", {"n": 1}, tags={"a": "b"})
     service = Service()
     await service.start()
     try:
-        service._receive(RelayMap(channel="board:a", message=MapMessage(key="k", data=Raw(b"1"))))
-        service._receive(RelayMap(channel="board:a", message=MapMessage(key="l", data=Raw(b"1"))))
-        service._receive(RelayMap(channel="unheard-of", message=MapMessage(key="l", data=Raw(b"1"))))
-        await _settled(service)
+        service.receive(ChangeMap("board:a", MapMessage(key="k", data=Raw(b"1"))), "another")
+        service.receive(ChangeMap("board:a", MapMessage(key="l", data=Raw(b"1"))), "another")
+        service.receive(ChangeMap("unheard-of", MapMessage(key="l", data=Raw(b"1"))), "another")
+        await service.node.channels.settle()
         assert set(await entries("board:a")) == {"k", "l"}
-        service._receive(RelayMap(channel="board:a"))
-        await _settled(service)
+        service.receive(ClearMap("board:a"), "another")
+        await service.node.channels.settle()
         assert await entries("board:a") == {}
         assert "unheard-of" in caplog.text
     finally:
         await service.stop()
-
-
-async def _settled(service: Service) -> None:
-    for task in [*service._relayed]:
-        await task
 
 
 async def follow(c: Connection, channel: str, keys: list[str], signature: str) -> dict[str, Any]:
@@ -358,43 +355,43 @@ async def follow(c: Connection, channel: str, keys: list[str], signature: str) -
 async def test_a_signed_list_of_keys_can_be_followed(caplog: pytest.LogCaptureFixture) -> None:
     person = await sync_to_async(make_person)()
     keys = ["a", "unversioned"]
-    signature = hotclub.sign_keys(person.user, "prices:x", keys, ttl=timedelta(seconds=30))
+    signature = hotclub.polls.sign_keys(person.user, "prices:x", keys, ttl=timedelta(seconds=30))
     async with connected(user=person.user) as c:
         await c.subscribe("prices:x", type=4)
         assert 28 <= (await follow(c, "prices:x", keys, signature))["ttl"] <= 30
-        await require_node().exchange.polls.refresh("prices:x")
+        await require_node().channels.polls.refresh("prices:x")
         assert (await c.receive("prices:x")).data == {"price": 1}
         await c.assert_nothing_received("prices:x")
         assert Prices.asked[0] == ("x", {"a": 0, "unversioned": 0})
         assert "versioned = False" in caplog.text
         assert await refused(follow(c, "prices:x", ["a"], signature)) == 103
-        expired = hotclub.sign_keys(person.user, "prices:x", ["a"], ttl=timedelta(seconds=-60))
+        expired = hotclub.polls.sign_keys(person.user, "prices:x", ["a"], ttl=timedelta(seconds=-60))
         assert await refused(follow(c, "prices:x", ["a"], expired)) == 109
-        anonymous = hotclub.sign_keys(AnonymousUser(), "prices:x", ["a"])
+        anonymous = hotclub.polls.sign_keys(AnonymousUser(), "prices:x", ["a"])
         assert await refused(follow(c, "prices:x", ["a"], anonymous)) == 103
         assert await refused(c.subscribe("prices:closed", type=4)) == 103
 
 
 async def test_values_without_versions_and_async_polls(hotclub_settings: Configure) -> None:
     hotclub_settings(ALLOW_ANONYMOUS=True, POLL_SECRETS=["new", "old"])
-    signature = hotclub.sign_keys(None, "weather", ["paris"])
+    signature = hotclub.polls.sign_keys(None, "weather", ["paris"])
     hotclub_settings(ALLOW_ANONYMOUS=True, POLL_SECRETS=["newest", "new"])
     async with connected() as c:
         await c.subscribe("weather", type=4)
         await follow(c, "weather", ["paris"], signature)
-        await require_node().exchange.polls.refresh("weather")
+        await require_node().channels.polls.refresh("weather")
         assert (await c.receive("weather")).data == "sunny"
 
 
 def test_only_keys_of_shared_polls_are_signed(settings: Any) -> None:
     for channel, code in (("board:a", 108), ("unheard-of", 102)):
         with pytest.raises(hotclub.Refused) as refusal:
-            hotclub.sign_keys(None, channel, ["a"])
+            hotclub.polls.sign_keys(None, channel, ["a"])
         assert refusal.value.code == code
 
 
 async def test_a_new_secret_key_leaves_old_signatures_good_for_a_while(settings: Any) -> None:
-    signature = hotclub.sign_keys("", "weather", ["paris"])
+    signature = hotclub.polls.sign_keys("", "weather", ["paris"])
     old, settings.SECRET_KEY = settings.SECRET_KEY, "another secret key"
     async with connected() as c:
         await c.subscribe("weather", type=4)

@@ -11,6 +11,7 @@ import pytest
 import pytest_asyncio
 from django.contrib.sessions.models import Session
 from django.db import DatabaseError, connection, transaction
+from django.db import connections as every_connection
 
 from hotclub.runtime.pool import HookPool
 
@@ -20,7 +21,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 @pytest_asyncio.fixture
 async def pool() -> AsyncIterator[HookPool]:
     """One thread, so that each call sees what the one before it left."""
-    made = HookPool(threads=1, conn_max_age=60)
+    made = HookPool(threads=1)
     yield made
     await made.close()
 
@@ -42,7 +43,7 @@ async def test_calls_run_in_other_threads_with_the_caller_s_context(pool: HookPo
 
 
 async def test_no_more_threads_run_than_were_allowed() -> None:
-    pool = HookPool(threads=3, conn_max_age=60)
+    pool = HookPool(threads=3)
     inside = threading.Barrier(3)
 
     def work() -> int:
@@ -62,13 +63,21 @@ async def test_a_connection_is_kept_between_calls(pool: HookPool) -> None:
     assert await pool.run(driver) is await pool.run(driver)
 
 
-async def test_a_connection_is_closed_at_its_age() -> None:
-    pool = HookPool(threads=1, conn_max_age=0)
+@pytest.mark.parametrize(
+    ("max_age", "seconds", "kept"), [(0, 59, True), (0, 60, False), (30, 29, True), (30, 30, False), (None, 1e6, True)]
+)
+async def test_a_connection_is_kept_as_long_as_the_database_says_or_a_minute(
+    pool: HookPool, monkeypatch: pytest.MonkeyPatch, max_age: float | None, seconds: float, kept: bool
+) -> None:
+    now = 0.0
+    monkeypatch.setattr("hotclub.runtime.pool.monotonic", lambda: now)
+    monkeypatch.setitem(every_connection.settings["default"], "CONN_MAX_AGE", max_age)
+    opened = await pool.run(driver)
 
+    now = seconds
     await pool.run(driver)
 
-    assert await pool.run(lambda: connection.connection) is None
-    await pool.close()
+    assert (await pool.run(lambda: connection.connection) is opened) is kept
 
 
 async def test_a_transaction_that_a_hook_left_open_is_rolled_back(
@@ -150,7 +159,7 @@ async def test_closing_closes_the_connections_and_takes_no_more_calls(pool: Hook
 
 
 async def test_closing_waits_for_what_runs_and_drops_what_waits() -> None:
-    pool = HookPool(threads=1, conn_max_age=60)
+    pool = HookPool(threads=1)
     started, release = threading.Event(), threading.Event()
 
     def work() -> str:

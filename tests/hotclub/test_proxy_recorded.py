@@ -14,6 +14,7 @@ from django.urls import include, path
 
 import hotclub
 import hotclub.proxy
+import hotclub.tokens
 from hotclub.models import Entry
 from tests.hotclub.conftest import Person, amake_person
 from tests.hotclub.proxied import LOG, SECRET, Board, Prices, Room, add, post
@@ -160,9 +161,9 @@ async def test_a_subscription_lives_as_long_as_the_project_wants() -> None:
 
 
 async def test_a_token_s_override_is_handed_on(hotclub_settings: Configure) -> None:
-    hotclub_settings(TOKENS={"hmac_secret": "s" * 40})
+    hotclub_settings(TOKENS={"HMAC_SECRET": "s" * 40})
     hide = {"presence": {"value": False}, "force_recovery": {"value": True}}
-    token = hotclub.subscription_token("5", "room:1", claims={"override": hide})
+    token = hotclub.tokens.subscription_token("5", "room:1", claims={"override": hide})
 
     answer = await ask("subscribe", {"user": "5", "channel": "room:1", "token": token})
 

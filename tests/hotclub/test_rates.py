@@ -122,7 +122,7 @@ def test_an_ipv6_network_is_one_address() -> None:
 
 
 @pytest.mark.parametrize(
-    "raw", [[], {"nothing": 1}, {"connects": 5}, {"connects": (0, 1)}, {"connections_per_user": True}]
+    "raw", [[], {"NOTHING": 1}, {"CONNECTS": 5}, {"CONNECTS": (0, 1)}, {"CONNECTIONS_PER_USER": True}]
 )
 def test_mistakes_in_the_setting_are_found(raw: Any) -> None:
     assert list(rate_problems(raw))
@@ -203,7 +203,7 @@ every_opening = pytest.mark.parametrize("endpoint", OPENINGS)
 async def test_connects_beyond_the_rate_are_told_when_to_return(
     serve: Serve, hotclub_settings: Configure, endpoint: str
 ) -> None:
-    hotclub_settings(RATES={"connects_per_address": (1, 60)}, TRUSTED_PROXIES=["127.0.0.1"], ALLOW_ANONYMOUS=True)
+    hotclub_settings(RATES={"CONNECTS_PER_ADDRESS": (1, 60)}, TRUSTED_PROXIES=["127.0.0.1"], ALLOW_ANONYMOUS=True)
     port = int((await serve()).url.rpartition(":")[2])
     first, other = b"X-Forwarded-For: 9.9.9.8", b"X-Forwarded-For: 9.9.9.9"
     assert (await answer(port, request(port, endpoint, first))).status in (101, 200)
@@ -219,7 +219,7 @@ async def test_nobody_is_looked_up_before_the_limit(
     serve: Serve, hotclub_settings: Configure, monkeypatch: pytest.MonkeyPatch, endpoint: str
 ) -> None:
     hotclub_settings(
-        RATES={"connects_per_address": (1, 60)},
+        RATES={"CONNECTS_PER_ADDRESS": (1, 60)},
         TRUSTED_PROXIES=["127.0.0.1"],
         ALLOW_ANONYMOUS=True,
         RELAY_INTERVAL=3_600,
@@ -256,7 +256,7 @@ def _recorded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 @pytest.mark.django_db(transaction=True)
 async def test_a_connection_too_many_is_refused_and_room_comes_back(serve: Serve, hotclub_settings: Configure) -> None:
-    hotclub_settings(RATES={"connections_per_user": 1})
+    hotclub_settings(RATES={"CONNECTIONS_PER_USER": 1})
     site = await serve()
     person = await amake_person()
     first = await opened(site, person.cookie)

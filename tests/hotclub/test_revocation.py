@@ -21,9 +21,9 @@ from django.utils import timezone
 from hotclub.access.session import session_id, session_store
 from hotclub.channels.client import Client
 from hotclub.engine.target import Target
-from hotclub.models import Entry
-from hotclub.orders.messages import RelayDisconnect
-from hotclub.orders.send import send_relay
+from hotclub.models import Order
+from hotclub.orders.messages import EndConnections
+from hotclub.orders.send import send
 from hotclub.revocation.watch import SessionWatch
 from tests.hotclub.conftest import Person, Site, Watched, amake_person, asign_in, make_person
 
@@ -181,10 +181,10 @@ async def test_a_database_that_cannot_tell_the_others_ends_nothing_but_that(
     person = await amake_person()
     tab = await site.open(person)
 
-    def fail(message: Any) -> None:
+    def fail(*_args: Any) -> None:
         raise DatabaseError("no such table")
 
-    monkeypatch.setattr("hotclub.orders.send.send_relay", fail)
+    monkeypatch.setattr("hotclub.orders.table.send", fail)
     await sync_to_async(log_out_like_the_view)(person)
 
     assert await outcome(tab) == SIGNED_OUT
@@ -198,7 +198,7 @@ async def test_another_process_can_end_a_connection(serve: Serve) -> None:
     tab = await site.open(person)
     target = Target(session_id=session_id(person.session_key))
 
-    await sync_to_async(send_relay)(RelayDisconnect(target=target, code=3503, reason="signed out", origin="another"))
+    await sync_to_async(send)(EndConnections(target, 3503, "signed out"))
 
     assert await outcome(tab) == SIGNED_OUT
 
@@ -218,14 +218,14 @@ async def test_what_no_signal_tells_is_found_by_the_regular_look(serve: Serve, h
 
 
 def test_logging_in_and_clearing_expired_sessions_tell_nobody() -> None:
-    before = Entry.objects.count()
+    before = Order.objects.count()
     person = make_person()
     Session.objects.update(expire_date=timezone.now() - timedelta(seconds=1))
 
     call_command("clearsessions")
 
     assert not Session.objects.filter(pk=person.session_key).exists()
-    assert Entry.objects.count() == before
+    assert Order.objects.count() == before
 
 
 def watched(person: Person, **changes: Any) -> Client:

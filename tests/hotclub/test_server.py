@@ -22,6 +22,7 @@ from hotclub.engine.transports.framing import text_frame
 from hotclub.serving.server import CannotListen, listen
 from hotclub.serving.uvicorn import HttpProtocol, WebSocketProtocol
 from tests.support.processes import REPOSITORY, poll_until
+from tests.support.prompt import PromptServer
 from tests.support.rawws import (
     BINARY,
     CLOSE,
@@ -87,19 +88,11 @@ class Echo:
                 writer.write([text_frame(b"got"), text_frame(str(len(text)).encode())])
 
 
-class _Server(uvicorn.Server):
-    """A server that leaves the signals to pytest."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Any:
-        yield
-
-
 @dataclass
 class Served:
     app: Echo
     port: int
-    server: uvicorn.Server
+    server: PromptServer
     running: "asyncio.Task[None]"
 
     @contextlib.asynccontextmanager
@@ -108,7 +101,7 @@ class Served:
             yield connection
 
     async def stop(self) -> None:
-        self.server.should_exit = True
+        self.server.end()
         async with asyncio.timeout(10):
             await asyncio.shield(self.running)
 
@@ -147,7 +140,7 @@ def serve() -> Serve:
             log_level="error",
             timeout_keep_alive=60,
         )
-        server, listener = _Server(config), listen("127.0.0.1", 0)
+        server, listener = PromptServer(config), listen("127.0.0.1", 0)
         ready = asyncio.Event()
         startup = server.startup
 
@@ -164,7 +157,7 @@ def serve() -> Serve:
             if not server.should_exit:
                 await _answers(served)
         finally:
-            server.should_exit = True
+            server.end()
             await running
 
     return started

@@ -12,8 +12,9 @@ import hotclub
 from hotclub.channels.registry import Declarations, Registry
 from hotclub.conf.config import Config
 from hotclub.engine.broker.base import HistoryQuery, Retention
-from hotclub.orders.messages import RelayPublish
-from hotclub.orders.send import send_relay
+from hotclub.orders import table
+from hotclub.orders.messages import Publish
+from hotclub.orders.send import send
 from hotclub.runtime.node import current_node
 from hotclub.serving.service import Service
 
@@ -73,23 +74,23 @@ async def test_what_another_process_publishes_arrives_in_order_and_what_it_canno
     made = service()
     await made.start()
 
-    def send() -> None:
+    def publish() -> None:
         for number in range(20):
-            send_relay(RelayPublish("ticker" if number != 5 else "nowhere", Raw(str(number).encode())))
+            send(Publish("ticker" if number != 5 else "nowhere", Raw(str(number).encode())))
 
-    await sync_to_async(send)()
+    await sync_to_async(publish)()
 
     assert await tops(made.node, 19) == [b"15", b"16", b"17", b"18", b"19"]
     assert "'nowhere' was dropped" in caplog.text
     await made.stop()
 
 
-async def test_a_message_of_its_own_is_not_done_twice() -> None:
+async def test_an_order_of_its_own_is_not_performed_twice() -> None:
     made = service()
     await made.start()
 
-    await sync_to_async(send_relay)(RelayPublish("ticker", Raw(b"1"), origin=made.node.id))
-    await sync_to_async(send_relay)(RelayPublish("ticker", Raw(b"2"), origin="another"))
+    await sync_to_async(table.send)(Publish("ticker", Raw(b"1")), made.node.id)
+    await sync_to_async(table.send)(Publish("ticker", Raw(b"2")), "another")
 
     assert await tops(made.node, 1) == [b"2"]
     await made.stop()

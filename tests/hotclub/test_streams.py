@@ -24,10 +24,8 @@ from hotclub.durable.broker import DatabaseBroker
 from hotclub.engine.broker.base import HistoryQuery, Message, Retention
 from hotclub.engine.errors import IdempotencyConflict
 from hotclub.engine.model import Position, Publication
-from hotclub.engine.target import Target
 from hotclub.models import Entry, Stream
-from hotclub.orders.messages import RelayDisconnect, RelayMessage, RelayPublish, RelayUnsubscribe
-from hotclub.orders.send import send_relay
+from hotclub.runtime import trying
 from hotclub.runtime.pool import HookPool
 from tests.support.stores import ALIAS, postgres_url, store
 
@@ -45,14 +43,11 @@ class Site:
     def __init__(self, pool: HookPool, **options: Any) -> None:
         self.pool = pool
         self.delivered: asyncio.Queue[tuple[str, int, str]] = asyncio.Queue()
-        self.messages: asyncio.Queue[RelayMessage] = asyncio.Queue()
         self.queries: list[tuple[str, Any]] = []
         self._queried = asyncio.Event()
         self.broker = DatabaseBroker(
             self._handle,
             run=self._run,
-            on_message=self.messages.put_nowait,
-            node_id="node-1",
             retention_of=options.pop("retention_of", lambda _channel: RETENTION),
             **{"relay_interval": 0.02, "prune_interval": NEVER, **options},
         )
@@ -92,7 +87,7 @@ def site(store: str) -> Callable[..., Any]:
 
     @contextlib.asynccontextmanager
     async def running(**options: Any) -> AsyncIterator[Site]:
-        pool = HookPool(4, 60)
+        pool = HookPool(4)
         started = Site(pool, **options)
         try:
             await started.broker.start()
@@ -259,8 +254,6 @@ async def test_tops_are_asked_for_subscribed_channels_only_and_in_chunks(
     monkeypatch.setattr(broker, "_TOPS_PER_QUERY", 2)
     async with site() as running:
         await running.commit("nobody")
-        await running.until(lambda: ("read_tops", ["$relay"]) in running.queries)
-        assert {asked[1:] for asked in running.queries if asked[0] == "open_stream"} == {("$relay",)}
         names = [f"room:{number}" for number in range(5)]
         for name in names:
             await running.broker.subscribe(name)
@@ -301,7 +294,7 @@ async def test_a_database_that_fails_is_reported_once_and_tried_until_it_answers
     site: Running, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.WARNING, "hotclub.streams")
-    monkeypatch.setattr(broker, "_LONGEST_PAUSE", 0.05)
+    monkeypatch.setattr(trying, "_LONGEST_PAUSE", 0.05)
     async with site() as running:
         await running.broker.subscribe("room")
         failures = asyncio.Semaphore(0)
@@ -345,16 +338,6 @@ async def test_a_gap_that_could_not_be_read_is_read_later(site: Running, monkeyp
         assert await running.offsets(2) == [1, 2]
 
 
-async def test_a_site_starts_while_its_database_is_down(site: Running, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sql, "open_stream", _broken)
-        async with site() as running:
-            patch.undo()
-            await running.broker.subscribe("room")
-            await running.commit()
-            assert await running.offsets(1) == [1]
-
-
 async def test_stopping_ends_every_task(site: Running) -> None:
     before = asyncio.all_tasks()
     async with site() as running:
@@ -362,58 +345,6 @@ async def test_stopping_ends_every_task(site: Running) -> None:
         running.broker.signal("room", "other epoch", Publication(offset=9))
         assert asyncio.all_tasks() != before
     assert asyncio.all_tasks() == before
-
-
-# Messages between processes
-
-
-@pytest.mark.parametrize(
-    "message",
-    [
-        RelayPublish(channel="ticker", data=Raw(b'{"b": 1, "a": 2}'), tags={"k": "v"}, idempotency_key="x"),
-        RelayDisconnect(target=Target(user_id="7"), code=3503, reason="force disconnect", origin="node-2"),
-        RelayUnsubscribe(target=Target(client_id="c"), channel="room", code=2000, reason="server unsubscribe"),
-    ],
-)
-async def test_a_message_reaches_the_other_nodes(site: Running, message: RelayMessage) -> None:
-    async with site() as running:
-        await running.pool.run(send_relay, message)
-        assert await asyncio.wait_for(running.messages.get(), 10) == message
-
-
-async def test_messages_of_its_own_and_of_before_its_start_are_skipped(site: Running) -> None:
-    async with site(relay_interval=NEVER) as earlier:
-        await earlier.pool.run(send_relay, RelayPublish(channel="a", data=Raw(b"0")))
-    async with site() as running:
-        await running.pool.run(send_relay, RelayPublish(channel="a", data=Raw(b"1"), origin="node-1"))
-        await running.pool.run(send_relay, RelayPublish(channel="a", data=Raw(b"2"), origin="node-2"))
-        received = await asyncio.wait_for(running.messages.get(), 10)
-        assert isinstance(received, RelayPublish)
-        assert bytes(received.data) == b"2"
-
-
-async def test_a_message_leaves_with_the_commit_or_not_at_all(site: Running) -> None:
-    def send(data: bytes, rolls_back: bool) -> None:
-        with transaction.atomic(using=ALIAS):
-            send_relay(RelayPublish(channel="a", data=Raw(data)))
-            transaction.set_rollback(rolls_back, using=ALIAS)
-
-    async with site() as running:
-        await running.pool.run(send, b'"never"', True)
-        await running.pool.run(send, b'"committed"', False)
-        received = await asyncio.wait_for(running.messages.get(), 10)
-        assert isinstance(received, RelayPublish)
-        assert bytes(received.data) == b'"committed"'
-
-
-async def test_a_message_nobody_understands_is_dropped_and_reported(
-    site: Running, caplog: pytest.LogCaptureFixture
-) -> None:
-    async with site() as running:
-        await running.pool.run(_append, "$relay", b'{"type":"dance"}')
-        await running.pool.run(send_relay, RelayPublish(channel="a", data=Raw(b"1")))
-        assert isinstance(await asyncio.wait_for(running.messages.get(), 10), RelayPublish)
-    assert "A message from another process was dropped" in caplog.text
 
 
 # Pruning
@@ -433,14 +364,13 @@ async def test_the_broker_prunes_what_its_channels_do_not_keep(site: Running, mo
     monkeypatch.setattr(sql, "prune", observed)
     async with site(relay_interval=NEVER) as running:
         await running.commit(count=5)
-        await running.pool.run(send_relay, RelayPublish(channel="a", data=Raw(b"1")))
         quick = Site(running.pool, prune_interval=0.01, retention_of=lambda _channel: Retention(size=2, ttl=60))
         await quick.broker.start()
         async with asyncio.timeout(10):
             await pruned.wait()
         await quick.broker.stop()
         rows = await running.pool.run(lambda: list(Entry.objects.using(ALIAS).values_list("stream__channel", "offset")))
-    assert sorted(rows) == [("$relay", 1), ("room", 4), ("room", 5)], "a message is kept for a minute"
+    assert sorted(rows) == [("room", 4), ("room", 5)]
 
 
 async def test_a_crowd_that_comes_back_reads_the_log_once(site: Running) -> None:

@@ -18,12 +18,10 @@ __all__ = ["postgres_url", "store"]
 
 class DatabaseMaker:
     def __init__(self) -> None:
-        self.pool = HookPool(4, 60)
+        self.pool = HookPool(4)
 
     async def make(self, handler: PublicationHandler) -> Broker:
-        self.broker = DatabaseBroker(
-            handler, run=self.pool.run, on_message=print, node_id="n", retention_of=lambda _channel: KEEP
-        )
+        self.broker = DatabaseBroker(handler, run=self.pool.run, retention_of=lambda _channel: KEEP)
         return self.broker
 
     async def pass_time(self, seconds: float) -> None:

@@ -344,11 +344,3 @@ def test_history_can_be_forgotten_at_once() -> None:
     append()
     sql.remove_entries("room")
     assert (history(), append()) == ([], 3)
-
-
-def test_entries_older_than_a_time_are_removed_whatever_the_retention() -> None:
-    for _ in range(3):
-        append()
-    age(61, offset__lte=2)
-    sql.prune_older("room", 60)
-    assert kept() == [3]

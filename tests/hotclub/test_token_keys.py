@@ -10,7 +10,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
-from hotclub.access.keys import signatures
+from hotclub.access.keys import candidates, signatures, signing_key
 from hotclub.conf.problems import token_problems
 from hotclub.conf.token_keys import BadKey, TokenSettings, make_key, token_settings
 
@@ -37,8 +37,8 @@ ED = ed25519.Ed25519PrivateKey.generate()
 
 @pytest.mark.parametrize(("algorithm", "key"), [("RS256", RSA), ("PS384", RSA), ("ES256", EC), ("EdDSA", ED)])
 def test_a_key_signs_and_verifies_with_its_algorithm(algorithm: str, key: Any) -> None:
-    made = make_key({"algorithm": algorithm, "private_key": private_pem(key), "kid": "one"})
-    verifier = make_key({"algorithm": algorithm, "key": pem(key)})
+    made = make_key({"ALGORITHM": algorithm, "PRIVATE_KEY": private_pem(key), "KID": "one"})
+    verifier = make_key({"ALGORITHM": algorithm, "KEY": pem(key)})
 
     token = signatures().encode(b"{}", made.private, algorithm=algorithm)
 
@@ -49,14 +49,14 @@ def test_a_key_signs_and_verifies_with_its_algorithm(algorithm: str, key: Any) -
 @pytest.mark.parametrize(
     "entry",
     [
-        {"algorithm": "none", "key": "x"},
-        {"algorithm": "HS256", "key": pem(RSA)},
-        {"algorithm": "RS256", "key": STRONG},
-        {"algorithm": "ES256", "key": pem(RSA)},
-        {"algorithm": "RS256", "key": private_pem(RSA)},
-        {"algorithm": "RS256", "private_key": pem(RSA)},
-        {"algorithm": "RS256"},
-        {"key": STRONG},
+        {"ALGORITHM": "none", "KEY": "x"},
+        {"ALGORITHM": "HS256", "KEY": pem(RSA)},
+        {"ALGORITHM": "RS256", "KEY": STRONG},
+        {"ALGORITHM": "ES256", "KEY": pem(RSA)},
+        {"ALGORITHM": "RS256", "KEY": private_pem(RSA)},
+        {"ALGORITHM": "RS256", "PRIVATE_KEY": pem(RSA)},
+        {"ALGORITHM": "RS256"},
+        {"KEY": STRONG},
         "secret",
         None,
     ],
@@ -65,37 +65,37 @@ def test_what_is_no_key_is_refused_without_showing_it(entry: Any) -> None:
     with pytest.raises(BadKey) as refused:
         make_key(entry)
     assert STRONG not in str(refused.value)
-    assert list(token_problems({"keys": [entry]}))
+    assert list(token_problems({"KEYS": [entry]}))
 
 
 def test_short_secrets_and_keys_are_weak() -> None:
-    assert make_key({"algorithm": "HS256", "key": "secret"}).weakness
-    assert not make_key({"algorithm": "HS256", "key": STRONG}).weakness
-    assert make_key({"algorithm": "RS256", "key": pem(rsa.generate_private_key(65537, 1024))}).weakness
-    assert not make_key({"algorithm": "RS256", "key": pem(RSA)}).weakness
+    assert make_key({"ALGORITHM": "HS256", "KEY": "secret"}).weakness
+    assert not make_key({"ALGORITHM": "HS256", "KEY": STRONG}).weakness
+    assert make_key({"ALGORITHM": "RS256", "KEY": pem(rsa.generate_private_key(65537, 1024))}).weakness
+    assert not make_key({"ALGORITHM": "RS256", "KEY": pem(RSA)}).weakness
 
 
 def test_a_key_is_chosen_by_issuer_and_name_together() -> None:
     entries = [
-        {"algorithm": "HS256", "key": "a" * 32, "kid": "1", "issuer": "good"},
-        {"algorithm": "HS256", "key": "b" * 32, "kid": "1", "issuer": "other"},
-        {"algorithm": "HS256", "key": "c" * 32},
+        {"ALGORITHM": "HS256", "KEY": "a" * 32, "KID": "1", "ISSUER": "good"},
+        {"ALGORITHM": "HS256", "KEY": "b" * 32, "KID": "1", "ISSUER": "other"},
+        {"ALGORITHM": "HS256", "KEY": "c" * 32},
     ]
-    settings = token_settings({"keys": entries})
+    settings = token_settings({"KEYS": entries})
 
-    assert [key.public for key in settings.candidates("good", "1", "HS256")] == [b"a" * 32]
-    assert [key.public for key in settings.candidates("other", "1", "HS256")] == [b"b" * 32]
-    assert [key.public for key in settings.candidates("", "../../dev/null", "HS256")] == [b"c" * 32]
-    assert settings.candidates("good", "1", "HS512") == ()
+    assert [key.public for key in candidates(settings, "good", "1", "HS256")] == [b"a" * 32]
+    assert [key.public for key in candidates(settings, "other", "1", "HS256")] == [b"b" * 32]
+    assert [key.public for key in candidates(settings, "", "../../dev/null", "HS256")] == [b"c" * 32]
+    assert candidates(settings, "good", "1", "HS512") == ()
 
 
 def test_previous_keys_stay_good_and_the_first_one_signs() -> None:
-    settings = token_settings({"hmac_secret": "n" * 32, "keys": [{"algorithm": "HS256", "key": "o" * 32}]})
+    settings = token_settings({"HMAC_SECRET": "n" * 32, "KEYS": [{"ALGORITHM": "HS256", "KEY": "o" * 32}]})
 
-    assert [key.public for key in settings.candidates("", "", "HS256")] == [b"n" * 32, b"o" * 32]
-    assert settings.signing_key().public == b"n" * 32
+    assert [key.public for key in candidates(settings, "", "", "HS256")] == [b"n" * 32, b"o" * 32]
+    assert signing_key(settings).public == b"n" * 32
     with pytest.raises(BadKey):
-        TokenSettings().signing_key()
+        signing_key(TokenSettings())
 
 
 def jwks(path: Path, *keys: Any) -> str:
@@ -122,8 +122,8 @@ def test_a_broken_key_set_is_a_mistake_of_the_settings(tmp_path: Path, text: str
     path = tmp_path / "keys.json"
     path.write_text(text)
 
-    assert list(token_problems({"jwks_file": str(path)}))
-    assert list(token_problems({"jwks_file": str(tmp_path / "missing.json")}))
+    assert list(token_problems({"JWKS_FILE": str(path)}))
+    assert list(token_problems({"JWKS_FILE": str(tmp_path / "missing.json")}))
 
 
 def test_a_private_key_in_a_key_set_is_refused(tmp_path: Path) -> None:
@@ -136,7 +136,7 @@ def test_a_private_key_in_a_key_set_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "raw", [[], {"hmac": "x"}, {}, {"hmac_secret": STRONG, "leeway": -1}, {"hmac_secret": STRONG, "keys": "x"}]
+    "raw", [[], {"hmac": "x"}, {}, {"HMAC_SECRET": STRONG, "LEEWAY": -1}, {"HMAC_SECRET": STRONG, "KEYS": "x"}]
 )
 def test_mistakes_in_the_setting_are_found(raw: Any) -> None:
     assert list(token_problems(raw))
@@ -144,4 +144,4 @@ def test_mistakes_in_the_setting_are_found(raw: Any) -> None:
 
 def test_a_good_setting_has_no_problems() -> None:
     assert list(token_problems(None)) == []
-    assert list(token_problems({"hmac_secret": STRONG, "issuer": "me", "audience": ["a"], "leeway": 0})) == []
+    assert list(token_problems({"HMAC_SECRET": STRONG, "ISSUER": "me", "AUDIENCE": ["a"], "LEEWAY": 0})) == []

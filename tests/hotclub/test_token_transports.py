@@ -12,6 +12,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
 import hotclub
+import hotclub.tokens
 from tests.hotclub.conftest import Site, amake_person
 from tests.hotclub.test_admission import SECRET, forged, request_of, soon
 from tests.hotclub.test_token_keys import EC, ED, RSA, jwks, pem, private_pem
@@ -37,8 +38,8 @@ class Room(hotclub.Channel):
 @pytest.fixture(autouse=True)
 def _project(declare: Declare, hotclub_settings: Configure) -> None:
     declare(Room)
-    keys = [{"algorithm": "RS256", "key": pem(RSA), "kid": "rsa"}]
-    hotclub_settings(TOKENS={"hmac_secret": SECRET, "keys": keys, "audience": "us", "issuer": "me"})
+    keys = [{"ALGORITHM": "RS256", "KEY": pem(RSA), "KID": "rsa"}]
+    hotclub_settings(TOKENS={"HMAC_SECRET": SECRET, "KEYS": keys, "AUDIENCE": "us", "ISSUER": "me"})
 
 
 def claims(**others: Any) -> dict[str, Any]:
@@ -101,7 +102,7 @@ async def test_a_subscription_token_is_refused_with_the_right_code(serve: Serve,
 @pytest.mark.parametrize("form", FORMS)
 async def test_of_two_connections_with_one_ticket_exactly_one_wins(serve: Serve, form: str) -> None:
     site = await serve()
-    ticket = await hotclub.aticket(request_of(await amake_person()))
+    ticket = await hotclub.tokens.aticket(request_of(await amake_person()))
 
     outcomes = await asyncio.gather(Wire.fate(form, site.url, ticket), Wire.fate("websocket", site.url, ticket))
 
@@ -115,7 +116,7 @@ async def test_keys_of_a_file_are_taken_and_taken_back_while_the_site_runs(
 ) -> None:
     path, newer = tmp_path / "keys.json", ec.generate_private_key(ec.SECP256R1())
     jwks(path, ("RS256", RSA, "r"), ("ES256", EC, "e"), ("EdDSA", ED, "d"))
-    hotclub_settings(TOKENS={"jwks_file": path})
+    hotclub_settings(TOKENS={"JWKS_FILE": path})
     site = await serve()
     signed = {
         kid: jwt.encode({"sub": "7"}, private_pem(key), algorithm=name, headers={"kid": kid})

@@ -4,7 +4,6 @@ import contextlib
 import os
 import selectors
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
@@ -12,13 +11,9 @@ from pathlib import Path
 
 import httpx
 
+from tests.support.processes import free_port
 
-def free_port() -> int:
-    """A port of 127.0.0.1 that nobody listens on."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
+__all__ = ["Server", "clean_environment", "free_port", "running"]
 
 
 class Server:

@@ -99,7 +99,7 @@ def test_the_wheel_holds_what_users_need_and_no_more(wheel: Path) -> None:
 
 def test_every_block_of_the_tutorial_is_followed() -> None:
     assert len(STEPS) == (ROOT / "docs" / "tutorial.md").read_text().count("\n```\n")
-    assert [step.text.split()[2] for step in STEPS if step.stays] == ["runserver", "serve"]
+    assert [step.text.split()[2] for step in STEPS if step.stays] == ["runserver", "hotclub_serve"]
 
 
 def test_the_finished_project_gives_django_nothing_to_complain_about(project: Project) -> None:
@@ -109,7 +109,7 @@ def test_the_finished_project_gives_django_nothing_to_complain_about(project: Pr
 async def test_a_publish_from_another_process_reaches_a_real_client(project: Project) -> None:
     port = free_port()
     base = f"http://127.0.0.1:{port}"
-    command = [*project.servers["serve"].split(), "--host", "127.0.0.1", "--port", str(port)]
+    command = [*project.servers["hotclub_serve"].split(), "--host", "127.0.0.1", "--port", str(port)]
     with running(command, project.folder, project.environment) as server:
         server.wait_for_answer(f"{base}/admin/login/", seconds=30)
         inbox = Inbox()

@@ -7,7 +7,7 @@ A channel's options are told by the beginning of its name, see `CHANNELS`. A tes
 import asyncio
 import contextlib
 import functools
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, MutableMapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -47,6 +47,7 @@ from hotclub.engine.transports.stream import HttpError, respond
 from hotclub.engine.transports.unidirectional import serve_uni_http_stream, serve_uni_sse, serve_uni_websocket
 from hotclub.engine.transports.websocket import serve_websocket
 from hotclub.serving.uvicorn import HttpProtocol, WebSocketProtocol
+from tests.support.prompt import PromptServer
 
 CHANNELS: Final = {
     "plain": ChannelSpec(),
@@ -309,14 +310,6 @@ def _protocols(write_path: str, limits: Limits) -> dict[str, Any]:
     }
 
 
-class _Server(uvicorn.Server):
-    """uvicorn that leaves the signals to pytest."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-
 @contextlib.asynccontextmanager
 async def serve(
     application: TinyApplication | None = None,
@@ -338,7 +331,7 @@ async def serve(
         lifespan="off",
         log_level="error",
     )
-    server = _Server(config)
+    server = PromptServer(config)
     running = asyncio.create_task(server.serve())
     try:
         async with asyncio.timeout(10):
@@ -347,5 +340,5 @@ async def serve(
         yield Served(server.servers[0].sockets[0].getsockname()[1], node, application)
     finally:
         await node.stop()
-        server.should_exit = True
+        server.end()
         await running

@@ -1,7 +1,6 @@
 """The real site with people and rooms in it, and the way a signed-in person connects to it."""
 
 import json
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,17 +66,11 @@ class Site:
         return f"chat:{self.rooms[room]}"
 
 
-def prepare(template: Path) -> Path:
-    """Make a data directory with an empty, migrated database, for `copy_of`."""
-    template.mkdir(parents=True)
-    Server(template).manage("migrate", "-v", "0")
-    return template
-
-
-def copy_of(template: Path, target: Path) -> Path:
-    """A data directory of a test's own."""
-    shutil.copytree(template, target, dirs_exist_ok=True)
-    return target
+def prepare(directory: Path) -> Path:
+    """Make a data directory with empty tables."""
+    directory.mkdir(parents=True)
+    Server(directory).copy_tables()
+    return directory
 
 
 def populate(

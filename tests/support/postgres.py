@@ -1,18 +1,17 @@
-"""A PostgreSQL server of a test's own, on a free port, in a directory that is thrown away."""
+"""The PostgreSQL server of a run of the tests, on a free port, in a directory that is thrown away."""
 
-import contextlib
-import itertools
 import os
 import pwd
 import shutil
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
+from uuid import uuid4
 
 import psycopg
 from psycopg import sql
 
-from tests.support.processes import ProcessFailed, free_port
+from tests.support import run
+from tests.support.processes import PROJECT, ProcessFailed, Server, free_port
 
 
 def _binary(name: str) -> str:
@@ -38,11 +37,10 @@ class Cluster:
 
     def __init__(self, port: int) -> None:
         self._base = f"postgres://hotclub@127.0.0.1:{port}"
-        self._names = itertools.count(1)
 
     def create(self, template: str = "template1") -> str:
         """The URL of a new database, which begins as a copy of `template`: a name, or the URL of another one."""
-        name = f"test{next(self._names)}"
+        name = f"test_{uuid4().hex}"
         source = template.rpartition("/")[2]
         with psycopg.connect(f"{self._base}/postgres", autocommit=True) as connection:
             query = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
@@ -50,22 +48,44 @@ class Cluster:
         return f"{self._base}/{name}"
 
 
-@contextlib.contextmanager
-def postgres(directory: Path) -> Iterator[Cluster]:
-    """A cluster that lives in `directory` until the block ends."""
-    # PostgreSQL refuses to run as root; the packages bring a user for it.
-    user = "postgres" if os.geteuid() == 0 else None
+def shared_cluster() -> Cluster:
+    """The one PostgreSQL of this run of the tests."""
+    return Cluster(int((run.made("postgres-port", _start) / "port").read_text()))
+
+
+def project_template() -> str:
+    """The URL of a database with the tables of the tests' own project, made once, to begin others from."""
+
+    def make(folder: Path) -> None:
+        url = shared_cluster().create()
+        Server(folder, PROJECT, {"PROJECT_DATABASE_URL": url}).manage("migrate", "-v", "0")
+        (folder / "url").write_text(url)
+
+    return (run.made("postgres-project", make) / "url").read_text()
+
+
+def stop(directory: Path) -> None:
+    """End the server that lives in the directory; whatever it holds is thrown away."""
+    _run([*_control(directory), "-m", "immediate", "stop"], directory, _user())
+
+
+def _start(told: Path) -> None:
+    """Start the server beside the folder, and tell there on which port it listens."""
+    user, port, directory = _user(), free_port(), told.with_name(run.POSTGRES)
+    directory.mkdir()
     if user is not None:
         os.chown(directory, pwd.getpwnam(user).pw_uid, -1)
-        for parent in directory.parents:
-            if parent.stat().st_uid == 0 and parent.is_relative_to("/tmp") and parent != Path("/tmp"):
-                parent.chmod(parent.stat().st_mode | 0o111)
-    data, port = directory / "data", free_port()
-    _run([_binary("initdb"), "-A", "trust", "-U", "hotclub", "-E", "UTF8", "--no-sync", str(data)], directory, user)
-    control = [_binary("pg_ctl"), "-D", str(data), "-w"]
-    options = f"-h 127.0.0.1 -p {port} -k {directory} -F"
-    _run([*control, "-o", options, "-l", str(directory / "log"), "start"], directory, user)
-    try:
-        yield Cluster(port)
-    finally:
-        _run([*control, "-m", "immediate", "stop"], directory, user)
+    data = str(directory / "data")
+    _run([_binary("initdb"), "-A", "trust", "-U", "hotclub", "-E", "UTF8", "--no-sync", data], directory, user)
+    options = f"-h 127.0.0.1 -p {port} -k {directory} -F -c max_connections=300"
+    _run([*_control(directory), "-o", options, "-l", str(directory / "log"), "start"], directory, user)
+    (told / "port").write_text(str(port))
+
+
+def _user() -> str | None:
+    """PostgreSQL refuses to run as root; the packages bring a user for it."""
+    return "postgres" if os.geteuid() == 0 else None
+
+
+def _control(directory: Path) -> list[str]:
+    return [_binary("pg_ctl"), "-D", str(directory / "data"), "-w"]

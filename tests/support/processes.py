@@ -5,6 +5,7 @@ import contextlib
 import os
 import random
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -15,6 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
+
+from tests.support import run
 
 REPOSITORY: Final = Path(__file__).resolve().parents[2]
 CLUBHOUSE: Final = "clubhouse"
@@ -30,8 +33,8 @@ class ProcessFailed(Exception):
 
 
 def free_port() -> int:
-    """A port that nobody listens on at this moment."""
-    for port in random.sample(_PORTS, 100):
+    """A port that nobody listens on at this moment, and that no other worker of this run is given."""
+    for port in random.sample(_own_ports(), 100):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
@@ -40,6 +43,13 @@ def free_port() -> int:
                 continue
             return port
     raise ProcessFailed(f"no port is free between {_PORTS.start} and {_PORTS.stop}")
+
+
+def _own_ports() -> range:
+    """Every n-th port is this worker's, of the n that share the run."""
+    number = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    return _PORTS[number % workers :: workers]
 
 
 async def poll_until(condition: Callable[[], bool], what: str, *, timeout: float = 10.0) -> None:
@@ -53,7 +63,7 @@ async def poll_until(condition: Callable[[], bool], what: str, *, timeout: float
 
 @dataclass
 class Server:
-    """`python -m <module> serve`, with a data directory of its own. Only processes started here are ever signalled."""
+    """`python -m <module> hotclub_serve`, with its own data directory. Only processes started here are signalled."""
 
     data_dir: Path
     module: str = CLUBHOUSE
@@ -85,12 +95,20 @@ class Server:
     def serving(cls, data_dir: Path, module: str, environment: Mapping[str, str] | None = None) -> Iterator[Self]:
         """A site with fresh tables, served until the block ends."""
         server = cls(data_dir, module, environment or {})
-        server.manage("migrate", "-v", "0")
+        server.copy_tables()
         server.start_blocking()
         try:
             yield server
         finally:
             server.stop()
+
+    def copy_tables(self) -> None:
+        """Give it the empty tables of its module in SQLite: they are migrated once in a run, and copied."""
+
+        def make(folder: Path) -> None:
+            Server(folder, self.module).manage("migrate", "-v", "0")
+
+        shutil.copytree(run.made(f"tables-{self.module}", make), self.data_dir, dirs_exist_ok=True)
 
     def manage(self, *arguments: str, input_text: str | None = None) -> str:
         """Run a management command of the site to its end and return what it printed.
@@ -142,13 +160,26 @@ class Server:
         status = Path(f"/proc/{self.pid}/status").read_text()
         return int(re.search(r"^VmRSS:\s+(\d+) kB$", status, re.MULTILINE)[1]) * 1024  # type: ignore[index]
 
+    @property
+    def work(self) -> float:
+        """Seconds of processor time that it has used, to a hundredth; unlike a clock, it knows nothing of others."""
+        user, system = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()[11:13]
+        return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+
+    @contextlib.contextmanager
+    def works_less_than(self, seconds: float) -> Iterator[None]:
+        """Assert that what the block asks of it costs it no more processor time."""
+        before = self.work
+        yield
+        assert self.work - before < seconds
+
     def launch(self) -> None:
         """Start it without waiting."""
         assert not self.alive
         with self.log.open("ab") as log:
             self._logged = log.tell()
             self.process = subprocess.Popen(
-                [sys.executable, "-m", self.module, "serve", "--host", "127.0.0.1", "--port", str(self.port)],
+                [sys.executable, "-m", self.module, "hotclub_serve", "--host", "127.0.0.1", "--port", str(self.port)],
                 cwd=REPOSITORY,
                 env=self._environment(),
                 stdin=subprocess.DEVNULL,

@@ -3,21 +3,14 @@
 import asyncio
 import contextlib
 import functools
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from typing import Any, Literal
 
 import uvicorn
 
 from hotclub.engine.limits import Limits
 from hotclub.serving.uvicorn import HttpProtocol, WebSocketProtocol
-
-
-class _Server(uvicorn.Server):
-    """A server that leaves the signals to pytest."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
+from tests.support.prompt import PromptServer
 
 
 @contextlib.asynccontextmanager
@@ -41,7 +34,7 @@ async def live_server(
         lifespan=lifespan,
         log_level="error",
     )
-    server = _Server(config)
+    server = PromptServer(config)
     running = asyncio.create_task(server.serve())
     try:
         async with asyncio.timeout(10):
@@ -52,7 +45,7 @@ async def live_server(
                     raise RuntimeError("The server did not start")
         yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
     finally:
-        server.should_exit = True
+        server.end()
         await running
         if server.lifespan.should_exit:
             raise RuntimeError("The application failed to shut down; see the log")

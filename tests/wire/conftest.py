@@ -5,6 +5,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import pytest
 
 from tests.support.app import WRITE_PATHS, Served, TinyApplication, serve
+from tests.support.listener import BIDIRECTIONAL
+from tests.support.matrix import mostly
 from tests.support.npm import NpmClient
 from tests.support.proxy import FaultProxy
 from tests.support.wire import WireClient
@@ -37,19 +39,10 @@ async def connect(served: Served) -> AsyncIterator[Callable[..., Awaitable[WireC
         client.abort()
 
 
-@pytest.fixture(
-    params=[
-        ("websocket", "json"),
-        ("websocket", "protobuf"),
-        ("http_stream", "json"),
-        ("http_stream", "protobuf"),
-        ("sse", "json"),
-    ],
-    ids="-".join,
-)
+@pytest.fixture(params=mostly(BIDIRECTIONAL[:2], BIDIRECTIONAL))
 def wire(request: pytest.FixtureRequest) -> tuple[str, str]:
     """A transport of the npm SDK, and the form of the protocol that it speaks over it."""
-    transport, form = request.param
+    transport, _, form = request.param.partition("-")
     return transport, form
 
 

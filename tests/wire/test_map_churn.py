@@ -118,11 +118,11 @@ async def change(served: Served, channel: str, chance: random.Random, documents:
     """Edit, set or remove a key."""
     key = f"key {chance.randrange(KEYS):03}"
     if chance.random() < 0.1:
-        await served.node.exchange.maps.change(channel, MapMessage(key=key, removed=True))
+        await served.node.channels.maps.change(channel, MapMessage(key=key, removed=True))
         return
     words = documents.setdefault(key, chance.choices(WORDS, k=40))
     words[chance.randrange(len(words))] = chance.choice(WORDS)
-    await served.node.exchange.maps.change(channel, MapMessage(key=key, data=raw(" ".join(words))))
+    await served.node.channels.maps.change(channel, MapMessage(key=key, data=raw(" ".join(words))))
 
 
 @pytest.mark.parametrize(("channel", "delta"), [("map:a", False), ("kept-map:a", False), ("kept-map:b", True)])
@@ -130,7 +130,7 @@ async def test_every_copy_comes_to_be_the_map(served: Served, channel: str, delt
     documents: dict[str, list[str]] = {}
     done = asyncio.Event()
     for number in range(KEYS):
-        await served.node.exchange.maps.change(channel, MapMessage(key=f"key {number:03}", data=raw("at first")))
+        await served.node.channels.maps.change(channel, MapMessage(key=f"key {number:03}", data=raw("at first")))
 
     async def publish(chance: random.Random) -> None:
         while not done.is_set():
@@ -153,7 +153,7 @@ async def test_every_copy_comes_to_be_the_map(served: Served, channel: str, delt
             for number, copy in enumerate(copies):
                 comers.create_task(come_and_go(copy, random.Random(number)))
         done.set()
-    page = await served.node.exchange.maps.read(channel, MapQuery())
+    page = await served.node.channels.maps.read(channel, MapQuery())
     true: dict[str, Any] = {entry.key: bytes(entry.data) for entry in page.entries}
     for copy in copies:
         await copy.client.settled()

@@ -50,7 +50,7 @@ async def publish(served: Served, channel: str, count: int) -> None:
     for number in range(count):
         if "map" in channel:
             message = MapMessage(key=f"key {number % 3}", data=raw(number))
-            await served.node.exchange.maps.change(channel, message)
+            await served.node.channels.maps.change(channel, message)
         else:
             await served.node.publish(channel, raw(number))
 

@@ -1,5 +1,7 @@
 """npm `centrifuge` 5.8.0, unchanged, over every transport and in both forms of the protocol."""
 
+import pytest
+
 from hotclub.engine.errors import Disconnect
 from hotclub.engine.target import Target
 from tests.support.app import Served, raw
@@ -7,6 +9,7 @@ from tests.support.npm import NpmClient
 from tests.support.proxy import FaultProxy
 
 
+@pytest.mark.smoke
 async def test_it_subscribes_publishes_and_receives(client: NpmClient) -> None:
     await client.call("subscribe", channel="log:a")
     subscribed = await client.event("subscribed")
@@ -19,6 +22,7 @@ async def test_it_subscribes_publishes_and_receives(client: NpmClient) -> None:
     assert publication["info"]["user"] == "ann"
 
 
+@pytest.mark.smoke
 async def test_it_recovers_over_a_cut_connection(served: Served, client: NpmClient, proxy: FaultProxy) -> None:
     await client.call("subscribe", channel="log:a")
     await client.event("subscribed")
@@ -57,6 +61,7 @@ async def test_it_unsubscribes_and_the_server_forgets(served: Served, client: Np
     assert served.node.hub.num_channels == 0
 
 
+@pytest.mark.smoke
 async def test_a_final_disconnect_reaches_the_client_with_code_and_reason(served: Served, client: NpmClient) -> None:
     served.node.disconnect(Target(user_id="ann"), Disconnect(4500, "banned"))
     disconnected = await client.event("disconnected")

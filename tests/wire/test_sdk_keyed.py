@@ -1,5 +1,7 @@
 """npm `centrifuge` 5.8.0, unchanged: maps and shared polls, over every transport and in both forms of the protocol."""
 
+import pytest
+
 from hotclub.engine.broker.maps import MapMessage
 from hotclub.engine.port import PolledItem
 from tests.support.app import Served, raw
@@ -9,7 +11,7 @@ from tests.support.proxy import FaultProxy
 
 async def change(served: Served, channel: str, key: str, value: object = None, *, removed: bool = False) -> None:
     message = MapMessage(key=key, removed=True) if removed else MapMessage(key=key, data=raw(value))
-    await served.node.exchange.maps.change(channel, message)
+    await served.node.channels.maps.change(channel, message)
 
 
 async def test_a_map_of_several_pages_arrives_whole_and_lives_on(served: Served, client: NpmClient) -> None:
@@ -32,6 +34,7 @@ async def test_a_client_sets_and_removes_keys(served: Served, client: NpmClient)
     assert client.updates("kept-map:a") == [("k", {"x": 1.5}), ("k", "removed")]
 
 
+@pytest.mark.smoke
 async def test_a_persistent_map_is_recovered_over_a_cut(served: Served, client: NpmClient, proxy: FaultProxy) -> None:
     await client.call("subscribe", channel="kept-map:a", kind=MAP)
     await client.synced("kept-map:a")
@@ -102,6 +105,7 @@ async def test_publishing_is_debounced_by_the_client(served: Served, client: Npm
     assert len(client.updates("ranked:a")) < 10
 
 
+@pytest.mark.smoke
 async def test_followed_keys_are_told_of(served: Served, client: NpmClient, proxy: FaultProxy) -> None:
     values = served.application.values
     values["k"] = PolledItem(key="k", data=raw({"text": "一"}), version=1)
@@ -109,17 +113,17 @@ async def test_followed_keys_are_told_of(served: Served, client: NpmClient, prox
     await client.call("track", channel="poll:a", keys=["k", "later"])
     await client.until(lambda: client.updates("poll:a") == [("k", {"text": "一"})])
     values["later"] = PolledItem(key="later", data=raw(2), version=7)
-    await served.node.exchange.polls.refresh("poll:a")
+    await served.node.channels.polls.refresh("poll:a")
     await client.until(lambda: ("later", 2) in client.updates("poll:a"))
     seen = len(client.events)
     assert proxy.cut() >= 1
     await client.event("subscribed", start=seen)
     values["later"] = PolledItem(key="later", data=raw(3), version=8)
     await served.application.until(lambda: len(served.application.polls) >= 3)
-    await served.node.exchange.polls.refresh("poll:a")
+    await served.node.channels.polls.refresh("poll:a")
     await client.until(lambda: ("later", 3) in client.updates("poll:a"))
     values["k"] = PolledItem(key="k", removed=True)
-    await served.node.exchange.polls.refresh("poll:a")
+    await served.node.channels.polls.refresh("poll:a")
     await client.until(lambda: len(client.updates("poll:a")) == 4)
     assert client.updates("poll:a") == [("k", {"text": "一"}), ("later", 2), ("later", 3), ("k", "removed")]
 
@@ -131,7 +135,7 @@ async def test_differences_of_followed_keys(served: Served, client: NpmClient) -
     await client.call("track", channel="poll:a", keys=["k"])
     await client.until(lambda: len(client.updates("poll:a")) == 1)
     values["k"] = PolledItem(key="k", data=raw({"n": 2, "text": text}), version=2)
-    await served.node.exchange.polls.refresh("poll:a")
+    await served.node.channels.polls.refresh("poll:a")
     await client.until(lambda: len(client.updates("poll:a")) == 2)
     assert [data["n"] for _, data in client.updates("poll:a")] == [1, 2]
     assert (await client.call("deltaStats", channel="poll:a"))["numDeltaPayloads"] == 1

@@ -1,4 +1,4 @@
-"""This project's `manage.py`: `python -m benchmarks.projects.hotclub_site serve`."""
+"""This project's `manage.py`: `python -m benchmarks.projects.hotclub_site hotclub_serve`."""
 
 import os
 import sys

@@ -10,9 +10,9 @@ ASGI_APPLICATION = "benchmarks.projects.hotclub_site.asgi.application"
 HOTCLUB = {
     "ENGINE": "memory://",
     "ALLOW_ANONYMOUS": True,
-    "LIMITS": {"commands_rate": 1_000_000.0, "commands_burst": 1_000_000},
+    "LIMITS": {"COMMANDS_RATE": 1_000_000.0, "COMMANDS_BURST": 1_000_000},
     # All of them come from this machine.
     "RATES": dict.fromkeys(
-        ("connects", "connects_per_address", "connections_per_address", "publishes_per_user", "subscribes_per_user")
+        ("CONNECTS", "CONNECTS_PER_ADDRESS", "CONNECTIONS_PER_ADDRESS", "PUBLISHES_PER_USER", "SUBSCRIBES_PER_USER")
     ),
 }

@@ -1,4 +1,4 @@
-/** Unread badges of the room list: cleared as soon as any window of this user has read the room. */
+/** Unread badges of the room list. */
 import type { Connection } from "../net/connection";
 
 interface ReadEvent {
@@ -7,15 +7,21 @@ interface ReadEvent {
   readonly offset: number;
 }
 
-/** Calls `read` for every room that another window, or this one, has read. Returns a function that stops. */
+/**
+ * Calls `read` whenever the user has read a room, in this window or in another one, up to an offset.
+ *
+ * @returns a function that stops the calls.
+ */
 export function onRoomRead(connection: Connection, read: (room: number, offset: number) => void): () => void {
   const listener = ({ channel, data }: { channel: string; data: unknown }) => {
+    // The server subscribes every connection to the personal channel of its user, whose name begins with `#`.
     if (channel.startsWith("#") && isReadEvent(data)) read(data.room, data.offset);
   };
   connection.client.on("publication", listener);
   return () => void connection.client.off("publication", listener);
 }
 
+/** Removes the unread badge of a room from the room list, if the page has one. */
 export function clearBadge(room: number): void {
   document.querySelector(`.room-link[data-room-id="${room}"] .badge`)?.remove();
 }

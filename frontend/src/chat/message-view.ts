@@ -1,16 +1,19 @@
-/** Templates of the rows of the message list. Only `message.html`, sanitised by the server, is set as HTML. */
+/** Templates of the rows of the message list. Only `message.html`, which the server has sanitised, is inserted as HTML. */
 import { html, nothing, type TemplateResult } from "lit";
 import { unsafeHTML } from "lit/directives/unsafe-html.js";
-import { avatar } from "../avatar";
-import { clockTime, dayTitle, fullTime } from "../format";
-import { _ } from "../i18n";
-import { icon } from "../icons";
+import { clockTime, dayTitle, fullTime } from "../i18n/format";
+import { _ } from "../i18n/gettext";
+import { Code } from "../net/codes";
+import { avatar } from "../widgets/avatar";
+import { icon } from "../widgets/icons";
+import { MESSAGE_TOO_LONG } from "./codes";
 import type { OutboxItem } from "./outbox";
 import type { Row } from "./rows";
-import type { User } from "./types";
+import type { Person } from "./types";
 
+/** What the buttons of a row do, and what its texts depend on. `id` is that of an item in the outbox. */
 export interface RowActions {
-  readonly me: User;
+  readonly me: Person;
   readonly online: boolean;
   copy(text: string): void;
   retry(id: string): void;
@@ -20,6 +23,7 @@ export interface RowActions {
 type MessageRow = Extract<Row, { kind: "message" }>;
 type PendingRow = Extract<Row, { kind: "pending" }>;
 
+/** The template of one row. */
 export function rowView(row: Row, actions: RowActions): TemplateResult {
   switch (row.kind) {
     case "day":
@@ -71,14 +75,14 @@ function pendingView(row: PendingRow, actions: RowActions): TemplateResult {
   </li>`;
 }
 
-function side(row: MessageRow | PendingRow, user: User): TemplateResult {
+function side(row: MessageRow | PendingRow, user: Person): TemplateResult {
   if (row.head) return avatar(user);
   return html`<time class="msg__side" datetime=${row.moment.toISOString()} aria-hidden="true"
     >${clockTime(row.moment)}</time
   >`;
 }
 
-function headline(row: MessageRow | PendingRow, user: User): TemplateResult {
+function headline(row: MessageRow | PendingRow, user: Person): TemplateResult {
   return html`<div class="msg__head ${row.head ? "" : "visually-hidden"}">
     <bdi class="msg__author">${user.name}</bdi>
     <time class="msg__time" datetime=${row.moment.toISOString()} title=${fullTime(row.moment)}
@@ -109,12 +113,12 @@ function failure(item: OutboxItem, actions: RowActions): TemplateResult {
 }
 
 function failureText(code: number): string {
-  if (code === 413) return _("Not sent: this message is too long.");
-  if (code === 103) return _("Not sent: you may not write here.");
+  if (code === MESSAGE_TOO_LONG) return _("Not sent: this message is too long.");
+  if (code === Code.PERMISSION_DENIED) return _("Not sent: you may not write here.");
   return _("Not sent.");
 }
 
-/** Without a connection; what was never handed to the server can be taken back without any doubt. */
+/** The note under an item that waits for a connection. Only an item that was never attempted is certainly not stored, so only that one can be deleted. */
 function waiting(item: OutboxItem, actions: RowActions): TemplateResult | typeof nothing {
   if (actions.online || item.state === "acknowledged") return nothing;
   return html`<p class="msg__problem msg__problem--quiet">

@@ -1,11 +1,16 @@
-/** Finds the newest message that is on screen: half of it, or half of the box when it is taller than the box. */
+/** Which messages are on screen. */
 
+/**
+ * Reports the newest message on screen. A message counts as on screen when at least half of it is visible, or when it
+ * fills half of the box.
+ */
 export class OnScreen {
   readonly #seen = new Map<Element, number>();
   readonly #observer: IntersectionObserver;
   readonly #watched = new Set<Element>();
   readonly #tell: (offset: number) => void;
 
+  /** `tell` gets the offset of the newest message in `box` whenever the messages on screen change. */
   constructor(box: Element, tell: (offset: number) => void) {
     this.#tell = tell;
     this.#observer = new IntersectionObserver((entries) => this.#changed(entries), {
@@ -14,7 +19,7 @@ export class OnScreen {
     });
   }
 
-  /** Follows the rows with `data-offset` that are in the page now. */
+  /** Watches these rows, each with its offset in `data-offset`, and no others any more. */
   watch(rows: Iterable<HTMLElement>): void {
     const current = new Set<Element>(rows);
     for (const row of this.#watched) {
@@ -30,6 +35,7 @@ export class OnScreen {
     }
   }
 
+  /** Ends the reports. */
   stop(): void {
     this.#observer.disconnect();
     this.#watched.clear();

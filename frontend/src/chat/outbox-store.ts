@@ -1,9 +1,13 @@
-/** The outbox on disk, so that what was said survives a reload. IndexedDB; a browser that refuses it only loses that. */
+/** The outbox in the browser's database, so that unsent messages survive a reload. */
 import type { OutboxItem } from "./outbox";
 
+/** Where the outbox is stored. Every method rejects when the storage fails. */
 export interface OutboxStore {
+  /** The stored items of a user in a room, in no particular order. */
   load(room: number, user: string): Promise<OutboxItem[]>;
+  /** Adds the item, or replaces the stored item of the same id. */
   save(item: OutboxItem): Promise<void>;
+  /** Removes the item if it is stored. */
   remove(id: string): Promise<void>;
 }
 
@@ -11,6 +15,7 @@ const DATABASE = "clubhouse";
 const STORE = "outbox";
 const BY_ROOM = "room-user";
 
+/** The store in IndexedDB, which the first call opens. */
 export class IndexedDbStore implements OutboxStore {
   #database: Promise<IDBDatabase> | undefined;
 

@@ -1,12 +1,20 @@
 /**
- * What the user has said and the server has not yet shown back. Pure: a list and the events that change it.
+ * The outbox: messages of the user that have not come back as publications. Pure: a list of items and the events that
+ * change it.
  *
- * An item keeps its id from the first key stroke of Enter to the echo, over retries, reconnects and reloads; the server
- * stores an id once, so sending twice is harmless and sending until acknowledged is the rule.
+ * An item keeps its id over retries, reconnects and reloads. The server stores one message per id, so an item is sent
+ * again until the server acknowledges it.
  */
+import { Code, LOWEST_SERVER_CODE } from "../net/codes";
+import { TOO_FAST } from "./codes";
 
+/**
+ * `queued`: waits for its turn. `sending`: an attempt is under way. `acknowledged`: stored, but not yet back as a
+ * publication. `failed`: refused for good, until the user retries or deletes it.
+ */
 export type SendState = "queued" | "sending" | "acknowledged" | "failed";
 
+/** One message in the outbox. `created` is an ISO time of this browser's clock. */
 export interface OutboxItem {
   readonly id: string;
   readonly room: number;
@@ -14,12 +22,13 @@ export interface OutboxItem {
   readonly text: string;
   readonly created: string;
   readonly state: SendState;
-  /** Attempts so far. An item that was never attempted can be deleted without any doubt. */
+  /** Attempts so far. */
   readonly attempts: number;
-  /** Of `failed`: the server's error code. */
+  /** The server's error code; 0 unless the state is `failed`. */
   readonly code: number;
 }
 
+/** What changes the outbox. `unanswered` puts an item back into the queue. */
 export type OutboxEvent =
   | { readonly type: "restored"; readonly items: readonly OutboxItem[] }
   | { readonly type: "added"; readonly item: OutboxItem }
@@ -30,33 +39,39 @@ export type OutboxEvent =
   | { readonly type: "retried"; readonly id: string }
   | { readonly type: "removed"; readonly id: string };
 
-/** What an error code of a publish means for the item. */
+/**
+ * What the error code of an attempt means. `unanswered`: the message may be stored. `wait`: the user is too fast.
+ * `temporary`: the server failed. `refused`: the server will never store this message.
+ */
 export type Verdict = "unanswered" | "wait" | "temporary" | "refused";
 
-/** Tries of an item that the server answers with a temporary error before the user is asked. */
+/** Attempts with temporary errors before the item counts as failed. */
 export const MAX_ATTEMPTS = 6;
+/** Longest message in code points, as `clubhouse.chat.services.MAX_LENGTH`. */
 export const MAX_LENGTH = 10_000;
 
-const TEMPORARY = new Set([100, 113]);
-const THROTTLED = new Set([111, 429]);
+const TEMPORARY: ReadonlySet<number> = new Set([Code.INTERNAL_ERROR, Code.CONCURRENT_PAGINATION]);
+const THROTTLED: ReadonlySet<number> = new Set([Code.TOO_MANY_REQUESTS, TOO_FAST]);
 
+/** A queued item that was never attempted. */
 export function newItem(fields: Pick<OutboxItem, "id" | "room" | "user" | "text" | "created">): OutboxItem {
   return { ...fields, state: "queued", attempts: 0, code: 0 };
 }
 
-/** Codes below 100 come from the SDK: no answer was seen, so the message may or may not have been stored. */
+/** The verdict on an attempt that failed with this code. The SDK's own codes mean that no answer came. */
 export function verdict(code: number): Verdict {
-  if (code < 100) return "unanswered";
+  if (code < LOWEST_SERVER_CODE) return "unanswered";
   if (THROTTLED.has(code)) return "wait";
   return TEMPORARY.has(code) ? "temporary" : "refused";
 }
 
-/** Milliseconds named by "slow down: 8" (seconds), else null. */
+/** The waiting time in a server's message such as "slow down: 8" (seconds), in milliseconds; null when it names none. */
 export function waitFromMessage(message: string): number | null {
   const seconds = /:\s*(\d{1,4})\s*$/.exec(message)?.[1];
   return seconds === undefined ? null : Number(seconds) * 1000;
 }
 
+/** The items after the event. */
 export function reduceOutbox(items: readonly OutboxItem[], event: OutboxEvent): readonly OutboxItem[] {
   switch (event.type) {
     case "restored":
@@ -78,7 +93,7 @@ export function reduceOutbox(items: readonly OutboxItem[], event: OutboxEvent): 
   }
 }
 
-/** The next item to publish: the oldest queued one, and none while one is under way, so that order is kept. */
+/** The oldest queued item, or null. Null also while an attempt is under way, which keeps the messages in order. */
 export function nextToSend(items: readonly OutboxItem[]): OutboxItem | null {
   if (items.some((item) => item.state === "sending")) return null;
   return items.find((item) => item.state === "queued") ?? null;
@@ -92,7 +107,7 @@ function change(
   return items.map((item) => (item.id === id ? update(item) : item));
 }
 
-/** Items of an earlier page load come first; nobody knows whether what was being sent arrived, so it is sent again. */
+/** Puts the items of an earlier page load first. An interrupted attempt may have failed, so its item is queued again. */
 function merge(items: readonly OutboxItem[], stored: readonly OutboxItem[]): readonly OutboxItem[] {
   const known = new Set(items.map((item) => item.id));
   const restored = stored

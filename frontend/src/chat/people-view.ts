@@ -1,12 +1,17 @@
-/** Templates about people: who is online, who is a member, who is typing. */
+/** Templates of the list of people, and the text about who is typing. */
 import { html, nothing, type TemplateResult } from "lit";
 import { repeat } from "lit/directives/repeat.js";
-import { avatar } from "../avatar";
-import { compareNames } from "../format";
-import { _, isolate, ngettext } from "../i18n";
-import type { User } from "./types";
+import { compareNames } from "../i18n/format";
+import { _, isolate, ngettext } from "../i18n/gettext";
+import { avatar } from "../widgets/avatar";
+import type { Person } from "./types";
 
-export function peopleView(online: readonly User[], members: readonly User[], me: User): TemplateResult {
+/** The online people, and below them the members who are offline, each list sorted by name. */
+export function peopleView(
+  online: readonly Person[],
+  members: readonly Person[],
+  me: Person,
+): TemplateResult {
   const here = new Set(online.map(({ id }) => id));
   const away = members.filter(({ id }) => !here.has(id));
   return html`
@@ -15,7 +20,7 @@ export function peopleView(online: readonly User[], members: readonly User[], me
   `;
 }
 
-function section(title: string, users: readonly User[], me: User, online: boolean): TemplateResult {
+function section(title: string, users: readonly Person[], me: Person, online: boolean): TemplateResult {
   const sorted = [...users].sort((a, b) => compareNames(a.name, b.name));
   return html`<h2 class="people__title">${title}</h2>
     <ul class="people__list">
@@ -31,7 +36,8 @@ function section(title: string, users: readonly User[], me: User, online: boolea
     </ul>`;
 }
 
-export function typingText(users: readonly User[]): string {
+/** "Alice is typing…", for one, two or more people; "" for nobody. */
+export function typingText(users: readonly Person[]): string {
   const [first, second] = users;
   if (!first) return "";
   if (!second) return _("%(name)s is typing…", { name: isolate(first.name) });

@@ -24,17 +24,17 @@ function setUp(mark = (_offset: number) => Promise.resolve<unknown>({})) {
 }
 
 describe("marking as read", () => {
-  it("needs the message on screen for a moment", async () => {
+  it("needs the message on screen for the whole time", async () => {
     const { marker, sent } = setUp();
     marker.onScreen(5);
     await vi.advanceTimersByTimeAsync(DWELL_MS - 1);
     expect(sent).toEqual([]);
     await vi.advanceTimersByTimeAsync(1);
     expect(sent).toEqual([5]);
-    expect(marker.readUpTo).toBe(5);
+    expect(marker.lastRead).toBe(5);
   });
 
-  it("needs the user's attention, before and after the moment", async () => {
+  it("needs the user's attention at the beginning and at the end", async () => {
     const { attention, marker, sent } = setUp();
     attention.now = false;
     marker.onScreen(5);
@@ -54,21 +54,21 @@ describe("marking as read", () => {
     marker.onScreen(8);
     await vi.advanceTimersByTimeAsync(DWELL_MS);
     expect(sent).toEqual([]);
-    expect(marker.readUpTo).toBe(9);
+    expect(marker.lastRead).toBe(9);
   });
 
-  it("tries again when the server could not be told", async () => {
+  it("tries again when the mark could not be stored", async () => {
     let online = false;
     const { marker, sent } = setUp(() =>
       online ? Promise.resolve({}) : Promise.reject(new Error("offline")),
     );
     marker.onScreen(5);
     await vi.advanceTimersByTimeAsync(DWELL_MS);
-    expect(marker.readUpTo).toBe(3);
+    expect(marker.lastRead).toBe(3);
     online = true;
     marker.reconsider();
     await vi.advanceTimersByTimeAsync(DWELL_MS);
     expect(sent).toEqual([5, 5]);
-    expect(marker.readUpTo).toBe(5);
+    expect(marker.lastRead).toBe(5);
   });
 });

@@ -1,51 +1,57 @@
-/**
- * Says "read up to here" to the server: only when the tab is visible and focused and the newest message has been on
- * screen for a moment. Pure but for the timer; what is on screen is told by the caller.
- */
+/** How far the user has read a room. */
+
+/** How long a message has to be on screen before it counts as read. */
 export const DWELL_MS = 600;
 
+/** What the read marker needs from the room. */
 export interface ReadPorts {
-  /** Visible and focused. */
+  /** Whether the user is looking: the tab is visible and its window has the focus. */
   attentive(): boolean;
-  /** Resolves when the server has taken the mark; rejects when it could not be told. */
+  /** Stores the mark on the server. Resolves when it is stored, and rejects when that failed. */
   mark(offset: number): Promise<unknown>;
+  /** The mark has moved forward to this offset. */
   marked(offset: number): void;
 }
 
+/**
+ * Moves the user's read mark forward, on the server and here, when the newest message on screen has been there for
+ * `DWELL_MS` while the user was looking.
+ */
 export class ReadMarker {
-  /** What the server knows to be read. */
-  readUpTo: number;
+  /** Offset of the mark on the server. */
+  lastRead: number;
   #candidate = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
   readonly #ports: ReadPorts;
 
-  constructor(readUpTo: number, ports: ReadPorts) {
-    this.readUpTo = readUpTo;
+  constructor(lastRead: number, ports: ReadPorts) {
+    this.lastRead = lastRead;
     this.#ports = ports;
   }
 
-  /** The newest message of which at least half is on screen. */
+  /** The newest message on screen has this offset. */
   onScreen(offset: number): void {
     if (offset === this.#candidate && this.#timer !== undefined) return;
     this.#candidate = offset;
     this.reconsider();
   }
 
-  /** Attention or the connection has changed. */
+  /** Starts the time anew, because the user's attention or the connection has changed. */
   reconsider(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;
-    if (this.#candidate <= this.readUpTo || !this.#ports.attentive()) return;
+    if (this.#candidate <= this.lastRead || !this.#ports.attentive()) return;
     this.#timer = setTimeout(() => this.#commit(), DWELL_MS);
   }
 
-  /** Another window has read this far. Marks only move forward. */
+  /** The mark on the server has moved to this offset. A smaller offset changes nothing. */
   advance(offset: number): void {
-    if (offset <= this.readUpTo) return;
-    this.readUpTo = offset;
+    if (offset <= this.lastRead) return;
+    this.lastRead = offset;
     this.#ports.marked(offset);
   }
 
+  /** Stops the time; a mark under way is not taken back. */
   stop(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;
@@ -54,8 +60,8 @@ export class ReadMarker {
   #commit(): void {
     this.#timer = undefined;
     const offset = this.#candidate;
-    if (offset <= this.readUpTo || !this.#ports.attentive()) return;
-    // When the server cannot be told now, the next change of the connection brings us back here.
+    if (offset <= this.lastRead || !this.#ports.attentive()) return;
+    // After a failure the next change of the connection calls `reconsider`.
     this.#ports.mark(offset).then(
       () => this.advance(offset),
       () => undefined,

@@ -1,17 +1,17 @@
-/** Templates of the room page that need no state of their own. */
+/** Templates of the room page around the messages and the people. */
 import { html, nothing, type TemplateResult } from "lit";
-import { _, ngettext } from "../i18n";
-import { icon } from "../icons";
+import { _, ngettext } from "../i18n/gettext";
+import { icon } from "../widgets/icons";
+import type { LiveRoom, RoomPhase } from "./live-room";
 import { typingText } from "./people-view";
-import type { Link, RoomSession } from "./session";
 
-/** Above the oldest message in the page: older ones are coming, could not be had, or do not exist. */
-export function topView(session: RoomSession, room: string): TemplateResult | typeof nothing {
-  const { messages, more, start } = session.timeline;
-  if (session.olderFailed) {
+/** What stands above the oldest message: older messages are loading, could not be loaded, or do not exist. */
+export function topView(live: LiveRoom, room: string): TemplateResult | typeof nothing {
+  const { messages, more, start } = live.timeline;
+  if (live.olderFailed) {
     return html`<p class="msgs__top">
       ${_("Older messages could not be loaded.")}
-      <button class="link-button" type="button" @click=${() => void session.loadOlder()}>${_("Retry")}</button>
+      <button class="link-button" type="button" @click=${() => void live.loadOlder()}>${_("Retry")}</button>
     </p>`;
   }
   if (more || start > 0) return skeleton();
@@ -19,7 +19,7 @@ export function topView(session: RoomSession, room: string): TemplateResult | ty
   return html`<p class="msgs__top">${_("This is the beginning of %(room)s.", { room })}</p>`;
 }
 
-/** The way back down, with the number of messages that arrived there. */
+/** The button to the newest message, with the number of messages that arrived below the reader. */
 export function jumpView(unseen: number, shown: boolean, act: () => void): TemplateResult {
   const label = unseen > 0 ? ngettext("%(count)d new", "%(count)d new", unseen) : "";
   return html`<button
@@ -33,20 +33,22 @@ export function jumpView(unseen: number, shown: boolean, act: () => void): Templ
   </button>`;
 }
 
-export function statusText(session: RoomSession): string {
-  if (session.link === "catching-up") return _("Catching up…");
-  return session.link === "live" ? typingText(session.people.typing()) : "";
+/** The line above the composer: that missed messages are loading, or who is typing. */
+export function statusText(live: LiveRoom): string {
+  if (live.phase === "catching-up") return _("Catching up…");
+  return live.phase === "live" ? typingText(live.people.typing()) : "";
 }
 
-/** Instead of everything: the room is closed to this user. */
-export function closedView(link: Link): TemplateResult {
+/** What replaces the room when it is closed to this user. */
+export function closedView(phase: RoomPhase): TemplateResult {
   return html`<div class="empty empty--page" role="alert">
     <span class="empty__icon">${icon("lock")}</span>
-    <p class="empty__text">${link === "gone" ? _("This was deleted.") : _("You no longer have access.")}</p>
+    <p class="empty__text">${phase === "gone" ? _("This room was deleted.") : _("You no longer have access.")}</p>
     <a class="button" href="/chat/">${_("All rooms")}</a>
   </div>`;
 }
 
+/** What a room without messages shows. */
 export function emptyView(): TemplateResult {
   return html`<div class="empty">
     <span class="empty__icon">${icon("chat")}</span>
@@ -54,6 +56,7 @@ export function emptyView(): TemplateResult {
   </div>`;
 }
 
+/** The button that shows and hides the people on narrow screens. */
 export function peopleButton(online: number, open: boolean, toggle: () => void): TemplateResult {
   const label = ngettext("%(count)d online", "%(count)d online", online);
   return html`<button

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
-import { ALICE, BOB, message } from "../testing/messages";
 import { newItem } from "./outbox";
 import { buildRows, GROUP_MS, type Row } from "./rows";
+import { ALICE, BOB, message } from "./testing";
 import { newTimeline } from "./timeline";
 import type { Message } from "./types";
 
@@ -42,7 +42,7 @@ describe("rows", () => {
     expect(heads(rows)).toEqual([true, true]);
   });
 
-  it("show what is in the outbox last, until it has come back, under the same key", () => {
+  it("show an item of the outbox last, and its message under the same key", () => {
     const item = newItem({
       id: "mine",
       room: 1,
@@ -59,7 +59,7 @@ describe("rows", () => {
     expect(after.at(-1)?.key).toBe("1/mine");
   });
 
-  it("do not take another author's client id for an echo", () => {
+  it("do not take another author's client id for their own", () => {
     const item = newItem({ id: "same", room: 1, user: ALICE.id, text: "hi", created: noon.toISOString() });
     const state = newTimeline({ messages: [message(1, BOB, { client_id: "same" })], more: false });
     expect(buildRows(state, [item], ALICE).at(-1)?.kind).toBe("pending");

@@ -1,9 +1,10 @@
-/** From messages to rows of the list: day headings, the "New" line, and messages grouped by author. Pure. */
-import { dayNumber } from "../format";
+/** The rows of the message list: day headings, the "New" line, messages, and items of the outbox. Pure. */
+import { dayNumber } from "../i18n/format";
 import type { OutboxItem } from "./outbox";
 import { newLineIndex, type Timeline } from "./timeline";
-import type { Message, User } from "./types";
+import type { Message, Person } from "./types";
 
+/** One row. `key` identifies its element over changes of the list. */
 export type Row =
   | { readonly kind: "day"; readonly key: string; readonly moment: Date }
   | { readonly kind: "new"; readonly key: string }
@@ -12,7 +13,7 @@ export type Row =
       readonly key: string;
       readonly message: Message;
       readonly moment: Date;
-      /** First of its group: shows the author and the avatar. */
+      /** The row begins a group, so it shows the author and the avatar. */
       readonly head: boolean;
     }
   | {
@@ -23,7 +24,7 @@ export type Row =
       readonly head: boolean;
     };
 
-/** Messages of one author closer than this stand under one name. */
+/** Messages of one author form a group while each follows the one before within this time. */
 export const GROUP_MS = 5 * 60_000;
 
 interface Previous {
@@ -31,12 +32,18 @@ interface Previous {
   readonly moment: Date;
 }
 
-/** Key of a message's row; the row of an item in the outbox has the same, so the echo does not replace the element. */
+/**
+ * Key of a message's row. An item in the outbox has the key of its later message, so the element stays when the message
+ * comes back.
+ *
+ * @param id the message's id; null for an item in the outbox.
+ */
 export function rowKey(user: string, clientId: string, id: number | null): string {
   return clientId ? `${user}/${clientId}` : `#${id ?? ""}`;
 }
 
-export function buildRows(timeline: Timeline, outbox: readonly OutboxItem[], me: User): readonly Row[] {
+/** The rows of the timeline's window, and below the newest message the items in the outbox. */
+export function buildRows(timeline: Timeline, outbox: readonly OutboxItem[], me: Person): readonly Row[] {
   const rows: Row[] = [];
   const line = newLineIndex(timeline, me.id);
   let previous: Previous | null = null;
@@ -60,14 +67,18 @@ export function buildRows(timeline: Timeline, outbox: readonly OutboxItem[], me:
   return rows;
 }
 
-/** Items whose message has not come back yet. */
-export function unechoed(timeline: Timeline, outbox: readonly OutboxItem[], me: User): readonly OutboxItem[] {
+/** The items whose message has not come back yet. */
+export function unechoed(
+  timeline: Timeline,
+  outbox: readonly OutboxItem[],
+  me: Person,
+): readonly OutboxItem[] {
   if (outbox.length === 0) return outbox;
   const mine = new Set(timeline.messages.filter((m) => m.user.id === me.id).map((m) => m.client_id));
   return outbox.filter((item) => !mine.has(item.id));
 }
 
-function pushPending(rows: Row[], last: Previous | null, items: readonly OutboxItem[], me: User): void {
+function pushPending(rows: Row[], last: Previous | null, items: readonly OutboxItem[], me: Person): void {
   let previous = last;
   for (const item of items) {
     const moment = new Date(item.created);

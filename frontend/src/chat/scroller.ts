@@ -1,7 +1,6 @@
-/**
- * Keeps a list of messages where the reader left it while rows come and go above and below. The browser's own scroll
- * anchoring is switched off (style sheet): it does not exist everywhere, and two anchors fight.
- */
+/** The scroll position of the message list. */
+
+/** Distance from the bottom, in pixels, at which the reader still counts as being at the bottom. */
 export const NEAR_BOTTOM_PX = 80;
 const NEAR_EDGE_PX = 600;
 
@@ -10,14 +9,21 @@ interface Anchor {
   readonly top: number;
 }
 
+/**
+ * Keeps the messages in place on screen while rows appear and disappear above and below them.
+ *
+ * The style sheet switches the browser's own scroll anchoring off: some browsers lack it, and where it exists it would
+ * correct the position a second time.
+ */
 export class Scroller {
-  /** The reader is at the bottom and stays there when something arrives. */
+  /** The reader is at the bottom, and stays there when a message arrives. */
   stuck = true;
   readonly #box: HTMLElement;
   readonly #sizes: ResizeObserver;
   #anchor: Anchor | null = null;
   #top = 0;
 
+  /** `box` scrolls, and `content` is the list inside. */
   constructor(box: HTMLElement, content: Element) {
     this.#box = box;
     this.#sizes = new ResizeObserver(() => {
@@ -27,25 +33,31 @@ export class Scroller {
     this.#sizes.observe(content);
   }
 
+  /** Stops following the sizes of the box and its content. */
   stop(): void {
     this.#sizes.disconnect();
   }
 
+  /** Distance from the bottom in pixels. */
   get fromBottom(): number {
     return this.#box.scrollHeight - this.#box.clientHeight - this.#box.scrollTop;
   }
 
+  /** Older rows are needed soon. */
   get nearTop(): boolean {
     return this.#box.scrollTop < NEAR_EDGE_PX;
   }
 
+  /** Newer rows are needed soon. */
   get nearBottom(): boolean {
     return this.fromBottom < NEAR_EDGE_PX;
   }
 
   /**
-   * The box has scrolled. `atLatest`: the newest message is in the page. Only a move upwards leaves the bottom: a box that
-   * became smaller also has its end further away, and is put right by the observer.
+   * The box has scrolled. Only a move upwards ends `stuck`: when the box becomes smaller, the bottom also moves away, but
+   * then the size observer scrolls down again.
+   *
+   * @param atLatest whether the newest message is in the page.
    */
   moved(atLatest: boolean): void {
     const upwards = this.#box.scrollTop < this.#top;
@@ -55,8 +67,9 @@ export class Scroller {
   }
 
   /**
-   * Before the rows change: remembers a message on screen, if possible one that begins there, because one that only ends
-   * there may lose its author line. A heading would not do at all: it moves up with its day.
+   * Call it before the rows change. Remembers the first message that begins on screen, or else the one that fills it: a
+   * message that begins above may lose its author line, which moves the rest of it. Day headings are no anchors, because
+   * older messages of the day appear below them.
    */
   remember(): void {
     this.#anchor = null;
@@ -71,7 +84,7 @@ export class Scroller {
     }
   }
 
-  /** After the rows have changed: puts the remembered row back, or stays at the bottom. */
+  /** Call it after the rows have changed. Moves the remembered message back to its place, or stays at the bottom. */
   restore(): void {
     if (this.stuck) {
       this.toBottom();
@@ -83,12 +96,17 @@ export class Scroller {
     this.#anchor = null;
   }
 
+  /** Scrolls to the bottom. */
   toBottom(): void {
     this.#box.scrollTop = this.#box.scrollHeight;
     this.#top = this.#box.scrollTop;
   }
 
-  /** Shows `row` near the top of the box, when the rows from there on do not fit; true when it had to scroll up. */
+  /**
+   * Scrolls up until `row` is at the top of the box, when it is above the top.
+   *
+   * @returns whether it had to scroll.
+   */
   holdAt(row: Element | null): boolean {
     if (!row) return false;
     const margin = 12;

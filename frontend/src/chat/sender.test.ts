@@ -63,7 +63,7 @@ afterEach(() => {
 });
 
 describe("the outbox", () => {
-  it("gives out the oldest queued item, and none while one is under way", () => {
+  it("offers the oldest queued item, and none during an attempt", () => {
     let items = [item("1"), item("2")] as readonly OutboxItem[];
     expect(nextToSend(items)?.id).toBe("1");
     items = reduceOutbox(items, { type: "attempted", id: "1" });
@@ -108,7 +108,7 @@ describe("sending", () => {
     expect(states(sender)).toEqual(["2 acknowledged"]);
   });
 
-  it("sends what was not answered again with the same id, and keeps the order", async () => {
+  it("publishes an unanswered item again with the same id, in order", async () => {
     const { published, sender } = setUp([{ code: 11, message: "connection closed" }]);
     sender.setOnline(true);
     sender.add(item("1"));
@@ -121,7 +121,7 @@ describe("sending", () => {
     expect(published).toEqual(["1", "1", "2"]);
   });
 
-  it("takes the echo for an answer", async () => {
+  it("takes the publication for an answer", async () => {
     const { sender, store } = setUp([{ code: 1, message: "timeout" }]);
     sender.setOnline(true);
     sender.add(item("1"));
@@ -131,7 +131,7 @@ describe("sending", () => {
     expect(store.items.size).toBe(0);
   });
 
-  it("waits as long as the server says, then goes on by itself", async () => {
+  it("waits as long as the server says, then continues by itself", async () => {
     const { published, sender } = setUp([{ code: 429, message: "slow down: 8" }]);
     sender.setOnline(true);
     sender.add(item("1"));
@@ -146,7 +146,7 @@ describe("sending", () => {
     expect(sender.holdUntil).toBeNull();
   });
 
-  it("keeps a refused item with its reason, over a reload too", async () => {
+  it("keeps a refused item with its code, over a reload, too", async () => {
     const first = setUp([{ code: 103, message: "permission denied" }]);
     first.sender.setOnline(true);
     first.sender.add(item("1"));
@@ -164,7 +164,7 @@ describe("sending", () => {
     expect(second.published).toEqual(["1"]);
   });
 
-  it("gives a text that will never be taken back to its author", async () => {
+  it("gives the user a text back that the server will never store", async () => {
     const { returned, sender, store } = setUp([{ code: 413, message: "message too long" }], true);
     sender.setOnline(true);
     sender.add(item("1"));
@@ -174,7 +174,7 @@ describe("sending", () => {
     expect(store.items.size).toBe(0);
   });
 
-  it("asks the user after repeated temporary errors, and not before", async () => {
+  it("fails an item after repeated temporary errors, and not before", async () => {
     const error = { code: 100, message: "internal server error" };
     const { published, sender } = setUp(Array.from({ length: MAX_ATTEMPTS }, () => error));
     sender.setOnline(true);
@@ -184,7 +184,7 @@ describe("sending", () => {
     expect(states(sender)).toEqual(["1 failed"]);
   });
 
-  it("brings back what a reload interrupted, but not what is already shown", async () => {
+  it("publishes items that a reload interrupted, but none whose message is already shown", async () => {
     const { published, sender, store } = setUp();
     await store.save({ ...item("1"), state: "sending" });
     await store.save(item("2"));

@@ -1,7 +1,4 @@
-/**
- * Publishes the outbox: one item at a time, in order, each until the server has answered for good.
- * Everything outside (wire, disk, clock) is handed in.
- */
+/** Sends the outbox to the server. */
 import { backoffDelay } from "../net/backoff";
 import {
   MAX_ATTEMPTS,
@@ -14,25 +11,32 @@ import {
 } from "./outbox";
 import type { OutboxStore } from "./outbox-store";
 
-/** What a failed publish is rejected with. */
+/** What `SenderPorts.publish` rejects with. The SDK's own codes, below 100, mean that no answer came. */
 export interface PublishError {
   readonly code: number;
   readonly message: string;
 }
 
+/** What the sender needs from the room. */
 export interface SenderPorts {
   /** Resolves when the server has stored the item; rejects with a `PublishError`. */
   publish(item: OutboxItem): Promise<unknown>;
-  /** The server will never take this text. True = the text went back to its author, the item can go. */
+  /** The server will never store this text. Returns true when the user has got the text back, so that the item can go. */
   takeBack(item: OutboxItem, code: number): boolean;
+  /** `items` or `holdUntil` has changed. */
   changed(): void;
 }
 
+/** Delays between the attempts of an item, in milliseconds. */
 const RETRY = { base: 1000, cap: 15_000 };
 
+/**
+ * Publishes the items of the outbox in order, one at a time, while online. Each item is published again, with the same
+ * id, until the server has stored or refused it.
+ */
 export class Sender {
   items: readonly OutboxItem[] = [];
-  /** Until when the server wants us to wait, or null. */
+  /** Time at which the server accepts the next message, in milliseconds; null when it accepts one now. */
   holdUntil: number | null = null;
   #online = false;
   #tries = 0;
@@ -46,7 +50,11 @@ export class Sender {
     this.#ports = ports;
   }
 
-  /** Brings back what an earlier page of this room and user left unsent; `shown` are ids that have already come back. */
+  /**
+   * Takes over the stored items of an earlier page load. Never rejects.
+   *
+   * @param shown ids of the messages that are already in the page: their items are dropped.
+   */
   async restore(room: number, user: string, shown: ReadonlySet<string>): Promise<void> {
     const stored = await this.#store.load(room, user).catch(() => []);
     for (const { id } of stored) if (shown.has(id)) this.#forget(id);
@@ -54,27 +62,31 @@ export class Sender {
     this.#pump();
   }
 
+  /** Stores an item, then sends it when its turn comes. */
   add(item: OutboxItem): void {
     this.#dispatch({ type: "added", item });
     void this.#save(item).then(() => this.#pump());
   }
 
+  /** Queues a failed item again. */
   retry(id: string): void {
     this.#dispatch({ type: "retried", id });
     this.#pump();
   }
 
+  /** Drops an item, also from the storage. */
   remove(id: string): void {
     this.#dispatch({ type: "removed", id });
     this.#forget(id);
     this.#pump();
   }
 
-  /** The message has come back: whatever its publish says, it is stored. */
+  /** The item's message has come back as a publication, so it is stored, whatever the attempt says. */
   echoed(id: string): void {
     if (this.items.some((item) => item.id === id)) this.remove(id);
   }
 
+  /** Tells whether the room's subscription is live. Going online starts an attempt without a delay. */
   setOnline(online: boolean): void {
     this.#online = online;
     if (!online) return;
@@ -83,6 +95,7 @@ export class Sender {
     this.#pump();
   }
 
+  /** Ends all attempts; the items stay stored. */
   stop(): void {
     clearTimeout(this.#timer);
     this.#online = false;
@@ -159,7 +172,7 @@ export class Sender {
   }
 }
 
-/** Anything that is not the server's answer counts as "no answer seen": the item is tried again. */
+/** An error without a code counts as a missing answer, so the item is published again. */
 function asPublishError(error: unknown): PublishError {
   if (typeof error === "object" && error !== null && "code" in error && typeof error.code === "number") {
     return { code: error.code, message: "message" in error ? String(error.message) : "" };

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { ALICE, BOB, message, messages } from "../testing/messages";
+import { ALICE, BOB, message, messages } from "./testing";
 import * as timeline from "./timeline";
 
 const FOLLOW = { follow: true, mine: false };
@@ -27,7 +27,7 @@ describe("receiving", () => {
     expect(offsets(state)).toEqual([1, 3]);
   });
 
-  it("counts what arrives below a reader who has scrolled up, without their own messages", () => {
+  it("counts the messages of others below a reader who has scrolled up", () => {
     let state = timeline.newTimeline({ messages: messages(1, 3), more: false });
     state = timeline.receive(state, message(4), READING_ABOVE);
     state = timeline.receive(state, message(5, ALICE), { follow: false, mine: true });
@@ -52,7 +52,7 @@ describe("paging", () => {
     expect(state.more).toBe(false);
   });
 
-  it("lets the newest out of the page when the window is full, and back in on the way down", () => {
+  it("drops the newest messages from a full window, and shows them again on the way down", () => {
     let state = timeline.newTimeline({ messages: messages(101, 500), more: true });
     state = timeline.prepend(state, { messages: messages(51, 100), more: true });
     expect(shown(state)[0]).toBe(51);
@@ -79,29 +79,29 @@ describe("paging", () => {
 describe("the New line", () => {
   const unread = { ...timeline.newTimeline({ messages: messages(1, 5), more: false }), newAfter: 3 };
 
-  it("stands before the first message of others after what was read", () => {
+  it("stands before the first unread message of somebody else", () => {
     expect(timeline.newLineIndex(unread, ALICE.id)).toBe(3);
     expect(timeline.newLineIndex(unread, BOB.id)).toBe(-1);
     expect(timeline.newLineIndex({ ...unread, newAfter: 5 }, ALICE.id)).toBe(-1);
   });
 
-  it("passes over one's own messages", () => {
+  it("ignores the reader's own messages", () => {
     const state = timeline.receive({ ...unread, newAfter: 5 }, message(6, ALICE), FOLLOW);
     const then = timeline.receive(state, message(7), FOLLOW);
     expect(timeline.newLineIndex(then, ALICE.id)).toBe(6);
   });
 
-  it("starts anew at an absence when everything above it was read", () => {
+  it("moves to the end at an absence when everything was read", () => {
     const left = timeline.leave(unread, ALICE.id, 5);
     const back = timeline.receive(left, message(6), FOLLOW);
     expect(timeline.newLineIndex(back, ALICE.id)).toBe(5);
   });
 
-  it("stays through an absence while messages under it are unread", () => {
+  it("stays at an absence while messages below it are unread", () => {
     expect(timeline.leave(unread, ALICE.id, 3).newAfter).toBe(3);
   });
 
-  it("goes when the user answers", () => {
+  it("is removed when the user answers", () => {
     expect(timeline.newLineIndex(timeline.dropNewLine(unread), ALICE.id)).toBe(-1);
   });
 });
@@ -109,19 +109,19 @@ describe("the New line", () => {
 describe("reloading after a gap", () => {
   const state = { ...timeline.newTimeline({ messages: messages(1, 100), more: true }), newAfter: 90 };
 
-  it("joins when the new page reaches back to what is known", () => {
+  it("keeps the loaded messages when the new page reaches back to them", () => {
     const next = timeline.reload(state, { messages: messages(80, 130), more: true }, true);
     expect(offsets(next)).toEqual(Array.from({ length: 130 }, (_, index) => index + 1));
     expect(next.newAfter).toBe(90);
   });
 
-  it("forgets what lies before a hole", () => {
+  it("drops the messages before a gap", () => {
     const next = timeline.reload(state, { messages: messages(150, 199), more: true }, true);
     expect(offsets(next)[0]).toBe(150);
     expect(next.more).toBe(true);
   });
 
-  it("forgets everything of another stream", () => {
+  it("drops everything of another epoch", () => {
     const next = timeline.reload(state, { messages: messages(1, 20), more: false }, false);
     expect(offsets(next)).toHaveLength(20);
     expect(next.newAfter).toBeNull();

@@ -1,28 +1,32 @@
 /**
- * The messages of a room as this window knows them. Pure: every function returns a new state.
+ * The messages of a room that this browser has loaded. Pure: every function returns a new state.
  *
- * All loaded messages stay in memory; only a window of them, at most `WINDOW` long, is in the page.
+ * All loaded messages stay in memory. The page shows a window of at most `WINDOW` of them.
  */
 import type { Message, MessagePage } from "./types";
 
+/** The loaded messages, and the window that the page shows. */
 export interface Timeline {
-  /** Ascending by offset, each offset and each (author, client id) once. */
+  /** Ascending by offset, with each offset and each (author, client id) once. */
   readonly messages: readonly Message[];
-  /** The server has older ones. */
+  /** The server has older messages. */
   readonly more: boolean;
-  /** Index of the first message in the page. */
+  /** Index of the window's first message. */
   readonly start: number;
-  /** Index after the last message in the page. */
+  /** Index after the window's last message. */
   readonly end: number;
-  /** The "New" line stands before the first message of others after this offset; null = no line. */
+  /** The "New" line stands before the first message of somebody else after this offset; null: there is no line. */
   readonly newAfter: number | null;
-  /** Messages that arrived below the reader since they left the bottom. */
+  /** Messages that have arrived below the reader since the reader left the bottom. */
   readonly unseenBelow: number;
 }
 
+/** Most messages in the page. */
 export const WINDOW = 400;
+/** Messages by which the window moves. */
 export const STEP = 50;
 
+/** A timeline with one page of messages, without a "New" line. */
 export function newTimeline(page: MessagePage): Timeline {
   const messages = sorted(page.messages);
   const end = messages.length;
@@ -34,14 +38,16 @@ export function lastOffset(timeline: Timeline): number {
   return timeline.messages.at(-1)?.offset ?? 0;
 }
 
-/** Offset of the oldest message, 0 in an empty room: what the next page upwards comes before. */
+/** Offset of the oldest loaded message, 0 in an empty room: the next older page ends before it. */
 export function firstOffset(timeline: Timeline): number {
   return timeline.messages[0]?.offset ?? 0;
 }
 
 /**
- * Takes in one message. A known offset changes nothing. With `follow` the window keeps its end at the newest message;
- * otherwise the reader is elsewhere, and the message is only counted (`mine` never is).
+ * Adds one message; a known one changes nothing.
+ *
+ * @param options `follow`: the reader is at the newest message, and the window moves to the new one. Without it, the
+ * message counts as unseen, unless it is the reader's own (`mine`).
  */
 export function receive(
   timeline: Timeline,
@@ -59,7 +65,7 @@ export function receive(
   return { ...added, unseenBelow, end: atEnd && room ? messages.length : timeline.end };
 }
 
-/** Puts an older page above and moves the window up so that it is shown. */
+/** Adds a page of older messages and moves the window up to show them. */
 export function prepend(timeline: Timeline, page: MessagePage): Timeline {
   const offsets = new Set(timeline.messages.map((message) => message.offset));
   const older = sorted(page.messages).filter((message) => !offsets.has(message.offset));
@@ -71,14 +77,16 @@ export function prepend(timeline: Timeline, page: MessagePage): Timeline {
 }
 
 /**
- * Takes the server's newest page after a gap that could not be recovered. Known messages stay only when the page reaches
- * back to them and the stream is the same one. The "New" line keeps its place.
+ * Takes the server's newest page after a subscription that could not recover.
+ *
+ * Loaded messages stay only when the page follows them without a gap in the same epoch. The "New" line keeps its place in
+ * the same epoch.
  */
-export function reload(timeline: Timeline, page: MessagePage, sameStream: boolean): Timeline {
+export function reload(timeline: Timeline, page: MessagePage, sameEpoch: boolean): Timeline {
   const fresh = newTimeline(page);
   const reaches = fresh.messages.length > 0 && firstOffset(fresh) <= lastOffset(timeline) + 1;
-  const base = sameStream && reaches ? joined(timeline, fresh) : fresh;
-  return { ...showLatest(base), newAfter: sameStream ? timeline.newAfter : null };
+  const base = sameEpoch && reaches ? joined(timeline, fresh) : fresh;
+  return { ...showLatest(base), newAfter: sameEpoch ? timeline.newAfter : null };
 }
 
 function joined(timeline: Timeline, fresh: Timeline): Timeline {
@@ -87,52 +95,53 @@ function joined(timeline: Timeline, fresh: Timeline): Timeline {
   return { ...fresh, messages, more: kept.length > 0 ? timeline.more : fresh.more };
 }
 
-/** Moves the window one step towards older messages already in memory; the same state when there are none. */
+/** Moves the window one step towards the oldest loaded message; returns the same state when it is there. */
 export function windowUp(timeline: Timeline): Timeline {
   if (timeline.start === 0) return timeline;
   const start = Math.max(0, timeline.start - STEP);
   return { ...timeline, start, end: Math.min(timeline.end, start + WINDOW) };
 }
 
-/** Moves the window one step towards newer messages; the same state when it ends at the newest. */
+/** Moves the window one step towards the newest message; returns the same state when it is there. */
 export function windowDown(timeline: Timeline): Timeline {
   if (timeline.end === timeline.messages.length) return timeline;
   const end = Math.min(timeline.messages.length, timeline.end + STEP);
   return { ...timeline, end, start: Math.max(timeline.start, end - WINDOW) };
 }
 
-/** The window at the newest messages; nothing below is unseen any more. */
+/** Moves the window to the newest messages; no message is unseen any more. */
 export function showLatest(timeline: Timeline): Timeline {
   const end = timeline.messages.length;
   return { ...timeline, end, start: Math.max(timeline.start, end - WINDOW, 0), unseenBelow: 0 };
 }
 
+/** Whether the window holds the newest message. */
 export function isAtLatest(timeline: Timeline): boolean {
   return timeline.end === timeline.messages.length;
 }
 
-/** Nothing below the reader is unseen (they have scrolled down). */
+/** The reader has scrolled down: no message is unseen any more. */
 export function seenBelow(timeline: Timeline): Timeline {
   return timeline.unseenBelow === 0 ? timeline : { ...timeline, unseenBelow: 0 };
 }
 
 /**
- * The user stops looking (hidden tab, lost connection). A line whose messages were all read goes, so that the next
- * message starts a line of its own; a line with unread messages stays where it is.
+ * The user stops looking, because the tab is hidden or the connection is lost. The "New" line stays while messages below
+ * it are unread. Otherwise it moves to the end, before the next message.
  */
-export function leave(timeline: Timeline, me: string, readUpTo: number): Timeline {
+export function leave(timeline: Timeline, me: string, lastRead: number): Timeline {
   const seen = lastOffset(timeline);
   const line = newLineIndex(timeline, me);
-  const unread = line >= 0 && (timeline.messages[line]?.offset ?? 0) > readUpTo;
+  const unread = line >= 0 && (timeline.messages[line]?.offset ?? 0) > lastRead;
   return unread ? timeline : { ...timeline, newAfter: seen };
 }
 
-/** The line goes: the user has answered. */
+/** Removes the "New" line. */
 export function dropNewLine(timeline: Timeline): Timeline {
   return timeline.newAfter === null ? timeline : { ...timeline, newAfter: null };
 }
 
-/** Index of the message that the "New" line stands before, or -1. */
+/** Index of the message below the "New" line; -1 when there is no line. `me` is the reader's id. */
 export function newLineIndex(timeline: Timeline, me: string): number {
   const after = timeline.newAfter;
   if (after === null) return -1;

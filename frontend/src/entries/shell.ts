@@ -1,6 +1,6 @@
-/** Loaded by every page: styles, connection bar, notices, theme. */
+/** The script of every page: styles, connection bar, menus, notices and the theme switch. */
 import "../styles/index.css";
-import { loadCatalog } from "../i18n";
+import { loadCatalog } from "../i18n/gettext";
 import { watchConfirmations } from "../islands/confirm";
 import { ConnectionBar } from "../islands/connection-bar";
 import { watchMenus } from "../islands/menus";

@@ -1,5 +1,9 @@
-/** Forms with `data-confirm="<question>"` ask in a dialog first. The browser's own box asks when the kit cannot be loaded. */
+/** Forms that ask for confirmation before they are sent. */
 
+/**
+ * Makes every form with `data-confirm="<question>"` ask that question in a dialog first. The browser's own dialog asks
+ * when the kit cannot be loaded.
+ */
 export function watchConfirmations(root: Document): void {
   root.addEventListener("submit", (event) => {
     const form = event.target;
@@ -17,7 +21,7 @@ async function askThenSubmit(
   const label = submitter?.textContent?.trim() ?? "";
   let agreed: boolean;
   try {
-    const { confirmDialog } = await import("../kit");
+    const { confirmDialog } = await import("../widgets/kit");
     agreed = await confirmDialog({ title: label, text: question, action: label });
   } catch {
     agreed = window.confirm(question);

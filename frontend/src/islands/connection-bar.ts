@@ -1,10 +1,11 @@
-/** <hc-connection-bar>: says what the connection is doing, only when there is something to say. */
+/** The bar above every page that tells of a connection that is missing. */
 import { html, LitElement, nothing, type TemplateResult } from "lit";
-import { _ } from "../i18n";
-import { icon } from "../icons";
+import { _ } from "../i18n/gettext";
 import { type Connection, pageConnection } from "../net/connection";
 import { type BarView, barView, nextChange } from "../net/status";
+import { icon } from "../widgets/icons";
 
+/** `<hc-connection-bar>`: shows the status of the page's connection, and nothing while all is well. */
 export class ConnectionBar extends LitElement {
   #connection: Connection | null = null;
   #timer: ReturnType<typeof setTimeout> | undefined;
@@ -37,7 +38,8 @@ export class ConnectionBar extends LitElement {
     const status = this.#connection?.status;
     const view: BarView = status ? barView(status, Date.now()) : { kind: "hidden" };
     this.dataset["state"] = view.kind;
-    // The live region exists from the start, and the countdown stands outside it: it would be read out every second.
+    // Screen readers announce only changes of a live region that exists already, so an empty one is rendered, too. The
+    // countdown stands outside it: they would read it out every second.
     return html`
       <div class="bar" ?data-open=${view.kind !== "hidden"}>
         <span class="bar__icon" aria-hidden="true">${view.kind === "back" ? icon("check") : icon("signal")}</span>

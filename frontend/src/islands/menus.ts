@@ -1,7 +1,8 @@
-/** `details.menu` behaves like a menu: a click elsewhere, Escape, or leaving it with the keyboard closes it. */
+/** Menus made of `details` elements. */
 
 const OPEN = "details.menu[open]";
 
+/** Makes a click elsewhere, Escape, and moving the focus away close every open `details.menu`. */
 export function watchMenus(root: Document): void {
   root.addEventListener("click", ({ target }) => closeOthers(root, target));
   root.addEventListener("focusin", ({ target }) => closeOthers(root, target));

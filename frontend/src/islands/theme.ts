@@ -1,10 +1,11 @@
-/**
- * <hc-theme>: lets the theme buttons work without a page load. The server-rendered form inside is the fallback, and the
- * way the choice is stored.
- */
-import { _ } from "../i18n";
+/** The switch between the light, the dark and the automatic theme. */
+import { _ } from "../i18n/gettext";
 import { toast } from "./toasts";
 
+/**
+ * `<hc-theme>`: applies a chosen theme at once and stores it in the background, through the server-rendered form inside.
+ * Without scripts that form works by itself.
+ */
 export class ThemeSwitch extends HTMLElement {
   connectedCallback(): void {
     this.addEventListener("submit", this.#onSubmit);
@@ -23,7 +24,7 @@ export class ThemeSwitch extends HTMLElement {
   };
 
   #show(theme: string): void {
-    // The script of the page's head follows this attribute and tells the kit.
+    // `theme.js` in the page's head watches this attribute and switches the kit's own theme.
     document.documentElement.dataset["theme"] = theme;
     for (const button of this.querySelectorAll<HTMLButtonElement>("button[name=theme]")) {
       button.setAttribute("aria-pressed", String(button.value === theme));

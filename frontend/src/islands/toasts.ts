@@ -1,9 +1,7 @@
-/**
- * <hc-toasts>: short notices. Takes over the ones that the server rendered, and shows new ones.
- * At most three at a time; the rest wait. Errors stay until closed; time stands still under the pointer or the focus.
- */
-import { _ } from "../i18n";
+/** Short notices in the corner of the page. */
+import { _ } from "../i18n/gettext";
 
+/** How serious a notice is; it gives the colour, and an error stays until it is closed. */
 export type ToastKind = "info" | "success" | "warning" | "error";
 
 const SHOWN = 3;
@@ -15,11 +13,17 @@ interface ToastDetail {
   readonly text: string;
 }
 
-/** Shows a notice, from anywhere in the page's scripts. Never the only copy of an information. */
+/** Shows a notice. It disappears by itself, so whatever the user must know also has to stand elsewhere on the page. */
 export function toast(kind: ToastKind, text: string): void {
   window.dispatchEvent(new CustomEvent<ToastDetail>(EVENT, { detail: { kind, text } }));
 }
 
+/**
+ * `<hc-toasts>`: shows the notices of `toast`, after those that the server rendered.
+ *
+ * At most three are shown at a time, and the others wait. A notice closes after six seconds, but an error only by its
+ * button. The pointer or the focus on a notice stops its time.
+ */
 export class Toasts extends HTMLElement {
   readonly #waiting: HTMLElement[] = [];
   readonly #timers = new Map<HTMLElement, ReturnType<typeof setTimeout>>();

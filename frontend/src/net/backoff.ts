@@ -1,13 +1,20 @@
-/** Full-jitter exponential back-off. Milliseconds everywhere; the random source is an argument so that tests decide. */
+/** Exponential back-off with full jitter. All times are milliseconds. */
 
+/** The shortest delay and the longest one. */
 export interface BackoffOptions {
   readonly base: number;
   readonly cap: number;
 }
 
+/** The delays between the attempts of a connection. */
 export const RECONNECT: BackoffOptions = { base: 500, cap: 20_000 };
 
-/** Delay before attempt number `attempt` (0 = first retry): between `base` and `min(cap, base * 2^(attempt + 1))`. */
+/**
+ * A random delay between `base` and `min(cap, base * 2^(attempt + 1))`.
+ *
+ * @param attempt number of failed attempts before this one; 0 is the first retry.
+ * @param random returns a number from 0 to 1, as `Math.random` does.
+ */
 export function backoffDelay(
   attempt: number,
   options: BackoffOptions = RECONNECT,
@@ -17,7 +24,7 @@ export function backoffDelay(
   return Math.round(options.base + random() * (ceiling - options.base));
 }
 
-/** Whole seconds left until `deadline`, never below 1 while time is left: what a countdown shows. */
+/** Whole seconds until `deadline`, rounded up, as a countdown shows them; 0 when the deadline has passed. */
 export function secondsLeft(deadline: number, now: number): number {
   return Math.max(0, Math.ceil((deadline - now) / 1000));
 }

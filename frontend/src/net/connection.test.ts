@@ -1,9 +1,9 @@
 import type { TransportEndpoint } from "centrifuge";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { Connection } from "./connection";
-import { withDetour } from "./transports";
+import { orderedForTab } from "./transports";
 
-/** Just enough of a socket for the SDK: the test opens and closes it. */
+/** A socket that the test opens and closes, with the members that the SDK uses. */
 class FakeSocket {
   static readonly all: FakeSocket[] = [];
   readyState = 0;
@@ -55,7 +55,7 @@ function newest(): FakeSocket {
 
 const opened: Connection[] = [];
 
-/** Its five seconds, and the turn that it leaves to what is late. */
+/** The SDK waits five seconds for an answer, and one timer more for a late one. */
 const SDK_TIMEOUT_MS = 5_001;
 const WEBSOCKET = { transport: "websocket", endpoint: "ws://site.test/connection/websocket" } as const;
 const STREAM = { transport: "http_stream", endpoint: "http://site.test/connection/http_stream" } as const;
@@ -90,7 +90,7 @@ afterEach(() => {
 });
 
 describe("the page's connection", () => {
-  it("tries again after the delay that its status names, not the SDK's", async () => {
+  it("tries again after the delay in its status, not after the SDK's delay", async () => {
     const connection = await connected();
     newest().end(1006);
     expect(connection.status.phase).toBe("waiting");
@@ -129,7 +129,7 @@ describe("the page's connection", () => {
     expect(FakeSocket.all).toHaveLength(2);
   });
 
-  it("gives up when the server has ended the session", async () => {
+  it("gives up when the server has ended the login", async () => {
     const connection = await connected();
     newest().end(3503, "force disconnect");
     await vi.advanceTimersByTimeAsync(120_000);
@@ -137,7 +137,7 @@ describe("the page's connection", () => {
     expect(FakeSocket.all).toHaveLength(1);
   });
 
-  it("begins anew after a code that ends only this connection", async () => {
+  it("connects again after a code that ends only this connection", async () => {
     const connection = await connected();
     newest().end(3502, "stale");
     expect(connection.status.phase).toBe("waiting");
@@ -145,7 +145,7 @@ describe("the page's connection", () => {
     expect(FakeSocket.all).toHaveLength(2);
   });
 
-  /** A network that takes plain requests, and streams, but where no socket says a word. */
+  /** A network that passes plain requests and streams, and on which WebSockets stay silent. */
   function plainNetwork(reachable: () => boolean): string[] {
     const asked: string[] = [];
     vi.stubGlobal("fetch", (url: string, { method, body }: { method: string; body?: string }) => {
@@ -161,7 +161,7 @@ describe("the page's connection", () => {
     return asked;
   }
 
-  it("leaves a way on which nothing is ever said, for the rest of the tab's pages too", async () => {
+  it("leaves a transport on which the server stays silent, for the tab's other pages too", async () => {
     const asked = plainNetwork(() => true);
     const connection = make(WEBSOCKET, STREAM);
     connection.client.on("error", () => undefined);
@@ -175,12 +175,15 @@ describe("the page's connection", () => {
     expect(asked).toEqual(["OPTIONS http://site.test/emulation", `POST ${STREAM.endpoint}`]);
     expect(FakeSocket.all).toHaveLength(2);
     await vi.waitUntil(() => connection.status.phase === "connected");
-    const ways = { endpoints: [WEBSOCKET, STREAM], emulation: "" };
-    expect(withDetour(ways, sessionStorage, Date.now()).endpoints).toEqual([STREAM, WEBSOCKET]);
-    expect(withDetour(ways, sessionStorage, Date.now() + 600_001).endpoints).toEqual([WEBSOCKET, STREAM]);
+    const addresses = { endpoints: [WEBSOCKET, STREAM], emulation: "" };
+    expect(orderedForTab(addresses, sessionStorage, Date.now()).endpoints).toEqual([STREAM, WEBSOCKET]);
+    expect(orderedForTab(addresses, sessionStorage, Date.now() + 600_001).endpoints).toEqual([
+      WEBSOCKET,
+      STREAM,
+    ]);
   });
 
-  it("stays with a way that worked while the server is away, however long", async () => {
+  it("stays with a transport that worked while the server is down, however long", async () => {
     const connection = make(WEBSOCKET, STREAM);
     connection.open();
     newest().accept();
@@ -196,7 +199,7 @@ describe("the page's connection", () => {
     expect(new Set(asked)).toEqual(new Set(["OPTIONS http://site.test/emulation"]));
   });
 
-  it("leaves a way that worked when the network has changed and lets it pass no longer", async () => {
+  it("leaves a transport that worked when the network begins to block it", async () => {
     const connection = make(WEBSOCKET, STREAM);
     connection.open();
     newest().accept();
@@ -213,7 +216,7 @@ describe("the page's connection", () => {
     expect(asked.at(-1)).toBe(`POST ${STREAM.endpoint}`);
   });
 
-  it("tries the next way at once, and says nothing before all have failed", async () => {
+  it("tries the next transport at once, and shows no failure before all have failed", async () => {
     const asked: string[] = [];
     vi.stubGlobal("fetch", (url: string, { method }: { method: string }) => {
       if (method !== "OPTIONS") asked.push(url);

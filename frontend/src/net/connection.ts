@@ -1,50 +1,59 @@
 /**
- * The one place that makes the page's connection. Every island of a page shares it.
+ * The page's one connection, which all islands of the page share.
  *
- * The SDK keeps the delay before its next attempt to itself, and the bar must count it down. So the SDK's own timer is
- * set long, and attempts are started from here through the network events that the SDK takes as an option.
+ * The SDK does not tell how long it waits before its next attempt, but the connection bar counts that time down. So the
+ * SDK's own timer is set very long, and this module starts each attempt through the SDK's network events.
  */
 import { Centrifuge } from "centrifuge";
 import { backoffDelay } from "./backoff";
+import { Close, LOWEST_SERVER_CODE, SdkConnecting } from "./codes";
 import { IDLE, reduceStatus, type Status, type StatusEvent } from "./status";
 import {
+  addressesFrom,
   isReachable,
-  leaveWay,
-  rememberDetour,
+  orderedForTab,
+  rememberBlockedWebSocket,
+  type ServerAddresses,
+  skipTransport,
   tabStorage,
-  type Ways,
-  waysFrom,
-  withDetour,
 } from "./transports";
 
-/** Only a safety net: attempts are started by `retryNow` and by our timer, which is never longer than 20 s. */
+/** The SDK's own delay is a safety net: the delays of `backoffDelay` are never longer than 20 s. */
 const SDK_DELAY_MS = 60_000;
-/** Attempts that fail after a connection before the way itself is doubted: a server that restarts takes some seconds. */
+/** Failed attempts after a connection before its transport is suspected: a server takes some seconds to restart. */
 const PATIENCE = 2;
-/** After these codes the connection is gone for good by the protocol, but a new one may well succeed. */
-const RETRIED_CODES = new Set([3502]);
+/** The SDK gives up after these codes, but a new connection may succeed. */
+const RETRIED_CODES: ReadonlySet<number> = new Set([Close.STALE]);
 
+/**
+ * A connection that comes back by itself. Emits a `status` event whenever `status` changes.
+ *
+ * The browser's `online` event, a page that becomes visible and `retryNow` start the next attempt at once.
+ */
 export class Connection extends EventTarget {
   readonly client: Centrifuge;
   status: Status = IDLE;
+  readonly #addresses: ServerAddresses;
   readonly #network = new EventTarget();
-  #attempt = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
-  /** Ways that have not been tried yet. The SDK goes through all of them at once, before it waits for the first time. */
+  /** Number of the next back-off delay. */
+  #attempt = 0;
+  /** Transports that have not been tried yet: the SDK tries all of them in a row before its first wait. */
   #untried: number;
-  readonly #ways: Ways;
   /** Attempts that have failed in a row. */
   #failed = 0;
-  /** The server has answered a plain request since the last connection: an attempt that fails now, fails by its way. */
+  /** The server has answered a plain request since the last connection, so the transport is what fails. */
   #reachable = false;
-  /** The next attempt is to take another way. */
-  #leaving = false;
-  #left = false;
+  /** The next attempt uses the next transport. */
+  #skipping = false;
+  /** This page has left a transport that failed. */
+  #skipped = false;
 
-  constructor(ways: Ways) {
+  /** Makes a connection that `open` starts. */
+  constructor(addresses: ServerAddresses) {
     super();
-    this.#ways = ways;
-    const { endpoints, emulation } = ways;
+    this.#addresses = addresses;
+    const { endpoints, emulation } = addresses;
     this.#untried = endpoints.length - 1;
     this.client = new Centrifuge([...endpoints], {
       name: "clubhouse",
@@ -55,11 +64,11 @@ export class Connection extends EventTarget {
     });
     this.client.on("connecting", ({ code }) => this.#connecting(code));
     this.client.on("connected", ({ transport }) => this.#connected(transport));
-    this.client.on("disconnected", ({ code }) => this.#closed(code));
+    this.client.on("disconnected", ({ code }) => this.#disconnected(code));
     this.client.on("error", ({ type, error }) => {
       if (type !== "transport" && type !== "connect") return;
-      // From 100 on it is the server's own word, which has come by this way.
-      if (error.code < 100) this.#doubt();
+      // A server's own error shows that the transport works.
+      if (error.code < LOWEST_SERVER_CODE) this.#suspectTransport();
       this.#wait();
     });
     this.#watchPage();
@@ -70,48 +79,49 @@ export class Connection extends EventTarget {
     this.client.connect();
   }
 
-  /** Ends the wait for the next attempt; starts again after a refusal. Nothing happens while connected. */
+  /** Ends the wait for the next attempt, or connects again after a refusal. Does nothing while connected. */
   retryNow(): void {
     if (this.status.phase === "waiting") this.#tryAgain();
     else if (this.status.phase === "refused") this.client.connect();
   }
 
   #connecting(code: number): void {
-    if (code === 0) this.#dispatch({ type: "attempt", now: Date.now() });
+    if (code === SdkConnecting.CONNECT_CALLED) this.#dispatch({ type: "attempt", now: Date.now() });
     else this.#wait();
   }
 
   #connected(transport: string): void {
     clearTimeout(this.#timer);
-    if (this.#left && transport !== "websocket") rememberDetour(tabStorage(), Date.now());
+    if (this.#skipped && transport !== "websocket") rememberBlockedWebSocket(tabStorage(), Date.now());
     this.#attempt = this.#failed = this.#untried = 0;
-    this.#reachable = this.#leaving = false;
+    this.#reachable = this.#skipping = false;
     this.#dispatch({ type: "connected", now: Date.now() });
   }
 
   /**
-   * An attempt has failed. If others fail after the server has answered a plain request, the network lets plain
-   * requests pass and not this way: a socket that opens and stays silent is no better than one that is refused.
+   * Counts a failed attempt, and plans to leave the transport when the server answers plain requests meanwhile. A socket
+   * that opens and stays silent counts as failed, too.
    */
-  #doubt(): void {
+  #suspectTransport(): void {
     this.#failed++;
-    if (this.#ways.endpoints.length < 2) return;
-    if (this.#reachable) this.#leaving = true;
-    else if (!this.status.wasConnected || this.#failed >= PATIENCE) void this.#ask(this.#failed);
+    if (this.#addresses.endpoints.length < 2) return;
+    if (this.#reachable) this.#skipping = true;
+    else if (!this.status.wasConnected || this.#failed >= PATIENCE) void this.#probe(this.#failed);
   }
 
-  async #ask(failed: number): Promise<void> {
-    const reachable = await isReachable(this.#ways.emulation);
+  async #probe(failed: number): Promise<void> {
+    const reachable = await isReachable(this.#addresses.emulation);
+    // An answer that took longer than the attempt says nothing about the present one.
     if (this.#failed === failed) this.#reachable = reachable;
   }
 
-  #closed(code: number): void {
+  #disconnected(code: number): void {
     clearTimeout(this.#timer);
     if (!RETRIED_CODES.has(code)) {
       this.#dispatch({ type: "closed", now: Date.now(), code });
       return;
     }
-    // The SDK has given up: it has to be told to start from the beginning.
+    // The SDK has given up and waits for no network event: only `connect` starts it again.
     this.#schedule(() => this.client.connect());
   }
 
@@ -119,10 +129,10 @@ export class Connection extends EventTarget {
     this.#schedule(() => this.#tryAgain());
   }
 
-  #schedule(then: () => void): void {
+  #schedule(attempt: () => void): void {
     clearTimeout(this.#timer);
     const delay = backoffDelay(this.#attempt++);
-    this.#timer = setTimeout(then, delay);
+    this.#timer = setTimeout(attempt, delay);
     const now = Date.now();
     if (this.#untried > 0) {
       this.#untried--;
@@ -132,12 +142,12 @@ export class Connection extends EventTarget {
 
   #tryAgain(): void {
     clearTimeout(this.#timer);
-    if (this.#leaving && leaveWay(this.client)) {
-      this.#left = true;
-      this.#untried = this.#ways.endpoints.length - 1;
+    if (this.#skipping && skipTransport(this.client)) {
+      this.#skipped = true;
+      this.#untried = this.#addresses.endpoints.length - 1;
     }
-    this.#reachable &&= !this.#leaving;
-    this.#leaving = false;
+    this.#reachable &&= !this.#skipping;
+    this.#skipping = false;
     this.#dispatch({ type: "attempt", now: Date.now() });
     this.#network.dispatchEvent(new Event("online"));
   }
@@ -161,12 +171,12 @@ export class Connection extends EventTarget {
 
 let shared: Connection | null | undefined;
 
-/** The page's connection, opened by the first caller; null on pages of visitors who are not signed in. */
+/** The page's connection, opened by the first call. Null when nobody is logged in on this page. */
 export function pageConnection(): Connection | null {
   if (shared !== undefined) return shared;
   const { user } = document.body.dataset;
-  const ways = waysFrom(document.body.dataset, location.href);
-  shared = ways && user ? new Connection(withDetour(ways, tabStorage(), Date.now())) : null;
+  const addresses = addressesFrom(document.body.dataset, location.href);
+  shared = addresses && user ? new Connection(orderedForTab(addresses, tabStorage(), Date.now())) : null;
   shared?.open();
   return shared;
 }

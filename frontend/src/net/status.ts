@@ -1,28 +1,38 @@
 /**
- * What the connection is doing, and what the bar says about it. Pure: time comes in as an argument (milliseconds).
+ * The status of the page's connection, and what the connection bar shows of it. Pure: the time is an argument, in
+ * milliseconds.
  */
-import { secondsLeft } from "./backoff";
 
+import { secondsLeft } from "./backoff";
+import { Close, SdkDisconnected } from "./codes";
+
+/**
+ * What the connection is doing. `waiting`: for the next attempt. The last three are final: the server has ended the
+ * login (`signed-out`), speaks another version of the protocol (`outdated`), or refuses the connection.
+ */
 export type Phase = "idle" | "connecting" | "waiting" | "connected" | "signed-out" | "outdated" | "refused";
 
+/** The connection at one moment. */
 export interface Status {
   readonly phase: Phase;
-  /** When this phase, or for `connecting` and `waiting` the whole time without a connection, began. */
+  /** When the phase began. `connecting` and `waiting` share one beginning: the loss of the connection. */
   readonly since: number;
-  /** Of `waiting`: when the next attempt starts. */
+  /** When the next attempt starts; 0 unless the phase is `waiting`. */
   readonly retryAt: number;
-  /** A connection had existed on this page before. */
+  /** The page has had a connection before. */
   readonly wasConnected: boolean;
-  /** Of `connected`: the bar had told the user about the absence, so it also tells of the return. */
+  /** The bar has shown "Offline", so it also shows "Back online" when the phase becomes `connected`. */
   readonly announced: boolean;
 }
 
+/** What changes the status; `now` is the time of the change. */
 export type StatusEvent =
   | { readonly type: "attempt"; readonly now: number }
   | { readonly type: "waiting"; readonly now: number; readonly retryAt: number }
   | { readonly type: "connected"; readonly now: number }
   | { readonly type: "closed"; readonly now: number; readonly code: number };
 
+/** What the connection bar shows; `seconds` counts down to the next attempt. */
 export type BarView =
   | { readonly kind: "hidden" }
   | { readonly kind: "connecting" }
@@ -33,22 +43,37 @@ export type BarView =
   | { readonly kind: "outdated" }
   | { readonly kind: "refused" };
 
+/** How long the bar waits before it shows a missing connection: short ones would only flicker. */
 export const QUIET_MS = 400;
+/** How long the bar shows "Back online". */
 export const BACK_MS = 2000;
 
+/** The status before the first attempt. */
 export const IDLE: Status = { phase: "idle", since: 0, retryAt: 0, wasConnected: false, announced: false };
 
-/** Codes that end a connection for good because the server no longer knows this user. */
-const SIGNED_OUT = new Set([3500, 3501, 3503, 3507]);
-/** Codes that say the script and the server no longer speak the same language. 2 and 3 are the SDK's own. */
-const OUTDATED = new Set([2, 3, 3506, 3508]);
+/** The login behind the connection has ended. */
+const LOGIN_ENDED: ReadonlySet<number> = new Set([
+  Close.INVALID_TOKEN,
+  Close.BAD_REQUEST,
+  Close.FORCE_DISCONNECT,
+  Close.PERMISSION_DENIED,
+]);
+/** The page's script and the server have become different versions. */
+const OUTDATED: ReadonlySet<number> = new Set([
+  SdkDisconnected.BAD_PROTOCOL,
+  SdkDisconnected.MESSAGE_SIZE_LIMIT,
+  Close.INAPPROPRIATE_PROTOCOL,
+  Close.NOT_AVAILABLE,
+]);
 
+/** The phase after a connection that has ended for good with this code. */
 export function phaseOfCode(code: number): Phase {
-  if (code === 0) return "idle";
-  if (SIGNED_OUT.has(code)) return "signed-out";
+  if (code === SdkDisconnected.DISCONNECT_CALLED) return "idle";
+  if (LOGIN_ENDED.has(code)) return "signed-out";
   return OUTDATED.has(code) ? "outdated" : "refused";
 }
 
+/** The status after the event. */
 export function reduceStatus(status: Status, event: StatusEvent): Status {
   const lost = status.phase === "connecting" || status.phase === "waiting";
   switch (event.type) {
@@ -71,6 +96,7 @@ export function reduceStatus(status: Status, event: StatusEvent): Status {
   }
 }
 
+/** What the bar shows at `now`. */
 export function barView(status: Status, now: number): BarView {
   const age = now - status.since;
   switch (status.phase) {
@@ -89,7 +115,7 @@ export function barView(status: Status, now: number): BarView {
   }
 }
 
-/** When the view can change by itself, or null when only an event changes it. */
+/** When `barView` changes although nothing happens, in milliseconds; null when only an event changes it. */
 export function nextChange(status: Status, now: number): number | null {
   const age = now - status.since;
   if (status.phase === "connecting") return age < QUIET_MS ? status.since + QUIET_MS : null;

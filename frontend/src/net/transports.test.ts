@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { waysFrom } from "./transports";
+import { addressesFrom } from "./transports";
 
 const PAGE = {
   connection: "/connection/websocket",
@@ -8,9 +8,9 @@ const PAGE = {
   emulation: "/emulation",
 };
 
-describe("the ways to the server", () => {
+describe("the transports", () => {
   it("are tried from the best to the one that passes everywhere", () => {
-    expect(waysFrom(PAGE, "http://site.test:8000/chat/1/?a#b")).toEqual({
+    expect(addressesFrom(PAGE, "http://site.test:8000/chat/1/?a#b")).toEqual({
       endpoints: [
         { transport: "websocket", endpoint: "ws://site.test:8000/connection/websocket" },
         { transport: "http_stream", endpoint: "http://site.test:8000/connection/http_stream" },
@@ -20,24 +20,24 @@ describe("the ways to the server", () => {
     });
   });
 
-  it("are as safe as the page", () => {
-    const ways = waysFrom(PAGE, "https://site.test/");
-    expect(ways?.endpoints.map(({ endpoint }) => new URL(endpoint).protocol)).toEqual([
+  it("are encrypted when the page is", () => {
+    const addresses = addressesFrom(PAGE, "https://site.test/");
+    expect(addresses?.endpoints.map(({ endpoint }) => new URL(endpoint).protocol)).toEqual([
       "wss:",
       "https:",
       "https:",
     ]);
-    expect(ways?.emulation).toBe("https://site.test/emulation");
+    expect(addresses?.emulation).toBe("https://site.test/emulation");
   });
 
-  it("are those that the page names", () => {
+  it("are only those that the page names", () => {
     const { httpStream: _, ...page } = PAGE;
-    expect(waysFrom(page, "http://site.test/")?.endpoints.map(({ transport }) => transport)).toEqual([
+    expect(addressesFrom(page, "http://site.test/")?.endpoints.map(({ transport }) => transport)).toEqual([
       "websocket",
       "sse",
     ]);
-    const only = waysFrom({ connection: PAGE.connection, sse: PAGE.sse }, "http://site.test/");
+    const only = addressesFrom({ connection: PAGE.connection, sse: PAGE.sse }, "http://site.test/");
     expect(only?.endpoints.map(({ transport }) => transport)).toEqual(["websocket"]);
-    expect(waysFrom({}, "http://site.test/")).toBeNull();
+    expect(addressesFrom({}, "http://site.test/")).toBeNull();
   });
 });

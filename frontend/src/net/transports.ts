@@ -1,17 +1,27 @@
 /**
- * The ways to the server, in the order in which they are tried: what breaks WebSockets mostly lets a long answer
- * pass, and what collects such an answer before it hands it on may know that events are not to be collected.
+ * The transports of the page's connection, in the order in which they are tried.
+ *
+ * Networks that break WebSockets mostly let a long HTTP answer pass. Some proxies collect such an answer before they
+ * pass it on, but know that server-sent events must not be collected.
  */
 import type { Centrifuge, TransportEndpoint } from "centrifuge";
 
-export interface Ways {
+/** The addresses of the server's live side. */
+export interface ServerAddresses {
+  /** One address per transport, the preferred transport first. */
   readonly endpoints: readonly TransportEndpoint[];
-  /** Where commands go that cannot travel the way that answers come. */
+  /** Where a client posts its commands when its transport carries only answers. */
   readonly emulation: string;
 }
 
-/** What the page says of its server, in the `data-` attributes of its body; null when it names none. */
-export function waysFrom(page: DOMStringMap, base: string): Ways | null {
+/**
+ * Reads the server's addresses from the page.
+ *
+ * @param page the `data-` attributes of the page's body.
+ * @param base the address of the page, which gives the host and decides between `ws:` and `wss:`.
+ * @returns null when the page names no WebSocket address.
+ */
+export function addressesFrom(page: DOMStringMap, base: string): ServerAddresses | null {
   const { connection, httpStream, sse, emulation } = page;
   if (!connection) return null;
   const endpoints: TransportEndpoint[] = [
@@ -29,28 +39,36 @@ function absolute(path: string, base: string, scheme: "ws" | "http"): string {
   return url.href;
 }
 
-/** How long a way that did not work is tried last, by all pages of this tab. */
-const DETOUR_MS = 600_000;
-const DETOUR_KEY = "clubhouse.detour";
+/** How long the pages of a tab try the WebSocket last after it has failed. */
+const BLOCKED_MS = 600_000;
+const BLOCKED_KEY = "clubhouse.websocket-blocked-until";
 
-/** From now on the WebSocket is tried last. */
-export function rememberDetour(storage: Storage | null, now: number): void {
+/**
+ * Makes the pages of this tab try the WebSocket last for the next ten minutes. Never throws.
+ *
+ * @param now milliseconds since the epoch.
+ */
+export function rememberBlockedWebSocket(storage: Storage | null, now: number): void {
   try {
-    storage?.setItem(DETOUR_KEY, String(now + DETOUR_MS));
+    storage?.setItem(BLOCKED_KEY, String(now + BLOCKED_MS));
   } catch {
-    // A full storage costs the next page a detour; thrown from here, it would end the SDK's connection.
+    // With a full storage the next page tries the WebSocket again. An error thrown here would end the SDK's connection.
   }
 }
 
-/** The ways in the order of what this tab has found out. */
-export function withDetour(ways: Ways, storage: Storage | null, now: number): Ways {
-  if (!(Number(storage?.getItem(DETOUR_KEY)) > now)) return ways;
-  const last = ways.endpoints.filter(({ transport }) => transport === "websocket");
-  const first = ways.endpoints.filter(({ transport }) => transport !== "websocket");
-  return { ...ways, endpoints: [...first, ...last] };
+/** The addresses with the WebSocket last, when this tab has found it blocked less than ten minutes before `now`. */
+export function orderedForTab(
+  addresses: ServerAddresses,
+  storage: Storage | null,
+  now: number,
+): ServerAddresses {
+  if (!(Number(storage?.getItem(BLOCKED_KEY)) > now)) return addresses;
+  const last = addresses.endpoints.filter(({ transport }) => transport === "websocket");
+  const first = addresses.endpoints.filter(({ transport }) => transport !== "websocket");
+  return { ...addresses, endpoints: [...first, ...last] };
 }
 
-/** The storage of this tab; null where the browser grants none. */
+/** The storage of this tab, or null when the browser forbids it. */
 export function tabStorage(): Storage | null {
   try {
     return window.sessionStorage;
@@ -59,7 +77,7 @@ export function tabStorage(): Storage | null {
   }
 }
 
-/** Whether the server answers a plain request. */
+/** Resolves with whether the server answers a plain HTTP request within five seconds. Never rejects. */
 export async function isReachable(url: string): Promise<boolean> {
   try {
     const signal = AbortSignal.timeout(5_000);
@@ -69,22 +87,23 @@ export async function isReachable(url: string): Promise<boolean> {
   }
 }
 
-/** What the SDK has no public name for: it stays with a way that has opened once, whatever becomes of it. */
-interface Inside {
+/** Private members of the SDK's client: the SDK has no public way to leave a transport that has opened once. */
+interface TransportInternals {
   _transportWasOpen: boolean;
   _triedAllTransports: boolean;
   _advanceTransportIndex(): void;
 }
 
 /**
- * Makes the client's next attempt take the next way, and if that fails at once all others. Does nothing while the SDK
- * goes through the ways by itself. To be called between two attempts.
+ * Makes the client's next attempt use the next transport. Call it between two attempts.
+ *
+ * @returns false, and changes nothing, while the SDK still tries one transport after another by itself.
  */
-export function leaveWay(client: Centrifuge): boolean {
-  const inside = client as unknown as Inside;
-  if (!inside._transportWasOpen) return false;
-  inside._transportWasOpen = false;
-  inside._triedAllTransports = false;
-  inside._advanceTransportIndex();
+export function skipTransport(client: Centrifuge): boolean {
+  const internals = client as unknown as TransportInternals;
+  if (!internals._transportWasOpen) return false;
+  internals._transportWasOpen = false;
+  internals._triedAllTransports = false;
+  internals._advanceTransportIndex();
   return true;
 }

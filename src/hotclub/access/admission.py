@@ -266,7 +266,7 @@ def _check_bearer(claims: SubscriptionClaims, client: Client, channel: str) -> N
 
 def _check_url(claims: ConnectionClaims) -> None:
     if claims.exp is None or claims.exp - time.time() > LONGEST_IN_URL:
-        raise InvalidToken(f"it stands in a URL and lives longer than {LONGEST_IN_URL} s; use hotclub.ticket()")
+        raise InvalidToken(f"it stands in a URL and lives longer than {LONGEST_IN_URL} s; use hotclub.tokens.ticket()")
 
 
 def _refused(reason: str) -> Disconnect:

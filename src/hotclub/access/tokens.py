@@ -19,7 +19,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.utils.crypto import salted_hmac
 from msgspec import UNSET, Raw, Struct, UnsetType
 
-from hotclub.access.keys import signatures
+from hotclub.access.keys import candidates, signatures, signing_key
 from hotclub.access.overrides import Override
 from hotclub.access.session import session_id
 from hotclub.conf.config import get_config
@@ -267,7 +267,7 @@ def _signed_payload(token: str, settings: TokenSettings) -> bytes:
         raise InvalidToken("it is too long or no ASCII")
     try:
         header = _signatures().get_unverified_header(token)
-        keys = settings.candidates(_issuer(token), header.get("kid", ""), str(header.get("alg")))
+        keys = candidates(settings, _issuer(token), header.get("kid", ""), str(header.get("alg")))
     except (jwt.PyJWTError, BadKey, RecursionError) as error:
         raise InvalidToken(f"it is no token: {error}") from None
     refused = _REFUSED_HEADERS.intersection(header)
@@ -348,7 +348,7 @@ def _session_of(request: "HttpRequest", seconds: float | None) -> str:
 def _sign(payload: bytes) -> str:
     settings = get_config().tokens or TokenSettings()
     try:
-        key = settings.signing_key()
+        key = signing_key(settings)
     except BadKey as error:
         raise ImproperlyConfigured(str(error)) from None
     headers = {"kid": key.kid} if key.kid else None

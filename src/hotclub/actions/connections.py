@@ -8,19 +8,15 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from msgspec import Raw
-
 from hotclub.channels.client import Client, user_id_of
 from hotclub.channels.registry import Route, get_registry
 from hotclub.durable.sql import read_history
 from hotclub.engine.broker.base import HistoryQuery
 from hotclub.engine.codes import Close, Code, Unsubscribe
-from hotclub.engine.errors import Disconnect, Refused, Unsubscribed
+from hotclub.engine.errors import Refused
 from hotclub.engine.model import EMPTY, ClientInfo, HistoryPage, Position, PresenceStats
-from hotclub.engine.port import SubscribeGrant
 from hotclub.engine.target import Target
-from hotclub.orders import perform
-from hotclub.orders.messages import RelayDisconnect, RelayRefresh, RelaySubscribe, RelayUnsubscribe
+from hotclub.orders.messages import EndConnections, EndSubscriptions, Subscribe
 from hotclub.orders.send import everywhere
 from hotclub.runtime.encoding import encode
 from hotclub.runtime.node import (
@@ -58,7 +54,7 @@ def disconnect(
         SynchronousOnlyOperation: called where an event loop runs; await `adisconnect`.
     """
     refuse_event_loop("disconnect")
-    disconnect_target(_somebody("disconnect", user, session, client), Disconnect(code, reason))
+    everywhere(EndConnections(_somebody("disconnect", user, session, client), code, reason))
 
 
 async def adisconnect(
@@ -70,7 +66,7 @@ async def adisconnect(
     reason: str = "force disconnect",
 ) -> None:
     """`disconnect` for async code."""
-    await in_thread(disconnect_target, _somebody("disconnect", user, session, client), Disconnect(code, reason))
+    await in_thread(everywhere, EndConnections(_somebody("disconnect", user, session, client), code, reason))
 
 
 def unsubscribe(
@@ -95,7 +91,7 @@ def unsubscribe(
     """
     refuse_event_loop("unsubscribe")
     get_registry().route(channel)
-    unsubscribe_target(_target(user, None, client), channel, code)
+    everywhere(EndSubscriptions(_target(user, None, client), channel, code))
 
 
 async def aunsubscribe(
@@ -107,7 +103,7 @@ async def aunsubscribe(
 ) -> None:
     """`unsubscribe` for async code."""
     get_registry().route(channel)
-    await in_thread(unsubscribe_target, _target(user, None, client), channel, code)
+    await in_thread(everywhere, EndSubscriptions(_target(user, None, client), channel, code))
 
 
 def subscribe(  # noqa: PLR0913 - whom, to what, and on which terms
@@ -145,7 +141,7 @@ def subscribe(  # noqa: PLR0913 - whom, to what, and on which terms
     """
     refuse_event_loop("subscribe")
     target = _somebody("subscribe", user, session, client)
-    subscribe_target(target, channel, _grant(data, info, ttl), since)
+    subscribe_everywhere(_subscription(target, channel, data, info, ttl, since))
 
 
 async def asubscribe(  # noqa: PLR0913 - as subscribe
@@ -161,7 +157,7 @@ async def asubscribe(  # noqa: PLR0913 - as subscribe
 ) -> None:
     """`subscribe` for async code."""
     target = _somebody("subscribe", user, session, client)
-    await in_thread(subscribe_target, target, channel, _grant(data, info, ttl), since)
+    await in_thread(subscribe_everywhere, _subscription(target, channel, data, info, ttl, since))
 
 
 def presence(channel: str) -> Mapping[str, ClientInfo]:
@@ -238,11 +234,25 @@ def _durable_history(route: Route, channel: str, query: HistoryQuery) -> History
     return read_history(channel, query, route.spec.retention)
 
 
-def _grant(data: Any, info: Any, ttl: timedelta | None) -> SubscribeGrant:
-    return SubscribeGrant(
-        info=EMPTY if info is None else encode(info),
+def subscribe_everywhere(order: Subscribe) -> None:
+    """`subscribe` for an order that is made already. Synchronous. Raises Refused `UNKNOWN_CHANNEL` and `NOT_AVAILABLE`,
+    see there."""
+    spec = order.overrides.of(get_registry().route(order.channel).spec)
+    if spec.map is not None or spec.poll is not None:
+        raise Refused(Code.NOT_AVAILABLE, "a map or a shared poll has no subscribers by the server's will")
+    everywhere(order)
+
+
+def _subscription(
+    target: Target, channel: str, data: Any, info: Any, ttl: timedelta | None, since: Position | None
+) -> Subscribe:
+    return Subscribe(
+        target=target,
+        channel=channel,
         data=EMPTY if data is None else encode(data),
+        info=EMPTY if info is None else encode(info),
         ttl=0 if ttl is None else max(1, int(ttl.total_seconds())),
+        since=since,
     )
 
 
@@ -259,43 +269,4 @@ def _target(user: "AbstractBaseUser | int | str | None", session: str | None, cl
         user_id=None if user is None else user_id_of(user),
         session_id=session,
         client_id=client.id if isinstance(client, Client) else client,
-    )
-
-
-def disconnect_target(target: Target, reason: Disconnect, spare: tuple[str, ...] = ()) -> None:
-    """`disconnect` for whom `target` names, but for the connections in `spare`. Synchronous."""
-    everywhere(
-        lambda origin: RelayDisconnect(target, reason.code, reason.reason, spare, origin),
-        lambda node: perform.end(node, target, reason, spare),
-    )
-
-
-def unsubscribe_target(target: Target, channel: str, code: int) -> None:
-    """`unsubscribe` for whom `target` names; from every channel for "". Synchronous."""
-    told = Unsubscribed(code)
-    everywhere(
-        lambda origin: RelayUnsubscribe(target, channel, code, told.reason, origin),
-        lambda node: perform.unsubscribe(node, target, channel, told),
-    )
-
-
-def subscribe_target(target: Target, channel: str, grant: SubscribeGrant, since: Position | None) -> None:
-    """`subscribe` for whom `target` names. Synchronous. Raises Refused `UNKNOWN_CHANNEL` and `NOT_AVAILABLE`, see
-    there."""
-    spec = grant.overrides.of(get_registry().route(channel).spec)
-    if spec.map is not None or spec.poll is not None:
-        raise Refused(Code.NOT_AVAILABLE, "a map or a shared poll has no subscribers by the server's will")
-    everywhere(
-        lambda origin: RelaySubscribe(
-            target, channel, grant.data, grant.info, grant.ttl, since, grant.overrides, origin
-        ),
-        lambda node: perform.subscribe(node, target, channel, grant, since),
-    )
-
-
-def refresh_target(target: Target, ttl: int, info: Raw) -> None:
-    """Let connections live for `ttl` seconds from now, 0 for ever and -1 for over. Synchronous."""
-    everywhere(
-        lambda origin: RelayRefresh(target, ttl, info, origin),
-        lambda node: perform.refresh(node, target, ttl, info),
     )

@@ -16,13 +16,14 @@ from hotclub.engine.codes import Code
 from hotclub.engine.errors import Refused
 from hotclub.engine.maps import check_key
 from hotclub.engine.model import Position
-from hotclub.orders.messages import RelayMap
-from hotclub.orders.send import send_relay
+from hotclub.orders.messages import ChangeMap, ClearMap
+from hotclub.orders.send import send
 from hotclub.runtime.encoding import encode
 from hotclub.runtime.node import (
     aask_node,
     after_commit,
     ask_node,
+    begin_in_node,
     current_node,
     in_thread,
     refuse_event_loop,
@@ -163,27 +164,27 @@ def map_state(channel: str, *, key: str = "", cursor: str = "", limit: int = 100
     refuse_event_loop("map_state")
     node = require_node()
     query = MapQuery(cursor=cursor, limit=limit, key=key, asc=asc)
-    return ask_node(node, node.exchange.maps.read(channel, query))
+    return ask_node(node, node.channels.maps.read(channel, query))
 
 
 async def amap_state(channel: str, *, key: str = "", cursor: str = "", limit: int = 100, asc: bool = False) -> MapPage:
     """`map_state` for async code."""
     node = require_node()
     query = MapQuery(cursor=cursor, limit=limit, key=key, asc=asc)
-    return await aask_node(node, node.exchange.maps.read(channel, query))
+    return await aask_node(node, node.channels.maps.read(channel, query))
 
 
 def map_stats(channel: str) -> MapStats:
     """How many keys a map has. Raises as `map_state` does."""
     refuse_event_loop("map_stats")
     node = require_node()
-    return ask_node(node, node.exchange.maps.stats(channel))
+    return ask_node(node, node.channels.maps.stats(channel))
 
 
 async def amap_stats(channel: str) -> MapStats:
     """`map_stats` for async code."""
     node = require_node()
-    return await aask_node(node, node.exchange.maps.stats(channel))
+    return await aask_node(node, node.channels.maps.stats(channel))
 
 
 async def change_map(channel: str, message: MapMessage) -> MapOutcome | None:
@@ -196,19 +197,19 @@ async def _asend(channel: str, message: MapMessage) -> MapOutcome | None:
     if node is None or transaction.get_connection(get_config().database).in_atomic_block:
         return await in_thread(_send, channel, message)
     _check(channel, message)
-    return await aask_node(node, node.exchange.maps.change(channel, message))
+    return await aask_node(node, node.channels.maps.change(channel, message))
 
 
 def _send(channel: str, message: MapMessage) -> MapOutcome | None:
     _check(channel, message)
     node = current_node()
     if node is None:
-        _relay(channel, message)
+        send(ChangeMap(channel, message))
         return None
     if transaction.get_connection(get_config().database).in_atomic_block:
-        after_commit(lambda: ask_node(node, node.exchange.maps.change(channel, message)))
+        after_commit(lambda: begin_in_node(node, node.channels.maps.change(channel, message)))
         return None
-    return ask_node(node, node.exchange.maps.change(channel, message))
+    return ask_node(node, node.channels.maps.change(channel, message))
 
 
 def _check(channel: str, message: MapMessage) -> None:
@@ -226,10 +227,8 @@ def _clear(channel: str) -> None:
         raise Refused(Code.NOT_AVAILABLE, "this channel is no map")
     node = current_node()
     if node is None:
-        _relay(channel, None)
+        send(ClearMap(channel))
+    elif transaction.get_connection(get_config().database).in_atomic_block:
+        after_commit(lambda: begin_in_node(node, node.channels.maps.clear(channel)))
     else:
-        after_commit(lambda: ask_node(node, node.exchange.maps.clear(channel)))
-
-
-def _relay(channel: str, message: MapMessage | None) -> None:
-    send_relay(RelayMap(channel=channel, message=message))
+        ask_node(node, node.channels.maps.clear(channel))

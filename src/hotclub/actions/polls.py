@@ -11,8 +11,7 @@ from hotclub.engine.errors import Refused
 from hotclub.engine.maps import check_key
 from hotclub.engine.model import EMPTY
 from hotclub.engine.port import PolledItem
-from hotclub.orders import perform
-from hotclub.orders.messages import RelayPoll
+from hotclub.orders.messages import PublishPolled
 from hotclub.orders.send import everywhere
 from hotclub.runtime.encoding import encode
 from hotclub.runtime.node import in_thread, refuse_event_loop
@@ -63,10 +62,7 @@ def publish_item(channel: str, item: PolledItem, epoch: str) -> None:
     if item.version < 1:
         raise Refused(Code.BAD_REQUEST, "a version is 1 or higher")
     check_key(item.key, get_config().limits)
-    everywhere(
-        lambda origin: RelayPoll(channel, item, epoch, origin),
-        lambda node: perform.publish_item(node, channel, item, epoch),
-    )
+    everywhere(PublishPolled(channel, item, epoch))
 
 
 def _data(data: Any, removed: bool) -> Raw:

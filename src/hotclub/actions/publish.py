@@ -18,13 +18,14 @@ from hotclub.durable.client_publish import append_durably
 from hotclub.engine.broker.base import Message
 from hotclub.engine.model import Position
 from hotclub.engine.node import Node
-from hotclub.orders.messages import RelayPublish
-from hotclub.orders.send import send_relay
+from hotclub.orders.messages import Publish
+from hotclub.orders.send import send
 from hotclub.runtime.encoding import encode
 from hotclub.runtime.node import (
     aask_node,
     after_commit,
     ask_node,
+    begin_in_node,
     current_node,
     in_thread,
     refuse_event_loop,
@@ -169,29 +170,25 @@ def _send_passing(batch: Sequence[_Outgoing], alias: str) -> Sequence[Position |
     node = current_node()
     nowhere = [None] * len(batch)
     if node is None:
-        _relay(batch)
+        for outgoing in batch:
+            send(_order(outgoing.channel, outgoing.message))
         return nowhere
     if transaction.get_connection(alias).in_atomic_block:
-        after_commit(lambda: ask_node(node, _publish_in_order(node, batch)))
+        after_commit(lambda: begin_in_node(node, _publish_in_order(node, batch)))
         return nowhere
     return ask_node(node, _publish_in_order(node, batch))
 
 
-def _relay(batch: Sequence[_Outgoing]) -> None:
-    for outgoing in batch:
-        message = outgoing.message
-        send_relay(
-            RelayPublish(
-                channel=outgoing.channel,
-                data=message.data,
-                tags=message.tags,
-                idempotency_key=message.idempotency_key,
-                version=message.version,
-                version_epoch=message.version_epoch,
-                origin="",
-            )
-        )
+def _order(channel: str, message: Message) -> Publish:
+    return Publish(
+        channel=channel,
+        data=message.data,
+        tags=message.tags,
+        idempotency_key=message.idempotency_key,
+        version=message.version,
+        version_epoch=message.version_epoch,
+    )
 
 
 async def _publish_in_order(node: "Node", batch: Sequence[_Outgoing]) -> list[Position]:
-    return [await node.exchange.publish(outgoing.channel, outgoing.message) for outgoing in batch]
+    return [await node.channels.publish(outgoing.channel, outgoing.message) for outgoing in batch]

@@ -52,8 +52,8 @@ class Channel:
     compaction: ClassVar[bool] = False
     """Publications name the channel by a number, which is shorter, to clients of the JSON form that understand it."""
     token: ClassVar[bool] = False
-    """Nobody subscribes without a subscription token (`hotclub.subscription_token`). It is permission enough, unless
-    `can_subscribe` is written as well: then both have to agree."""
+    """A client needs a subscription token (`hotclub.tokens.subscription_token`) to subscribe. The token is permission
+    enough; a class that has a `can_subscribe` as well asks both."""
     rate: ClassVar[Rate | None] = None
     """How often one user may publish here, such as `Rate(20, per=2)`; beyond it a publish is error 111."""
     presence_clients: ClassVar[str] = ""

@@ -46,7 +46,7 @@ def _weak_keys(raw: Mapping[str, Any]) -> Iterator[CheckMessage]:
 
 def _api_keys(raw: Mapping[str, Any]) -> Iterator[CheckMessage]:
     for number, entry in enumerate(raw.get("API_KEYS", ())):
-        key = entry if isinstance(entry, str) else entry["key"]
+        key = entry if isinstance(entry, str) else entry["KEY"]
         if not key.startswith(HASHED) and len(key) < SHORT_KEY:
             hint = "Make keys with `manage.py hotclub_api_key create`; they need no place in the settings."
             yield Warning(f"HOTCLUB['API_KEYS'][{number}] can be guessed.", hint=hint, id="hotclub.W010")

@@ -58,7 +58,9 @@ def check_asgi(app_configs: Apps = None, **kwargs: Any) -> list[CheckMessage]:
     if not path:
         hint = 'Set ASGI_APPLICATION = "mysite.asgi.application".'
         return [
-            make_warning(3, "ASGI_APPLICATION is not set, so `runserver` and `serve` do not know what to serve.", hint)
+            make_warning(
+                3, "ASGI_APPLICATION is not set, so `runserver` and `hotclub_serve` do not know what to serve.", hint
+            )
         ]
     hint = "In asgi.py write: application = hotclub.asgi.application(get_asgi_application())."
     try:

@@ -4,6 +4,7 @@ from django.core.checks import Tags, register
 
 from hotclub.checks.access import check_access
 from hotclub.checks.channels import check_channels, check_procedures
+from hotclub.checks.nodes import check_nodes
 from hotclub.checks.project import (
     check_apps,
     check_asgi,
@@ -23,4 +24,5 @@ def register_checks() -> None:
     register(check_asgi, "hotclub")
     register(check_database, "hotclub")
     register(check_connections, "hotclub")
+    register(check_nodes, "hotclub", deploy=True)
     register(check_cookies, "hotclub", Tags.security, deploy=True)

@@ -22,9 +22,11 @@ class Config:
     """The settings, with defaults filled in. Times are seconds."""
 
     engine: str = "memory://"
+    backend: str | None = None
     allowed_origins: tuple[str, ...] = ()
     path: str = "connection/"
     emulation_path: str = "/emulation"
+    ready_path: str = ""
     on_connect: str | None = None
     on_disconnect: str | None = None
     allow_anonymous: bool = False
@@ -33,7 +35,7 @@ class Config:
     tokens: TokenSettings | None = None
     rates: RateLimits = field(default_factory=RateLimits)
     trusted_proxies: tuple[str, ...] = ()
-    api_path: str = "/api/"
+    api_path: str = ""
     api_keys: tuple[str | Mapping[str, Any], ...] = ()
     api_key_in_query: bool = False
     api_rpc: str | None = None
@@ -46,12 +48,16 @@ class Config:
     prune_interval: float = 60
     session_check: float = 10
     database: str = "default"
-    db_conn_max_age: float = 60
 
     @property
     def websocket_path(self) -> str:
         """Where browsers connect, below the script prefix."""
         return self.transport_path("websocket")
+
+    @property
+    def ready_address(self) -> str | None:
+        """Where monitors ask, below the script prefix; None for nowhere."""
+        return f"/{self.ready_path.lstrip('/')}" if self.ready_path else None
 
     def transport_path(self, transport: str) -> str:
         """The path of a transport, below the script prefix."""
@@ -84,7 +90,7 @@ def _read() -> Config:
             values[name] = tuple(values[name])
     values["tokens"] = token_settings(raw["TOKENS"]) if raw.get("TOKENS") else None
     values["rates"] = rate_limits(raw.get("RATES", {}))
-    values["limits"] = Limits(**raw.get("LIMITS", {}))
+    values["limits"] = Limits(**{name.lower(): limit for name, limit in raw.get("LIMITS", {}).items()})
     return Config(**values)
 
 

@@ -9,8 +9,9 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from django.conf import settings
+from django.utils.module_loading import import_string
 
-from hotclub.conf.token_keys import BadKey, TokenSettings, make_key
+from hotclub.conf.token_keys import TOKEN_FIELDS, BadKey, TokenSettings, make_key
 from hotclub.conf.values import (
     API_KEY_FIELDS,
     HASHED,
@@ -22,6 +23,7 @@ from hotclub.conf.values import (
     is_rate,
     parse_network,
     parse_origin,
+    suggest,
 )
 from hotclub.engine.limits import Limits
 
@@ -43,10 +45,9 @@ def problems(raw: Any) -> Iterator[Problem]:
         yield Problem("E001", "HOTCLUB is not a dictionary.", 'Write HOTCLUB = {"ENGINE": "memory://"}.')
         return
     for name, value in raw.items():
-        check = SETTINGS.get(name)
+        check = _url if name == "ENGINE" and raw.get("BACKEND") else SETTINGS.get(name)
         if check is None:
-            known = ", ".join(sorted(SETTINGS))
-            yield Problem("E002", f"HOTCLUB has an unknown key {name!r}.", f"Known keys are {known}.")
+            yield Problem("E002", f"HOTCLUB has an unknown key {name!r}.", suggest(name, SETTINGS))
         else:
             yield from check(name, value)
 
@@ -88,6 +89,12 @@ def _database(name: str, value: Any) -> Iterator[Problem]:
         yield _wrong(name, value, f"Use one of the aliases in DATABASES: {', '.join(settings.DATABASES)}.")
 
 
+def _url(name: str, value: Any) -> Iterator[Problem]:
+    """The `ENGINE` of a project's own back end, which alone knows what the URL may be."""
+    if not isinstance(value, str) or "://" not in value:
+        yield Problem("E003", f"HOTCLUB[{name!r}] is {value!r}, which is not a URL.", "Write scheme://address.")
+
+
 def _engine(_name: str, value: Any) -> Iterator[Problem]:
     scheme, separator, _rest = value.partition("://") if isinstance(value, str) else ("", "", "")
     if not separator:
@@ -101,6 +108,19 @@ def _engine(_name: str, value: Any) -> Iterator[Problem]:
         )
     elif scheme == "memory" and urlsplit(value).netloc + urlsplit(value).path:
         yield Problem("E003", f"HOTCLUB['ENGINE'] is {value!r}, but memory has no address.", 'Use "memory://".')
+
+
+def _backend(name: str, value: Any) -> Iterator[Problem]:
+    if value is None:
+        return
+    hint = 'Name a class or a function that takes the ENGINE URL and the limits, such as "shop.live.Backend".'
+    try:
+        make = import_string(value)
+    except (ImportError, AttributeError, TypeError) as error:
+        yield Problem("E007", f"HOTCLUB[{name!r}] {value!r} cannot be imported: {error}.", hint)
+        return
+    if not callable(make):
+        yield Problem("E007", f"HOTCLUB[{name!r}] {value!r} cannot be called.", hint)
 
 
 def _origins(_name: str, value: Any) -> Iterator[Problem]:
@@ -128,31 +148,27 @@ def _personal_history(name: str, value: Any) -> Iterator[Problem]:
 
 def _limits(_name: str, value: Any) -> Iterator[Problem]:
     if not isinstance(value, Mapping):
-        yield Problem("E006", "HOTCLUB['LIMITS'] is not a dictionary.", 'Write {"message_bytes": 65536}.')
+        yield Problem("E006", "HOTCLUB['LIMITS'] is not a dictionary.", 'Write {"MESSAGE_BYTES": 65536}.')
         return
-    types = {item.name: item.type for item in dataclasses.fields(Limits)}
+    types = {item.name.upper(): item.type for item in dataclasses.fields(Limits)}
     for name, limit in value.items():
         if name not in types:
-            yield Problem(
-                "E006",
-                f"HOTCLUB['LIMITS'] has an unknown limit {name!r}.",
-                f"Known limits are {', '.join(types)}.",
-            )
+            yield Problem("E006", f"HOTCLUB['LIMITS'] has an unknown key {name!r}.", suggest(name, types))
         elif not _is_number(limit) or limit <= 0 or (types[name] is int and not isinstance(limit, int)):
             kind = "a whole number" if types[name] is int else "a number"
             yield Problem("E006", f"HOTCLUB['LIMITS'][{name!r}] is {limit!r}.", f"Use {kind} greater than 0.")
-    yield from _contradictions({name: limit for name, limit in value.items() if name in types and _is_number(limit)})
+    given = {name.lower(): limit for name, limit in value.items() if name in types and _is_number(limit)}
+    yield from _contradictions(Limits(**given))
 
 
-def _contradictions(given: dict[str, Any]) -> Iterator[Problem]:
-    limits = Limits(**given)
+def _contradictions(limits: Limits) -> Iterator[Problem]:
     for smaller, larger in (
-        ("pong_timeout", "ping_interval"),
-        ("presence_refresh", "presence_ttl"),
-        ("ephemeral_bytes", "outbox_bytes"),
-        ("message_bytes", "outbox_bytes"),
+        ("PONG_TIMEOUT", "PING_INTERVAL"),
+        ("PRESENCE_REFRESH", "PRESENCE_TTL"),
+        ("EPHEMERAL_BYTES", "OUTBOX_BYTES"),
+        ("MESSAGE_BYTES", "OUTBOX_BYTES"),
     ):
-        low, high = getattr(limits, smaller), getattr(limits, larger)
+        low, high = getattr(limits, smaller.lower()), getattr(limits, larger.lower())
         if low >= high:
             yield Problem(
                 "E006",
@@ -180,12 +196,12 @@ def _wrong(name: str, value: Any, hint: str) -> Problem:
 def rate_problems(raw: Any) -> Iterator[tuple[str, str]]:
     """What is wrong with a `RATES` setting: each time the mistake and what to do."""
     if not isinstance(raw, Mapping):
-        yield "HOTCLUB['RATES'] is not a dictionary.", 'Write {"connects_per_address": (1000, 10)}.'
+        yield "HOTCLUB['RATES'] is not a dictionary.", 'Write {"CONNECTS_PER_ADDRESS": (1000, 10)}.'
         return
-    types = {item.name: item.type for item in fields(RateLimits)}
+    types = {item.name.upper(): item.type for item in fields(RateLimits)}
     for name, value in raw.items():
         if name not in types:
-            yield f"HOTCLUB['RATES'] has an unknown key {name!r}.", f"Known keys are {', '.join(types)}."
+            yield f"HOTCLUB['RATES'] has an unknown key {name!r}.", suggest(name, types)
         elif value is not None and types[name] == int | None and not is_positive(value, int):
             yield f"HOTCLUB['RATES'][{name!r}] is {value!r}.", "Use a whole number greater than 0, or None."
         elif value is not None and types[name] == Rate | None and not is_rate(value):
@@ -205,65 +221,69 @@ def proxy_problems(raw: Any) -> Iterator[tuple[str, str]]:
 
 def key_problems(raw: Any) -> Iterator[tuple[str, str]]:
     """What is wrong with an `API_KEYS` setting: each time the mistake and what to do."""
-    hint = f'Write each key as "…", as "{HASHED}<digest>", or as {{"key": …, "channels": ["chat:*"], "methods": […]}}.'
+    hint = f'Write each key as "…", as "{HASHED}<digest>", or as {{"KEY": …, "CHANNELS": ["chat:*"], "METHODS": […]}}.'
     if not isinstance(raw, list | tuple):
         yield "HOTCLUB['API_KEYS'] is no list.", hint
         return
     for number, entry in enumerate(raw):
-        fields = {"key": entry} if isinstance(entry, str) else entry
-        if not isinstance(fields, Mapping) or not isinstance(fields.get("key"), str) or not fields["key"]:
-            yield f"HOTCLUB['API_KEYS'][{number}] has no key.", hint
-        elif set(fields) - set(API_KEY_FIELDS):
-            yield f"HOTCLUB['API_KEYS'][{number}] has unknown fields.", f"Known fields are {', '.join(API_KEY_FIELDS)}."
-        elif not all(is_list_of_text(fields.get(name, ())) for name in ("channels", "methods")):
-            yield f"HOTCLUB['API_KEYS'][{number}] has channels or methods that are no list of text.", hint
+        fields = {"KEY": entry} if isinstance(entry, str) else entry
+        place = f"HOTCLUB['API_KEYS'][{number}]"
+        if not isinstance(fields, Mapping):
+            yield f"{place} is neither a key nor a dictionary.", hint
+        elif unknown := [name for name in fields if name not in API_KEY_FIELDS]:
+            yield f"{place} has an unknown key {unknown[0]!r}.", suggest(unknown[0], API_KEY_FIELDS)
+        elif not isinstance(fields.get("KEY"), str) or not fields["KEY"]:
+            yield f"{place} has no KEY.", hint
+        elif not all(is_list_of_text(fields.get(name, ())) for name in ("CHANNELS", "METHODS")):
+            yield f"{place} has CHANNELS or METHODS that are not a list of strings.", hint
 
 
 def token_problems(raw: Any) -> Iterator[tuple[str, str]]:
     """What is wrong with a `TOKENS` setting: each time the mistake and what to do."""
-    hint = 'Write {"hmac_secret": "…"}, or {"keys": [{"algorithm": "ES256", "key": "-----BEGIN PUBLIC KEY-----…"}]}.'
+    hint = 'Write {"HMAC_SECRET": "…"}, or {"KEYS": [{"ALGORITHM": "ES256", "KEY": "-----BEGIN PUBLIC KEY-----…"}]}.'
     if raw is None:
         return
     if not isinstance(raw, Mapping):
         yield "HOTCLUB['TOKENS'] is not a dictionary.", hint
         return
-    known = ("hmac_secret", "keys", "jwks_file", "audience", "issuer", "leeway")
     for name in raw:
-        if name not in known:
-            yield f"HOTCLUB['TOKENS'] has an unknown key {name!r}.", f"Known keys are {', '.join(known)}."
-    if not any(raw.get(name) for name in ("hmac_secret", "keys", "jwks_file")):
-        yield "HOTCLUB['TOKENS'] names no key, so no token could be verified.", hint
-    leeway = raw.get("leeway", 0)
+        if name not in TOKEN_FIELDS:
+            yield f"HOTCLUB['TOKENS'] has an unknown key {name!r}.", suggest(name, TOKEN_FIELDS)
+    if not any(raw.get(name) for name in ("HMAC_SECRET", "KEYS", "JWKS_FILE")):
+        yield "HOTCLUB['TOKENS'] names no key, so no token can be verified.", hint
+    leeway = raw.get("LEEWAY", 0)
     if not isinstance(leeway, int | float) or isinstance(leeway, bool) or not 0 <= leeway <= 300:
-        yield f"HOTCLUB['TOKENS']['leeway'] is {leeway!r}.", "Use a number of seconds from 0 to 300."
+        yield f"HOTCLUB['TOKENS']['LEEWAY'] is {leeway!r}.", "Use a number of seconds from 0 to 300."
     yield from _key_problems(raw)
 
 
 def _key_problems(raw: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     hint = "One entry holds one key for one algorithm: the PEM text of a public key, or a secret for HS256."
-    if not isinstance(raw.get("keys", ()), list | tuple):
-        yield "HOTCLUB['TOKENS']['keys'] is not a list.", hint
+    if not isinstance(raw.get("KEYS", ()), list | tuple):
+        yield "HOTCLUB['TOKENS']['KEYS'] is not a list.", hint
         return
-    secret = raw.get("hmac_secret")
-    entries = [("hmac_secret", {"algorithm": "HS256", "key": secret})] if secret else []
-    entries += [(f"keys[{number}]", entry) for number, entry in enumerate(raw.get("keys", ()))]
+    secret = raw.get("HMAC_SECRET")
+    entries = [("HMAC_SECRET", {"ALGORITHM": "HS256", "KEY": secret})] if secret else []
+    entries += [(f"KEYS[{number}]", entry) for number, entry in enumerate(raw.get("KEYS", ()))]
     for name, entry in entries:
         try:
             make_key(entry)
         except BadKey as error:
             yield f"HOTCLUB['TOKENS'] has a bad key, {name}: {error}.", hint
-    if raw.get("jwks_file"):
+    if raw.get("JWKS_FILE"):
         try:
-            TokenSettings(jwks_file=os.fspath(raw["jwks_file"])).all_keys()
+            TokenSettings(jwks_file=os.fspath(raw["JWKS_FILE"])).all_keys()
         except (BadKey, TypeError) as error:
-            yield f"HOTCLUB['TOKENS']['jwks_file'] cannot be used: {error}.", "Name a file with a JSON Web Key Set."
+            yield f"HOTCLUB['TOKENS']['JWKS_FILE'] cannot be used: {error}.", "Name a file with a JSON Web Key Set."
 
 
 SETTINGS: Final[dict[str, Callable[[str, Any], Iterator[Problem]]]] = {
     "ENGINE": _engine,
+    "BACKEND": _backend,
     "ALLOWED_ORIGINS": _origins,
     "PATH": _text,
     "EMULATION_PATH": _text,
+    "READY_PATH": _text,
     "ON_CONNECT": _dotted_path,
     "ON_DISCONNECT": _dotted_path,
     "ALLOW_ANONYMOUS": _boolean,
@@ -285,6 +305,5 @@ SETTINGS: Final[dict[str, Callable[[str, Any], Iterator[Problem]]]] = {
     "PRUNE_INTERVAL": _seconds,
     "SESSION_CHECK": _seconds,
     "DATABASE": _database,
-    "DB_CONN_MAX_AGE": _seconds,
 }
 """Each key with the function that yields what is wrong with a value."""

@@ -1,7 +1,6 @@
-"""The keys that tokens are verified and made with: one algorithm per key, found by issuer and key id.
+"""The `TOKENS` setting as data: the keys, each with its one algorithm, from the settings and from a JWKS file.
 
-Nothing here is decided by the token: its header only chooses among the keys that the project has named, and nothing is
-ever fetched.
+The server never fetches a key over the network. Which of these keys verifies a token is decided in `access.keys`.
 """
 
 import json
@@ -15,6 +14,8 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from jwt.algorithms import get_default_algorithms
 
+from hotclub.conf.values import suggest
+
 HMAC: Final = ("HS256", "HS384", "HS512")
 ALGORITHMS: Final = (
     *HMAC,
@@ -22,8 +23,11 @@ ALGORITHMS: Final = (
     *("ES256", "ES384", "ES512", "EdDSA"),
 )
 STRONG_SECRET: Final = 32
-"""Bytes of a secret that cannot be guessed by trying."""
+"""Bytes of a random secret that nobody can find by trying."""
 STRONG_RSA: Final = 2048
+
+TOKEN_FIELDS: Final = ("HMAC_SECRET", "KEYS", "JWKS_FILE", "AUDIENCE", "ISSUER", "LEEWAY")
+KEY_FIELDS: Final = ("ALGORITHM", "KEY", "PRIVATE_KEY", "KID", "ISSUER")
 
 _OF_CURVE: Final = {"P-256": "ES256", "P-384": "ES384", "P-521": "ES512", "Ed25519": "EdDSA", "Ed448": "EdDSA"}
 
@@ -63,29 +67,12 @@ class TokenSettings:
     leeway: float = 30.0
 
     def all_keys(self) -> tuple[Key, ...]:
-        """Those of the settings and those of the JWKS file, which is read again when it has changed.
+        """The keys of the settings, then the keys of the JWKS file, which is read again when it has changed.
 
         Raises:
             BadKey: the file cannot be used.
         """
         return self.keys + (_read_jwks(self.jwks_file, _stamp(self.jwks_file)) if self.jwks_file else ())
-
-    def candidates(self, issuer: str, kid: str, algorithm: str) -> tuple[Key, ...]:
-        """The keys that may have signed a token with this in its header: those of that name, else the nameless ones."""
-        fitting = [key for key in self.all_keys() if key.algorithm == algorithm and key.issuer in ("", issuer)]
-        named = tuple(key for key in fitting if kid and key.kid == kid)
-        return named or tuple(key for key in fitting if not key.kid or not kid)
-
-    def signing_key(self) -> Key:
-        """The first key that can sign.
-
-        Raises:
-            BadKey: there is none.
-        """
-        for key in self.keys:
-            if key.private is not None:
-                return key
-        raise BadKey('HOTCLUB["TOKENS"] has no key to sign with: give a "hmac_secret", or a key with "private_key".')
 
 
 def token_settings(raw: Mapping[str, Any]) -> TokenSettings:
@@ -95,32 +82,38 @@ def token_settings(raw: Mapping[str, Any]) -> TokenSettings:
         BadKey: a key in it cannot be used.
     """
     keys = []
-    if raw.get("hmac_secret"):
-        keys.append(make_key({"algorithm": "HS256", "key": raw["hmac_secret"]}))
-    keys += [make_key(entry) for entry in raw.get("keys", ())]
+    if raw.get("HMAC_SECRET"):
+        keys.append(make_key({"ALGORITHM": "HS256", "KEY": raw["HMAC_SECRET"]}))
+    keys += [make_key(entry) for entry in raw.get("KEYS", ())]
     return TokenSettings(
         keys=tuple(keys),
-        jwks_file=os.fspath(raw.get("jwks_file", "")),
-        audience=_several(raw.get("audience")),
-        issuer=_several(raw.get("issuer")),
-        leeway=raw.get("leeway", 30.0),
+        jwks_file=os.fspath(raw.get("JWKS_FILE", "")),
+        audience=_several(raw.get("AUDIENCE")),
+        issuer=_several(raw.get("ISSUER")),
+        leeway=raw.get("LEEWAY", 30.0),
     )
 
 
 def make_key(entry: Any) -> Key:
-    """A key from its entry in the settings: `algorithm`, `key` and/or `private_key`, `kid`, `issuer`.
+    """The key of one entry in `TOKENS["KEYS"]`.
+
+    Args:
+        entry: a dictionary with `ALGORITHM`, `KEY` or `PRIVATE_KEY` or both, and optionally `KID` and `ISSUER`.
 
     Raises:
-        BadKey: it cannot be used.
+        BadKey: the key cannot be used.
     """
     if not isinstance(entry, Mapping):
-        raise BadKey("it is no dictionary")
-    algorithm = entry.get("algorithm")
+        raise BadKey("it is not a dictionary")
+    for name in entry:
+        if name not in KEY_FIELDS:
+            raise BadKey(f"it has an unknown field {name!r}. {suggest(name, KEY_FIELDS)}")
+    algorithm = entry.get("ALGORITHM")
     if algorithm not in ALGORITHMS:
-        raise BadKey(f"its algorithm is {algorithm!r}; use one of {', '.join(ALGORITHMS)}")
-    names = {name: str(entry.get(name, "")) for name in ("kid", "issuer")}
+        raise BadKey(f"its ALGORITHM is {algorithm!r}; use one of {', '.join(ALGORITHMS)}")
+    names = {name.lower(): str(entry.get(name, "")) for name in ("KID", "ISSUER")}
     implementation = get_default_algorithms()[algorithm]
-    public, private = entry.get("key"), entry.get("private_key")
+    public, private = entry.get("KEY"), entry.get("PRIVATE_KEY")
     try:
         if algorithm in HMAC:
             secret = implementation.prepare_key(public or private)
@@ -128,18 +121,22 @@ def make_key(entry: Any) -> Key:
         signer = implementation.prepare_key(private) if private else None
         verifier = implementation.prepare_key(public) if public else None
     except (jwt.InvalidKeyError, TypeError, ValueError) as error:
-        raise BadKey(f"it is no {algorithm} key: {error}") from None
+        raise BadKey(f"it is not a key for {algorithm}: {error}") from None
     return Key(algorithm, _verifier(verifier, signer), signer, **names)
 
 
 def _verifier(verifier: Any, signer: Any) -> Any:
-    """The public half of a pair that was given as either or both."""
+    """The public half of a pair of which the settings give one half or both.
+
+    Raises:
+        BadKey: the halves are swapped, or both are missing.
+    """
     if signer is not None and not hasattr(signer, "private_bytes"):
-        raise BadKey("its private_key is a public one; write it as key")
+        raise BadKey("its PRIVATE_KEY is a public key; write it as KEY")
     if hasattr(verifier, "private_bytes"):
-        raise BadKey("its key is a private one; write it as private_key")
+        raise BadKey("its KEY is a private key; write it as PRIVATE_KEY")
     if verifier is None and signer is None:
-        raise BadKey("it has neither a key nor a private_key")
+        raise BadKey("it has neither KEY nor PRIVATE_KEY")
     return signer.public_key() if verifier is None else verifier
 
 
@@ -170,7 +167,7 @@ def _from_jwk(entry: Mapping[str, Any]) -> Key:
     if algorithm not in ALGORITHMS:
         raise BadKey(f"a key has the algorithm {algorithm!r}")
     if entry.get("kty") != "oct" and "d" in entry:
-        raise BadKey("a key in it is private, and must not lie about")
+        raise BadKey("it holds a private key, which a file of public keys must not")
     return Key(algorithm, jwt.PyJWK(dict(entry), algorithm).key, kid=str(entry.get("kid", "")))
 
 

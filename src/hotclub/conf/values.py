@@ -1,9 +1,10 @@
 """The values that settings are made of: origins, rates, proxy networks and API keys."""
 
+import difflib
 import hashlib
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import lru_cache
@@ -66,7 +67,7 @@ class RateLimits:
 
 def rate_limits(raw: Mapping[str, Any]) -> RateLimits:
     """The limits of a setting without mistakes."""
-    values: dict[str, Any] = {name: Rate(*value) if is_rate(value) else value for name, value in raw.items()}
+    values: dict[str, Any] = {name.lower(): Rate(*value) if is_rate(value) else value for name, value in raw.items()}
     return RateLimits(**values)
 
 
@@ -98,7 +99,7 @@ def parse_network(text: str) -> Network | None:
 HASHED: Final = "sha256:"
 
 
-API_KEY_FIELDS: Final = ("key", "name", "channels", "methods")
+API_KEY_FIELDS: Final = ("KEY", "NAME", "CHANNELS", "METHODS")
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,16 +136,26 @@ def digest_of(key: str) -> str:
 
 def static_grant(entry: str | Mapping[str, Any]) -> ApiGrant:
     """The grant of one entry of `API_KEYS`."""
-    fields: Mapping[str, Any] = {"key": entry} if isinstance(entry, str) else entry
-    key: str = fields["key"]
+    fields: Mapping[str, Any] = {"KEY": entry} if isinstance(entry, str) else entry
+    key: str = fields["KEY"]
     return ApiGrant(
         digest=key.removeprefix(HASHED) if key.startswith(HASHED) else digest_of(key),
-        name=fields.get("name", "settings"),
-        channels=tuple(fields.get("channels", ())),
-        methods=tuple(fields.get("methods", ())),
+        name=fields.get("NAME", "settings"),
+        channels=tuple(fields.get("CHANNELS", ())),
+        methods=tuple(fields.get("METHODS", ())),
     )
 
 
 def is_list_of_text(value: Any) -> bool:
     """Whether a value can stand for channels or methods."""
     return isinstance(value, list | tuple) and all(isinstance(item, str) for item in value)
+
+
+def suggest(name: Any, known: Collection[str]) -> str:
+    """The hint for an unknown key: the key that was probably meant, or all the known ones."""
+    upper = str(name).upper()
+    if upper in known:
+        return f"Keys are upper case: write {upper!r}."
+    close = difflib.get_close_matches(upper, known, 1)
+    meant = f"Did you mean {close[0]!r}? " if close else ""
+    return f"{meant}Known keys are {', '.join(sorted(known))}."

@@ -1,4 +1,4 @@
-"""Durable channels: the broker over the tables, and the messages that reach the nodes of a site through a table.
+"""Durable channels: the broker over the tables.
 
 A publication is delivered by a *signal* from the process that committed it, plus its row. Whatever happens to the
 signal (the process died, it was another process, it came in the wrong order), the row is found: a signal out of order
@@ -7,42 +7,27 @@ channels with what was delivered.
 """
 
 import asyncio
-import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import islice
-from typing import Any, Final, ParamSpec, Protocol, TypeVar
+from typing import Final
 
 from hotclub.durable import sql
 from hotclub.durable.shared_reads import SharedReads
 from hotclub.durable.tail import Tail
 from hotclub.engine.broker.base import HistoryQuery, Message, PublicationHandler, Retention
 from hotclub.engine.model import HistoryPage, Position, Publication
-from hotclub.orders.messages import _RELAY_DECODER, RelayMessage
+from hotclub.runtime.pool import Run
+from hotclub.runtime.trying import Trying
 
-RELAY: Final = "$relay"
-"""The internal stream that carries messages to every node. No channel can have this name."""
-
-_RELAY_KEPT: Final = 60.0
 _TOPS_PER_QUERY: Final = 500
 _ROWS_PER_QUERY: Final = 500
 _STREAMS_PER_PRUNING: Final = 500
 _GRACE: Final = 0.005
 """Seconds that a gap may close by itself: publishers in several threads commit in order but signal in any."""
-_LONGEST_PAUSE: Final = 5.0
 
 _logger = logging.getLogger("hotclub.streams")
-_Params = ParamSpec("_Params")
-_Result = TypeVar("_Result")
-
-
-class Run(Protocol):
-    """Runs a synchronous function where it may use the database and holds up nobody: `HookPool.run`."""
-
-    def __call__(
-        self, func: Callable[_Params, _Result], /, *args: _Params.args, **kwargs: _Params.kwargs
-    ) -> Awaitable[_Result]: ...
 
 
 class DatabaseBroker:
@@ -53,18 +38,13 @@ class DatabaseBroker:
         handler: PublicationHandler,
         *,
         run: Run,
-        on_message: Callable[[RelayMessage], None],
-        node_id: str,
         retention_of: Callable[[str], Retention | None],
         relay_interval: float = 0.25,
         prune_interval: float = 60.0,
     ) -> None:
-        """Intervals are seconds. `on_message` gets what other processes sent with `send_relay`; it must not block.
-        `retention_of` says what is kept of a channel, None for one that no longer exists."""
+        """Intervals are seconds. `retention_of` says what is kept of a channel, None for one that no longer exists."""
         self._handler = handler
         self._run = run
-        self._on_message = on_message
-        self._node_id = node_id
         self._retention_of = retention_of
         self._relay_interval = relay_interval
         self._prune_interval = prune_interval
@@ -72,18 +52,16 @@ class DatabaseBroker:
         self._openings: dict[Tail, asyncio.Task[None]] = {}
         self._fillings: dict[Tail, asyncio.Task[None]] = {}
         self._loops: list[asyncio.Task[None]] = []
-        self._failing: set[str] = set()
+        self._trying = Trying(_logger, "durable channels")
         self._histories: SharedReads[HistoryPage] = SharedReads()
 
     async def start(self) -> None:
         """Begin to relay and to prune. Does not fail when the database is down: it is tried until it answers."""
         if self._loops:
             return
-        with contextlib.suppress(Exception):
-            await self._attempt("relay", self._poll)
         self._loops = [
-            asyncio.create_task(self._repeat("relay", self._relay_interval, self._poll)),
-            asyncio.create_task(self._repeat("pruning", self._prune_interval, self._prune)),
+            asyncio.create_task(self._trying.repeat("relay", self._relay_interval, self._poll)),
+            asyncio.create_task(self._trying.repeat("pruning", self._prune_interval, self._prune)),
         ]
 
     async def stop(self) -> None:
@@ -143,18 +121,7 @@ class DatabaseBroker:
 
     def _deliver(self, channel: str, tail: Tail, publications: Sequence[Publication]) -> None:
         for publication in publications:
-            if channel == RELAY:
-                self._receive(publication)
-            else:
-                self._handler(channel, publication, tail.epoch)
-
-    def _receive(self, publication: Publication) -> None:
-        try:
-            message = _RELAY_DECODER.decode(publication.data)
-            if not message.origin or message.origin != self._node_id:
-                self._on_message(message)
-        except Exception:
-            _logger.exception("A message from another process was dropped")
+            self._handler(channel, publication, tail.epoch)
 
     # ------------------------------------------------------------------------------------------- following the table
 
@@ -168,10 +135,10 @@ class DatabaseBroker:
             await asyncio.sleep(_GRACE)
             while tail.behind and self._tails.get(channel) is tail:
                 before = tail.mark
-                await self._attempt("relay", self._read, channel, tail)
+                await self._trying.attempt("relay", self._read, channel, tail)
                 if tail.mark == before:
                     tail.give_up()
-        except Exception:  # noqa: BLE001 — reported by _attempt
+        except Exception:  # noqa: BLE001 — reported by the attempt
             return
         finally:
             del self._fillings[tail]
@@ -183,7 +150,6 @@ class DatabaseBroker:
             self._deliver(channel, tail, tail.fill(asked, top, rows, complete=len(rows) < _ROWS_PER_QUERY))
 
     async def _poll(self) -> None:
-        await self.subscribe(RELAY)
         names = iter(list(self._tails))
         while chunk := list(islice(names, _TOPS_PER_QUERY)):
             asked = {name: self._tails[name].seen for name in chunk if name in self._tails}
@@ -194,33 +160,6 @@ class DatabaseBroker:
                     self._catch_up(name, tail)
 
     async def _prune(self) -> None:
-        await self._run(sql.prune_older, RELAY, _RELAY_KEPT)
         after: int | None = 0
         while after is not None:
-            after = await self._run(sql.prune, after, _STREAMS_PER_PRUNING, self._retention_to_prune)
-
-    def _retention_to_prune(self, channel: str) -> Retention | None:
-        return Retention(size=1_000_000_000, ttl=_RELAY_KEPT) if channel == RELAY else self._retention_of(channel)
-
-    async def _repeat(self, what: str, interval: float, work: Callable[[], Awaitable[None]]) -> None:
-        pause = interval
-        while True:
-            await asyncio.sleep(pause)
-            try:
-                await self._attempt(what, work)
-                pause = interval
-            except Exception:  # noqa: BLE001 — reported by _attempt
-                pause = max(interval, min(pause * 2, _LONGEST_PAUSE))
-
-    async def _attempt(self, what: str, work: Callable[..., Awaitable[None]], *args: Any) -> None:
-        """Do the work; say once when it begins to fail, and once when it works again."""
-        try:
-            await work(*args)
-        except Exception as error:
-            if what not in self._failing:
-                self._failing.add(what)
-                _logger.warning("The %s of durable channels fails and is tried again: %s", what, error)
-            raise
-        if what in self._failing:
-            self._failing.discard(what)
-            _logger.warning("The %s of durable channels works again", what)
+            after = await self._run(sql.prune, after, _STREAMS_PER_PRUNING, self._retention_of)

@@ -326,12 +326,6 @@ def prune(after: int, count: int, retention_of: Callable[[str], Retention | None
     return found[-1].stream_id if len(found) == count else None
 
 
-def prune_older(channel: str, seconds: float) -> None:
-    """Remove the channel's publications that are older than `seconds`."""
-    for bounds in _bounds(streams().filter(channel=channel)):
-        _remove(bounds, _newest_before([bounds.stream_id], seconds).get(bounds.stream_id, 0))
-
-
 def _bounds(rows: "models.QuerySet[Stream]") -> list[Bounds]:
     return [Bounds(*row) for row in rows.values_list("pk", "channel", "top", "pruned")]
 

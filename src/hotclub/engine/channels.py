@@ -27,7 +27,7 @@ from hotclub.engine.shared_poll import SharedPolls
 _NAME: Final = re.compile(r"[A-Za-z0-9_.:#-]+", re.ASCII)
 
 
-class Exchange:
+class Channels:
     """What a node can do with a channel."""
 
     def __init__(  # noqa: PLR0913 - a node's stores, one by one

@@ -43,7 +43,7 @@ class Dispatcher:
     def __init__(self, session: Session) -> None:
         self.session = session
         self._codec = session.codec
-        self._limits = session.exchange.limits
+        self._limits = session.limits
         # A list, though it is a queue: short, and an empty deque weighs 760 bytes on every idle connection.
         self._queue: list[tuple[int, Request]] = []
         self._worker: asyncio.Task[None] | None = None
@@ -114,7 +114,7 @@ class Dispatcher:
 
     async def _handle(self, command: int, request: Request) -> None:
         session = self.session
-        session.exchange.counters.commands += 1
+        session.channels.counters.commands += 1
         try:
             if not isinstance(request, ConnectCommand):
                 session.advance(Event.COMMAND)
@@ -135,7 +135,7 @@ class Dispatcher:
                 self._fail(command, Refused(Code.INTERNAL_ERROR))
 
     def _fail(self, command: int, error: Refused) -> None:
-        self.session.exchange.counters.refused[error.code] += 1
+        self.session.channels.counters.refused[error.code] += 1
         end = Disconnect(_ENDS.get(error.code, Close.INTERNAL_ERROR)) if self.session.kind.unidirectional else None
         if not self._reported and error.code in _REPORTED and not (end is not None and end.accuses):
             self._reported = True

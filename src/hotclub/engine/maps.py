@@ -26,7 +26,7 @@ class Maps:
     """The maps of a node."""
 
     def __init__(self, broker: MapBroker, hub: Hub, limits: Limits, spec_of: Callable[[str], ChannelSpec]) -> None:
-        """`spec_of` resolves a channel's name as `Exchange.spec` does."""
+        """`spec_of` resolves a channel's name as `Channels.spec` does."""
         self.broker = broker
         self._hub = hub
         self._limits = limits
@@ -36,7 +36,7 @@ class Maps:
         """The options of a map.
 
         Raises:
-            Refused: `UNKNOWN_CHANNEL` or `BAD_REQUEST`, see `Exchange.spec`; `NOT_AVAILABLE` for a channel that is no
+            Refused: `UNKNOWN_CHANNEL` or `BAD_REQUEST`, see `Channels.spec`; `NOT_AVAILABLE` for a channel that is no
                 map.
         """
         spec = self._spec_of(channel)

@@ -11,7 +11,7 @@ from hotclub.engine.broker.base import Broker, HistoryQuery, Message, Publicatio
 from hotclub.engine.broker.maps import MapBroker
 from hotclub.engine.broker.memory import MemoryBroker
 from hotclub.engine.broker.memory_map import MemoryMapBroker
-from hotclub.engine.channels import Exchange
+from hotclub.engine.channels import Channels
 from hotclub.engine.codes import Close, Code
 from hotclub.engine.commands.opening import Terms, subscribe_from_server
 from hotclub.engine.dispatch import Dispatcher
@@ -102,7 +102,7 @@ class Node:
         self.broker = make_broker(self.hub.deliver)
         self.durable = None if make_durable is None else make_durable(self.hub.deliver)
         self.presence = presence or MemoryPresence(self.limits.presence_ttl)
-        self.exchange = Exchange(
+        self.channels = Channels(
             application,
             self.hub,
             self.limits,
@@ -118,7 +118,7 @@ class Node:
         self.forwarding = _forwarding(self.limits)
         self.pulse: Pulse[Session] = Pulse(self.limits.ping_interval, self.limits.pong_timeout)
         self.flusher = Flusher(_at_end_of_turn)
-        self.upkeep = Upkeep(self.exchange, self.pulse)
+        self.upkeep = Upkeep(self.channels, self.pulse)
         self.connections = 0
         self._loop: asyncio.AbstractEventLoop | None = None
         self._started = 0.0
@@ -147,8 +147,8 @@ class Node:
         """Close every connection with 3001 and wait for the clean-up that follows. Idempotent."""
         await self.upkeep.stop()
         self.disconnect(Target(), Disconnect(Close.SHUTDOWN))
-        await self.exchange.settle()
-        await self.exchange.polls.stop()
+        await self.channels.settle()
+        await self.channels.polls.stop()
         self._loop = None
 
     async def publish(
@@ -160,21 +160,21 @@ class Node:
         idempotency_key: str = "",
         info: ClientInfo | None = None,
     ) -> Position:
-        """Publish a validated payload; see `Exchange.publish`."""
+        """Publish a validated payload; see `Channels.publish`."""
         message = Message(data=data, info=info, tags=tags or {}, idempotency_key=idempotency_key)
-        return await self.exchange.publish(channel, message)
+        return await self.channels.publish(channel, message)
 
     async def history(self, channel: str, query: HistoryQuery) -> HistoryPage:
-        """Read a channel's log; see `Exchange.history`."""
-        return await self.exchange.history(channel, query)
+        """Read a channel's log; see `Channels.history`."""
+        return await self.channels.history(channel, query)
 
     async def presence_members(self, channel: str) -> Mapping[str, ClientInfo]:
-        """Who is in the channel; see `Exchange.members`."""
-        return await self.exchange.members(channel)
+        """Who is in the channel; see `Channels.members`."""
+        return await self.channels.members(channel)
 
     async def presence_stats(self, channel: str) -> PresenceStats:
-        """How many are in the channel; see `Exchange.members`."""
-        return await self.exchange.presence_stats(channel)
+        """How many are in the channel; see `Channels.members`."""
+        return await self.channels.presence_stats(channel)
 
     def disconnect(self, target: Target, reason: Disconnect) -> int:
         """End the connections that `target` names, at once, and return how many they were. For the loop's thread."""
@@ -199,10 +199,10 @@ class Node:
             recover_since: the position after which the subscribers get what the channel keeps; None for nothing.
 
         Raises:
-            Refused: `UNKNOWN_CHANNEL` or `BAD_REQUEST`, see `Exchange.spec`; `NOT_AVAILABLE` for a map or a shared
+            Refused: `UNKNOWN_CHANNEL` or `BAD_REQUEST`, see `Channels.spec`; `NOT_AVAILABLE` for a map or a shared
                 poll, and for an override that the channel cannot fulfil.
         """
-        spec = grant.overrides.of(self.exchange.spec(channel))
+        spec = grant.overrides.of(self.channels.spec(channel))
         if spec.map is not None or spec.poll is not None:
             raise Refused(Code.NOT_AVAILABLE, "a map or a shared poll has no subscribers by the server's will")
         terms = Terms(

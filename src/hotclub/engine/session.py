@@ -9,14 +9,16 @@ from typing import Protocol
 
 from msgspec import Raw, Struct
 
-from hotclub.engine.channels import Exchange
+from hotclub.engine.channels import Channels
 from hotclub.engine.codes import Close, Unsubscribe
 from hotclub.engine.errors import Disconnect, Unsubscribed
+from hotclub.engine.hub import Hub
 from hotclub.engine.kept_grants import Given
+from hotclub.engine.limits import Limits
 from hotclub.engine.model import EMPTY, ClientInfo
 from hotclub.engine.observe import report
 from hotclub.engine.outbox import Flusher, Outbox, Sink
-from hotclub.engine.port import ChannelSpec, Client, Handshake, SubscribeGrant
+from hotclub.engine.port import Application, ChannelSpec, Client, Handshake, SubscribeGrant
 from hotclub.engine.protocol.base import Codec, Encoder
 from hotclub.engine.protocol.connection import Event, State, advance
 from hotclub.engine.protocol.messages import Push, Reply, UnsubscribePush
@@ -60,11 +62,11 @@ class Session:
         "_encoder",
         "_expiry",
         "_line",
+        "channels",
         "client",
         "clock",
         "connected",
         "ended_with",
-        "exchange",
         "id",
         "kind",
         "outbox",
@@ -77,7 +79,7 @@ class Session:
 
     def __init__(
         self,
-        exchange: Exchange,
+        channels: Channels,
         flusher: Flusher,
         pulse: "Pulse[Session]",
         line: Line,
@@ -87,7 +89,7 @@ class Session:
         clock: Callable[[], float] = monotonic,
     ) -> None:
         self.id = str(uuid.uuid4())
-        self.exchange = exchange
+        self.channels = channels
         self.client = Client(id=self.id, handshake=handshake)
         self.state = State.NEW
         self.clock = clock
@@ -105,7 +107,19 @@ class Session:
         self._expiry: asyncio.TimerHandle | None = None
         self._line = line
         self._encoder = line.encoder
-        self.outbox = Outbox(line, flusher, exchange.limits.outbox_bytes, self._too_slow)
+        self.outbox = Outbox(line, flusher, channels.limits.outbox_bytes, self._too_slow)
+
+    @property
+    def application(self) -> Application:
+        return self.channels.application
+
+    @property
+    def hub(self) -> Hub:
+        return self.channels.hub
+
+    @property
+    def limits(self) -> Limits:
+        return self.channels.limits
 
     @property
     def user_id(self) -> str:
@@ -172,7 +186,7 @@ class Session:
             delta: the client takes differences.
             compact: the client takes the channel's number for its name.
         """
-        hub = self.exchange.hub
+        hub = self.hub
         form = hub.form(channel, self._encoder, delta=delta, compact=compact)
         kind = MapSubscriber if spec.map is not None else Subscriber if spec.poll is None else PollSubscriber
         subscriber = kind(self.info(chan_info), channel, spec, self.outbox, form, server_side=server_side)
@@ -196,7 +210,7 @@ class Session:
         subscriber.expiry = self._later(ttl, self._expire, subscriber) if lives else None
 
     def _later(self, ttl: int, work: Callable[..., None], *args: object) -> asyncio.TimerHandle:
-        return asyncio.get_running_loop().call_later(ttl + self.exchange.limits.expiry_grace, work, *args)
+        return asyncio.get_running_loop().call_later(ttl + self.limits.expiry_grace, work, *args)
 
     def _expire(self, subscriber: Subscriber) -> None:
         if self.subscribers.get(subscriber.channel) is not subscriber:
@@ -208,8 +222,8 @@ class Session:
 
     def leave(self, subscriber: Subscriber) -> None:
         """Undo `enter`: nothing more is delivered. `retire` must follow. Idempotent."""
-        self.exchange.hub.leave(subscriber)
-        self.exchange.polls.leave(subscriber)
+        self.hub.leave(subscriber)
+        self.channels.polls.leave(subscriber)
         self.expire_subscription_in(subscriber, 0)
         if self.subscribers.get(subscriber.channel) is subscriber:
             del self.subscribers[subscriber.channel]
@@ -219,14 +233,14 @@ class Session:
 
         Tells the application that the client is no longer subscribed.
         """
-        await self.exchange.link(subscriber.channel, subscriber.spec)
-        self.exchange.polls.leave(subscriber)
+        await self.channels.link(subscriber.channel, subscriber.spec)
+        self.channels.polls.leave(subscriber)
         if subscriber.present:
             subscriber.present = False
-            await self.exchange.disappear(subscriber.channel, subscriber.spec, subscriber.info)
+            await self.channels.disappear(subscriber.channel, subscriber.spec, subscriber.info)
             if subscriber.spec.presence:
-                await self.exchange.application.presence_changed(subscriber.channel, self.client, joined=False)
-        await self.exchange.application.unsubscribed(self.client, subscriber.channel)
+                await self.application.presence_changed(subscriber.channel, self.client, joined=False)
+        await self.application.unsubscribed(self.client, subscriber.channel)
 
     async def end(self) -> None:
         """Undo everything after the transport has ended: every place, then the connection itself."""
@@ -238,7 +252,7 @@ class Session:
             await self.retire(subscriber)
         if self.connected:
             reason = self.ended_with or Disconnect(Close.CONNECTION_CLOSED)
-            await self.exchange.application.disconnected(self.client, reason.code, reason.reason)
+            await self.application.disconnected(self.client, reason.code, reason.reason)
 
     def report(self, event: str, **fields: object) -> None:
         """Write to the log what this connection's client did wrong."""
@@ -255,7 +269,7 @@ class Session:
             return
         self._depart(returns=reason.reconnects)
         self.ended_with = reason
-        self.exchange.counters.closed[reason.code] += 1
+        self.channels.counters.closed[reason.code] += 1
         if reason.accuses:
             self.report("Ended a connection", code=reason.code, reason=reason.reason)
         self.outbox.flush()
@@ -272,8 +286,8 @@ class Session:
         """Leave the hub. If the client `returns`, what the server granted to it is kept."""
         self.advance(Event.CLOSE)
         if returns:
-            self.exchange.hub.peers.depart(self, self.clock())
-        self.exchange.hub.remove(self)
+            self.hub.peers.depart(self, self.clock())
+        self.hub.remove(self)
         self.pulse.remove(self)
 
     def be_given(self, subscriber: Subscriber, grant: SubscribeGrant) -> None:
@@ -281,7 +295,7 @@ class Session:
         forgotten."""
         now = self.clock()
         subscriber.given = Given.at(now, grant)
-        self.exchange.hub.peers.departed.drop(self.user_id, self.login, subscriber.channel)
+        self.hub.peers.departed.drop(self.user_id, self.login, subscriber.channel)
 
     def expel(self, channel: str, reason: Unsubscribed) -> None:
         """End one subscription by the server's will, and tell the client. Idempotent.
@@ -294,12 +308,12 @@ class Session:
         if subscriber is None:
             return
         if subscriber.buffer is not None:
-            self.exchange.hub.leave(subscriber)
+            self.hub.leave(subscriber)
             subscriber.expelled = True
             return
         self.leave(subscriber)
         self.push(Push(channel, unsubscribe=UnsubscribePush(reason.code, reason.reason)))
-        self.exchange.spawn(self.retire(subscriber))
+        self.channels.spawn(self.retire(subscriber))
 
     def _too_slow(self) -> None:
         self.close(Disconnect(Close.SLOW))

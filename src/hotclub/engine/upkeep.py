@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from time import monotonic
 from typing import Final, Protocol, runtime_checkable
 
-from hotclub.engine.channels import Exchange
+from hotclub.engine.channels import Channels
 from hotclub.engine.codes import Close
 from hotclub.engine.errors import Disconnect
 from hotclub.engine.observe import logger
@@ -32,7 +32,7 @@ class Swept(Protocol):
 class Upkeep:
     """The periodic work of one node. A failure is logged, and the work is tried again at its next turn."""
 
-    def __init__(self, channels: Exchange, pulse: Pulse[Session]) -> None:
+    def __init__(self, channels: Channels, pulse: Pulse[Session]) -> None:
         """Nothing runs before `start`."""
         self._channels = channels
         self._pulse = pulse

@@ -17,14 +17,16 @@ from hotclub.actions import connections
 from hotclub.channels.registry import get_registry
 from hotclub.conf.config import get_config
 from hotclub.conf.values import ApiGrant
-from hotclub.engine.codes import Code
-from hotclub.engine.errors import Disconnect, IdempotencyConflict, Refused, UnrecoverablePosition
+from hotclub.engine.codes import Close, Code, Unsubscribe
+from hotclub.engine.errors import IdempotencyConflict, Refused, UnrecoverablePosition
 from hotclub.engine.model import Position
-from hotclub.engine.port import ChannelSpec, SubscribeGrant
+from hotclub.engine.port import ChannelSpec
 from hotclub.engine.target import Target
 from hotclub.http_api import keyed
 from hotclub.http_api import messages as wire
 from hotclub.http_api.publishing import publish_to
+from hotclub.orders.messages import EndConnections, EndSubscriptions, Refresh, Subscribe
+from hotclub.orders.send import everywhere
 from hotclub.runtime.encoding import decode, encode
 from hotclub.runtime.node import aask_node, in_thread, require_node
 
@@ -63,15 +65,17 @@ async def subscribe(grant: ApiGrant, request: wire.SubscribeRequest) -> wire.Emp
     ttl = _ttl(request.expire_at)
     if ttl < 0:
         raise Refused(Code.EXPIRED)
-    given = SubscribeGrant(
-        info=_payload(request.info, request.b64info, "b64info"),
+    since = request.recover_since
+    order = Subscribe(
+        target=_target(request),
+        channel=request.channel,
         data=_payload(request.data, request.b64data, "b64data"),
+        info=_payload(request.info, request.b64info, "b64info"),
         ttl=ttl,
+        since=None if since is None else Position(since.epoch, since.offset),
         overrides=overrides.read(request.override),
     )
-    since = request.recover_since
-    position = None if since is None else Position(since.epoch, since.offset)
-    await in_thread(connections.subscribe_target, _target(request), request.channel, given, position)
+    await in_thread(connections.subscribe_everywhere, order)
     return wire.Empty()
 
 
@@ -81,7 +85,7 @@ async def unsubscribe(grant: ApiGrant, request: wire.UnsubscribeRequest) -> wire
         get_registry().route(request.channel)
     else:
         grant.require_everything()
-    await in_thread(connections.unsubscribe_target, _target(request), request.channel, 2000)
+    await in_thread(everywhere, EndSubscriptions(_target(request), request.channel, Unsubscribe.SERVER))
     return wire.Empty()
 
 
@@ -89,17 +93,18 @@ async def disconnect(grant: ApiGrant, request: wire.DisconnectRequest) -> wire.E
     grant.require_everything()
     wanted = request.disconnect or wire.DisconnectReason()
     try:
-        reason = Disconnect(wanted.code or 3503, wanted.reason or "force disconnect")
+        code = wanted.code or Close.FORCE_DISCONNECT
+        order = EndConnections(_target(request), code, wanted.reason or "force disconnect", tuple(request.whitelist))
     except ValueError as error:
         raise Refused(Code.BAD_REQUEST, str(error)) from None
-    await in_thread(connections.disconnect_target, _target(request), reason, tuple(request.whitelist))
+    await in_thread(everywhere, order)
     return wire.Empty()
 
 
 async def refresh(grant: ApiGrant, request: wire.RefreshRequest) -> wire.Empty:
     grant.require_everything()
     ttl = -1 if request.expired else _ttl(request.expire_at)
-    await in_thread(connections.refresh_target, _target(request), ttl, _payload(request.info, "", "info"))
+    await in_thread(everywhere, Refresh(_target(request), ttl, _payload(request.info, "", "info")))
     return wire.Empty()
 
 

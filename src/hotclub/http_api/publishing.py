@@ -11,9 +11,9 @@ from hotclub.engine.errors import Refused
 from hotclub.engine.port import ChannelSpec
 from hotclub.engine.protocol.payload import check_payload
 from hotclub.http_api import messages as wire
-from hotclub.orders import perform
-from hotclub.orders.messages import RelayPublish
-from hotclub.orders.send import send_relay
+from hotclub.orders.messages import PublishUnkept
+from hotclub.orders.perform import deliver_unkept
+from hotclub.orders.send import everywhere
 from hotclub.runtime.node import current_node, in_thread, tell_node
 
 Request = wire.PublishRequest | wire.BroadcastRequest
@@ -57,14 +57,10 @@ def _check(spec: ChannelSpec, message: Message, request: Request) -> None:
 async def _publish_unkept(channel: str, message: Message) -> None:
     node = current_node()
     if not message.binary:
-        await in_thread(_tell_others, channel, message, "" if node is None else node.id)
-    if node is not None:
-        tell_node(node, perform.publish_unkept, node, channel, message)
-
-
-def _tell_others(channel: str, message: Message, origin: str) -> None:
-    key = message.idempotency_key
-    send_relay(RelayPublish(channel, message.data, message.tags, key, unkept=True, origin=origin))
+        await in_thread(everywhere, PublishUnkept(channel, message.data, message.tags, message.idempotency_key))
+    elif node is not None:
+        # An order is JSON, and these bytes are none.
+        tell_node(node, deliver_unkept, node, channel, message)
 
 
 def message_of(request: Request) -> Message:

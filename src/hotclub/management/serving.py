@@ -1,4 +1,4 @@
-"""What `serve` and `runserver` have in common."""
+"""What `hotclub_serve` and `runserver` have in common."""
 
 from collections.abc import Callable
 from typing import Any, cast

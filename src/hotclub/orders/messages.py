@@ -1,4 +1,4 @@
-"""What one process of a site asks of the others."""
+"""What one process of a site asks of the others: an order is one of these structs, and reads like a sentence."""
 
 from typing import Final
 
@@ -6,46 +6,37 @@ import msgspec
 from msgspec import Raw, Struct
 
 from hotclub.engine.broker.maps import MapMessage
+from hotclub.engine.errors import Disconnect
 from hotclub.engine.model import EMPTY, Position
 from hotclub.engine.port import Overrides, PolledItem
 from hotclub.engine.target import Target
 
 
-class RelayPublish(Struct, frozen=True, omit_defaults=True, tag="publish"):
-    """Publish in a channel that is not durable. `origin` is the node that has done it already, "" if none has."""
+class EndConnections(Struct, frozen=True, omit_defaults=True, tag="end_connections"):
+    """End connections, with the code and the reason that their clients are shown. Those in `spare` live on.
 
-    channel: str
-    data: Raw
-    tags: dict[str, str] = {}
-    idempotency_key: str = ""
-    version: int = 0
-    version_epoch: str = ""
-    unkept: bool = False
-    """Only for who is subscribed now: in no history, whatever the channel keeps."""
-    origin: str = ""
-
-
-class RelayDisconnect(Struct, frozen=True, omit_defaults=True, tag="disconnect"):
-    """End connections, with the code and the reason that their clients are shown. Those in `spare` live on."""
+    Raises:
+        ValueError: the reason is none, see `Disconnect`.
+    """
 
     target: Target
     code: int
     reason: str
     spare: tuple[str, ...] = ()
-    origin: str = ""
+
+    def __post_init__(self) -> None:
+        Disconnect(self.code, self.reason)
 
 
-class RelayUnsubscribe(Struct, frozen=True, omit_defaults=True, tag="unsubscribe"):
+class EndSubscriptions(Struct, frozen=True, omit_defaults=True, tag="end_subscriptions"):
     """End subscriptions to one channel, or to all of them for ""."""
 
     target: Target
     channel: str
     code: int
-    reason: str
-    origin: str = ""
 
 
-class RelaySubscribe(Struct, frozen=True, omit_defaults=True, tag="subscribe"):
+class Subscribe(Struct, frozen=True, omit_defaults=True, tag="subscribe"):
     """Subscribe connections by the server's will. `ttl` is in seconds, 0 for ever."""
 
     target: Target
@@ -55,55 +46,91 @@ class RelaySubscribe(Struct, frozen=True, omit_defaults=True, tag="subscribe"):
     ttl: int = 0
     since: Position | None = None
     overrides: Overrides = Overrides()
-    origin: str = ""
 
 
-class RelayRefresh(Struct, frozen=True, omit_defaults=True, tag="refresh"):
-    """Let connections live for `ttl` seconds, 0 for ever and -1 for over."""
+class Refresh(Struct, frozen=True, omit_defaults=True, tag="refresh"):
+    """Let connections live for `ttl` seconds from now, 0 for ever and -1 for over; `info` replaces what is shown."""
 
     target: Target
     ttl: int = 0
     info: Raw = EMPTY
-    origin: str = ""
 
 
-class RelayCommands(Struct, frozen=True, omit_defaults=True, tag="commands"):
-    """Commands for an HTTP connection of the node `node`, which arrived at another one."""
+class Publish(Struct, frozen=True, omit_defaults=True, tag="publish"):
+    """Publish in a channel that is not durable."""
+
+    channel: str
+    data: Raw
+    tags: dict[str, str] = {}
+    idempotency_key: str = ""
+    version: int = 0
+    version_epoch: str = ""
+
+
+class PublishUnkept(Struct, frozen=True, omit_defaults=True, tag="publish_unkept"):
+    """Publish for those who are subscribed now: in no history, whatever the channel keeps."""
+
+    channel: str
+    data: Raw
+    tags: dict[str, str] = {}
+    idempotency_key: str = ""
+
+
+class ChangeMap(Struct, frozen=True, omit_defaults=True, tag="change_map"):
+    """Set or remove a key of a map."""
+
+    channel: str
+    message: MapMessage
+
+
+class ClearMap(Struct, frozen=True, omit_defaults=True, tag="clear_map"):
+    """Remove every key of a map."""
+
+    channel: str
+
+
+class PublishPolled(Struct, frozen=True, omit_defaults=True, tag="publish_polled"):
+    """Send a key's value to those who follow the key in a shared poll."""
+
+    channel: str
+    item: PolledItem
+    epoch: str = ""
+
+
+class TakeCommands(Struct, frozen=True, omit_defaults=True, tag="take_commands"):
+    """Take commands for an HTTP connection of the node `node`, which arrived at another node."""
 
     node: str
     session: str
     principal: str
     data: bytes
-    origin: str = ""
 
 
-class RelayMap(Struct, frozen=True, omit_defaults=True, tag="map"):
-    """Change a key of a map that another process keeps, or with no message clear the map."""
-
-    channel: str
-    message: MapMessage | None = None
-    origin: str = ""
-
-
-class RelayPoll(Struct, frozen=True, omit_defaults=True, tag="poll"):
-    """A key's value for a shared poll."""
-
-    channel: str
-    item: PolledItem
-    epoch: str = ""
-    origin: str = ""
-
-
-RelayMessage = (
-    RelayPublish
-    | RelayDisconnect
-    | RelayUnsubscribe
-    | RelaySubscribe
-    | RelayRefresh
-    | RelayMap
-    | RelayPoll
-    | RelayCommands
+Order = (
+    EndConnections
+    | EndSubscriptions
+    | Subscribe
+    | Refresh
+    | Publish
+    | PublishUnkept
+    | ChangeMap
+    | ClearMap
+    | PublishPolled
+    | TakeCommands
 )
 
+_DECODER: Final[msgspec.json.Decoder[Order]] = msgspec.json.Decoder(Order)
 
-_RELAY_DECODER: Final[msgspec.json.Decoder[RelayMessage]] = msgspec.json.Decoder(RelayMessage)
+
+def encode_order(order: Order) -> str:
+    """The order as JSON text."""
+    return msgspec.json.encode(order).decode()
+
+
+def decode_order(text: str) -> Order:
+    """The order that `encode_order` wrote.
+
+    Raises:
+        msgspec.DecodeError: the text is no order.
+    """
+    return _DECODER.decode(text)

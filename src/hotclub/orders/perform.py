@@ -1,64 +1,107 @@
-"""What control operations do in the process of the connections. For the thread of the node's event loop."""
+"""What each order does in a process with connections. For the thread of the node's event loop."""
 
+import contextlib
 import time
-from collections.abc import Collection
-
-from msgspec import Raw
+from collections.abc import Callable, Mapping
+from typing import Any, Final
 
 from hotclub.engine.broker.base import Message
 from hotclub.engine.codes import Close
-from hotclub.engine.errors import Disconnect, Unsubscribed
-from hotclub.engine.model import Position, Publication
+from hotclub.engine.errors import Disconnect, HotclubError, Unsubscribed
+from hotclub.engine.model import Publication
 from hotclub.engine.node import Node
-from hotclub.engine.port import PolledItem, SubscribeGrant
-from hotclub.engine.protocol.messages import Push, RefreshPush
+from hotclub.engine.observe import logger
+from hotclub.engine.port import Handshake, SubscribeGrant
+from hotclub.engine.protocol.messages import Emulation, Push, RefreshPush
 from hotclub.engine.session import Session
-from hotclub.engine.target import Target
+from hotclub.engine.transports.emulation import emulate
+from hotclub.engine.transports.stream import HttpError
+from hotclub.orders.messages import (
+    ChangeMap,
+    ClearMap,
+    EndConnections,
+    EndSubscriptions,
+    Order,
+    Publish,
+    PublishPolled,
+    PublishUnkept,
+    Refresh,
+    Subscribe,
+    TakeCommands,
+)
 
 
-def end(node: Node, target: Target, reason: Disconnect, spare: Collection[str] = ()) -> None:
-    """End the connections that `target` names, but not those whose client ids are to be spared."""
-    node.hub.peers.departed.forget(target)
-    for peer in node.hub.peers.find(target):
-        if peer.id not in spare:
+def perform(node: Node, order: Order) -> None:
+    """Do what the order asks for, among the connections of this node. Blocks nobody; what takes longer goes on alone,
+    and its failure is logged."""
+    _PERFORM[type(order)](node, order)
+
+
+def _end_connections(node: Node, order: EndConnections) -> None:
+    node.hub.peers.departed.forget(order.target)
+    reason = Disconnect(order.code, order.reason)
+    for peer in node.hub.peers.find(order.target):
+        if peer.id not in order.spare:
             peer.close(reason)
 
 
-def unsubscribe(node: Node, target: Target, channel: str, reason: Unsubscribed) -> None:
-    """End subscriptions to the channel, or to every channel for ""."""
-    if channel:
-        node.unsubscribe(target, channel, reason)
+def _end_subscriptions(node: Node, order: EndSubscriptions) -> None:
+    reason = Unsubscribed(order.code)
+    if order.channel:
+        node.unsubscribe(order.target, order.channel, reason)
         return
-    node.hub.peers.departed.forget(target)
-    for peer in node.hub.peers.find(target):
+    node.hub.peers.departed.forget(order.target)
+    for peer in node.hub.peers.find(order.target):
         for name in list(peer.subscribers):
             peer.expel(name, reason)
 
 
-def subscribe(node: Node, target: Target, channel: str, grant: SubscribeGrant, since: Position | None) -> None:
-    """Begin to subscribe; a failure is logged."""
+def _subscribe(node: Node, order: Subscribe) -> None:
+    grant = SubscribeGrant(info=order.info, data=order.data, ttl=order.ttl, overrides=order.overrides)
 
     async def work() -> None:
-        await node.subscribe(target, channel, grant, since)
+        await node.subscribe(order.target, order.channel, grant, order.since)
 
-    node.exchange.spawn(work())
+    node.channels.spawn(work())
 
 
-def refresh(node: Node, target: Target, ttl: int, info: Raw) -> None:
-    """Let connections live for `ttl` seconds from now, 0 for ever and -1 for over; `info` replaces what is shown."""
-    for peer in node.hub.peers.find(target):
-        if ttl < 0:
+def _refresh(node: Node, order: Refresh) -> None:
+    for peer in node.hub.peers.find(order.target):
+        if order.ttl < 0:
             peer.close(Disconnect(Close.CONNECTION_EXPIRED))
         elif isinstance(peer, Session):
-            if info:
-                peer.client.info = info
-            peer.expire_in(ttl)
-            peer.push(Push(refresh=RefreshPush(ttl > 0, ttl)))
+            if order.info:
+                peer.client.info = order.info
+            peer.expire_in(order.ttl)
+            peer.push(Push(refresh=RefreshPush(order.ttl > 0, order.ttl)))
 
 
-def publish_unkept(node: Node, channel: str, message: Message) -> None:
+def _publish(node: Node, order: Publish) -> None:
+    message = Message(
+        data=order.data,
+        tags=order.tags,
+        idempotency_key=order.idempotency_key,
+        version=order.version,
+        version_epoch=order.version_epoch,
+    )
+
+    async def work() -> None:
+        try:
+            await node.channels.publish(order.channel, message)
+        except HotclubError as error:
+            logger.warning("A publication of another process in %r was dropped: %s", order.channel, error)
+
+    node.channels.spawn(work())
+
+
+def _publish_unkept(node: Node, order: PublishUnkept) -> None:
+    message = Message(data=order.data, tags=order.tags, idempotency_key=order.idempotency_key)
+    deliver_unkept(node, order.channel, message)
+
+
+def deliver_unkept(node: Node, channel: str, message: Message) -> None:
     """Send to the subscribers of this process, and keep nothing. Positions do not move. An idempotency key counts."""
-    if message.idempotency_key and not node.exchange.is_first(channel, message.idempotency_key):
+    if message.idempotency_key and not node.channels.is_first(channel, message.idempotency_key):
         return
     publication = Publication(
         data=message.data, info=message.info, tags=message.tags, time=int(time.time() * 1000), binary=message.binary
@@ -66,6 +109,40 @@ def publish_unkept(node: Node, channel: str, message: Message) -> None:
     node.hub.deliver(channel, publication, "")
 
 
-def publish_item(node: Node, channel: str, item: PolledItem, epoch: str) -> None:
-    """Tell who follows the key in this process."""
-    node.exchange.polls.publish(channel, item, epoch)
+def _change_map(node: Node, order: ChangeMap | ClearMap) -> None:
+    async def work() -> None:
+        maps = node.channels.maps
+        try:
+            if isinstance(order, ClearMap):
+                await maps.clear(order.channel)
+            else:
+                await maps.change(order.channel, order.message)
+        except HotclubError as error:
+            logger.warning("A change of another process in the map %r was dropped: %s", order.channel, error)
+
+    node.channels.spawn(work())
+
+
+def _publish_polled(node: Node, order: PublishPolled) -> None:
+    node.channels.polls.publish(order.channel, order.item, order.epoch)
+
+
+def _take_commands(node: Node, order: TakeCommands) -> None:
+    if order.node == node.id:
+        # The connection may have ended meanwhile, and nobody is left to be answered.
+        with contextlib.suppress(HttpError):
+            emulate(node, Emulation(order.session, order.node, order.data), Handshake(principal=order.principal))
+
+
+_PERFORM: Final[Mapping[type, Callable[[Node, Any], None]]] = {
+    EndConnections: _end_connections,
+    EndSubscriptions: _end_subscriptions,
+    Subscribe: _subscribe,
+    Refresh: _refresh,
+    Publish: _publish,
+    PublishUnkept: _publish_unkept,
+    ChangeMap: _change_map,
+    ClearMap: _change_map,
+    PublishPolled: _publish_polled,
+    TakeCommands: _take_commands,
+}

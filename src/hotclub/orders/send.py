@@ -1,34 +1,38 @@
-"""Sending orders to every process of the site."""
+"""Giving orders out."""
 
-from collections.abc import Callable
+from typing import Final
 
-import msgspec
-from msgspec import Raw
+from django.db import transaction
 
-from hotclub.durable import sql
-from hotclub.durable.broker import RELAY
-from hotclub.engine.broker.base import Message, Retention
-from hotclub.engine.node import Node
-from hotclub.orders.messages import RelayMessage
-from hotclub.runtime.node import (
-    after_commit,
-    current_node,
-    tell_node,
-)
+from hotclub.orders import table
+from hotclub.orders.bus import Sender
+from hotclub.orders.messages import Order
+from hotclub.orders.perform import perform
+from hotclub.runtime.node import after_commit, current_node, tell_node
+from hotclub.runtime.tables import database
+
+_SENDER: Final[Sender] = table
 
 
-def send_relay(message: RelayMessage) -> None:
-    """Hand a message to every other node of the site, with the commit of the current transaction.
+def send(order: Order) -> None:
+    """Give the order to every node of the site, with the commit of the current transaction. Synchronous.
 
-    Nodes get it within RELAY_INTERVAL; one that is not there for a minute misses it. Synchronous.
+    A node gets it within `RELAY_INTERVAL`, also one that could not be reached for a while; a node that was away for too
+    long asks anew about everything it has granted.
     """
-    sql.append(RELAY, Message(data=Raw(msgspec.json.encode(message))), Retention())
+    _SENDER.send(order, "")
 
 
-def everywhere(message: "Callable[[str], RelayMessage]", act: "Callable[[Node], object]") -> None:
-    """Write the message for the other processes into the transaction, and act on this one's node at its commit."""
+def everywhere(order: Order) -> None:
+    """`send`, but the node of this process performs the order at the commit itself, without waiting for the others'
+    way. Synchronous."""
     node = current_node()
-    if node is not None:
+    if node is None:
+        send(order)
+    elif transaction.get_connection(database()).in_atomic_block:
+        was_committed = _SENDER.send(order, node.id)
+        after_commit(lambda: was_committed() and tell_node(node, perform, node, order))
+    else:
         # First, so that a failing database ends this process's connections all the same.
-        after_commit(lambda: tell_node(node, act, node))
-    send_relay(message("" if node is None else node.id))
+        tell_node(node, perform, node, order)
+        _SENDER.send(order, node.id)

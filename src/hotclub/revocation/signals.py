@@ -17,6 +17,7 @@ from django.contrib.auth import SESSION_KEY, get_user_model
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.signals import user_logged_out
 from django.contrib.sessions.base_session import AbstractBaseSession
+from django.db import router
 from django.db.models.signals import post_delete, post_save, pre_save
 from django.http import HttpRequest
 from django.utils import timezone
@@ -49,41 +50,46 @@ def _logged_out(sender: Any, request: HttpRequest | None, **kwargs: Any) -> None
     session = getattr(request, "session", None)
     if session is not None and session.session_key:
         _end_tokens(session.session_key)
-        _after_commit(session=session_id(session.session_key), code=Close.FORCE_DISCONNECT, reason=SIGNED_OUT)
+        using = router.db_for_write(session_model() or get_user_model())
+        _after_commit(using, session=session_id(session.session_key), code=Close.FORCE_DISCONNECT, reason=SIGNED_OUT)
 
 
-def _session_deleted(sender: Any, instance: AbstractBaseSession, **kwargs: Any) -> None:
+def _session_deleted(sender: Any, instance: AbstractBaseSession, using: str, **kwargs: Any) -> None:
     # Logging in deletes the anonymous session, and `clearsessions` expired ones by the thousand: neither has
     # connections.
     if instance.expire_date > timezone.now() and SESSION_KEY in instance.get_decoded():
         _end_tokens(instance.session_key)
-        _reconnect(session=session_id(instance.session_key))
+        _reconnect(using, session=session_id(instance.session_key))
 
 
 def _before_save(
-    sender: type[AbstractBaseUser], instance: AbstractBaseUser, update_fields: Iterable[str] | None, **kwargs: Any
+    sender: type[AbstractBaseUser],
+    instance: AbstractBaseUser,
+    using: str,
+    update_fields: Iterable[str] | None,
+    **kwargs: Any,
 ) -> None:
     instance.__dict__.pop(_BEFORE, None)
     if instance._state.adding or (update_fields is not None and not {"password", "is_active"} & set(update_fields)):
         return
-    before = sender._base_manager.filter(pk=instance.pk).first()
+    before = sender._base_manager.using(using).filter(pk=instance.pk).first()
     if before is not None:
         instance.__dict__[_BEFORE] = (before.get_session_auth_hash(), before.is_active)
 
 
-def _user_saved(sender: Any, instance: AbstractBaseUser, **kwargs: Any) -> None:
+def _user_saved(sender: Any, instance: AbstractBaseUser, using: str, **kwargs: Any) -> None:
     before: tuple[str, bool] | None = instance.__dict__.pop(_BEFORE, None)
     if before is None:
         return
     auth_hash, was_active = before
     if was_active and not instance.is_active:
-        _after_commit(user=str(instance.pk), code=Close.FORCE_DISCONNECT, reason=SIGNED_OUT)
+        _after_commit(using, user=str(instance.pk), code=Close.FORCE_DISCONNECT, reason=SIGNED_OUT)
     elif auth_hash != instance.get_session_auth_hash():
-        _reconnect(user=str(instance.pk))
+        _reconnect(using, user=str(instance.pk))
 
 
-def _user_deleted(sender: Any, instance: AbstractBaseUser, **kwargs: Any) -> None:
-    _after_commit(user=str(instance.pk), code=Close.FORCE_DISCONNECT, reason=SIGNED_OUT)
+def _user_deleted(sender: Any, instance: AbstractBaseUser, using: str, **kwargs: Any) -> None:
+    _after_commit(using, user=str(instance.pk), code=Close.FORCE_DISCONNECT, reason=SIGNED_OUT)
 
 
 def _end_tokens(session_key: str) -> None:
@@ -92,12 +98,15 @@ def _end_tokens(session_key: str) -> None:
         revoke_session(session_id(session_key))
 
 
-def _reconnect(**target: str) -> None:
+def _reconnect(using: str, **target: str) -> None:
     reason = Disconnect(Close.FORCE_RECONNECT)
-    _after_commit(**target, code=reason.code, reason=reason.reason)
+    _after_commit(using, **target, code=reason.code, reason=reason.reason)
 
 
-def _after_commit(**order: Any) -> None:
-    """The order is no part of the caller's transaction, and its failure no failure of the logout: the regular look
-    finds what it missed."""
-    after_commit(lambda: disconnect(**order))
+def _after_commit(using: str, **whom_and_how: Any) -> None:
+    """Disconnect when the database that says so, which may be another one than Hotclub's, has committed.
+
+    The order is no part of that transaction, and its failure no failure of the logout: the regular look finds what the
+    order would have told.
+    """
+    after_commit(lambda: disconnect(**whom_and_how), using)

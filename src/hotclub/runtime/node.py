@@ -12,6 +12,7 @@ from django.db import transaction
 from hotclub.conf.config import get_config
 from hotclub.engine.errors import HotclubError
 from hotclub.engine.node import Node
+from hotclub.engine.observe import logger
 from hotclub.runtime.pool import HookPool
 
 Result = TypeVar("Result")
@@ -55,12 +56,13 @@ def require_node() -> "Node":
     return _Running.node
 
 
-def after_commit(callback: Callable[[], object]) -> None:
+def after_commit(callback: Callable[[], object], using: str = "") -> None:
     """Call back when the current transaction has committed, or now when there is none; an error is only logged.
 
-    The callback is a function of its own and no `functools.partial`, whose name Django could not log.
+    `using` is the alias of the transaction's database, "" for `HOTCLUB["DATABASE"]`. The callback is a function of its
+    own and no `functools.partial`, whose name Django could not log.
     """
-    transaction.on_commit(callback, using=get_config().database, robust=True)
+    transaction.on_commit(callback, using=using or get_config().database, robust=True)
 
 
 def refuse_event_loop(name: str) -> None:
@@ -83,6 +85,22 @@ def tell_node(node: "Node", callback: Callable[..., object], *args: object) -> b
     except RuntimeError:
         return False
     return True
+
+
+def begin_in_node(node: "Node", work: Coroutine[Any, Any, object]) -> None:
+    """Have the node's loop run a coroutine soon, in the order of these calls, and wait for nothing: a commit must not
+    wait for a busy loop. A failure is logged."""
+    watched = _logged(work)
+    if not tell_node(node, node.channels.spawn, watched):
+        watched.close()
+        work.close()
+
+
+async def _logged(work: Coroutine[Any, Any, object]) -> None:
+    try:
+        await work
+    except Exception:  # noqa: BLE001 - nobody waits for it who could be told
+        logger.exception("What was to be done after a commit failed")
 
 
 def ask_node(node: "Node", question: Coroutine[Any, Any, Result]) -> Result:

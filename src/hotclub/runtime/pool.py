@@ -1,17 +1,18 @@
 """The threads in which synchronous hooks run: bounded, and with database connections that are kept and watched.
 
-Django closes connections at the end of a request. A WebSocket has none, so the pool does it: after each call it closes
-what is broken, what is older than `conn_max_age`, and what a hook left inside a transaction.
+Django closes connections at the end of a request. A WebSocket has no such end, so the pool tidies up after each call:
+it closes a connection that is broken, that is too old, or that a hook left inside a transaction.
 """
 
 import asyncio
 import contextvars
 import functools
+import math
 import threading
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from time import monotonic
-from typing import Any, Final, ParamSpec, TypeVar
+from typing import Any, Final, ParamSpec, Protocol, TypeVar
 from weakref import WeakSet
 
 from django.db import connections
@@ -22,16 +23,26 @@ from hotclub.engine.observe import logger
 Params = ParamSpec("Params")
 Result = TypeVar("Result")
 
+KEPT: Final = 60.0
+"""Seconds for which a thread keeps a database connection whose `CONN_MAX_AGE` is Django's default, 0."""
+
 _TRUSTED_IDLE: Final = 1.0
 """Seconds for which an unused connection is believed to be alive without asking it."""
+
+
+class Run(Protocol):
+    """Runs a synchronous function where it may use the database and holds up nobody: `HookPool.run`."""
+
+    def __call__(
+        self, func: Callable[Params, Result], /, *args: Params.args, **kwargs: Params.kwargs
+    ) -> Awaitable[Result]: ...
 
 
 class HookPool:
     """A thread pool for code that uses the ORM. Belongs to no event loop; `run` may be awaited in any."""
 
-    def __init__(self, threads: int, conn_max_age: float) -> None:
+    def __init__(self, threads: int) -> None:
         self._executor = ThreadPoolExecutor(max_workers=threads, thread_name_prefix="hotclub")
-        self._conn_max_age = conn_max_age
         self._local = threading.local()
         self._opened: WeakSet[BaseDatabaseWrapper] = WeakSet()
         self._lock = threading.Lock()
@@ -98,7 +109,7 @@ class HookPool:
             connection.errors_occurred = False
         pooled = bool(connection.settings_dict["OPTIONS"].get("pool"))
         left_open = not connection.get_autocommit() and connection.settings_dict["AUTOCOMMIT"]
-        if connection.errors_occurred or pooled or left_open or now - seen >= self._conn_max_age:
+        if connection.errors_occurred or pooled or left_open or now - seen >= _max_age(connection):
             connection.close()
             self._ages.pop(connection.alias, None)
         else:
@@ -109,3 +120,9 @@ def _discard(connection: BaseDatabaseWrapper) -> None:
     """Forget a connection inside a transaction: Django would refuse to use it again in this thread."""
     connection.close()
     del connections[connection.alias]
+
+
+def _max_age(connection: BaseDatabaseWrapper) -> float:
+    """Seconds for which a connection is kept: its `CONN_MAX_AGE`, where None is for ever and 0 is Django's default."""
+    age: float | None = connection.settings_dict["CONN_MAX_AGE"]
+    return math.inf if age is None else age or KEPT

@@ -16,6 +16,8 @@ from hotclub.engine.transports.unidirectional import serve_uni_websocket
 from hotclub.engine.transports.websocket import serve_websocket
 from hotclub.http_api.asgi import api_name, serve_api
 from hotclub.serving.http import endpoints, serve_http
+from hotclub.serving.lease import Lease
+from hotclub.serving.ready import serve_ready
 from hotclub.serving.redaction import redact_logs
 from hotclub.serving.service import Service
 
@@ -31,13 +33,17 @@ class HotclubApplication:
         self._django_app = django_app
         self._consumers = consumers
         self._service: Service | None = None
+        self._lease: Lease | None = None
+        self._stopped = False
         self._starting = asyncio.Lock()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
             config, path = get_config(), _path(scope)
             endpoint = endpoints(config).get(path)
-            if name := api_name(path, config):
+            if path == config.ready_address:
+                await serve_ready(self._trouble, scope, send)
+            elif name := api_name(path, config):
                 await self._started()
                 await serve_api(name, scope, receive, send)
             elif endpoint is None:
@@ -92,12 +98,32 @@ class HotclubApplication:
                 service = Service()
                 await service.start()
                 self._service = service
+                self._lease = Lease(service.node.id, service.config.engine, service.inner_pool)
+                self._lease.start()
             return self._service
+
+    @property
+    def _trouble(self) -> str:
+        """Why this process is not ready, "" when it is. Without lifespan it starts with the first connection, and is
+        ready for that."""
+        if self._stopped:
+            return "this process is stopping"
+        return "" if self._lease is None else self._lease.trouble
+
+    async def _stop(self) -> None:
+        self._stopped = True
+        service, self._service = self._service, None
+        lease, self._lease = self._lease, None
+        if lease is not None:
+            await lease.stop()
+        if service is not None:
+            await service.stop()
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         while True:
             message = await receive()
             if message["type"] == "lifespan.startup":
+                self._stopped = False
                 try:
                     await self._started()
                 except Exception as error:  # noqa: BLE001 - the server is told, whatever it was
@@ -106,9 +132,7 @@ class HotclubApplication:
                     return
                 await send({"type": "lifespan.startup.complete"})
             else:
-                service, self._service = self._service, None
-                if service is not None:
-                    await service.stop()
+                await self._stop()
                 await send({"type": "lifespan.shutdown.complete"})
                 return
 

@@ -14,13 +14,12 @@ from hotclub.conf.config import Config, get_config
 from hotclub.engine.node import Node
 from hotclub.engine.observe import report
 from hotclub.engine.port import Handshake
-from hotclub.engine.protocol.messages import Emulation
 from hotclub.engine.transports.base import Receive, Scope, Send, is_issued
 from hotclub.engine.transports.emulation import emulate, read_emulation, serve_http_stream, serve_sse
 from hotclub.engine.transports.stream import Headers, HttpError, respond
 from hotclub.engine.transports.unidirectional import serve_uni_http_stream, serve_uni_sse
-from hotclub.orders.messages import RelayCommands
-from hotclub.orders.send import send_relay
+from hotclub.orders.messages import TakeCommands
+from hotclub.orders.send import send as send_order
 from hotclub.runtime.node import in_thread
 
 Endpoint = Callable[[Node, Scope, Receive, Send, Handshake, Headers], Awaitable[None]]
@@ -85,16 +84,9 @@ async def serve_emulation(
     elif not node.forwarding.take(monotonic()):
         raise HttpError(HTTPStatus.TOO_MANY_REQUESTS, retry_after=ceil(node.forwarding.wait))
     else:
-        await in_thread(_forward, emulation, handshake.principal, node.id)
+        order = TakeCommands(emulation.node, emulation.session, handshake.principal, emulation.data)
+        await in_thread(send_order, order)
     await respond(send, HTTPStatus.NO_CONTENT, headers)
-
-
-def _forward(emulation: Emulation, principal: str, origin: str) -> None:
-    send_relay(
-        RelayCommands(
-            node=emulation.node, session=emulation.session, principal=principal, data=emulation.data, origin=origin
-        )
-    )
 
 
 def _cors(handshake: Handshake) -> Headers:

@@ -1,4 +1,4 @@
-"""uvicorn with our protocol classes: what `serve` and `runserver` run. Any other ASGI server can run a site, too."""
+"""uvicorn with our protocol classes, for `hotclub_serve` and `runserver`. Any other ASGI server can run a site, too."""
 
 import contextlib
 import signal

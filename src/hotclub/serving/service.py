@@ -2,40 +2,28 @@
 
 import asyncio
 import contextlib
-from collections.abc import Coroutine, Sequence
+from collections.abc import Sequence
 from time import monotonic
-from typing import Any, Final, assert_never
+from typing import Final
 
 from django.utils.crypto import salted_hmac
 
 from hotclub.access.rates import Traffic
 from hotclub.channels.client import Client
 from hotclub.channels.registry import Registry, get_registry
+from hotclub.conf.backend import make_backend
 from hotclub.conf.config import Config, get_config
 from hotclub.conf.version import __version__
 from hotclub.durable.broker import DatabaseBroker
-from hotclub.engine.broker.base import Message, PublicationHandler, Retention
-from hotclub.engine.errors import Disconnect, HotclubError, Refused, Unsubscribed
+from hotclub.engine.broker.base import PublicationHandler, Retention
 from hotclub.engine.node import Node
 from hotclub.engine.observe import logger
-from hotclub.engine.port import Handshake, SubscribeGrant
-from hotclub.engine.protocol.messages import Emulation
 from hotclub.engine.target import Target
-from hotclub.engine.transports.emulation import emulate
-from hotclub.engine.transports.stream import HttpError
 from hotclub.hooks.face import Face
-from hotclub.orders import perform
-from hotclub.orders.messages import (
-    RelayCommands,
-    RelayDisconnect,
-    RelayMap,
-    RelayMessage,
-    RelayPoll,
-    RelayPublish,
-    RelayRefresh,
-    RelaySubscribe,
-    RelayUnsubscribe,
-)
+from hotclub.orders.messages import Order
+from hotclub.orders.perform import perform
+from hotclub.orders.read import PATIENCE, OrderReader
+from hotclub.revocation.reprove import reprove
 from hotclub.revocation.watch import SessionWatch
 from hotclub.runtime.node import current_node, set_current_node
 from hotclub.runtime.pool import HookPool
@@ -49,8 +37,11 @@ _INNER_THREADS: Final = 3
 class Service:
     """A node with its thread pool, its durable broker and its watch over sessions. Lives in one event loop."""
 
-    def __init__(self, config: Config | None = None, registry: Registry | None = None) -> None:
-        """Nothing runs before `start`. Both arguments default to the project's own."""
+    def __init__(
+        self, config: Config | None = None, registry: Registry | None = None, *, patience: float = PATIENCE
+    ) -> None:
+        """Nothing runs before `start`. The first two arguments default to the project's own; `patience` is the seconds
+        after which unread orders put every grant in doubt."""
         self.config = config or get_config()
         registry = registry or get_registry()
         self._pool = self._make_pool(self.config.threads)
@@ -66,22 +57,34 @@ class Service:
             watch=self._watch,
             traffic=self.traffic,
         )
+        self._backend = make_backend(self.config)
         self.node = Node(
             self._face,
+            make_broker=self._backend.broker,
+            make_maps=self._backend.maps,
+            presence=self._backend.presence(),
             limits=self.config.limits,
             version=__version__,
             make_durable=self._make_durable,
             key=salted_hmac("hotclub.transports", "session secrets", algorithm="sha256").digest(),
         )
+        self._orders = OrderReader(
+            self,
+            run=self._inner_pool.run,
+            interval=self.config.relay_interval,
+            prune_interval=self.config.prune_interval,
+            patience=patience,
+        )
         self._running: asyncio.Task[None] | None = None
-        self._relayed: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
         """Begin to serve in the running loop. Idempotent."""
         if self.node.started:
             return
+        await self._backend.start()
         await self.node.start()
         await self._durable.start()
+        await self._orders.start()
         set_current_node(self.node, self._pool)
         self._running = asyncio.create_task(self._watch_sessions(), name="hotclub session watch")
 
@@ -92,22 +95,27 @@ class Service:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._running
             self._running = None
+        await self._orders.stop()
         await self.node.stop()
         await self._durable.stop()
+        await self._backend.stop()
         if current_node() is self.node:
             set_current_node(None)
         await self._pool.close()
         await self._inner_pool.close()
 
+    @property
+    def inner_pool(self) -> HookPool:
+        """The threads for what the site itself asks the database, which slow hooks do not hold up."""
+        return self._inner_pool
+
     def _make_pool(self, threads: int) -> HookPool:
-        return HookPool(threads, self.config.db_conn_max_age)
+        return HookPool(threads)
 
     def _make_durable(self, handler: PublicationHandler) -> DatabaseBroker:
         self._durable = DatabaseBroker(
             handler,
             run=self._inner_pool.run,
-            on_message=self._receive,
-            node_id="",
             retention_of=self._retention_of,
             relay_interval=self.config.relay_interval,
             prune_interval=self.config.prune_interval,
@@ -118,67 +126,18 @@ class Service:
         spec = self._face.channel(channel)
         return spec.retention if spec is not None and spec.durable else None
 
-    def _receive(self, message: RelayMessage) -> None:
-        """Do what another process asked for. A node has done its own at once, before the message came back to it."""
-        node = self.node
-        if message.origin == node.id:
-            return
-        match message:
-            case RelayPublish():
-                self._soon(self._publish(message))
-            case RelayMap():
-                self._soon(self._change_map(message))
-            case RelayDisconnect():
-                perform.end(node, message.target, Disconnect(message.code, message.reason), message.spare)
-            case RelayUnsubscribe():
-                perform.unsubscribe(node, message.target, message.channel, Unsubscribed(message.code, message.reason))
-            case RelaySubscribe():
-                perform.subscribe(node, message.target, message.channel, _grant(message), message.since)
-            case RelayPoll():
-                perform.publish_item(node, message.channel, message.item, message.epoch)
-            case RelayRefresh():
-                perform.refresh(node, message.target, message.ttl, message.info)
-            case RelayCommands():
-                self._take_commands(message)
-            case _:
-                assert_never(message)
+    def receive(self, order: Order, origin: str) -> None:
+        """Perform an order of another process; see `orders.bus.Inbox`."""
+        if origin != self.node.id:
+            perform(self.node, order)
 
-    def _soon(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(work)
-        self._relayed.add(task)
-        task.add_done_callback(self._relayed.discard)
+    def missed(self, reason: str) -> None:  # noqa: ARG002 - the reader has logged it
+        """Have everything proven anew that an unread order may have ended; see `orders.bus.Inbox`."""
+        self.node.channels.spawn(self._reprove())
 
-    async def _change_map(self, message: RelayMap) -> None:
-        maps = self.node.exchange.maps
-        try:
-            if message.message is None:
-                await maps.clear(message.channel)
-            else:
-                await maps.change(message.channel, message.message)
-        except HotclubError as error:
-            logger.warning("A change of another process in the map %r was dropped: %s", message.channel, error)
-
-    def _take_commands(self, message: RelayCommands) -> None:
-        if message.node == self.node.id:
-            handshake = Handshake(principal=message.principal)
-            with contextlib.suppress(HttpError):
-                emulate(self.node, Emulation(message.session, message.node, message.data), handshake)
-
-    async def _publish(self, message: RelayPublish) -> None:
-        made = Message(
-            data=message.data,
-            tags=message.tags,
-            idempotency_key=message.idempotency_key,
-            version=message.version,
-            version_epoch=message.version_epoch,
-        )
-        if message.unkept:
-            perform.publish_unkept(self.node, message.channel, made)
-            return
-        try:
-            await self.node.exchange.publish(message.channel, made)
-        except Refused as error:
-            logger.warning("A publication of another process in %r was dropped: %s", message.channel, error)
+    async def _reprove(self) -> None:
+        await reprove(self.node)
+        await self.check_sessions(self._watch.clients())
 
     async def _watch_sessions(self) -> None:
         regular = self.config.session_check
@@ -203,7 +162,3 @@ class Service:
         look = await self._inner_pool.run(self._watch.check, clients)
         for client, reason in self._watch.judge(clients, look):
             self.node.disconnect(Target(client_id=client.id), reason)
-
-
-def _grant(message: RelaySubscribe) -> SubscribeGrant:
-    return SubscribeGrant(info=message.info, data=message.data, ttl=message.ttl, overrides=message.overrides)

@@ -43,7 +43,7 @@ class Connection:
         """What the `ON_CONNECT` hook returned."""
         self._site = site
         self._inbox = Inbox()
-        self._wire = Wire(site, handshake, self._inbox, lambda: site.node.exchange.spawn(self.close()))
+        self._wire = Wire(site, handshake, self._inbox, lambda: site.node.channels.spawn(self.close()))
         self._closed = False
 
     @property

@@ -111,7 +111,7 @@ class Site(Service):
         before = self.pool.calls
         # Lets the callbacks run that other threads have handed to the loop so far.
         await asyncio.sleep(0)
-        await self.node.exchange.settle()
+        await self.node.channels.settle()
         await self._broker.settle()
         await asyncio.gather(*(connection.settle() for connection in list(self.connections.values())))
         return self.pool.calls != before
@@ -120,9 +120,7 @@ class Site(Service):
         return self.pool
 
     def _make_durable(self, handler: PublicationHandler) -> DatabaseBroker:
-        self._broker = SettlingBroker(
-            handler, run=self.pool.run, on_message=self._receive, node_id="", retention_of=self._retention_of
-        )
+        self._broker = SettlingBroker(handler, run=self.pool.run, retention_of=self._retention_of)
         self._durable = self._broker
         return self._broker
 

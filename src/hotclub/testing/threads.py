@@ -29,7 +29,7 @@ class InlinePool(HookPool):
     """The `HookPool` of a test: runs hooks on the test's own database connection, one after another."""
 
     def __init__(self) -> None:
-        super().__init__(threads=1, conn_max_age=0)
+        super().__init__(threads=1)
         self.calls = 0
         """How many calls have been made so far."""
 

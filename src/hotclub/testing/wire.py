@@ -27,7 +27,7 @@ class Wire:
         node = site.node
         self.encoder = node.encoders.json_messages
         self.session = Session(
-            node.exchange, node.flusher, node.pulse, self, handshake, kind=Kind(version=node.version)
+            node.channels, node.flusher, node.pulse, self, handshake, kind=Kind(version=node.version)
         )
         self._site = site
         self._inbox = inbox

@@ -13,7 +13,9 @@ from urllib.request import Request, urlopen
 from django.urls import register_converter
 from django.urls.converters import StringConverter
 
-from hotclub import Channel, Client, History, MapChannel, MapEntry, Polled, SharedPollChannel
+from hotclub import Channel, Client, History
+from hotclub.maps import MapChannel, MapEntry
+from hotclub.polls import Polled, SharedPollChannel
 
 
 class Colonless(StringConverter):

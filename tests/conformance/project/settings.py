@@ -24,7 +24,8 @@ MIDDLEWARE = [
 HOTCLUB = {
     "INSECURE": True,
     # The suites have tokens that were over only seconds ago, and want them refused.
-    "TOKENS": {"hmac_secret": "secret", "leeway": 0},
+    "TOKENS": {"HMAC_SECRET": "secret", "LEEWAY": 0},
+    "API_PATH": "/api",
     "API_KEYS": ["test-api-key"],
     "POLL_SECRETS": ["test-poll-secret"],
 }

@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from typing import Any
 
-from hotclub import Channel, Client, History, MapChannel, Polled, Refused, SharedPollChannel, Welcome, aunsubscribe, rpc
+from hotclub import Channel, Client, History, MapChannel, Refused, Welcome, aunsubscribe, rpc
+from hotclub.polls import Polled, SharedPollChannel
 
 
 def welcome(client: Client) -> Welcome:

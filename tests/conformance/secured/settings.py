@@ -9,5 +9,5 @@ HOTCLUB = {
     "INSECURE": False,
     "ON_CONNECT": "tests.conformance.secured.channels.welcome",
     # As short as the tests want to wait, as long as a busy machine takes to answer.
-    "LIMITS": {"ping_interval": 1, "pong_timeout": 0.9, "expiry_grace": 1.0, "position_check": 0.5},
+    "LIMITS": {"PING_INTERVAL": 1, "PONG_TIMEOUT": 0.9, "EXPIRY_GRACE": 1.0, "POSITION_CHECK": 0.5},
 }

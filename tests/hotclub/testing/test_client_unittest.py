@@ -10,6 +10,7 @@ from django.db import transaction
 from django.test import SimpleTestCase, TestCase, TransactionTestCase
 
 import hotclub
+import hotclub.maps
 from hotclub import Disconnect, Refused, Unsubscribed
 from hotclub.models import Entry
 from hotclub.runtime.node import current_node
@@ -233,7 +234,7 @@ class WithoutADatabase(SimpleTestCase):
         client.force_authenticate(self.django)
         with client.connect() as c, client.connect() as other:
             for number in range(3):
-                hotclub.map_publish("board:a", f"key{number}", number)
+                hotclub.maps.map_publish("board:a", f"key{number}", number)
             values = c.subscribe_map("board:a")
             assert {key: value.data for key, value in values.items()} == {"key0": 0, "key1": 1, "key2": 2}
             assert other.subscribe_map("board:b") == {}

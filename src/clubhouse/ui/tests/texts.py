@@ -1,5 +1,5 @@
 """Finds every text that is shown through gettext: in Python by its syntax tree, in templates by Django's own
-extraction, in TypeScript by the calls of `frontend/src/i18n.ts`."""
+extraction, in TypeScript by the calls of `frontend/src/i18n/gettext.ts`."""
 
 import ast
 import json
@@ -53,8 +53,7 @@ def server_texts() -> set[Text]:
 def browser_texts() -> set[Text]:
     """All texts of the front end."""
     sources = [path for path in FRONT_END.rglob("*.ts") if not path.name.endswith(".test.ts")]
-    sources += PACKAGE.glob("*/frontend/**/*.ts")
-    return {text for path in sources if path.name != "i18n.ts" for text in script_texts(path)}
+    return {text for path in sources if path.name != "gettext.ts" for text in script_texts(path)}
 
 
 def _texts_of(source: str) -> Iterator[Text]:

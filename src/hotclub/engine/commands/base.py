@@ -19,7 +19,7 @@ def channel_options(session: Session, channel: str) -> ChannelSpec:
     """The options of a command's channel; a command without one is malformed (protocol §2.2)."""
     if not channel:
         raise Disconnect(Close.BAD_REQUEST)
-    return session.exchange.spec(channel)
+    return session.channels.spec(channel)
 
 
 @contextmanager
@@ -38,7 +38,7 @@ def decision(session: Session, channel: str) -> Iterator[None]:
 def checked_payload(session: Session, data: Raw) -> tuple[Raw, bool]:
     """The payload, and whether it is bytes that only the binary form of the protocol can carry (protocol §6b)."""
     try:
-        return check_payload(data, session.exchange.limits), False
+        return check_payload(data, session.limits), False
     except NotJson:
         if session.codec.binary:
             return data, True

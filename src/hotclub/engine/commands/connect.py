@@ -22,7 +22,7 @@ from hotclub.engine.session import Session
 async def connect(session: Session, command: int, request: wire.ConnectCommand) -> None:
     """Let the application decide, then subscribe to what it grants (protocol §2.1, §3.5)."""
     session.advance(Event.CONNECT)
-    session.exchange.hub.peers.expect(session)
+    session.hub.peers.expect(session)
     try:
         grant = await _be_granted(session, request)
         openings = [] if session.closed else await _open_all(session, grant, request)
@@ -42,7 +42,7 @@ async def connect(session: Session, command: int, request: wire.ConnectCommand) 
 
 
 async def _be_granted(session: Session, request: wire.ConnectCommand) -> ConnectGrant:
-    data = check_payload(request.data, session.exchange.limits) if request.data else EMPTY
+    data = check_payload(request.data, session.limits) if request.data else EMPTY
     asked = ConnectRequest(
         token=request.token,
         data=data,
@@ -51,7 +51,7 @@ async def _be_granted(session: Session, request: wire.ConnectCommand) -> Connect
         headers=request.headers,
         channels=tuple(request.subs),
     )
-    grant = await session.exchange.application.connect(session.client, asked)
+    grant = await session.application.connect(session.client, asked)
     client = session.client
     client.user_id, client.session_id, client.info = grant.user_id, grant.session_id, grant.info
     client.state = grant.state
@@ -61,7 +61,7 @@ async def _be_granted(session: Session, request: wire.ConnectCommand) -> Connect
 
 async def _undo(session: Session) -> None:
     """The answer is an error: whatever was granted, this connection is dead (protocol §1.5)."""
-    session.exchange.hub.remove(session)
+    session.hub.remove(session)
     session.revoked = None
     if not session.closed:
         session.advance(Event.DENIED)
@@ -71,7 +71,7 @@ async def _undo(session: Session) -> None:
 
 async def _open_all(session: Session, grant: ConnectGrant, request: wire.ConnectCommand) -> list[Opening]:
     """Every server-side subscription up to the reply, without those that the server has ended again meanwhile."""
-    session.revoked = revoked = session.exchange.hub.peers.add(session)
+    session.revoked = revoked = session.hub.peers.add(session)
     given = _given(session, request, grant.channels)
     granted = {**grant.channels, **given}
     channels = {name: await _narrowed(session, name, channel) for name, channel in granted.items()}
@@ -89,7 +89,7 @@ async def _open_all(session: Session, grant: ConnectGrant, request: wire.Connect
     for opening in openings:
         if opening.subscriber.expelled:
             session.leave(opening.subscriber)
-            session.exchange.spawn(session.retire(opening.subscriber))
+            session.channels.spawn(session.retire(opening.subscriber))
         elif not session.closed and opening.subscriber.channel in given:
             session.be_given(opening.subscriber, given[opening.subscriber.channel])
     return [opening for opening in openings if not opening.subscriber.expelled]
@@ -99,16 +99,16 @@ async def _narrowed(session: Session, name: str, grant: SubscribeGrant) -> Subsc
     """The grant with what the channel itself lets through to this client."""
     if grant.admits is not None:
         return grant
-    return structs.replace(grant, admits=await session.exchange.application.admits(session.client, name))
+    return structs.replace(grant, admits=await session.application.admits(session.client, name))
 
 
 def _given(
     session: Session, request: wire.ConnectCommand, known: Mapping[str, SubscribeGrant]
 ) -> dict[str, SubscribeGrant]:
     """The channels a client names that the server had subscribed it to while it was connected before (§3.5)."""
-    named = islice(request.subs, session.exchange.limits.channels_per_connection)
+    named = islice(request.subs, session.limits.channels_per_connection)
     user, login, now = session.user_id, session.login, session.clock()
-    found = {name: session.exchange.hub.peers.given(user, login, name, now) for name in named if name not in known}
+    found = {name: session.hub.peers.given(user, login, name, now) for name in named if name not in known}
     return {name: grant for name, grant in found.items() if grant is not None}
 
 
@@ -123,15 +123,15 @@ async def _wishes(
         Refused: a temporary one, for a unidirectional client; it is to come back for what it would have missed.
     """
     granted = {}
-    for channel, wish in islice(request.subs.items(), session.exchange.limits.channels_per_connection):
+    for channel, wish in islice(request.subs.items(), session.limits.channels_per_connection):
         if channel in known:
             continue
         asked = SubscribeRequest(token=wish.token, data=wish.data)
         try:
-            spec = session.exchange.spec(channel)
+            spec = session.channels.spec(channel)
             if spec.map is not None or spec.poll is not None:
                 continue
-            granted[channel] = await session.exchange.application.subscribe(session.client, channel, asked)
+            granted[channel] = await session.application.subscribe(session.client, channel, asked)
         except Refused as error:
             if error.temporary and session.kind.unidirectional:
                 raise
@@ -139,7 +139,7 @@ async def _wishes(
 
 
 def _connected(session: Session, grant: ConnectGrant, openings: Sequence[Opening]) -> wire.ConnectResult:
-    limits = session.exchange.limits
+    limits = session.limits
     return wire.ConnectResult(
         client=session.id,
         version=session.kind.version,
@@ -156,7 +156,7 @@ def _connected(session: Session, grant: ConnectGrant, openings: Sequence[Opening
 
 async def _open(session: Session, channel: str, grant: SubscribeGrant, request: wire.ConnectCommand) -> Opening:
     known = request.subs.get(channel)
-    spec = grant.overrides.of(session.exchange.spec(channel))
+    spec = grant.overrides.of(session.channels.spec(channel))
     terms = Terms(
         channel=channel,
         spec=spec,

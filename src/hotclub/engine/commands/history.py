@@ -16,14 +16,14 @@ async def history(session: Session, command: int, request: wire.HistoryCommand) 
     since = None if request.since is None else Position(request.since.epoch, request.since.offset)
     if since is not None and (since.offset < 0 or (request.reverse and since.offset == 0)):
         raise Refused(Code.BAD_REQUEST)
-    most = session.exchange.limits.history_publications
+    most = session.limits.history_publications
     limit = most if request.limit < 0 else min(request.limit, most)
     query = HistoryQuery(limit=limit, since=since, reverse=request.reverse)
     with decision(session, request.channel):
-        application = session.exchange.application
+        application = session.application
         await application.authorize_history(session.client, request.channel)
         admits = await application.admits(session.client, request.channel)
-        page = await session.exchange.history(request.channel, query)
+        page = await session.channels.history(request.channel, query)
     shown = tuple(item for item in page.publications if admits is None or admits(item.tags))
     if any(publication.binary for publication in shown) and not session.codec.binary:
         raise Disconnect(Close.INAPPROPRIATE_PROTOCOL)

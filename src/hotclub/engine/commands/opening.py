@@ -68,8 +68,8 @@ async def open_subscription(session: Session, terms: Terms) -> Opening:
     subscriber = enter(session, terms)
     try:
         if terms.unasked:
-            subscriber.filter(await session.exchange.application.admits(session.client, terms.channel))
-        await session.exchange.link(terms.channel, terms.spec)
+            subscriber.filter(await session.application.admits(session.client, terms.channel))
+        await session.channels.link(terms.channel, terms.spec)
         result = agreed(subscriber, await _position(session, subscriber, terms), data=terms.data, ttl=terms.ttl)
         still_wanted(session, subscriber)
     except BaseException:
@@ -155,7 +155,7 @@ async def _position(session: Session, subscriber: Subscriber, terms: Terms) -> S
     if not terms.spec.positioned:
         return SubscribeResult(was_recovering=recovering)
     asked = terms.asked if terms.spec.recoverable else None
-    page = await session.exchange.history(terms.channel, _query(session, terms.spec, asked))
+    page = await session.channels.history(terms.channel, _query(session, terms.spec, asked))
     if terms.spec.cache:
         outcome, asked = recover_cache(asked, page.top, page.publications), asked or page.top
     else:
@@ -184,7 +184,7 @@ def _query(session: Session, spec: ChannelSpec, asked: Position | None) -> Histo
         return HistoryQuery(limit=1, reverse=True)
     if asked is None:
         return HistoryQuery()
-    return HistoryQuery(limit=session.exchange.limits.recovery_publications, since=Position("", max(asked.offset, 0)))
+    return HistoryQuery(limit=session.limits.recovery_publications, since=Position("", max(asked.offset, 0)))
 
 
 def _recover(
@@ -192,7 +192,7 @@ def _recover(
 ) -> Recovery:
     if asked is None:
         return Recovery(recovered=False)
-    if sum(len(bytes(publication.data)) for publication in publications) > session.exchange.limits.outbox_bytes:
+    if sum(len(bytes(publication.data)) for publication in publications) > session.limits.outbox_bytes:
         # More than a connection may hold unread: reloading is cheaper for both sides.
         return Recovery(recovered=False)
     return recover(asked, top, publications)
@@ -217,19 +217,19 @@ async def go_live(session: Session, opening: Opening) -> None:
     waiting, subscriber.buffer = subscriber.buffer or [], None
     session.expire_subscription_in(subscriber, opening.result.ttl)
     for epoch, publication in waiting:
-        session.exchange.hub.deliver_among(subscriber.channel, (subscriber,), publication, epoch)
+        session.hub.deliver_among(subscriber.channel, (subscriber,), publication, epoch)
     if subscriber.held is not None:
-        session.exchange.hub.release(subscriber)
+        session.hub.release(subscriber)
     spec = subscriber.spec
     if not spec.visible or not _is_current(session, subscriber):
         return
     subscriber.present = True
-    await session.exchange.appear(subscriber.channel, spec, subscriber.info)
+    await session.channels.appear(subscriber.channel, spec, subscriber.info)
     if spec.presence:
-        await session.exchange.application.presence_changed(subscriber.channel, session.client, joined=True)
+        await session.application.presence_changed(subscriber.channel, session.client, joined=True)
     if not _is_current(session, subscriber):
         # The server ended it while it appeared: its undo may have come first, and dropping twice is harmless.
-        await session.exchange.vanish(subscriber.channel, spec, subscriber.info)
+        await session.channels.vanish(subscriber.channel, spec, subscriber.info)
 
 
 def _is_current(session: Session, subscriber: Subscriber) -> bool:

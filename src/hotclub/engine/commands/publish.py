@@ -30,7 +30,7 @@ async def publish(session: Session, command: int, request: wire.PublishCommand) 
 
 async def _publish(session: Session, info: ClientInfo, request: wire.PublishCommand) -> None:
     data, binary = checked_payload(session, request.data)
-    grant = await session.exchange.application.publish(session.client, request.channel, data)
+    grant = await session.application.publish(session.client, request.channel, data)
     if grant.position is None and grant.data:
         message = Message(
             data=grant.data,
@@ -39,16 +39,16 @@ async def _publish(session: Session, info: ClientInfo, request: wire.PublishComm
             idempotency_key=grant.idempotency_key,
             binary=binary and grant.data == data,
         )
-        await session.exchange.publish(request.channel, message)
+        await session.channels.publish(request.channel, message)
 
 
 async def _change_key(session: Session, info: ClientInfo, request: wire.PublishCommand) -> None:
     """Set or remove a key of a map. That something else stood in the way is no error (protocol §2.13)."""
-    check_key(request.key, session.exchange.limits)
+    check_key(request.key, session.limits)
     data, binary = (EMPTY, False) if request.removed else checked_payload(session, request.data)
     change = KeyChange(key=request.key, data=data, removed=request.removed)
-    message = await session.exchange.application.change_key(session.client, request.channel, change)
+    message = await session.application.change_key(session.client, request.channel, change)
     if message is not None:
         binary = binary and message.data == data
         message = structs.replace(message, info=info, binary=binary)
-        await session.exchange.maps.change(request.channel, message)
+        await session.channels.maps.change(request.channel, message)

@@ -13,7 +13,7 @@ async def refresh(session: Session, command: int, request: wire.RefreshCommand) 
     """A new token for the connection (protocol §2.8)."""
     if not request.token:
         raise Disconnect(Close.BAD_REQUEST)
-    grant = await session.exchange.application.refresh(session.client, request.token)
+    grant = await session.application.refresh(session.client, request.token)
     if grant.info:
         session.client.info = grant.info
     session.expire_in(grant.ttl)
@@ -23,7 +23,7 @@ async def refresh(session: Session, command: int, request: wire.RefreshCommand) 
 async def sub_refresh(session: Session, command: int, request: wire.SubRefreshCommand) -> None:
     """A new token for a subscription (protocol §2.8), or keys of a shared poll to follow (§2.14)."""
     # Some SDKs leave the channel to the token.
-    channel = request.channel or session.exchange.application.token_channel(request.token)
+    channel = request.channel or session.application.token_channel(request.token)
     channel_options(session, channel)
     subscriber = session.subscribers.get(channel)
     if subscriber is None:
@@ -33,7 +33,7 @@ async def sub_refresh(session: Session, command: int, request: wire.SubRefreshCo
         return
     if not request.token:
         raise Refused(Code.BAD_REQUEST)
-    grant = await session.exchange.application.refresh_subscription(session.client, channel, request.token)
+    grant = await session.application.refresh_subscription(session.client, channel, request.token)
     session.expire_subscription_in(subscriber, grant.ttl)
     session.reply(wire.Reply(command, sub_refresh=wire.SubRefreshResult(expires=grant.ttl > 0, ttl=grant.ttl)))
 

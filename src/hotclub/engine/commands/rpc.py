@@ -11,12 +11,12 @@ async def ping(session: Session, command: int, _request: wire.PingCommand) -> No
 
 
 async def rpc(session: Session, command: int, request: wire.RpcCommand) -> None:
-    data = check_payload(request.data, session.exchange.limits) if request.data else EMPTY
-    answer = await session.exchange.application.rpc(session.client, request.method, data)
+    data = check_payload(request.data, session.limits) if request.data else EMPTY
+    answer = await session.application.rpc(session.client, request.method, data)
     session.reply(wire.Reply(command, rpc=wire.RpcResult(answer)))
 
 
 async def send(session: Session, _command: int, request: wire.SendCommand) -> None:
     """An asynchronous message; it has no reply, so a refusal is logged and not sent (protocol §2.7)."""
-    data = check_payload(request.data, session.exchange.limits) if request.data else EMPTY
-    await session.exchange.application.send(session.client, data)
+    data = check_payload(request.data, session.limits) if request.data else EMPTY
+    await session.application.send(session.client, data)

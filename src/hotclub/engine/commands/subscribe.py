@@ -59,13 +59,13 @@ async def _begin_anew(session: Session, subscriber: Subscriber) -> None:
 async def _open(session: Session, spec: ChannelSpec, request: wire.SubscribeCommand) -> Opening:
     if spec.map is not None:
         check_first(spec, request)
-    if len(session.subscribers) >= session.exchange.limits.channels_per_connection:
+    if len(session.subscribers) >= session.limits.channels_per_connection:
         raise Refused(Code.LIMIT_EXCEEDED)
     wanted = _filter(spec, request)
-    data = check_payload(request.data, session.exchange.limits) if request.data else EMPTY
+    data = check_payload(request.data, session.limits) if request.data else EMPTY
     asked = SubscribeRequest(token=request.token, data=data)
     with decision(session, request.channel):
-        grant = await session.exchange.application.subscribe(session.client, request.channel, asked)
+        grant = await session.application.subscribe(session.client, request.channel, asked)
     terms = _terms(session, spec, request, grant, wanted)
     if spec.poll is not None:
         return open_poll(session, terms)

@@ -66,7 +66,7 @@ async def open_map(session: Session, terms: Terms, request: SubscribeCommand) ->
     """
     subscriber = enter(session, terms)
     assert isinstance(subscriber, MapSubscriber)
-    limit = session.exchange.limits.map_catch_up
+    limit = session.limits.map_catch_up
     subscriber.catch_up = CatchUp(until=session.clock() + limit, data=terms.data, ttl=terms.ttl)
     subscriber.expiry = asyncio.get_running_loop().call_later(limit, _give_up, session, subscriber)
     return await _take_page(session, subscriber, request)
@@ -94,7 +94,7 @@ async def _take_page(session: Session, subscriber: MapSubscriber, request: Subsc
     assert subscriber.catch_up is not None
     try:
         still_wanted(session, subscriber)
-        await session.exchange.link(subscriber.channel, subscriber.spec)
+        await session.channels.link(subscriber.channel, subscriber.spec)
         result = await _PHASES.get(request.phase, _unknown)(session, subscriber, subscriber.catch_up, request)
         still_wanted(session, subscriber)
     except BaseException:
@@ -107,7 +107,7 @@ async def _take_page(session: Session, subscriber: MapSubscriber, request: Subsc
 
 def _give_up(session: Session, subscriber: Subscriber) -> None:
     """The client has taken too long: stop collecting for it. If it comes back, `next_page` tells it."""
-    session.exchange.hub.leave(subscriber)
+    session.hub.leave(subscriber)
     subscriber.buffer = []
     subscriber.held = None
 
@@ -122,7 +122,7 @@ async def _state(
     """A page of entries. What changed after the first page was read is left out: it comes with the changes."""
     limit = _limit(request)
     query = MapQuery(cursor=request.cursor, limit=limit, size=_budget(session), asc=request.asc)
-    page = await session.exchange.maps.read(subscriber.channel, query)
+    page = await session.channels.maps.read(subscriber.channel, query)
     if catch_up.frozen is None:
         catch_up.frozen = page.top
     frozen = catch_up.frozen
@@ -144,7 +144,7 @@ async def _stream(
     if not subscriber.spec.positioned:
         raise Refused(Code.BAD_REQUEST)
     limit, since = _limit(request), Position(request.epoch, request.offset)
-    page = await session.exchange.history(
+    page = await session.channels.history(
         subscriber.channel, HistoryQuery(limit=limit, since=Position("", request.offset))
     )
     if catch_up.goal is None:
@@ -179,9 +179,9 @@ async def _join(
     From the merge to the return nothing awaits, so the buffer is complete; what comes after it is sent by `go_live`.
     """
     catch_up.joining, subscriber.buffer = True, []
-    limits = session.exchange.limits
+    limits = session.limits
     query = HistoryQuery(limit=limits.recovery_publications, since=Position("", since.offset))
-    page = await session.exchange.history(subscriber.channel, query)
+    page = await session.channels.history(subscriber.channel, query)
     size = sum(len(bytes(change.data)) for change in page.publications)
     # Unlike a stream's, a map's position without an epoch proves nothing: its entries may be another map's.
     if not since.epoch or size > limits.outbox_bytes // 2 or not recover(since, page.top, page.publications).recovered:
@@ -231,7 +231,7 @@ def _limit(request: SubscribeCommand) -> int:
 
 def _budget(session: Session) -> int:
     """Bytes of data after which a page ends: a reader that takes what it asked for is not a slow one."""
-    return session.exchange.limits.outbox_bytes // 4
+    return session.limits.outbox_bytes // 4
 
 
 def _cut(publications: Sequence[Publication], budget: int) -> Sequence[Publication]:

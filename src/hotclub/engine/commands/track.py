@@ -22,7 +22,7 @@ def open_poll(session: Session, terms: Terms) -> Opening:
     spec = terms.spec.poll
     assert spec is not None
     subscriber = enter(session, terms)
-    result = wire.SubscribeResult(type=wire.SHARED_POLL_TYPE, epoch=session.exchange.polls.epoch(terms.channel, spec))
+    result = wire.SubscribeResult(type=wire.SHARED_POLL_TYPE, epoch=session.channels.polls.epoch(terms.channel, spec))
     return Opening(subscriber=subscriber, result=agreed(subscriber, result, data=terms.data, ttl=terms.ttl))
 
 
@@ -48,7 +48,7 @@ async def track(session: Session, subscriber: PollSubscriber, command: int, requ
         raise Refused(Code.BAD_REQUEST, "no keys")
     still_wanted(session, subscriber)
     _check_room(subscriber, wanted, request.untrack)
-    known = session.exchange.polls.track(subscriber, wanted, request.untrack)
+    known = session.channels.polls.track(subscriber, wanted, request.untrack)
     result = wire.SubRefreshResult(expires=shortest > 0, ttl=shortest, items=_shown(subscriber, known))
     session.reply(wire.Reply(command, sub_refresh=result))
 
@@ -57,15 +57,15 @@ def untrack(session: Session, subscriber: PollSubscriber, command: int, request:
     """Stop following keys. Raises Refused `BAD_REQUEST` when none is named."""
     if not request.untrack:
         raise Refused(Code.BAD_REQUEST, "no keys")
-    session.exchange.polls.untrack(subscriber, request.untrack)
+    session.channels.polls.untrack(subscriber, request.untrack)
     session.reply(wire.Reply(command, sub_refresh=wire.SubRefreshResult()))
 
 
 async def _allowed(session: Session, subscriber: Subscriber, batch: wire.TrackBatch) -> int:
     keys = [item.key for item in batch.items]
     for key in keys:
-        check_key(key, session.exchange.limits)
-    application = session.exchange.application
+        check_key(key, session.limits)
+    application = session.application
     return await application.track(session.client, subscriber.channel, keys, batch.signature)
 
 

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterator, MutableMap
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple, Protocol
 
-from hotclub.engine.channels import Exchange
+from hotclub.engine.channels import Channels
 from hotclub.engine.codes import Close
 from hotclub.engine.dispatch import Dispatcher
 from hotclub.engine.errors import Disconnect
@@ -61,7 +61,7 @@ def told_of_shutdown(server: Stoppable | None, session: Session) -> Iterator[Non
     if server is None:
         yield
         return
-    limits = session.exchange.limits
+    limits = session.limits
     server.on_shutdown = lambda: session.close(Disconnect(Close.SHUTDOWN))
     server.expect_reader(limits.ping_interval + limits.pong_timeout)
     try:
@@ -99,7 +99,7 @@ class Host(Protocol):
     """A node, as its transports see it."""
 
     id: str
-    exchange: Exchange
+    channels: Channels
     flusher: Flusher
     pulse: Pulse[Session]
     encoders: Encoders
@@ -197,19 +197,19 @@ class AsgiLine:
 
 def is_crowded(host: Host) -> bool:
     """Whether so many open transports wait for their connect command that no other may be opened."""
-    return host.connections - host.exchange.hub.num_clients >= host.exchange.limits.unauthenticated_connections
+    return host.connections - host.channels.hub.num_clients >= host.channels.limits.unauthenticated_connections
 
 
 def retry_after(host: Host) -> int:
     """In how many seconds a crowded node has room again: by then every transport that waits has connected or ended."""
-    return math.ceil(host.exchange.limits.connect_timeout)
+    return math.ceil(host.channels.limits.connect_timeout)
 
 
 @contextlib.contextmanager
 def counted(host: Host) -> Iterator[None]:
     """Count a transport that is open within the block."""
     host.connections += 1
-    host.exchange.counters.connections += 1
+    host.channels.counters.connections += 1
     try:
         yield
     finally:
@@ -242,7 +242,7 @@ def new_session(
         secret=issue_secret(host) if emulated or unidirectional else "",
         unidirectional=unidirectional,
     )
-    return Session(host.exchange, host.flusher, host.pulse, line, handshake, kind=kind)
+    return Session(host.channels, host.flusher, host.pulse, line, handshake, kind=kind)
 
 
 def issue_secret(host: Host) -> str:
@@ -267,7 +267,7 @@ async def conduct(session: Session, dispatcher: Dispatcher, conversation: Corout
 
     Cancellation ends the conversation; the session has been undone when this returns or raises.
     """
-    timeout = session.exchange.limits.connect_timeout
+    timeout = session.limits.connect_timeout
     deadline = asyncio.get_running_loop().call_later(timeout, _end_stale, session)
     try:
         await conversation

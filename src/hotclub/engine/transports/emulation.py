@@ -45,7 +45,7 @@ async def serve_http_stream(
     if scope["method"] != "POST":
         raise HttpError(405)
     encoder, media_type = stream_form(host, scope)
-    limits = host.exchange.limits
+    limits = host.channels.limits
     body = await read_body(receive, limits.message_bytes, limits.connect_timeout)
     if not body:
         raise HttpError(400)
@@ -92,7 +92,7 @@ async def connect_argument(host: Host, scope: Scope, receive: Receive) -> bytes:
     Raises:
         HttpError: 405, 408, 413 or 415.
     """
-    limits = host.exchange.limits
+    limits = host.channels.limits
     if scope["method"] == "POST":
         if content_type(scope) not in ("", JSON):
             raise HttpError(415)
@@ -131,7 +131,7 @@ async def _emulate(
 ) -> None:
     if is_crowded(host):
         raise HttpError(503, retry_after=retry_after(host))
-    line = StreamLine(send, form.encoder, host.exchange.limits.close_timeout)
+    line = StreamLine(send, form.encoder, host.channels.limits.close_timeout)
     with counted(host):
         session = new_session(host, form.transport, line, handshake, emulated=True)
         dispatcher = Dispatcher(session)
@@ -153,7 +153,7 @@ async def read_emulation(host: Host, scope: Scope, receive: Receive) -> Emulatio
     if scope["method"] != "POST":
         raise HttpError(405)
     encoder, _ = stream_form(host, scope)
-    limits = host.exchange.limits
+    limits = host.channels.limits
     # The commands are a JSON string inside the body, and the quoting may double their length.
     body = await read_body(receive, 2 * limits.message_bytes, limits.connect_timeout)
     try:

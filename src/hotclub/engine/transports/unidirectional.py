@@ -64,7 +64,7 @@ async def serve_uni_sse(
     def identify() -> bytes:
         return b"" if session is None else b"id: %b\n\n" % encode_positions(positions(session))
 
-    line = StreamLine(send, host.encoders.uni_events, host.exchange.limits.close_timeout, identify)
+    line = StreamLine(send, host.encoders.uni_events, host.channels.limits.close_timeout, identify)
     session = _admit(host, "uni_sse", line, handshake)
     await _stream(host, session, line, scope, receive, request, (headers, b"text/event-stream"))
 
@@ -84,9 +84,9 @@ async def serve_uni_http_stream(
         raise HttpError(405)
     if content_type(scope) not in ("", JSON):
         raise HttpError(415)
-    limits = host.exchange.limits
+    limits = host.channels.limits
     request = _request(await read_body(receive, limits.message_bytes, limits.connect_timeout))
-    line = StreamLine(send, host.encoders.uni_lines, host.exchange.limits.close_timeout)
+    line = StreamLine(send, host.encoders.uni_lines, host.channels.limits.close_timeout)
     session = _admit(host, "uni_http_stream", line, handshake)
     await _stream(host, session, line, scope, receive, request, (headers, JSON.encode()))
 

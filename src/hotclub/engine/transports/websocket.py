@@ -173,7 +173,7 @@ async def serve_messages(
             session = new_session(host, transport, direct, handshake, unidirectional=unidirectional)
             await _serve_writer(session, writer, receive, converse)
         else:
-            line = MessageLine(send, encoders.messages, host.exchange.limits.close_timeout)
+            line = MessageLine(send, encoders.messages, host.channels.limits.close_timeout)
             session = new_session(host, transport, line, handshake, unidirectional=unidirectional)
             await _serve_line(session, line, receive, converse)
 
@@ -215,7 +215,7 @@ def frame_of(session: Session, message: Event) -> bytes | None:
     way round; that ends the session."""
     text = message.get("text")
     frame: bytes = message["bytes"] if text is None else text.encode()
-    if len(frame) > session.exchange.limits.message_bytes:
+    if len(frame) > session.limits.message_bytes:
         session.close(_TOO_BIG)
     elif (text is None) is not session.codec.binary:
         session.close(Disconnect(Close.BAD_REQUEST))

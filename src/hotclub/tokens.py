@@ -1,0 +1,7 @@
+"""Tokens and tickets: how a client without the session cookie proves who it is."""
+
+from hotclub.access.tickets import aticket, ticket
+from hotclub.access.tokens import connection_token, subscription_token
+from hotclub.channels.client import TokenUser
+
+__all__ = ["TokenUser", "aticket", "connection_token", "subscription_token", "ticket"]
