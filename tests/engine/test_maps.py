@@ -147,11 +147,11 @@ async def test_members_are_renewed_silently_and_come_back_when_they_were_lost(cl
     await page(watcher, "clients:crowd", type=2, phase=STATE)
     await page(client, "crowd:a", phase=STATE)
     await settled(client)
-    await club.node._refresh_presence()
+    await club.node.upkeep.refresh_presence()
     await settled(watcher)
     assert len(pushed(watcher, "clients:crowd")) == 1
     await club.node.channels.maps.clear("clients:crowd")
-    await club.node._refresh_presence()
+    await club.node.upkeep.refresh_presence()
     await settled(watcher)
     assert [item.get("removed", False) for item in pushed(watcher, "clients:crowd")] == [False, True, False]
 

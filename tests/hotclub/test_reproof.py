@@ -26,7 +26,7 @@ from hotclub.engine.node import Node
 from hotclub.engine.port import Handshake
 from hotclub.engine.session import Kind, Session
 from hotclub.engine.target import Target
-from hotclub.hooks.face import Face
+from hotclub.hooks.connect import ConnectHooks
 from hotclub.models import Order as OrderRow
 from hotclub.orders import table
 from hotclub.orders.messages import EndConnections, EndSubscriptions, Order
@@ -96,7 +96,7 @@ async def test_after_a_loss_subscriptions_logins_and_grants_are_decided_anew(
     await hotclub.asubscribe("room:3", user=given.user)
     node = require_node()
     await poll_until(lambda: node.num_subscribers("room:3") == 1, "the server has subscribed")
-    watch = cast("Face", node.application)._watch
+    watch = cast("ConnectHooks", node.application.connects)._watch
     await poll_until(lambda: not watch.due(), "every login has been looked at once, as each new one is")
     members.remove(2)
     await SessionRow.objects.filter(pk=gone.session_key).aupdate(expire_date=timezone.now() - timedelta(seconds=1))

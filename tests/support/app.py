@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping, 
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+import msgspec
 import uvicorn
 from msgspec import Raw
 
@@ -42,7 +43,7 @@ from hotclub.engine.port import (
     SubscribeGrant,
     SubscribeRequest,
 )
-from hotclub.engine.protocol.payload import decode_payload, encode_payload
+from hotclub.engine.protocol.payload import encode_payload
 from hotclub.engine.transports.emulation import emulate, read_emulation, serve_http_stream, serve_sse
 from hotclub.engine.transports.stream import HttpError, respond
 from hotclub.engine.transports.unidirectional import serve_uni_http_stream, serve_uni_sse, serve_uni_websocket
@@ -144,7 +145,7 @@ class TinyApplication:
         return CHANNELS.get(name.partition(":")[0])
 
     async def connect(self, client: Client, request: ConnectRequest) -> ConnectGrant:
-        data = decode_payload(request.data) if request.data != EMPTY else {}
+        data = msgspec.json.decode(request.data) if request.data != EMPTY else {}
         await self._gate("connect", data.get("user", ""))
         if "error" in data:
             raise Refused(data["error"])
@@ -166,7 +167,7 @@ class TinyApplication:
 
     async def publish(self, client: Client, channel: ResolvedChannel, data: Raw, info: ClientInfo) -> PublishGrant:
         await self._gate("publish", channel.name)
-        value = decode_payload(data)
+        value = msgspec.json.decode(data)
         if isinstance(value, dict) and "raise" in value:
             raise RuntimeError(value["raise"])
         return PublishGrant(data=data)

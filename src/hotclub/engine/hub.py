@@ -101,8 +101,7 @@ class Hub:
         self._counters.publications += 1
         delivery = Delivery(channel, publication)
         frames = delivery.frames
-        behind: list[Subscriber] = []
-        misfits: list[Subscriber] = []
+        behind, misfits = list[Subscriber](), list[Subscriber]()
         offset, sent = publication.offset, 0
         for subscriber in list(members.values()):
             # The common cases, in line: a live reader whose next offset this is, or who has room for what has none.

@@ -1,7 +1,7 @@
-"""What the server subscribed connections to that are gone, for when their clients come back (protocol §3.5).
+"""Grants of connections that have gone, kept for when their clients come back (protocol §3.5).
 
-The channels that a connect reply grants are granted again by the next one. Those that came later, by the server's own
-doing, are known to nobody but the client, whose word is none: so the node remembers them.
+The application grants the channels of a connect reply anew at the next connect. Only the client knows the channels that
+the server subscribed it to later, and a client's word proves nothing: so the node keeps those grants.
 """
 
 import math
@@ -22,25 +22,25 @@ _Key = tuple[str, str, str]
 
 
 class Given(Struct, frozen=True):
-    """A grant, and when it is over (seconds, on the sessions' clock); 0 for never."""
+    """A grant, and when it is over (seconds, on the clock of the sessions); 0 is never."""
 
     grant: SubscribeGrant
     until: float = 0.0
 
     @classmethod
     def at(cls, now: float, grant: SubscribeGrant) -> "Given":
-        """A grant as it is made."""
+        """A grant that is made now."""
         return cls(grant, now + grant.ttl if grant.ttl else 0.0)
 
     def left(self, now: float) -> SubscribeGrant | None:
-        """What is left of it, None for nothing."""
+        """The grant with the time that is left of it; None when no time is left."""
         if not self.until:
             return self.grant
         return structs.replace(self.grant, ttl=math.ceil(self.until - now)) if self.until > now else None
 
 
 class Departed:
-    """Grants by user, login and channel. Those of anonymous connections are not kept: nobody could tell them apart."""
+    """Grants by user, login and channel. Anonymous connections cannot be told apart, so their grants are not kept."""
 
     def __init__(self, *, most: int = MOST) -> None:
         self._most = most
@@ -48,7 +48,7 @@ class Departed:
         self._of_user: dict[str, set[_Key]] = {}
 
     def remember(self, user_id: str, login: str, client_id: str, channel: str, given: Given, now: float) -> None:
-        """This connection, which had that grant, is gone."""
+        """Keep the grant that a connection had of the channel when it went."""
         if not user_id:
             return
         self._expire(now)
@@ -59,17 +59,18 @@ class Departed:
         self._of_user.setdefault(user_id, set()).add(key)
 
     def recall(self, user_id: str, login: str, channel: str, now: float) -> SubscribeGrant | None:
-        """What a connection of this user and login had of the channel when it went."""
+        """The grant of the channel that is kept for this user and login, None for none."""
         self._expire(now)
         found = self._kept.get((user_id, login, channel))
         return None if found is None else found[0].left(now)
 
     def drop(self, user_id: str, login: str, channel: str) -> None:
-        """A connection of this user and login has the channel again: from now on that one's word counts."""
+        """Forget the grant: a connection of this user and login has the channel again."""
         self._drop((user_id, login, channel))
 
     def forget(self, target: Target, channel: str = "") -> None:
-        """The server has ended what `target` names: its subscription to the channel, or for "" all of them."""
+        """Forget what the server has taken back from the connections that `target` names: the grant of the channel, or
+        for "" every grant."""
         keys = (
             self._of_user.get(target.user_id, ())
             if target.user_id is not None

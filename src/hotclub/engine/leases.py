@@ -26,7 +26,7 @@ class Leases(Generic[Key, Value]):
         self._entries[key] = (now + self._ttl, value)
 
     def get(self, key: Key) -> Value | None:
-        """The value of an entry, or None. Call `expire` first where the time matters."""
+        """The value of an entry, None without one. An entry that is over counts until `expire` is called."""
         entry = self._entries.get(key)
         return None if entry is None else entry[1]
 
@@ -35,7 +35,7 @@ class Leases(Generic[Key, Value]):
         return self._entries.pop(key, None) is not None
 
     def expire(self, now: float) -> list[tuple[Key, Value]]:
-        """Remove every entry whose lease has run out, and return them, oldest lease first."""
+        """Remove every entry whose lease has run out, and return the removed entries, oldest lease first."""
         expired = list(self._expired(now))
         for key, _ in expired:
             del self._entries[key]
@@ -48,5 +48,5 @@ class Leases(Generic[Key, Value]):
             yield key, value
 
     def items(self) -> Iterator[tuple[Key, Value]]:
-        """The entries, by age of their lease. Call `expire` first where the time matters."""
+        """The entries, oldest lease first. An entry that is over counts until `expire` is called."""
         return ((key, value) for key, (_, value) in self._entries.items())

@@ -16,16 +16,18 @@ class Limits:
     channel_bytes: int = 255
     channels_per_connection: int = 128
     commands_per_frame: int = 256
-    """More than the channels of a connection: an SDK sends connect and every subscribe in one frame."""
+    """Larger than `channels_per_connection`: an SDK sends connect and every subscribe in one frame."""
     commands_rate: float = 200.0
     commands_burst: int = 600
     rejected_commands: int = 100
-    """How many more commands may be answered with 111 than are taken, before the connection is closed with 3013."""
+    """A command beyond `commands_rate` is answered with 111, and one within it makes up for one of those. At this many
+    that are not made up for, the connection is closed with 3013."""
     pending_commands: int = 1_000
     connect_timeout: float = 10.0
-    """Time to a finished connect command, after which the connection is closed as stale (3502)."""
+    """How long a client may take until its connect command is answered; then the connection is closed with 3502."""
     expiry_grace: float = 25.0
-    """How long a token may be over: a client begins to refresh exactly then (protocol §2.8)."""
+    """How long a connection or a subscription outlives its token: a client asks for a new token only when the old one
+    is over (protocol §2.8)."""
     close_timeout: float = 5.0
     """How long a peer may take to answer a close frame before the socket is reset."""
     unauthenticated_connections: int = 2_000
@@ -47,7 +49,7 @@ class Limits:
     presence_ttl: float = 60.0
     presence_refresh: float = 25.0
     position_check: float = 10.0
-    """How long a subscriber of a silent channel may go without what it has missed, until it is told to recover."""
+    """How late a subscriber of a silent channel is told that it has missed something."""
 
 
 class TokenBucket:

@@ -13,11 +13,11 @@ from hotclub.engine.model import ClientInfo
 from hotclub.engine.port import ChannelSpec, ResolvedChannel
 
 _SPELLED_OUT: Final = "\x00"
-"""What no key may hold: lists of keys are joined by it where they are signed."""
+"""The character that no key may hold, because it separates the keys where a list of them is signed."""
 
 
 def check_key(key: str, limits: Limits) -> None:
-    """Refuse what cannot be a key. Raises Refused `BAD_REQUEST`."""
+    """Raises Refused `BAD_REQUEST` for text that cannot be a key."""
     if not key or _SPELLED_OUT in key or len(key.encode(errors="replace")) > limits.key_bytes:
         raise Refused(Code.BAD_REQUEST, f"a key is 1 to {limits.key_bytes} bytes of text")
 
@@ -79,7 +79,7 @@ class Maps:
             self._hub.check_top(found.name, page.top)
 
     async def appear(self, spec: ChannelSpec, info: ClientInfo) -> None:
-        """Put a subscriber into the maps that its channel names, or renew it there: only who is new is fanned out."""
+        """Put a subscriber into the maps that its channel names, or renew it there. Only a new entry is fanned out."""
         if spec.clients_map:
             await self.change(spec.clients_map, MapMessage(key=info.client, info=info, mode="if_new", renew=True))
         if spec.users_map and info.user:

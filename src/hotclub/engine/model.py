@@ -1,7 +1,7 @@
 """The nouns of the engine: positions, publications and who published them.
 
 Payloads are `msgspec.Raw`: the exact bytes that came in, validated once and never re-encoded. `EMPTY` stands for
-"no payload"; the struct fields below are left out on the wire while they hold their defaults.
+"no payload". Fields of the structs below are left out on the wire while they hold their defaults.
 """
 
 from typing import Final
@@ -35,9 +35,9 @@ class ClientInfo(msgspec.Struct, frozen=True, omit_defaults=True):
 class Publication(msgspec.Struct, frozen=True, omit_defaults=True):
     """One message of a channel. `offset` is 0 in channels without history; `time` is milliseconds since 1970.
 
-    `delta` says that `data` is a patch to be applied to the data before it (protocol §2.11). `epoch` is set on the
+    `delta` says that `data` is a patch, to be applied to the data before it (protocol §2.11). `epoch` is set on the
     first publication of a log only. `key`, `removed` and `score` belong to map channels, `key` and `version` to shared
-    poll channels; `channel` is set where it is not the one subscribed to.
+    poll channels. `channel` is the protocol's field for another channel than the one subscribed to; we leave it empty.
     """
 
     data: Raw = EMPTY
@@ -53,11 +53,11 @@ class Publication(msgspec.Struct, frozen=True, omit_defaults=True):
     epoch: str = ""
     version: int = 0
     binary: bool = False
-    """Known to this side only: the data is not JSON, and only the protobuf form of the protocol can carry it."""
+    """The data is not JSON, and only the protobuf form of the protocol can carry it. Not on the wire."""
 
 
 class HistoryPage(msgspec.Struct, frozen=True):
-    """Publications in the order asked for, and the top of the log at the moment they were read."""
+    """Publications in the order that the query asked for, and the top of the log when they were read."""
 
     publications: tuple[Publication, ...]
     top: Position

@@ -1,15 +1,13 @@
 """The composition root: one node per process and event loop. The only place that names concrete classes."""
 
 import asyncio
-import contextlib
 import secrets
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from time import monotonic
-from typing import Final
 
 from msgspec import Raw, Struct
 
-from hotclub.engine.broker.base import Broker, DurableBroker, HistoryQuery, Message, PublicationHandler, Sweeps
+from hotclub.engine.broker.base import Broker, DurableBroker, HistoryQuery, Message, PublicationHandler
 from hotclub.engine.broker.maps import MapBroker
 from hotclub.engine.broker.memory import MemoryBroker
 from hotclub.engine.broker.memory_map import MemoryMapBroker
@@ -42,16 +40,11 @@ from hotclub.engine.transports.framing import (
     line,
     text_frame,
 )
-
-SWEEP_INTERVAL: Final = 60.0
-EXPIRY_INTERVAL: Final = 0.5
-"""How late the keys of maps may be removed."""
-RELEASE_INTERVAL: Final = 0.1
-"""How long a reader that has room again may wait for what is held for it."""
+from hotclub.engine.upkeep import Upkeep
 
 
 class NodeInfo(Struct, frozen=True):
-    """What a node says of itself. `uptime` is in seconds; `closed` and `refused` count by code."""
+    """The numbers of one node. `uptime` is in seconds; `closed` and `refused` count by code."""
 
     id: str
     name: str
@@ -86,9 +79,18 @@ class Node:
         presence: Presence | None = None,
         key: bytes = b"",
     ) -> None:
-        """Nothing runs before `start`. The makers are handed the hub's `deliver` as their handler.
+        """Nothing runs before `start`. Each maker is called with the hub's `deliver` as the broker's handler.
 
-        `key` signs session secrets; nodes that take each other's requests must have the same.
+        Args:
+            application: decides what clients may do.
+            limits: the bounds of this node; the defaults of `Limits` for None.
+            name: what the node is called in its `info`.
+            version: what clients are told of the server.
+            make_broker: makes the broker of channels that are not durable.
+            make_durable: makes the broker of durable channels, None where there are none.
+            make_maps: makes the broker of maps.
+            presence: who is in which channel; in memory for None.
+            key: signs the secrets of connections. Nodes that take each other's requests must have the same.
         """
         self.id = secrets.token_hex(8)
         self.name = name
@@ -115,17 +117,15 @@ class Node:
         self.emulated: dict[str, Dispatcher] = {}
         self.forwarding = _forwarding(self.limits)
         self.pulse: Pulse[Session] = Pulse(self.limits.ping_interval, self.limits.pong_timeout)
-        self.flusher = Flusher(self._at_end_of_turn)
+        self.flusher = Flusher(_at_end_of_turn)
+        self.upkeep = Upkeep(self.channels, self.pulse)
         self.connections = 0
         self._loop: asyncio.AbstractEventLoop | None = None
         self._started = 0.0
-        self._timers: list[asyncio.Task[None]] = []
-
-    def _at_end_of_turn(self, work: Callable[[], None]) -> None:
-        asyncio.get_running_loop().call_soon(work)
 
     @property
     def started(self) -> bool:
+        """Whether the node runs: after `start` and before `stop`."""
         return self._loop is not None
 
     @property
@@ -139,58 +139,17 @@ class Node:
         """Begin to serve in the running loop. Idempotent."""
         if self._loop is not None:
             return
-        loop = self._loop = asyncio.get_running_loop()
+        self._loop = asyncio.get_running_loop()
         self._started = monotonic()
-        limits = self.limits
-        tick = min(1.0, limits.ping_interval / 4, limits.pong_timeout / 4)
-        self._timers = [
-            loop.create_task(_every(tick, self._beat)),
-            loop.create_task(_every(limits.presence_refresh, self._refresh_presence)),
-            # Twice, as `check_positions` asks for.
-            loop.create_task(_every(limits.position_check / 2, self.channels.check_positions)),
-            loop.create_task(_every(SWEEP_INTERVAL, self._sweep)),
-            loop.create_task(_every(EXPIRY_INTERVAL, self._expire_keys)),
-            loop.create_task(_every(RELEASE_INTERVAL, self._release_held)),
-        ]
+        self.upkeep.start()
 
     async def stop(self) -> None:
         """Close every connection with 3001 and wait for the clean-up that follows. Idempotent."""
-        for timer in self._timers:
-            timer.cancel()
-        for timer in self._timers:
-            with contextlib.suppress(asyncio.CancelledError):
-                await timer
-        self._timers = []
+        await self.upkeep.stop()
         self.disconnect(Target(), Disconnect(Close.SHUTDOWN))
         await self.channels.settle()
         await self.channels.polls.stop()
         self._loop = None
-
-    async def _beat(self) -> None:
-        due, overdue = self.pulse.tick(monotonic())
-        for session in overdue:
-            session.close(Disconnect(Close.NO_PONG))
-        for session in due:
-            session.ping()
-
-    async def _refresh_presence(self) -> None:
-        for channel in self.hub.channels():
-            for subscriber in self.hub.members(channel):
-                if subscriber.present:
-                    await self.channels.remain(subscriber.resolved, subscriber.info)
-
-    async def _sweep(self) -> None:
-        if isinstance(self.broker, Sweeps):
-            self.broker.sweep()
-        self.channels.polls.sweep()
-
-    async def _expire_keys(self) -> None:
-        maps = self.channels.maps.broker
-        if isinstance(maps, Sweeps):
-            maps.sweep()
-
-    async def _release_held(self) -> None:
-        self.hub.release_held()
 
     async def publish(
         self,
@@ -218,7 +177,7 @@ class Node:
         return await self.channels.presence_stats(channel)
 
     def disconnect(self, target: Target, reason: Disconnect) -> int:
-        """End the connections that `target` names, at once, and return how many there were. For the loop's thread."""
+        """End the connections that `target` names, at once, and return how many they were. For the loop's thread."""
         peers = self.hub.peers.find(target)
         self.hub.peers.departed.forget(target)
         for peer in peers:
@@ -228,13 +187,20 @@ class Node:
     async def subscribe(
         self, target: Target, channel: str, grant: SubscribeGrant, recover_since: Position | None = None
     ) -> int:
-        """Subscribe the connections that `target` names, from here, and return how many there were (protocol §3.5).
+        """Subscribe connections by the server's will (protocol §3.5), and return how many `target` names.
 
-        Those that are subscribed already are left as they are.
+        A connection that is subscribed already keeps its subscription as it is. A cancelled caller may leave some of
+        the connections without the subscription.
+
+        Args:
+            target: which connections.
+            channel: the channel's name.
+            grant: the terms of the subscriptions.
+            recover_since: the position after which the subscribers get what the channel keeps; None for nothing.
 
         Raises:
             Refused: `UNKNOWN_CHANNEL` or `BAD_REQUEST`, see `Channels.resolve`; `NOT_AVAILABLE` for a map or a shared
-                poll, and for what the channel cannot be overridden to do.
+                poll, and for an override that the channel cannot fulfil.
         """
         resolved = self.channels.resolve(channel).overridden(grant.overrides)
         if resolved.spec.map is not None or resolved.spec.poll is not None:
@@ -252,7 +218,7 @@ class Node:
         sessions = [peer for peer in self.hub.peers.find(target, remember=False) if isinstance(peer, Session)]
         for session in sessions:
             try:
-                # What was meant for one connection ends with it; a user or a login has it when a client comes back.
+                # A grant to one connection ends with it; a grant to a user or a login lasts until its client is back.
                 lasts = target.client_id is None and target.session_id in (None, session.login)
                 await subscribe_from_server(session, terms, grant if lasts else None)
             except Disconnect as reason:
@@ -262,16 +228,18 @@ class Node:
         return len(sessions)
 
     def unsubscribe(self, target: Target, channel: str, reason: Unsubscribed) -> int:
-        """End their subscriptions to the channel, at once, and return how many there were. For the loop's thread."""
+        """End the subscriptions of the connections that `target` names to the channel, at once, and return how many
+        they were. For the loop's thread."""
         peers = self.hub.peers.find(target, channel)
         self.hub.peers.departed.forget(target, channel)
         subscribed = sum(channel in peer.subscribers for peer in peers)
         for peer in peers:
-            # Also those that are not subscribed, but may be about to be.
+            # Also a connection without the subscription: its subscribe command may be under way.
             peer.expel(channel, reason)
         return subscribed
 
     def num_subscribers(self, channel: str) -> int:
+        """How many subscribers the channel has on this node."""
         return self.hub.num_subscribers(channel)
 
     def info(self) -> NodeInfo:
@@ -296,8 +264,12 @@ class Node:
         )
 
 
+def _at_end_of_turn(work: Callable[[], None]) -> None:
+    asyncio.get_running_loop().call_soon(work)
+
+
 def _forwarding(limits: Limits) -> TokenBucket:
-    """Bounds what a node hands on to others: unlike its own connections, it cannot see what they can take."""
+    """Bounds the requests that a node hands on to other nodes, whose own limits it cannot see."""
     return TokenBucket(limits.commands_rate, limits.commands_burst, monotonic())
 
 
@@ -319,13 +291,3 @@ def _encoders() -> Encoders:
         uni_lines=Framed(bare_text, line),
         uni_events=Framed(bare_text, event),
     )
-
-
-async def _every(interval: float, work: Callable[[], Awaitable[None]]) -> None:
-    """Run `work` every `interval` seconds; a failure is logged and does not end it."""
-    while True:
-        await asyncio.sleep(interval)
-        try:
-            await work()
-        except Exception:  # noqa: BLE001 - a periodic task outlives any single failure
-            logger.exception("A periodic task failed; it is tried again in %s s", interval)

@@ -32,10 +32,13 @@ class Counters:
 
 
 def report(event: str, *, level: int = logging.WARNING, **fields: object) -> None:
-    """Say in one line of the log what a peer did wrong, for whoever looks for one; never what it sent.
+    """Write to the log, in one line, what a peer did wrong; never what the peer sent.
 
-    The line is `event: name=value name=value`, without the fields that are "why" and empty. A text of the peer's stands
-    in quotes, escaped and cut.
+    Args:
+        event: what happened.
+        level: the level of the line.
+        fields: its circumstances. The line is `event: name=value name=value`; text stands in quotes, escaped and cut.
+            An empty `why` is left out.
     """
     shown = " ".join(f"{name}={_shown(value)}" for name, value in fields.items() if value or name != "why")
     logger.log(level, _REPORT, event, shown)
@@ -44,7 +47,7 @@ def report(event: str, *, level: int = logging.WARNING, **fields: object) -> Non
 class FloodFilter(logging.Filter):
     """Lets 1,000 lines of `report` through at once and 100 a second after that, and says how many it left out.
 
-    A peer can open connections faster than anybody reads about them.
+    A peer can open connections faster than a log can be read.
     """
 
     def __init__(self) -> None:
@@ -53,6 +56,7 @@ class FloodFilter(logging.Filter):
         self._left_out = 0
 
     def filter(self, record: logging.LogRecord) -> bool:
+        """See `logging.Filter.filter`. Other lines than those of `report` pass."""
         if record.msg != _REPORT:
             return True
         if not self._bucket.take(monotonic()):

@@ -1,7 +1,7 @@
 """The bounded outbox of a connection, and the flush that empties all of them once per turn of the loop.
 
-A frame is appended, never awaited: what one reader leaves unread costs that reader its connection and nobody else a
-microsecond. Everything appended in one turn of the event loop leaves in one write per connection.
+A frame is appended, never awaited: a slow reader costs its own connection and delays no other. Everything that is
+appended in one turn of the event loop leaves in one write per connection.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,7 +11,9 @@ from typing import Protocol
 class Sink(Protocol):
     """The writing end of a transport. Neither method blocks or raises."""
 
-    def write(self, frames: Sequence[bytes]) -> None: ...
+    def write(self, frames: Sequence[bytes]) -> None:
+        """Take frames, which leave this process in this order."""
+        ...
 
     def buffered(self) -> int:
         """Bytes taken by `write` that have not left this process."""
@@ -19,7 +21,7 @@ class Sink(Protocol):
 
 
 class Flusher:
-    """Knows which outboxes have something to write and empties them at the end of the turn."""
+    """Empties the outboxes that have something to write, at the end of the event loop's turn."""
 
     __slots__ = ("_dirty", "_schedule")
 
@@ -77,8 +79,10 @@ class Outbox:
             self.flush()
 
     def flush(self) -> None:
-        """Hand everything to the sink. One burst may exceed the limit; a reader that has not taken the one before
-        it may not."""
+        """Hand everything to the sink, or close the outbox of a reader that is too slow.
+
+        One burst may exceed the limit. A reader that still has bytes of an earlier burst unread may not exceed it.
+        """
         if not self._frames or self.closed:
             return
         self._unread = self._sink.buffered()
@@ -90,7 +94,7 @@ class Outbox:
         self._sink.write(frames)
 
     def close(self) -> None:
-        """Forget what was not written and take nothing more."""
+        """Forget the frames that are not written yet, and take no more. Idempotent."""
         self.closed = True
         self._frames.clear()
         self._pending = 0

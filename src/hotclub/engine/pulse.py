@@ -1,4 +1,4 @@
-"""When to ping whom, and who has not answered. Pure: the caller brings the time (seconds, monotonic)."""
+"""When each peer is to be pinged, and which have not answered. Pure: the caller brings the time (monotonic seconds)."""
 
 import heapq
 from itertools import count
@@ -8,7 +8,7 @@ Peer = TypeVar("Peer")
 
 
 class Pulse(Generic[Peer]):
-    """Pings at a fixed interval per peer, whatever else it is sent (protocol §5), and a deadline for the answer."""
+    """Pings at a fixed interval per peer, whatever else it is sent (protocol §5), and a deadline for each answer."""
 
     __slots__ = ("_awaiting", "_due", "_interval", "_peers", "_sequence", "_timeout")
 
@@ -25,23 +25,29 @@ class Pulse(Generic[Peer]):
         return len(self._peers)
 
     def add(self, peer: Peer, now: float, phase: float, *, answers: bool = True) -> None:
-        """Begin. `phase` (0 to 1) spreads the first ping between half an interval and a whole one. A peer that does
-        not answer has no deadline."""
+        """Begin to ping a peer.
+
+        Args:
+            peer: the peer.
+            now: the time.
+            phase: spreads the first ping, from half an interval (0) to a whole one (1).
+            answers: whether the peer can answer; without that it has no deadline.
+        """
         number = next(self._sequence)
         self._peers[peer] = (number, answers)
         heapq.heappush(self._due, (now + self._interval * (0.5 + phase / 2), number, peer))
 
     def remove(self, peer: Peer) -> None:
-        """End. Idempotent."""
+        """Stop pinging a peer. Idempotent."""
         self._peers.pop(peer, None)
         self._awaiting.pop(peer, None)
 
     def pong(self, peer: Peer) -> bool:
-        """The peer has answered. False when there was nothing to answer."""
+        """Note that the peer has answered. False when there was no ping to answer."""
         return self._awaiting.pop(peer, None) is not None
 
     def tick(self, now: float) -> tuple[list[Peer], list[Peer]]:
-        """Who is to be pinged now, and who has let the last ping's deadline pass."""
+        """The peers that are to be pinged now, and the peers that have let the deadline of a ping pass."""
         overdue = [peer for peer, deadline in self._awaiting.items() if deadline <= now]
         due = []
         while self._due and self._due[0][0] <= now:

@@ -1,7 +1,7 @@
 """Recovery and the position check: what a returning client gets, and when a live one has missed something.
 
-Pure functions over positions and publications (protocol §3). The rule of this file: a replay is whole or is not
-reported as one.
+Pure functions over positions and publications (protocol §3). The rule of this file: a client is told that it has
+recovered only when it gets every publication that it missed.
 """
 
 from collections.abc import Sequence
@@ -44,9 +44,9 @@ def recover(asked: Position, top: Position, publications: Sequence[Publication])
 
 
 def recover_cache(asked: Position | None, top: Position, latest: Sequence[Publication]) -> Recovery:
-    """The same for a channel of which only the latest publication matters: `latest` holds it, or nothing.
+    """Decide as `recover` does, in a channel of which only the latest publication matters (protocol §3.1, cache mode).
 
-    A client that has it already is recovered with none (protocol §3.1, cache mode).
+    `latest` holds that publication, or nothing. A client that has the publication already gets none.
     """
     known = asked is not None and asked == top
     if not latest:
@@ -57,10 +57,10 @@ def recover_cache(asked: Position | None, top: Position, latest: Sequence[Public
 
 
 def merge(replayed: Sequence[Publication], buffered: Sequence[Publication], after: int) -> tuple[Publication, ...]:
-    """What was replayed and what arrived meanwhile, by offset and each once, beginning right after offset `after`.
+    """The replayed publications and those that arrived meanwhile, by offset, each once, from offset `after` + 1 on.
 
     Raises:
-        Disconnect: `INSUFFICIENT_STATE`, the two do not join without a hole.
+        Disconnect: `INSUFFICIENT_STATE`, an offset is missing between the two.
     """
     by_offset = {publication.offset: publication for publication in (*replayed, *buffered)}
     merged = tuple(by_offset[offset] for offset in sorted(by_offset) if offset > after)
@@ -78,13 +78,13 @@ class Verdict(Enum):
     DROP = auto()
     """Its reader is slow and the channel keeps no history."""
     HOLD = auto()
-    """Not now, and only if nothing newer of the same key comes before it can be sent."""
+    """It is sent later, unless a newer one of the same key comes first."""
     GAP = auto()
     """Something before it is missing, or the log is another one."""
 
 
 def check_position(position: Position, epoch: str, offset: int) -> Verdict:
-    """Hold a publication against the last position of a subscriber. An empty epoch adopts the first it meets."""
+    """What becomes of a publication after a subscriber's position. A position without an epoch fits every epoch."""
     if position.epoch and epoch != position.epoch:
         return Verdict.GAP
     if offset == position.offset + 1:

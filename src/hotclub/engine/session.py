@@ -1,4 +1,4 @@
-"""A connection's server side: who it is, what it is subscribed to, and what goes out to it."""
+"""The server side of one connection: its identity, its subscriptions, and what is sent to it."""
 
 import asyncio
 import logging
@@ -28,7 +28,7 @@ from hotclub.engine.subscriber import MapSubscriber, PollSubscriber, Subscriber
 
 
 class Line(Sink, Protocol):
-    """A transport as a session sees it: something to write to, and to end."""
+    """A transport as a session sees it: a sink that can be closed."""
 
     encoder: Encoder
 
@@ -38,10 +38,11 @@ class Line(Sink, Protocol):
 
 
 class Kind(Struct, frozen=True, kw_only=True):
-    """What a connection is told of its server, and what it can do.
+    """What a connection is told of its server, and what its transport can do.
 
-    `secret` is what commands that come on another way must show, with `node_id`; both are "" where commands come on
-    the same way. A unidirectional client can send no commands, nor answer a ping. `transport` is for the log.
+    `secret` and `node_id` are what commands must show that come in requests of their own; both are "" where commands
+    come on the connection itself. A unidirectional client sends no commands and answers no pings. `transport` is for
+    the log.
     """
 
     version: str
@@ -54,8 +55,8 @@ class Kind(Struct, frozen=True, kw_only=True):
 class Session:
     """One connection.
 
-    Everything here is synchronous. `close` takes it out of the hub at once, so nothing is delivered after it; the
-    application is told by `end`, which the transport awaits at its own end.
+    Everything but `retire` and `end` is synchronous. `close` takes the connection out of the hub at once, so nothing
+    is delivered after it. `end` tells the application; the transport awaits it at its own end.
     """
 
     __slots__ = (
@@ -97,12 +98,13 @@ class Session:
         self.pulse = pulse
         self.subscribers: dict[str, Subscriber] = {}
         self.revoked: set[str] | None = None
-        """While the application decides on channels: those that the server has ended in the meantime."""
+        """While the application decides on channels: the channels from which the server unsubscribed this connection
+        meanwhile. None while nothing is being decided."""
         self.postponed: list[Callable[[], Awaitable[None]]] = []
-        """What the server wants of it and has to wait for the connect reply."""
+        """The server's subscriptions that have to wait for the connect reply."""
         self.ended_with: Disconnect | None = None
         self.connected = False
-        """Whether the application has granted it."""
+        """Whether the application has granted the connection."""
         self._expiry: asyncio.TimerHandle | None = None
         self._line = line
         self._encoder = line.encoder
@@ -122,14 +124,17 @@ class Session:
 
     @property
     def user_id(self) -> str:
+        """See `Peer.user_id`."""
         return self.client.user_id
 
     @property
     def login(self) -> str:
+        """See `Peer.login`."""
         return self.client.session_id
 
     @property
     def secret(self) -> str:
+        """See `Peer.secret`."""
         return self.kind.secret
 
     @property
@@ -139,10 +144,11 @@ class Session:
 
     @property
     def closed(self) -> bool:
+        """Whether the connection has ended, from either side."""
         return self.state is State.CLOSED
 
     def advance(self, event: Event) -> None:
-        """Move the connection's state. Raises Disconnect `BAD_REQUEST` for what the state does not allow."""
+        """Move the connection's state. Raises Disconnect `BAD_REQUEST` when the state does not allow the event."""
         self.state = advance(self.state, event)
 
     def start_pulse(self) -> None:
@@ -150,12 +156,15 @@ class Session:
         self.pulse.add(self, self.clock(), random(), answers=not self.kind.unidirectional)  # noqa: S311 - spreads load; nobody gains by guessing it
 
     def reply(self, reply: Reply) -> None:
+        """Send the answer to a command."""
         self.outbox.push(self._encoder.frame(self._encoder.codec.encode_reply(reply)))
 
     def push(self, push: Push) -> None:
+        """Send a message that the client did not ask for."""
         self.outbox.push(self._encoder.frame(self._encoder.codec.encode_push(push)))
 
     def ping(self) -> None:
+        """Send a ping of the protocol."""
         self.outbox.push(self._encoder.frame(self._encoder.codec.ping))
 
     def enter(
@@ -167,7 +176,15 @@ class Session:
         delta: bool = False,
         compact: bool = False,
     ) -> Subscriber:
-        """Take a place in a channel and in the hub; publications go into the place's buffer from here on."""
+        """Take a place in a channel and in the hub. Publications go into the place's buffer until it goes live.
+
+        Args:
+            channel: the channel, with the options of this subscription.
+            chan_info: what the members of the channel are shown of this connection.
+            server_side: the client did not ask for the place.
+            delta: the client takes differences.
+            compact: the client takes the channel's number for its name.
+        """
         hub = self.hub
         spec = channel.spec
         form = hub.form(channel.name, self._encoder, delta=delta, compact=compact)
@@ -178,7 +195,7 @@ class Session:
         return subscriber
 
     def expire_in(self, ttl: int) -> None:
-        """End the connection `ttl` seconds and some grace from now, unless this is called again; 0 is never."""
+        """End the connection `ttl` seconds and some grace from now; 0 is never. A later call replaces this one."""
         if self._expiry is not None:
             self._expiry.cancel()
         self._expiry = (
@@ -186,7 +203,7 @@ class Session:
         )
 
     def expire_subscription_in(self, subscriber: Subscriber, ttl: int) -> None:
-        """The same for one place; a client may subscribe again at once (protocol §3.5)."""
+        """End one subscription, as `expire_in` ends the connection. A client may subscribe again (protocol §3.5)."""
         if subscriber.expiry is not None:
             subscriber.expiry.cancel()
         lives = ttl > 0 and self.subscribers.get(subscriber.channel) is subscriber
@@ -204,7 +221,7 @@ class Session:
             self.expel(subscriber.channel, Unsubscribed(Unsubscribe.SUBSCRIPTION_EXPIRED))
 
     def leave(self, subscriber: Subscriber) -> None:
-        """Undo `enter`: nothing more is delivered. `retire` is to follow. Idempotent."""
+        """Undo `enter`: nothing more is delivered. `retire` must follow. Idempotent."""
         self.hub.leave(subscriber)
         self.channels.polls.leave(subscriber)
         self.expire_subscription_in(subscriber, 0)
@@ -212,7 +229,10 @@ class Session:
             del self.subscribers[subscriber.channel]
 
     async def retire(self, subscriber: Subscriber) -> None:
-        """Undo what a place leaves behind after `leave`: the broker's subscription and its presence."""
+        """Undo what `leave` cannot, because it awaits: the broker's subscription and the presence of a place.
+
+        Tells the application that the client is no longer subscribed.
+        """
         channel, application = subscriber.resolved, self.application.subscribes
         await self.channels.link(channel)
         self.channels.polls.leave(subscriber)
@@ -224,7 +244,7 @@ class Session:
         await application.unsubscribed(self.client, channel)
 
     async def end(self) -> None:
-        """Undo everything, after the transport has ended: every place, then the connection itself."""
+        """Undo everything after the transport has ended: every place, then the connection itself."""
         self.lost()
         self.expire_in(0)
         subscribers, self.subscribers = list(self.subscribers.values()), {}
@@ -236,7 +256,7 @@ class Session:
             await self.application.connects.disconnected(self.client, reason.code, reason.reason)
 
     def report(self, event: str, *, level: int = logging.WARNING, **fields: object) -> None:
-        """Say on the log what this connection's client did wrong."""
+        """Write to the log what this connection's client did wrong."""
         fields |= {"transport": self.kind.transport, "client": self.id, "user": self.user_id}
         report(event, level=level, **fields, address=self.client.handshake.address)
 
@@ -248,45 +268,41 @@ class Session:
         """End the connection: nothing more is delivered to it or taken from it. Idempotent."""
         if self.closed:
             return
-        self.advance(Event.CLOSE)
+        self._depart(returns=reason.reconnects)
         self.ended_with = reason
         self.channels.counters.closed[reason.code] += 1
         if reason.accuses or reason.why:
             level = logging.WARNING if reason.accuses else logging.INFO
             self.report("Ended a connection", level=level, code=reason.code, reason=reason.reason, why=reason.why)
-        if reason.reconnects:
-            self._be_remembered()
-        self.hub.remove(self)
-        self.pulse.remove(self)
         self.outbox.flush()
         self.outbox.close()
         self._line.close(reason.explained() if self.application.explains else reason)
 
     def lost(self) -> None:
-        """The peer is gone: as `close`, with nobody left to tell."""
+        """Note that the peer has gone: as `close`, with nobody left to tell. Idempotent."""
         if not self.closed:
-            self.advance(Event.CLOSE)
-            self._be_remembered()
-            self.hub.remove(self)
-            self.pulse.remove(self)
+            self._depart(returns=True)
             self.outbox.close()
 
+    def _depart(self, *, returns: bool) -> None:
+        """Leave the hub. If the client `returns`, what the server granted to it is kept."""
+        self.advance(Event.CLOSE)
+        if returns:
+            self.hub.peers.depart(self, self.clock())
+        self.hub.remove(self)
+        self.pulse.remove(self)
+
     def be_given(self, subscriber: Subscriber, grant: SubscribeGrant) -> None:
-        """The server has granted this place; what was remembered of a former one is over."""
+        """Note that the server granted this place after the connect reply. A grant that was kept for the channel is
+        forgotten."""
         now = self.clock()
         subscriber.given = Given.at(now, grant)
         self.hub.peers.departed.drop(self.user_id, self.login, subscriber.channel)
 
-    def _be_remembered(self) -> None:
-        now = self.clock()
-        for channel, subscriber in self.subscribers.items():
-            if subscriber.given is not None:
-                self.hub.peers.departed.remember(self.user_id, self.login, self.id, channel, subscriber.given, now)
-
     def expel(self, channel: str, reason: Unsubscribed) -> None:
         """End one subscription by the server's will, and tell the client. Idempotent.
 
-        One whose subscribe command is still being worked on is refused there; the client hears only that refusal.
+        Where the subscribe command is not answered yet, its answer becomes a refusal, and the client is told no more.
         """
         if self.revoked is not None:
             self.revoked.add(channel)

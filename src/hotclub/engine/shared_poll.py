@@ -1,7 +1,7 @@
-"""Shared polls: the values of the keys that somebody follows, asked of the application once for everybody (§2.14).
+"""Shared polls: the application is asked once for a key's value, however many follow the key (protocol §2.14).
 
-Each channel has one task while anybody follows a key in it. It asks for all keys once per interval, and at once for a
-key that nobody followed before. What has changed goes to its followers; what has not is told to nobody.
+Each channel has one task while a key of it is followed. The task asks for every followed key once per interval, and at
+once for a key that was not followed before. A value that has changed goes to the followers of its key.
 """
 
 import asyncio
@@ -19,11 +19,11 @@ from hotclub.engine.port import Follows, PollAnswer, PolledItem, PollItem, PollS
 from hotclub.engine.subscriber import PollSubscriber, Subscriber, Tracked
 
 _AT_ONE_TIME: Final = 4
-"""Questions of one channel that wait for an answer together."""
+"""How many questions of one channel may wait for an answer at one time."""
 
 
 class _Channel:
-    """What is known of one channel. `fresh` are keys that have not been asked for yet."""
+    """One channel: its followers and values by key. `fresh` are the keys that have not been asked for yet."""
 
     __slots__ = ("epoch", "followers", "fresh", "idle", "name", "news", "resolved", "spec", "task", "values")
 
@@ -40,7 +40,7 @@ class _Channel:
         self.idle = False
 
     def forget(self, subscriber: PollSubscriber, key: str) -> None:
-        """End that this subscriber follows the key. Idempotent."""
+        """Let the subscriber follow the key no longer. Idempotent."""
         subscriber.tracked.pop(key, None)
         subscriber.drop_base(key)
         subscriber.drop_held(key)
@@ -54,7 +54,7 @@ class _Channel:
             self.fresh.discard(key)
 
     def expire(self, now: float) -> None:
-        """End what is followed longer than its signature allows; clients find out by themselves."""
+        """Forget the followers whose signature is over. A client knows when that is, so it is not told."""
         over = [
             (subscriber, key)
             for key, followers in self.followers.items()
@@ -66,18 +66,18 @@ class _Channel:
 
 
 class SharedPolls:
-    """The shared polls of a node. Everything but the polling itself is synchronous."""
+    """The shared polls of a node. Everything but asking the application is synchronous."""
 
     def __init__(self, application: Follows, hub: Hub) -> None:
         self._application = application
         self._hub = hub
         self._channels: dict[str, _Channel] = {}
-        # Versions made here never go back, whatever channel or key comes and goes; they end with the process.
+        # One counter for all channels: a key that comes back gets a higher version than it ever had.
         self._epoch = secrets.token_urlsafe(6)
         self._versions = count(1)
 
     def epoch(self, channel: str, spec: PollSpec) -> str:
-        """What the versions of a channel belong to; "" when the application gives versions and no epoch."""
+        """The epoch of a channel's versions; "" when the application gives versions without an epoch."""
         if not spec.versioned:
             return self._epoch
         known = self._channels.get(channel)
@@ -86,7 +86,13 @@ class SharedPolls:
     def track(
         self, subscriber: PollSubscriber, wanted: Mapping[str, Tracked], dropped: Collection[str] = ()
     ) -> tuple[Publication, ...]:
-        """Let a subscriber follow keys, and no longer those `dropped`; returns what is known and new to it."""
+        """Let a subscriber follow keys, and return the known values that are newer than the subscriber's.
+
+        Args:
+            subscriber: the subscriber.
+            wanted: the keys to follow, each with the version that the subscriber has.
+            dropped: keys to follow no longer; of a key in both, this counts.
+        """
         channel = self._channel(subscriber)
         known = []
         for key, tracked in wanted.items():
@@ -116,24 +122,24 @@ class SharedPolls:
             channel.news.set()
 
     def leave(self, subscriber: Subscriber) -> None:
-        """Let a subscriber follow nothing more. Idempotent; a subscriber of another kind of channel is left alone."""
+        """Let a subscriber follow nothing any more. Idempotent. Does nothing for other channels than shared polls."""
         if isinstance(subscriber, PollSubscriber) and subscriber.tracked:
             self.untrack(subscriber, [*subscriber.tracked])
 
     def publish(self, channel: str, item: PolledItem, epoch: str = "") -> None:
-        """Take a key's value before it is asked for the next time. Of no effect where nobody follows the key."""
+        """Take a key's value before it is asked for the next time. Does nothing when the key is not followed here."""
         known = self._channels.get(channel)
         if known is not None:
             self._take(known, PollAnswer(items=(item,), epoch=epoch))
 
     async def refresh(self, channel: str) -> None:
-        """Ask for every key of a channel now."""
+        """Ask the application for every followed key of a channel now. A failed question is logged."""
         known = self._channels.get(channel)
         if known is not None:
             await self._ask(known, [*known.followers])
 
     def sweep(self) -> None:
-        """Forget channels in which nobody has followed anything since the last call."""
+        """Forget the channels in which no key has been followed since the last call."""
         for name, channel in list(self._channels.items()):
             if channel.followers:
                 channel.idle = False
@@ -143,7 +149,7 @@ class SharedPolls:
                 channel.idle = True
 
     async def stop(self) -> None:
-        """End every task."""
+        """End every task, and forget every channel. Idempotent."""
         tasks = [channel.task for channel in self._channels.values() if channel.task is not None]
         for task in tasks:
             task.cancel()
@@ -213,7 +219,7 @@ class SharedPolls:
                 self._set(channel, item)
 
     def _begin_anew(self, channel: _Channel, epoch: str) -> None:
-        """The versions that the followers have mean nothing any more: have them subscribe and ask again."""
+        """Take another epoch, in which the followers' versions mean nothing: tell the followers to subscribe again."""
         channel.epoch = epoch
         self._hub.peers.report_gaps(
             {subscriber for followers in channel.followers.values() for subscriber in followers}
@@ -243,5 +249,5 @@ class SharedPolls:
         followers = [*channel.followers[key]]
         for subscriber in followers:
             channel.forget(subscriber, key)
-        # Last, for a removal may have to wait for its reader, and `forget` drops what waits.
+        # Last: `forget` drops what is held for a slow reader, and the removal may have to be held.
         self._hub.deliver_among(channel.name, followers, Publication(key=key, removed=True))

@@ -1,4 +1,4 @@
-"""Filters by tags: a tree of comparisons that came with a subscribe command, as a predicate (protocol §2.12)."""
+"""Filters by tags: turns the tree of comparisons of a subscribe command into a predicate (protocol §2.12)."""
 
 import operator
 import re
@@ -35,11 +35,11 @@ _NUMERIC: Final[dict[str, Callable[[Decimal, Decimal], bool]]] = {
 def compile_filter(root: FilterNode) -> Predicate:
     """The filter as a predicate on a publication's tags.
 
-    Numbers are compared as decimals of any precision; text that is no number, on either side, matches nothing.
+    Numbers are compared as decimals of any precision. A comparison of numbers is false when either side is no number.
 
     Raises:
-        Refused: `BAD_REQUEST` with what is wrong: an unknown operator, a value missing or too many, or a filter of more
-            than `MAX_NODES` nodes.
+        Refused: `BAD_REQUEST` with what is wrong: an unknown operator, a missing value, too many values, or more than
+            `MAX_NODES` nodes.
     """
     if _count(root) > MAX_NODES:
         raise Refused(Code.BAD_REQUEST, f"a filter has at most {MAX_NODES} nodes")
@@ -47,7 +47,7 @@ def compile_filter(root: FilterNode) -> Predicate:
 
 
 def _count(root: FilterNode) -> int:
-    """How many nodes there are; stops soon after there are too many, and costs no stack."""
+    """How many nodes there are. Stops counting above `MAX_NODES`, and needs no recursion."""
     waiting = [root]
     count = 0
     while waiting and count <= MAX_NODES:
@@ -92,7 +92,7 @@ def _existence(node: FilterNode) -> Predicate:
 
 
 def _membership(node: FilterNode) -> Predicate:
-    """A tag that is missing counts as empty here."""
+    """A missing tag counts as empty here."""
     key, values = node.key, frozenset(node.vals)
     if node.val or not 1 <= len(node.vals) <= MAX_VALUES:
         raise Refused(Code.BAD_REQUEST, f"a filter's {node.cmp} takes 1 to {MAX_VALUES} vals, and no val")

@@ -1,12 +1,13 @@
-"""Whom a control operation addresses, the same in this process and in any other."""
+"""Which connections an order names, the same in every process."""
 
 from msgspec import Struct
 
 
 class Target(Struct, frozen=True):
-    """Connections, by every condition given; with none given, all of them.
+    """The connections that fulfil every condition given; all connections without a condition.
 
-    `user_id` "" addresses the anonymous ones. `session_id` is a login, or the secret of one connection over HTTP.
+    `user_id` "" stands for the anonymous connections. `session_id` is a login, or the secret of one connection whose
+    commands come in requests of their own.
     """
 
     user_id: str | None = None

@@ -1,4 +1,4 @@
-"""The frame parser under uvicorn's WebSocket protocol, with bounds of its own and, if wanted, compression."""
+"""The frame parser of uvicorn's WebSocket protocol, with bounds of its own and, if wanted, compression."""
 
 import logging
 from typing import Final
@@ -15,7 +15,7 @@ _SUBPROTOCOL: Final = "Sec-WebSocket-Protocol"
 
 
 class TooManyFragments(PayloadTooBig):
-    """A message comes in more frames than `limit`."""
+    """A message has been cut into more than `limit` frames."""
 
     def __init__(self, limit: int) -> None:
         super().__init__(None, limit)
@@ -25,13 +25,13 @@ class TooManyFragments(PayloadTooBig):
 
 
 class FrameParser(ServerProtocol):
-    """The frame parser, with a bound on how many frames one message is cut into, and open to a close between them.
+    """A frame parser that bounds how many frames a message may be cut into, and takes a close frame between them.
 
-    The bound on a message's bytes holds for what a compressed one becomes.
+    The bound on the bytes of a message holds for a compressed message when it is decompressed.
     """
 
     def __init__(self, limits: Limits, *, compression: bool) -> None:
-        # Without a context there is nothing to keep for each connection, and nothing that one message tells of another.
+        # Without a context, nothing is kept per connection, and a message's length tells nothing of another message.
         deflate = ServerPerMessageDeflateFactory(server_no_context_takeover=True, client_no_context_takeover=True)
         super().__init__(
             extensions=[deflate] if compression else [],
@@ -42,18 +42,20 @@ class FrameParser(ServerProtocol):
         self._fragments = 0
 
     def accept(self, request: Request) -> Response:
-        # Some clients that have no subprotocol to offer, the PyPI SDK up to 0.5 among them, send the field empty.
+        """See `ServerProtocol.accept`. An empty field for the subprotocol counts as none."""
+        # Some clients without a subprotocol send the field empty, the PyPI SDK up to 0.5 among them.
         if request.headers.get_all(_SUBPROTOCOL) == [""]:
             del request.headers[_SUBPROTOCOL]
         return super().accept(request)
 
     @property
     def window_bits(self) -> int:
-        """How far back compressed frames may refer, as a power of two; 0 when nothing was agreed on."""
+        """The window of compressed frames in bits, 0 when no compression was agreed on."""
         agreed = [item for item in self.extensions if isinstance(item, PerMessageDeflate)]
         return agreed[0].local_max_window_bits if agreed else 0
 
     def recv_frame(self, frame: Frame) -> None:
+        """See `ServerProtocol.recv_frame`. Raises TooManyFragments."""
         if frame.opcode in (Opcode.TEXT, Opcode.BINARY):
             self._fragments = 1
         elif frame.opcode is Opcode.CONT:
@@ -61,6 +63,6 @@ class FrameParser(ServerProtocol):
             if self._fragments > self._most_fragments:
                 raise TooManyFragments(self._most_fragments)
         elif frame.opcode is Opcode.CLOSE:
-            # A close may come in the middle of a message, which is then discarded; the base class calls it an error.
+            # A close frame may come in the middle of a message, which is then discarded. The base class refuses that.
             self.current_size = None
         super().recv_frame(frame)

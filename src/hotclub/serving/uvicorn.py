@@ -1,12 +1,14 @@
 """uvicorn's protocol classes, bounded before anything is buffered, and with a synchronous way out.
 
-- A WebSocket connection is the `FrameWriter` in its own scope: the fan-out hands ready-made frames to the transport,
-  without a coroutine, a queue or an encoding in between.
-- The bounds of `Limits` hold on the frame header, per fragment and per request head, and there are deadlines for peers
-  that dribble or never answer a close frame.
-- A stopping server lets the engine say goodbye (3001), so that clients know they are to come back.
+- A WebSocket connection is the `FrameWriter` in its own scope: the fan-out hands whole frames to the transport, without
+a
+  coroutine, a queue or an encoding in between.
+- The bounds of `Limits` hold for each frame header, fragment and request head. Peers that send a request head slowly or
+  do not answer a close frame meet a deadline.
+- A server that stops lets the engine close its connections with 3001, so that clients know that they are to come back.
 
-The classes follow uvicorn's internals; `tests/hotclub/test_server.py` holds them to the behaviour.
+The classes rely on uvicorn's internals; `tests/hotclub/test_server.py` tests the behaviour. A method without a
+docstring overrides uvicorn's, or belongs to the protocol that the section's heading names.
 """
 
 import asyncio
@@ -32,16 +34,16 @@ from hotclub.serving.frames import FrameParser
 _HEAD_BYTES: Final = 65_536
 _HEADERS: Final = 128
 _SINGLE: Final = frozenset({b"host", b"origin", b"cookie", b"content-length", b"authorization"})
-"""Header fields of which a request may have one: two readers must not be able to take different ones for the truth."""
+"""Header fields that a request may have once: a proxy and this server must not be able to read different ones."""
 
 _SLICE: Final = 8_192
-"""Bytes parsed at a time. Tiny frames take a hundred times their size once parsed, so the rest waits unparsed."""
+"""Bytes parsed at a time; the rest waits unparsed, because tiny frames take a hundred times their size once parsed."""
 
 _DEFLATED_SLICE: Final = 512
-"""The same where frames may be compressed: a kilobyte of those takes a megabyte once parsed."""
+"""Bytes parsed at a time where frames may be compressed: a kilobyte of them may take a megabyte once parsed."""
 
 _QUEUED: Final = 32
-"""Messages the application may leave unread before the socket is read no further."""
+"""How many messages the application may leave unread before the socket is read no further."""
 
 _CONTROL_RATE: Final = 10.0
 _CONTROL_BURST: Final = 100
@@ -53,8 +55,8 @@ _REFUSED: Final = "Refused a request"
 class WebSocketProtocol(WebSocketsSansIOProtocol):
     """One WebSocket connection, and the `FrameWriter` that the engine finds in its scope."""
 
-    # The attributes of the base class, too: it has more than Python keeps compactly in an instance's dictionary, which
-    # is 1.2 KiB for every idle connection. One that is missing here works all the same.
+    # Slots for the base class's attributes, too: in a dictionary they would take 1.2 KiB of every idle connection.
+    # An attribute that is missing here is kept in a dictionary and works all the same.
     __slots__ = (
         *("_control", "_failed", "_slice", "_unparsed", "app", "app_state", "asgi_version", "client", "close_sent"),
         *("close_timeout", "close_timer", "config", "conn", "connections", "curr_msg_data_type", "default_headers"),
@@ -67,7 +69,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
     def __init__(self, *args: Any, limits: Limits, compression: bool = False, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.conn: FrameParser = FrameParser(limits, compression=compression)
-        # In place of asyncio's own, for the memory of idle connections.
+        # In place of asyncio's queue and event, which take more memory of every idle connection.
         self.queue = Mailbox()  # type: ignore[assignment]
         self.writable = Gate()  # type: ignore[assignment]
         self.close_timeout = limits.close_timeout
@@ -124,7 +126,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         return message
 
     def _parse(self) -> None:
-        """Parse what has arrived, as long as somebody takes the messages."""
+        """Parse what has arrived, until too many messages wait for the application."""
         while self._unparsed and (self.close_sent or self.queue.qsize() < _QUEUED):
             piece = bytes(self._unparsed[: self._slice])
             del self._unparsed[: self._slice]
@@ -179,19 +181,16 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
 
     def _refuse_handshake(self) -> None:
         self._failed = True
-        report(_REFUSED, status=400, address=_address(self.client))
-        answer = b"".join(self.conn.data_to_send())
-        self.transport.write(answer or b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n")
-        self.transport.close()
+        _refuse(self.transport, self.client, b"400 Bad Request", b"".join(self.conn.data_to_send()))
 
     def _fail(self, code: int, reason: str) -> None:
         self.conn.fail(code, reason)
         self.handle_parser_exception()
 
     def handle_parser_exception(self) -> None:
-        """The peer broke the protocol: tell it why, and let it read that.
+        """The peer broke the WebSocket protocol: send it a close frame, and give it time to read that.
 
-        Closing at once would reset a peer that is still sending, and destroy the close frame on its way.
+        Closing the socket at once would reset a peer that is still sending, and the close frame would be lost.
         """
         if self._failed:
             return
@@ -212,11 +211,11 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
     async def send(self, message: Any) -> None:
         await super().send(message)
         if message["type"] == "websocket.accept":
-            # Never read again, and kilobytes large; the parser keeps the request too.
+            # Kilobytes that are not read again. The parser refers to the same request.
             self.request.headers.clear()
             self.request = self.response = None  # type: ignore[assignment]
         elif message["type"] == "websocket.http.response.body" and not message.get("more_body", False):
-            # Otherwise the base class takes a refusal for a handshake that was forgotten, and says so on the log.
+            # Otherwise the base class logs that the application forgot the handshake.
             self.handshake_complete = True
         if self.close_timer is not None:
             self._reset_later()
@@ -227,7 +226,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         self._reset_unless_flushed()
 
     def send_keepalive_ping(self) -> None:
-        # The engine pings on its own, in its protocol: two heartbeats would double the cost of an idle connection.
+        # The engine sends pings of its own protocol. Two heartbeats would double the cost of an idle connection.
         if self.on_shutdown is None:
             super().send_keepalive_ping()
 
@@ -244,26 +243,19 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         self._reset_unless_flushed()
 
     def _reset_unless_flushed(self) -> None:
-        """Closing waits until the peer has read everything, which a stalled one never does."""
+        """Set a deadline for a transport that closes: it waits until the peer has read everything, perhaps for ever."""
         if self.transport.is_closing() and self.transport.get_write_buffer_size() > 0:
             self._reset_later()
 
     def _reset_later(self) -> None:
         if self.close_timer is not None:
             self.close_timer.cancel()
-        self.close_timer = self.loop.call_later(self.close_timeout, self._reset)
-
-    def _reset(self) -> None:
-        # Without lingering the kernel forgets the connection at once, instead of waiting for a peer that is not there.
-        connection = self.transport.get_extra_info("socket")
-        if connection is not None:
-            with contextlib.suppress(OSError):
-                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self.transport.abort()
+        self.close_timer = self.loop.call_later(self.close_timeout, _reset, self.transport)
 
 
 class HttpProtocol(HttpToolsProtocol):
-    """One HTTP connection, until it becomes a WebSocket: bounded and unambiguous request heads, in bounded time."""
+    """One HTTP connection, until it becomes a WebSocket: its request heads are bounded in size and time, and
+    unambiguous."""
 
     def __init__(self, *args: Any, limits: Limits, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -310,7 +302,7 @@ class HttpProtocol(HttpToolsProtocol):
         _give_up_after(self.transport, seconds)
 
     def _check_head(self) -> None:
-        """Refuse what two parsers could read differently. httptools turns the exception into a 400."""
+        """Raises ValueError for a head that two parsers could read differently. httptools answers that with 400."""
         names = [name for name, _value in self.headers]
         for name in _SINGLE:
             if names.count(name) > 1:
@@ -318,13 +310,14 @@ class HttpProtocol(HttpToolsProtocol):
         if sum(len(name) + len(value) for name, value in self.headers) + len(self.url) > _HEAD_BYTES:
             raise ValueError("the request head is too large")
         for _name, value in self.headers:
-            # Bytes 80 to 9F alone are control characters to whoever reads Latin-1; within UTF-8 they are letters.
+            # Raises UnicodeDecodeError. A byte of 80 to 9F is a control character in Latin-1, and a part of a letter in
+            # valid UTF-8.
             value.decode()
         if self.parser.should_upgrade() and (b"content-length" in names or b"transfer-encoding" in names):
             raise ValueError("an upgrade has a body")
 
     def _unsupported_upgrade_warning(self) -> None:
-        # What follows belongs to a protocol that nobody speaks here: the connection must not stay open as a tunnel.
+        # The bytes that follow belong to a protocol that this server does not speak: do not keep the connection open.
         if self.cycle is not None:
             self.cycle.keep_alive = False
 
@@ -340,17 +333,32 @@ class HttpProtocol(HttpToolsProtocol):
     def _refuse(self, status: bytes) -> None:
         self._end_head()
         if not self.transport.is_closing():
-            report(_REFUSED, status=int(status[:3]), address=_address(self.client))
-            self.transport.write(b"HTTP/1.1 " + status + b"\r\nconnection: close\r\ncontent-length: 0\r\n\r\n")
-            self.transport.close()
+            _refuse(self.transport, self.client, status)
 
 
 def _address(client: tuple[str, int] | None) -> str:
     return client[0] if client else ""
 
 
+def _refuse(transport: asyncio.Transport, client: tuple[str, int] | None, status: bytes, answer: bytes = b"") -> None:
+    """Answer a request with this status and end its connection. `answer` is the whole response where one is made."""
+    report(_REFUSED, status=int(status[:3]), address=_address(client))
+    transport.write(answer or b"HTTP/1.1 " + status + b"\r\nconnection: close\r\ncontent-length: 0\r\n\r\n")
+    transport.close()
+
+
+def _reset(transport: asyncio.Transport) -> None:
+    """End a connection at once, whatever is unsent."""
+    # Without lingering the kernel forgets the connection at once, instead of waiting for a peer that is not there.
+    connection = transport.get_extra_info("socket")
+    if connection is not None:
+        with contextlib.suppress(OSError):
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    transport.abort()
+
+
 def _give_up_after(transport: asyncio.Transport, seconds: float) -> None:
-    """Where the kernel can be told so: that is Linux."""
+    """Reset the connection once its peer has taken nothing for so long, where the kernel can do that: on Linux."""
     connection = transport.get_extra_info("socket")
     option = getattr(socket, "TCP_USER_TIMEOUT", None)
     if transport.is_closing() or connection is None or option is None:

@@ -13,7 +13,10 @@ Result = TypeVar("Result")
 
 
 class BlockingConnection:
-    """`Connection` without `await`: every method is its namesake's. Hooks run in the test's thread meanwhile."""
+    """`Connection` without `await`: every method does what the method of that name there does.
+
+    Hooks run in the test's thread while a method waits.
+    """
 
     def __init__(self, connection: Connection, thread: LoopThread) -> None:
         """Made by `HotclubClient.connect`."""

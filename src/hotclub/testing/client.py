@@ -21,18 +21,22 @@ from hotclub.testing.threads import LoopThread
 
 
 class HotclubClient:
-    """Somebody with a browser, who may sign in and open live connections.
+    """A person with a browser, who may sign in and open live connections.
 
-    Connections of one test meet on one site, which is there while at least one of them is; its memory is gone
-    afterwards. To keep it longer, use a client itself as a block: `async with HotclubClient() as client:`, or without
-    `async` in a test that has none.
+    All connections of a test are connections to one site. The site ends with the last of them, and forgets everything
+    that it kept in memory. To keep the site longer, use a client as a block: `async with HotclubClient() as client:`,
+    or `with HotclubClient() as client:` in a test that is not async.
     """
 
     def __init__(
         self, browser: Client | AsyncClient | None = None, *, headers: Mapping[str, str] | None = None
     ) -> None:
-        """`browser` is Django's test client whose session this one shares, such as `self.client`; `headers` are sent
-        with every connection."""
+        """Nothing is opened before `connect`.
+
+        Args:
+            browser: Django's test client whose session this one shares, such as `self.client`; None for a new one.
+            headers: are sent with every connection.
+        """
         self.browser = Client() if browser is None else browser
         """Django's test client with the same cookies."""
         self.headers = dict(headers or {})
@@ -41,8 +45,14 @@ class HotclubClient:
         self._held: list[Site] = []
 
     def force_login(self, user: Any, backend: str | None = None) -> None:
-        """Sign in without a password, as Django's test client does; in async code the session is made at the next
-        `connect`. Connections that are open keep the user they have."""
+        """Sign in without a password, as Django's test client does. Open connections keep the user they have.
+
+        In async code the session is made at the next `connect`.
+
+        Args:
+            user: the user.
+            backend: the dotted path of the authentication backend; None for the first of the settings.
+        """
         self._user, self._login = None, None
         if _in_event_loop():
             self._login = (user, backend)
@@ -50,17 +60,16 @@ class HotclubClient:
             self.browser.force_login(user, backend)
 
     def force_authenticate(self, user: Any) -> None:
-        """Be this user, who need not be in the database, without a session: for tests that have neither. None undoes
-        it."""
+        """Be this user without a session, for tests without a database: the user need not be saved. None undoes it."""
         self._user, self._login = user, None
 
     def logout(self) -> None:
-        """Sign out, which ends the connections of the session. In async code, await `alogout`."""
+        """Sign out, which ends the connections of the session. For tests that are not async; see `alogout`."""
         self._user, self._login = None, None
         self.browser.logout()
 
     async def alogout(self) -> None:
-        """`logout` for async code. The connections have ended when it returns."""
+        """Sign out, as `logout` does, in async code. The connections of the session have ended when it returns."""
         site = await self.enter_site()
         try:
             await self._log_in(site)
@@ -83,12 +92,14 @@ class HotclubClient:
         Args:
             data: JSON for the connect hook.
             token: a connection token.
-            headers: of the request, beside `headers` of the client. The cookies are the browser's.
-            address: where it comes from.
+            headers: headers of the request, beside the client's own. The cookies are the browser's.
+            address: the IP address that the connection comes from.
 
         Raises:
-            Disconnect: when the block is entered: the connection is refused.
-            Refused: the connect hook refused it.
+            Disconnect: when the block is entered, as all of these: the server ended the connection without an answer.
+            Refused: the connect hook refused the connection.
+            RuntimeError: another node runs in this process, or a test with `async` uses `with`.
+            RefusedHandshake: the server refused the request, for example for its origin.
         """
         payload = EMPTY if data is None else encode(data)
         return Opening(self, ConnectCommand(token=token, data=payload), {**self.headers, **(headers or {})}, address)
@@ -110,17 +121,17 @@ class HotclubClient:
         await leave_site(self._held.pop())
 
     async def enter_site(self) -> Site:
-        """The site that this client's next connection is to; `leave_site` is to follow."""
+        """The site that this client's next connection is to. `leave_site` must follow."""
         return await enter_site()
 
     async def _log_in(self, site: Site) -> None:
-        """What `force_login` has put off."""
+        """Make the session that `force_login` has put off."""
         if self._login is not None:
             (user, backend), self._login = self._login, None
             await site.pool.run(self.browser.force_login, user, backend)
 
     async def handshake(self, site: Site, headers: Mapping[str, str], address: str) -> Handshake:
-        """What a server would know of a connection of this browser."""
+        """What a server would know of a connection of this browser with these headers and this address."""
         await self._log_in(site)
         cookies = "; ".join(f"{name}={morsel.value}" for name, morsel in self.browser.cookies.items())
         sent = {"host": "testserver", "origin": "http://testserver", "cookie": cookies, **headers}
@@ -176,10 +187,10 @@ class Opening:
 
 
 def _thread(what: str) -> LoopThread:
-    """The loop's thread, for a test that is not async.
+    """The thread of the event loop, for a test that is not async.
 
     Raises:
-        RuntimeError: it is.
+        RuntimeError: the test is async.
     """
     if _in_event_loop():
         raise RuntimeError(f"In async code write `async with {what}`")

@@ -1,4 +1,4 @@
-"""What waits for a commit inside a test's transaction, which never commits."""
+"""`on_commit` callbacks in a test, whose own transaction never commits."""
 
 import logging
 from collections.abc import AsyncIterator, Callable
@@ -15,8 +15,10 @@ _logger = logging.getLogger("hotclub.testing")
 
 
 def committing(call: Callable[[], Result]) -> Result:
-    """Make a call whose transactions are its own, as those of a hook are on a site: what it leaves to be done after
-    the commit is done, also when a test's transaction is around it."""
+    """Make a call as a site makes it, whose transactions do commit.
+
+    The `on_commit` callbacks of the call run after it, although the transaction of the test around it does not commit.
+    """
     before = [(connection, len(connection.run_on_commit)) for connection in _in_transaction()]
     try:
         return call()
@@ -31,8 +33,12 @@ async def acapture_on_commit_callbacks(
 ) -> AsyncIterator[list[Callable[[], Any]]]:
     """`TestCase.captureOnCommitCallbacks` for async tests: looks at the connection that `sync_to_async` code uses.
 
-    Yields a list that holds the callbacks after the block; with `execute` they are called then. What a client's own
-    command left for its commit has been done already, and is not among them.
+    Yields a list that holds the callbacks of the block when the block is left. The callbacks of commands that a test's
+    connection sent have run by then, and are not in the list.
+
+    Args:
+        using: the alias of the database.
+        execute: call the callbacks when the block is left.
     """
     callbacks: list[Callable[[], Any]] = []
     known = await sync_to_async(lambda: len(connections[using].run_on_commit))()
@@ -55,13 +61,13 @@ def _in_transaction() -> list[BaseDatabaseWrapper]:
 
 
 def _waiting(connection: BaseDatabaseWrapper) -> list[tuple[set[str], Callable[[], Any], bool]]:
-    """What Django keeps for the commit: savepoints, callback, and whether its errors are only logged."""
+    """The callbacks that wait for the commit, each with its savepoints and whether its errors are only logged."""
     waiting: Any = connection.run_on_commit
     return cast("list[tuple[set[str], Callable[[], Any], bool]]", waiting)
 
 
 def _run_after(connection: BaseDatabaseWrapper, known: int) -> list[Callable[[], Any]]:
-    """Call what was registered behind the first `known`, and what that registers in its turn."""
+    """Call every callback after the first `known`, those that the called ones register included. Returns them."""
     called: list[Callable[[], Any]] = []
     waiting = _waiting(connection)
     while len(waiting) > known:

@@ -1,4 +1,4 @@
-"""What every implementation of a port must do, as tests for those who write one. They need pytest with pytest-asyncio.
+"""Tests for those who implement a port: what every implementation must do. They need pytest with pytest-asyncio.
 
 ```python
 class TestMyBroker(BrokerContract):
@@ -33,12 +33,12 @@ class BrokerMaker(Protocol):
         ...
 
     def pass_time(self, seconds: float) -> Awaitable[None]:
-        """Make everything that is kept older, without waiting."""
+        """Make everything that the broker keeps older by so many seconds, without waiting."""
         ...
 
 
 class Bench:
-    """A broker, and what it has handed over."""
+    """The broker under test, and the publications that it has handed to its handler."""
 
     def __init__(self, maker: BrokerMaker) -> None:
         self.pass_time = maker.pass_time
@@ -46,20 +46,23 @@ class Bench:
         self._seen: asyncio.Queue[tuple[str, Publication, str]] = asyncio.Queue()
 
     def take(self, channel: str, publication: Publication, epoch: str) -> None:
-        """The broker's handler."""
+        """Take a publication: the broker's `PublicationHandler`."""
         self._seen.put_nowait((channel, publication, epoch))
 
     async def publish(self, text: str, *, key: str = "", channel: str = "ch", retention: Retention = KEEP) -> Position:
-        """Publish JSON text."""
+        """Publish JSON text, with an idempotency key or without one. Returns its position."""
         return await self.broker.publish(channel, Message(data=Raw(text.encode()), idempotency_key=key), retention)
 
     async def offsets(self, query: HistoryQuery = ALL) -> list[int]:
-        """The offsets of what history holds."""
+        """The offsets of the publications that the history of the channel `ch` holds."""
         page = await self.broker.history("ch", query, KEEP)
         return [publication.offset for publication in page.publications]
 
     async def seen(self) -> list[tuple[str, Publication, str]]:
-        """What was handed over since the last look. The end is marked by a publication in a channel of its own."""
+        """The publications handed over since the last call, each with its channel and epoch.
+
+        A publication in a channel of its own marks their end.
+        """
         await self.broker.subscribe("mark")
         await self.publish("null", channel="mark")
         found: list[tuple[str, Publication, str]] = []
@@ -70,7 +73,7 @@ class Bench:
 
 
 class BrokerContract:
-    """A `Broker` keeps its promises. Subclasses give the fixture `maker`."""
+    """The promises of `Broker`, one test each. Subclasses give the fixture `maker`."""
 
     @pytest.fixture
     async def bench(self, maker: BrokerMaker) -> Bench:

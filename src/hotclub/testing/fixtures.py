@@ -9,15 +9,16 @@ from hotclub.testing.threads import lend_connections
 
 
 class LastingClient(HotclubClient):
-    """A client for an async test, whose fixture is not: keeps the site from its first connection until `release`."""
+    """The client of an async test, made by a fixture that is not async: keeps its site until `release`."""
 
     async def enter_site(self) -> Site:
+        """See `HotclubClient.enter_site`."""
         if not self._held:
             self._held.append(await enter_site())
         return await enter_site()
 
     def release(self) -> None:
-        """Let the site go, after the test."""
+        """Leave the site, after the test."""
         while self._held:
             site = self._held.pop()
             if site.ended:

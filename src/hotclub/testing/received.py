@@ -1,4 +1,4 @@
-"""What a test client gets, with its JSON decoded."""
+"""What a test's connection receives, with its JSON decoded."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from hotclub.engine.model import Position
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """Who somebody in a channel is, as its members see it. `user` is "" for somebody anonymous."""
+    """A connection in a channel, as the channel's members see it. `user` is "" for an anonymous connection."""
 
     user: str
     client: str
@@ -18,13 +18,13 @@ class Member:
 
     @classmethod
     def read(cls, found: Mapping[str, Any]) -> Self:
-        """From the wire."""
+        """Read one from the wire."""
         return cls(found.get("user", ""), found.get("client", ""), found.get("conn_info"), found.get("chan_info"))
 
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """A publication. `info` is the client that published it, if it was one; `offset` is 0 without history."""
+    """A publication. `info` is the client that published it, None for the server. `offset` is 0 without history."""
 
     data: Any
     offset: int = 0
@@ -35,7 +35,7 @@ class Received:
 
     @classmethod
     def read(cls, found: Mapping[str, Any]) -> Self:
-        """From the wire."""
+        """Read one from the wire."""
         return cls(
             data=found.get("data"),
             offset=found.get("offset", 0),
@@ -58,8 +58,9 @@ class Page:
 class Subscribed:
     """A subscription that the server has granted.
 
-    `position` is None in channels without recovery, `data` is what the class's `on_subscribe` returned. `recovered`
-    says whether everything after the position asked for has come.
+    `position` is None in channels without recovery. `data` is what the channel's `on_subscribe` returned. `recovered`
+    says whether everything after the position that was asked for has come; `was_recovering`, whether a position was
+    asked for.
     """
 
     position: Position | None
@@ -69,7 +70,7 @@ class Subscribed:
 
     @classmethod
     def read(cls, found: Mapping[str, Any]) -> Self:
-        """From the wire."""
+        """Read one from the wire."""
         epoch = found.get("epoch", "")
         publications = found.get("publications") or ({"offset": found.get("offset", 0)},)
         return cls(

@@ -1,4 +1,4 @@
-"""The site that the connections of a test share: started for the first of them, stopped after the last."""
+"""The site that the connections of a test share: started before the first of them, stopped after the last."""
 
 import asyncio
 import itertools
@@ -25,7 +25,7 @@ Result = TypeVar("Result")
 
 
 class Settled(Protocol):
-    """A connection, as far as the site waits for it."""
+    """A connection, as the site sees it."""
 
     async def settle(self) -> None:
         """Return when everything that was sent to the connection so far has arrived."""
@@ -36,13 +36,13 @@ class SettlingBroker(DatabaseBroker):
     """A durable broker without its periodic work, which a test can wait for."""
 
     async def settle(self) -> None:
-        """Return when nothing is being read any more."""
+        """Return when the broker reads nothing from the database any more."""
         while tasks := [*self._openings.values(), *self._fillings.values()]:
             await asyncio.wait(tasks)
 
 
 class SitePool(InlinePool):
-    """The pool of a test, which knows the users that need no session."""
+    """The pool of a test, which knows the users that `force_authenticate` gave it."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -56,13 +56,14 @@ class SitePool(InlinePool):
         return key
 
     async def run(self, func: Callable[Params, Result], /, *args: Params.args, **kwargs: Params.kwargs) -> Result:
+        """See `InlinePool.run`. The session key of such a user is answered without a query."""
         if func is authenticate and args and args[0] in self._users:
             return Login(self._users[str(args[0])], "", "")  # type: ignore[return-value]
         return await super().run(func, *args, **kwargs)
 
 
 class Site(Service):
-    """A `Service` whose hooks run on the test's database connection, and that does nothing of its own accord."""
+    """A `Service` whose hooks run on the test's database connection, and that does no periodic work."""
 
     def __init__(self) -> None:
         self.pool = SitePool()
@@ -70,34 +71,33 @@ class Site(Service):
         self.loop = asyncio.get_running_loop()
         self.connections: dict[str, Settled] = {}
         self.users = 0
-        """How many blocks need the site."""
+        """How many blocks use the site."""
 
     @property
     def ended(self) -> bool:
-        """Whether the event loop has gone without the site being stopped."""
+        """Whether the event loop was closed before the site was stopped."""
         return self.loop.is_closed()
 
     async def start(self) -> None:
-        """Serve this test."""
-        await self._backend.start()
+        """Begin to serve the test, in the running event loop."""
         await self.node.start()
         set_current_node(self.node, self.pool)
 
     async def stop(self) -> None:
-        """End what is left, database connections included."""
+        """End every connection, and close the database connections of other threads than the main one."""
         await super().stop()
         await sync_to_async(_close_connections)()
 
     def abandon(self) -> None:
-        """Forget the site, whose event loop is gone and took everything along."""
+        """Forget the site without stopping it, because its event loop is closed."""
         if current_node() is self.node:
             set_current_node(None)
 
     async def settle(self) -> None:
-        """Return when the node has nothing left to do, and every connection has got everything.
+        """Return when the node has nothing left to do, and every connection has received everything.
 
         Raises:
-            AssertionError: that did not happen in time.
+            AssertionError: that did not happen within `TIMEOUT` seconds.
         """
         try:
             async with asyncio.timeout(TIMEOUT):
@@ -107,9 +107,9 @@ class Site(Service):
             raise AssertionError(f"the site did not come to rest within {TIMEOUT:g} s: does a hook hang?") from None
 
     async def _moves(self) -> bool:
-        """Let everything finish that has begun; whether something new may have begun meanwhile."""
+        """Wait for everything that has begun. Returns whether something else may have begun meanwhile."""
         before = self.pool.calls
-        # What other threads have handed to the loop so far comes first.
+        # Lets the callbacks run that other threads have handed to the loop so far.
         await asyncio.sleep(0)
         await self.node.channels.settle()
         await self._broker.settle()
@@ -131,10 +131,10 @@ class _Present:
 
 
 async def enter_site() -> Site:
-    """The site of this test; `leave_site` is to follow.
+    """The site of this test, started if need be. `leave_site` must follow.
 
     Raises:
-        RuntimeError: a node runs in this process that is not a test's, or that of a test in another event loop.
+        RuntimeError: another node runs in this process, or this test has connections in another event loop.
     """
     site = _Present.site
     if site is not None and site.ended:
@@ -152,7 +152,7 @@ async def enter_site() -> Site:
 
 
 async def leave_site(site: Site) -> None:
-    """Undo `enter_site`; the last one stops the site."""
+    """Undo `enter_site`. The last call stops the site."""
     site.users -= 1
     if site.users == 0 and _Present.site is site:
         _Present.site = None
@@ -160,21 +160,21 @@ async def leave_site(site: Site) -> None:
 
 
 def abandon_site() -> None:
-    """Forget a site whose event loop has ended without stopping it."""
+    """Forget the site of the test, whose event loop was closed before the site was stopped."""
     site, _Present.site = _Present.site, None
     if site is not None:
         site.abandon()
 
 
 def loop_thread() -> LoopThread:
-    """The thread with the event loop of a test that is not async."""
+    """The thread with the event loop of a test that is not async, started if need be."""
     if _Present.thread is None:
         _Present.thread = LoopThread()
     return _Present.thread
 
 
 def end_loop_thread() -> None:
-    """End that thread, unless a site is still in it."""
+    """End the thread of `loop_thread`, unless a site is still served there."""
     thread = _Present.thread
     if thread is not None and _Present.site is None:
         _Present.thread = None
@@ -182,7 +182,7 @@ def end_loop_thread() -> None:
 
 
 def _close_connections() -> None:
-    """Leave no connection behind in a thread that nobody will tidy up."""
+    """Close this thread's database connections, if it is not the main thread: Django's tests close only those."""
     if threading.current_thread() is not threading.main_thread():
         for connection in connections.all(initialized_only=True):
             if not connection.in_atomic_block:

@@ -1,9 +1,9 @@
-"""Which thread runs what: hooks belong where the test's database connection is, the event loop somewhere else.
+"""Which thread runs what: hooks run where the test's database connection is, the event loop in another thread.
 
-In an async test, `sync_to_async` knows the place: under Django's own test cases it is the test's thread. Under pytest
-the loop runs in the test's thread, and `sync_to_async` uses one of its own, which `lend_connections` lets use the
-test's transaction. In a test that is not async the loop gets a thread, and hooks run in the test's thread while
-that waits for the loop.
+- An async test of Django's test cases: `sync_to_async` runs hooks in the test's thread.
+- An async test of pytest: the event loop runs in the test's thread, and `sync_to_async` runs hooks in a thread of its
+  own, which `lend_connections` lets use the test's transaction.
+- A test that is not async: the event loop runs in a `LoopThread`, and hooks run in the test's thread while it waits.
 """
 
 import asyncio
@@ -26,15 +26,15 @@ Result = TypeVar("Result")
 
 
 class InlinePool(HookPool):
-    """The `HookPool` of a test: runs hooks on the test's own database connection, one after the other."""
+    """The `HookPool` of a test: runs hooks on the test's own database connection, one after another."""
 
     def __init__(self) -> None:
         super().__init__(threads=1)
         self.calls = 0
-        """How many calls were made so far."""
+        """How many calls have been made so far."""
 
     async def run(self, func: Callable[Params, Result], /, *args: Params.args, **kwargs: Params.kwargs) -> Result:
-        """See `HookPool.run`. What the call leaves for its commit has been done when it returns."""
+        """See `HookPool.run`. The `on_commit` callbacks of the call have run when this returns."""
         self.calls += 1
         return await sync_to_async(committing, thread_sensitive=True)(lambda: func(*args, **kwargs))
 
@@ -42,7 +42,7 @@ class InlinePool(HookPool):
 class LoopThread(Executor):
     """An event loop in a thread of its own, for a test that is not async.
 
-    As an `Executor` it hands what it is given to the test's thread, which does it while it waits in `call`.
+    As an `Executor` it hands functions to the test's thread, which runs them while it waits in `call`.
     """
 
     def __init__(self) -> None:
@@ -54,7 +54,7 @@ class LoopThread(Executor):
         self._thread.start()
 
     def call(self, work: Coroutine[Any, Any, Result]) -> Result:
-        """Run a coroutine to its end, and hooks here meanwhile."""
+        """Run a coroutine to its end in the loop's thread, and hooks in this thread meanwhile. Returns its result."""
         future = asyncio.run_coroutine_threadsafe(work, self._loop)
         future.add_done_callback(lambda _: self._work.put(None))
         while not future.done():
@@ -79,7 +79,7 @@ class LoopThread(Executor):
         return future
 
     def close(self) -> None:
-        """End the loop and its thread."""
+        """End the event loop and its thread."""
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         AsyncToSync.loop_thread_executors.pop(self._loop, None)
@@ -90,8 +90,8 @@ class LoopThread(Executor):
 def lend_connections() -> Iterator[None]:
     """Let `sync_to_async` code use the transactions that are open in this thread, until the end of the block.
 
-    Does nothing when there are none. Belongs around an event loop that will run in this thread, which therefore makes
-    no queries itself meanwhile.
+    Belongs around an event loop that runs in this thread: the thread makes no queries of its own meanwhile. Does
+    nothing when no transaction is open.
     """
     lent = [connection for connection in connections.all(initialized_only=True) if connection.in_atomic_block]
     before = _in_sensitive_thread(_exchange, lent, [])
@@ -110,7 +110,7 @@ def _in_sensitive_thread(function: Callable[Params, Result], *args: Params.args,
 
 
 def _exchange(to_set: list[BaseDatabaseWrapper], to_forget: list[BaseDatabaseWrapper]) -> list[BaseDatabaseWrapper]:
-    """Change this thread's connections; returns those that were replaced."""
+    """Change this thread's database connections. Returns the connections that were replaced."""
     present = {connection.alias: connection for connection in connections.all(initialized_only=True)}
     for connection in to_forget:
         if present.get(connection.alias) is connection:

@@ -84,15 +84,14 @@ async def test_the_memory_lasts_between_connections(hotclub_client: HotclubClien
 async def test_a_hook_that_hangs_fails_the_test_and_not_the_run(
     hotclub_client: HotclubClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from hotclub.testing import connection as module
-    from hotclub.testing import site
+    from hotclub.testing import site, wire
     from tests.hotclub.testing.club import Log
 
     async def hang(*_args: object, **_kwargs: object) -> None:
         await asyncio.Event().wait()
 
     monkeypatch.setattr(Log, "on_publish", hang)
-    monkeypatch.setattr(module, "TIMEOUT", 0.05)
+    monkeypatch.setattr(wire, "TIMEOUT", 0.05)
     monkeypatch.setattr(site, "TIMEOUT", 0.05)
     hotclub_client.force_authenticate(get_user_model()(pk=1, username="django"))
     async with hotclub_client.connect() as c:

@@ -28,19 +28,30 @@ class Message(Struct, frozen=True, kw_only=True):
     tags: dict[str, str] = {}
     idempotency_key: str = ""
     version: int = 0
-    """Dropped unless it is higher than the channel's newest within the same `version_epoch`; 0 has no version."""
+    """0 is no version. The message is dropped unless its version is higher than the channel's newest one of the same
+    `version_epoch`."""
     version_epoch: str = ""
     binary: bool = False
-    """The data is not JSON: only clients of the protobuf form can be sent it."""
+    """The data is not JSON, and only clients of the protobuf form can be sent it."""
 
 
 def is_newer(version_epoch: str, version: int, newest_epoch: str, newest: int) -> bool:
-    """Whether a version counts after the newest one so far (0: none). Versions of different epochs do not compare."""
+    """Whether a version comes after the newest one so far.
+
+    Versions of different epochs do not compare, so the first one of another epoch is always newer. An empty epoch
+    compares with every epoch.
+
+    Args:
+        version_epoch: the epoch of the version.
+        version: the version.
+        newest_epoch: the epoch of the newest version so far.
+        newest: the newest version so far, 0 for none.
+    """
     return not newest or (bool(version_epoch) and version_epoch != newest_epoch) or version > newest
 
 
 class HistoryQuery(Struct, frozen=True, kw_only=True):
-    """Which part of the log to read (protocol §2.6). `limit` 0 reads only the top, -1 everything kept."""
+    """Which part of the log to read (protocol §2.6). `limit` 0 reads the top alone, -1 everything that is kept."""
 
     limit: int = 0
     since: Position | None = None
@@ -50,11 +61,13 @@ class HistoryQuery(Struct, frozen=True, kw_only=True):
 class PublicationHandler(Protocol):
     """What a broker calls for every publication of a channel that this node is subscribed to.
 
-    Called in the node's event loop, in the order of the log, never twice for one offset; it must not block or raise.
-    `epoch` is "" for a channel without history.
+    The broker calls it in the node's event loop, in the order of the log, and once per offset. It must not block or
+    raise.
     """
 
-    def __call__(self, channel: str, publication: Publication, epoch: str) -> None: ...
+    def __call__(self, channel: str, publication: Publication, epoch: str) -> None:
+        """Take a publication; `epoch` is "" for a channel without history."""
+        ...
 
 
 class Broker(Protocol):
@@ -68,8 +81,13 @@ class Broker(Protocol):
     async def publish(self, channel: str, message: Message, retention: Retention) -> Position:
         """Append and fan out, and return where the publication stands (offset 0 without history).
 
-        A repeated idempotency key returns the position of the first and stores nothing; a version that is not newer
-        returns the top and stores nothing.
+        A repeated idempotency key stores nothing, and returns the position of the first message with that key. A
+        version that is not newer stores nothing, and returns the top.
+
+        Args:
+            channel: the channel's name.
+            message: the publication.
+            retention: how much of the channel's log is kept.
 
         Raises:
             IdempotencyConflict: the key was used for another payload.
@@ -77,17 +95,22 @@ class Broker(Protocol):
         ...
 
     async def subscribe(self, channel: str) -> None:
-        """Begin to hand this channel's publications to the handler. On return none published later is missed."""
+        """Begin to hand this channel's publications to the handler. Idempotent.
+
+        The handler gets every publication that is published after the return. A cancelled caller may or may not have
+        subscribed.
+        """
         ...
 
     async def unsubscribe(self, channel: str) -> None:
-        """Stop handing over. Idempotent."""
+        """Stop handing this channel's publications to the handler. Idempotent."""
         ...
 
     async def history(self, channel: str, query: HistoryQuery, retention: Retention) -> HistoryPage:
-        """Read the log; a channel with no log yet gets one (new epoch, offset 0).
+        """Read the log. A channel without a log gets one, with a new epoch and offset 0.
 
-        Forward reads start at the oldest kept publication after `query.since`.
+        A forward read starts at the oldest kept publication after `query.since`, a reverse read at the newest before
+        it.
 
         Raises:
             UnrecoverablePosition: `query.since` names another epoch.
@@ -95,7 +118,7 @@ class Broker(Protocol):
         ...
 
     async def remove_history(self, channel: str) -> None:
-        """Forget the kept publications; the position stays."""
+        """Forget the kept publications. The position of the channel stays. Idempotent."""
         ...
 
 

@@ -1,7 +1,7 @@
 """The map broker port: the newest value per key of a channel, with a log of the changes where one is kept.
 
-A *persistent* map keeps such a log: its changes have positions, and a client that was away is brought up to date from
-it. An *ephemeral* one has no positions; a client that comes back loads it anew (protocol §2.13).
+A *persistent* map keeps a log of its changes: each change has a position, and a client that was away gets the changes
+it missed. An *ephemeral* map keeps no log and has no positions: a client that was away loads it anew (protocol §2.13).
 """
 
 from enum import Enum
@@ -13,12 +13,15 @@ from hotclub.engine.broker.base import HistoryQuery, Retention
 from hotclub.engine.model import EMPTY, ClientInfo, HistoryPage, Position, Publication
 
 KeyMode = Literal["", "if_new", "if_exists"]
-"""Which keys a change may touch: any, those that are not there yet, or those that are."""
+"""Which keys a change may set: any key, only a new one, or only one that the map has."""
 
 
 class MapRetention(Struct, frozen=True, kw_only=True):
-    """What is kept of a map: `stream` of its changes (size 0: ephemeral), and a key for `key_ttl` seconds after it was
-    last set (0: until it is removed), as long as there are no more than `keys` of them (0: any number)."""
+    """What is kept of a map.
+
+    `stream` is how much of the log of its changes; size 0 is an ephemeral map. A key lives for `key_ttl` seconds after
+    it was last set; 0 is until it is removed. A map holds at most `keys` keys; 0 is any number.
+    """
 
     stream: Retention = Retention()
     key_ttl: float = 0.0
@@ -28,9 +31,10 @@ class MapRetention(Struct, frozen=True, kw_only=True):
 class MapMessage(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A change on its way in: sets `key`, or removes it.
 
-    `version` is refused unless it is higher than the key's within the same `version_epoch`; 0 has no version.
-    `expected` is the position that the key was last changed at (compare and set); persistent maps only. With `renew`
-    a key that `mode` refuses to set lives on as if it had been set. `score` orders the entries of ordered maps.
+    A change with a `version` is suppressed unless the version is higher than the key's of the same `version_epoch`; 0
+    is no version. A change with `expected` is suppressed unless the key was last changed at that position (compare and
+    set, in persistent maps only). With `renew`, a key that `mode` keeps from being set lives on as if it had been set.
+    `score` orders the entries of ordered maps.
     """
 
     key: str
@@ -46,26 +50,29 @@ class MapMessage(Struct, frozen=True, kw_only=True, omit_defaults=True):
     expected: Position | None = None
     renew: bool = False
     binary: bool = False
-    """The data is not JSON: only clients of the protobuf form can be sent it."""
+    """The data is not JSON, and only clients of the protobuf form can be sent it."""
 
 
 class Suppressed(Enum):
     """Why a change was not made."""
 
     IDEMPOTENCY = "idempotency"
-    """It has been made before."""
+    """A change with the same idempotency key was made before."""
     VERSION = "version"
-    """The key has a version that is as high."""
+    """The key has this version or a higher one."""
     KEY_EXISTS = "key_exists"
+    """The map has the key, and the mode is `if_new`."""
     KEY_NOT_FOUND = "key_not_found"
+    """The map does not have the key, and the change removes it or its mode is `if_exists`."""
     POSITION_MISMATCH = "position_mismatch"
-    """The key was changed since."""
+    """The key was not last changed at the expected position."""
 
 
 class MapOutcome(Struct, frozen=True, kw_only=True):
-    """What became of a change: where the map stands (offset 0 without positions), and why it was not made, if so.
+    """What became of a change.
 
-    `current` is the key's entry that compare and set met instead of the expected one, None when there is no such key.
+    `position` is where the map stands, offset 0 without positions. `suppressed` is why the change was not made, None
+    when it was. `current` is the key's entry at a `POSITION_MISMATCH`, None when the map does not have the key.
     """
 
     position: Position
@@ -74,10 +81,11 @@ class MapOutcome(Struct, frozen=True, kw_only=True):
 
 
 class MapQuery(Struct, frozen=True, kw_only=True):
-    """A page of a map's entries: `cursor` is that of the page before, "" for the first.
+    """Which page of a map's entries to read.
 
-    A page ends at `limit` entries (-1: none), or when its data is larger than `size` bytes (0: no matter); it holds an
-    entry at least. `key` reads that entry alone. `asc` turns the order of an ordered map around.
+    `cursor` is the one that came with the page before, "" for the first page. A page ends at `limit` entries, or at the
+    entry with which its data exceeds `size` bytes; -1 and 0 are no such end. With `key` the page is that entry alone.
+    `asc` reads an ordered map from its lowest score.
     """
 
     cursor: str = ""
@@ -90,7 +98,8 @@ class MapQuery(Struct, frozen=True, kw_only=True):
 
 
 class MapPage(Struct, frozen=True):
-    """Entries, each a publication with its key; where the map stood; and the next page's cursor, "" after the last."""
+    """Entries, each a publication with its key; where the map stood; and the cursor of the next page, "" for no
+    more."""
 
     entries: tuple[Publication, ...]
     top: Position
@@ -106,41 +115,43 @@ class MapStats(Struct, frozen=True):
 class MapBroker(Protocol):
     """Stores and fans out maps. All methods belong to the node's event loop.
 
-    Every change is atomic: entry, log and position change together, and reach the handler in the order of the log. A
-    key whose time is over is removed as if somebody had removed it. A cancelled change may or may not have been made.
+    Every change is atomic: entry, log and position change together. Changes reach the handler in the order of the log.
+    A key whose time is over is removed by a change of its own. A cancelled change may or may not have been made.
     """
 
     async def change(self, channel: str, message: MapMessage, retention: MapRetention) -> MapOutcome:
         """Set or remove a key and fan that out, unless something suppresses it.
 
         Raises:
-            Refused: `LIMIT_EXCEEDED`, the map is full and the key is not in it.
+            Refused: `LIMIT_EXCEEDED`, the key is new and the map is full.
             IdempotencyConflict: the idempotency key was used for another change.
         """
         ...
 
     async def read(self, channel: str, query: MapQuery, retention: MapRetention) -> MapPage:
-        """A page of the entries. A cursor is good for as long as the map lives, whatever changed meanwhile.
+        """Read a page of the entries. A cursor stays valid when the map changes.
 
         Raises:
-            Refused: `BAD_REQUEST`, the cursor is none.
+            Refused: `BAD_REQUEST`, the cursor is malformed.
         """
         ...
 
     async def history(self, channel: str, query: HistoryQuery, retention: Retention) -> HistoryPage:
-        """Read the log, as `Broker.history` does."""
+        """Read the log of changes. See `Broker.history`."""
         ...
 
-    async def stats(self, channel: str) -> MapStats: ...
+    async def stats(self, channel: str) -> MapStats:
+        """How many keys the map has now."""
+        ...
 
     async def clear(self, channel: str) -> None:
-        """Forget everything. The map gets a new epoch, so that subscribers of a persistent one load it anew."""
+        """Forget every entry and the log. A persistent map gets a new epoch, so that its subscribers load it anew."""
         ...
 
     async def subscribe(self, channel: str) -> None:
-        """As `Broker.subscribe`."""
+        """Begin to hand the map's changes to the handler. See `Broker.subscribe`."""
         ...
 
     async def unsubscribe(self, channel: str) -> None:
-        """As `Broker.unsubscribe`."""
+        """Stop handing them over. See `Broker.unsubscribe`."""
         ...

@@ -48,11 +48,11 @@ class _Map:
         self.entries: Leases[str, _Entry] = Leases(key_ttl or inf)
         self.stream = Ring()
         self.order: dict[bool, list[tuple[int, str]]] = {}
-        """The entries as they are read, by whether they are ordered by score. Made when it is needed."""
+        """The places of the entries, ascending: by key, and for True by score and key. Made when a page is read."""
         self.used = now
 
     def sorted(self, *, ordered: bool) -> list[tuple[int, str]]:
-        """(score, key) of every entry, ascending; without an order every score counts as 0."""
+        """(score, key) of every entry, ascending; in a map that is not ordered every score counts as 0."""
         order = self.order.get(ordered)
         if order is None:
             scores = ((entry.publication.score if ordered else 0, key) for key, entry in self.entries.items())
@@ -61,7 +61,7 @@ class _Map:
 
 
 class MemoryMapBroker:
-    """The `MapBroker` of a node that stands alone. `sweep` is to be called now and then, for keys to expire in time."""
+    """The `MapBroker` of a node that stands alone. Keys expire no later than at the next call of `sweep`."""
 
     def __init__(self, handler: PublicationHandler, *, clock: Callable[[], float] = monotonic) -> None:
         self._handler = handler
@@ -71,6 +71,7 @@ class MemoryMapBroker:
         self._subscribed: set[str] = set()
 
     async def change(self, channel: str, message: MapMessage, retention: MapRetention) -> MapOutcome:
+        """See `MapBroker.change`."""
         now = self._clock()
         store = self._map(channel, retention, now)
         first = self._answers.find(channel, message.idempotency_key, _content(message), now)
@@ -99,7 +100,7 @@ class MemoryMapBroker:
             data=message.data,
             removed=message.removed,
             info=message.info,
-            # A removal has to pass the filters that let the value through.
+            # A removal without tags takes the value's, so that it passes the filters that let the value through.
             tags=message.tags or (entry.publication.tags if message.removed and entry is not None else {}),
             score=message.score,
             offset=store.top,
@@ -122,6 +123,7 @@ class MemoryMapBroker:
             self._handler(channel, publication, store.epoch if store.top else "")
 
     async def read(self, channel: str, query: MapQuery, retention: MapRetention) -> MapPage:
+        """See `MapBroker.read`."""
         store = self._map(channel, retention, self._clock())
         top = _top(store, retention.stream)
         if query.key:
@@ -139,6 +141,7 @@ class MemoryMapBroker:
         return MapPage(tuple(entries), top)
 
     async def history(self, channel: str, query: HistoryQuery, retention: Retention) -> HistoryPage:
+        """See `MapBroker.history`."""
         now = self._clock()
         known = self._maps.get(channel)
         store = self._map(channel, MapRetention(stream=retention) if known is None else known[1], now)
@@ -146,6 +149,7 @@ class MemoryMapBroker:
         return store.stream.read(query, Position(store.epoch, store.top))
 
     async def stats(self, channel: str) -> MapStats:
+        """See `MapBroker.stats`."""
         known = self._maps.get(channel)
         if known is None:
             return MapStats(0)
@@ -153,23 +157,26 @@ class MemoryMapBroker:
         return MapStats(len(known[0].entries))
 
     async def clear(self, channel: str) -> None:
+        """See `MapBroker.clear`."""
         known = self._maps.pop(channel, None)
         if known is None or channel not in self._subscribed:
             return
         store, retention = known
         if retention.stream.size <= 0:
-            # Without a position nobody can notice that the map is another one: tell them key by key.
+            # Without positions no subscriber notices that the map begins anew: remove key by key.
             for key, entry in store.entries.items():
                 self._handler(channel, Publication(key=key, removed=True, tags=entry.publication.tags), "")
 
     async def subscribe(self, channel: str) -> None:
+        """See `MapBroker.subscribe`."""
         self._subscribed.add(channel)
 
     async def unsubscribe(self, channel: str) -> None:
+        """See `MapBroker.unsubscribe`."""
         self._subscribed.discard(channel)
 
     def sweep(self) -> None:
-        """Remove the keys whose time is over, and give back the memory of maps that nobody uses."""
+        """Remove the keys whose time is over, and give back the memory of maps that are not used any more."""
         now = self._clock()
         self._answers.expire(now)
         for channel, (store, retention) in list(self._maps.items()):
@@ -197,7 +204,7 @@ class MemoryMapBroker:
 
 
 def _obstacle(store: _Map, entry: _Entry | None, message: MapMessage) -> Suppressed | None:
-    """What keeps the change from being made."""
+    """Why the change is not made, None when it is."""
     if entry is None:
         if message.expected is not None:
             return Suppressed.POSITION_MISMATCH
@@ -212,7 +219,7 @@ def _obstacle(store: _Map, entry: _Entry | None, message: MapMessage) -> Suppres
 
 
 def _after(order: list[tuple[int, str]], query: MapQuery) -> Iterator[tuple[int, str]]:
-    """What follows the cursor: by key always ascending, by score descending unless it is asked for otherwise."""
+    """The places after the cursor: ascending by key; in an ordered map descending by score, ascending with `asc`."""
     descending = query.ordered and not query.asc
     start, stop = 0, len(order)
     if query.cursor:

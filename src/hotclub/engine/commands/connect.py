@@ -164,7 +164,7 @@ async def _open(session: Session, name: str, grant: SubscribeGrant, request: wir
         data=grant.data,
         asked=Position(known.epoch, known.offset) if known is not None and known.recover else None,
         server_side=True,
-        delta=channel.spec.delta and known is not None and known.delta == "fossil" and grant.admits is None,
+        delta=channel.spec.delta and known is not None and known.delta == wire.FOSSIL and grant.admits is None,
         admits=grant.admits,
         ttl=grant.ttl,
     )

@@ -22,7 +22,7 @@ from hotclub.engine.tags import compile_filter
 async def subscribe(session: Session, command: int, request: wire.SubscribeCommand) -> None:
     """Authorise, then take the steps of `subscription` (protocol §2.2)."""
     channel = resolve(session, request.channel)
-    if request.delta not in ("", "fossil"):
+    if request.delta not in ("", wire.FOSSIL):
         raise Disconnect(Close.BAD_REQUEST, why="an unknown kind of delta")
     _check_type(channel.spec, request)
     subscriber = session.subscribers.get(request.channel)
@@ -100,7 +100,7 @@ def _terms(
         data=grant.data,
         asked=Position(request.epoch, request.offset) if request.recover else None,
         reject_unrecovered=bool(request.flag & wire.REJECT_UNRECOVERED),
-        delta=spec.delta and request.delta == "fossil" and admits is None,
+        delta=spec.delta and request.delta == wire.FOSSIL and admits is None,
         compact=compact,
         admits=admits,
         ttl=grant.ttl,

@@ -7,7 +7,11 @@ from hotclub.engine.model import ClientInfo, PresenceStats
 
 
 class Presence(Protocol):
-    """Entries live for a lease and are renewed by their node, so that a crashed node heals itself."""
+    """Stores who is in which channel. All methods belong to the node's event loop.
+
+    An entry lives for a lease, and its node renews the lease: so the entries of a crashed node are gone soon. A
+    cancelled call may or may not have had its effect.
+    """
 
     async def touch(self, channel: str, info: ClientInfo) -> None:
         """Add the connection to the channel, or renew its lease."""
@@ -18,9 +22,9 @@ class Presence(Protocol):
         ...
 
     async def members(self, channel: str) -> Mapping[str, ClientInfo]:
-        """Everybody whose lease is alive, by client id."""
+        """The connections in the channel, by client id."""
         ...
 
     async def stats(self, channel: str) -> PresenceStats:
-        """The counts of `members`, without the list."""
+        """How many connections and users are in the channel."""
         ...

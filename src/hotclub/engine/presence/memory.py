@@ -16,18 +16,21 @@ class MemoryPresence:
         self._channels: dict[str, Leases[str, ClientInfo]] = {}
 
     async def touch(self, channel: str, info: ClientInfo) -> None:
+        """See `Presence.touch`."""
         leases = self._channels.get(channel)
         if leases is None:
             leases = self._channels[channel] = Leases(self._ttl)
         leases.touch(info.client, info, self._clock())
 
     async def drop(self, channel: str, client: str) -> None:
+        """See `Presence.drop`."""
         leases = self._channels.get(channel)
         if leases is not None:
             leases.drop(client)
             self._forget_empty(channel, leases)
 
     async def members(self, channel: str) -> Mapping[str, ClientInfo]:
+        """See `Presence.members`."""
         leases = self._channels.get(channel)
         if leases is None:
             return {}
@@ -36,6 +39,7 @@ class MemoryPresence:
         return dict(leases.items())
 
     async def stats(self, channel: str) -> PresenceStats:
+        """See `Presence.stats`."""
         members = await self.members(channel)
         return PresenceStats(len(members), len({info.user for info in members.values()}))
 

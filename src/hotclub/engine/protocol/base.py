@@ -9,10 +9,9 @@ from hotclub.engine.protocol.messages import Command, Emulation, Push, Reply
 
 
 class Codec(Protocol):
-    """One form of the protocol on the wire. Stateless; one instance serves every connection.
+    """One form of the protocol on the wire. Stateless: one instance serves every connection.
 
-    Encoded messages say themselves where they end, or a transport separates them by `separator`: joined by it, they
-    are one frame.
+    Several encoded messages, joined by `separator`, are one frame.
     """
 
     name: str
@@ -22,10 +21,10 @@ class Codec(Protocol):
     """Whether payloads may be other than JSON text, and frames other than text (protocol §6b)."""
 
     def decode(self, frame: bytes, limits: Limits) -> Iterable[Command]:
-        """The commands of a frame, one after the other, so that a limit holds before the rest is looked at.
+        """Decode the commands of a frame one by one, so that a caller can stop before the rest is decoded.
 
         Raises:
-            Disconnect: `BAD_REQUEST` for what is not a command, or for more than `limits.commands_per_frame` of them.
+            Disconnect: `BAD_REQUEST` for a malformed command, or for more than `limits.commands_per_frame` commands.
         """
         ...
 
@@ -33,31 +32,35 @@ class Codec(Protocol):
         """The body of a POST to `/emulation`; its `data` is a frame.
 
         Raises:
-            Disconnect: `BAD_REQUEST` for what is not such a body.
+            Disconnect: `BAD_REQUEST` for a malformed body.
         """
         ...
 
-    def encode_reply(self, reply: Reply) -> bytes: ...
+    def encode_reply(self, reply: Reply) -> bytes:
+        """Encode the answer to a command."""
+        ...
 
-    def encode_push(self, push: Push) -> bytes: ...
+    def encode_push(self, push: Push) -> bytes:
+        """Encode any push; `encode_publication` does it faster for publications."""
+        ...
 
     def encode_publication(self, channel: str, publication: Publication, number: int = 0) -> bytes:
-        """A push of a publication. `number` stands for the channel's name where it is not 0."""
+        """Encode the push of a publication. `number` stands for the channel's name; 0 is no number."""
         ...
 
     def delta_publication(self, publication: Publication, patch: bytes | None) -> Publication:
         """The publication as it is encoded for a subscription with differences (protocol §2.11).
 
         Args:
-            publication: with its whole data.
-            patch: what turns the subscriber's base into that data; None sends the data whole, and so does a patch
+            publication: the publication with its whole data.
+            patch: what turns the subscriber's base into that data. The data is sent whole for None, and for a patch
                 that this form of the protocol cannot carry.
         """
         ...
 
 
 class Encoder(Protocol):
-    """A codec with the framing of a transport. Connections with the same encoder object share encoded messages."""
+    """A codec with the framing of a transport. Connections that have the same encoder object share encoded messages."""
 
     codec: Codec
 
@@ -66,5 +69,5 @@ class Encoder(Protocol):
         ...
 
     def frame_publication(self, message: bytes) -> bytes:
-        """An encoded publication as its transport writes it: the one kind of message that may be compressed."""
+        """An encoded publication as its transport writes it. No other kind of message is ever compressed."""
         ...

@@ -16,9 +16,9 @@ from hotclub.engine.protocol.messages import Command, ConnectCommand, Emulation,
 T = TypeVar("T")
 
 _NULL_LEVELS: Final = 12
-"""How deep fields that are null are looked for: each level costs a pass over what is below it."""
+"""How many levels of a command are searched for fields that are null: each level costs a pass over all below it."""
 _NULL_VALUES: Final = 1_000
-"""Most values looked at on the way."""
+"""How many values of a command are searched for null at most."""
 _NULL: Final = Raw(b"null")
 _PAYLOAD: Final = "data"
 _fields: Final = msgspec.json.Decoder(dict[str, Raw])
@@ -49,6 +49,7 @@ class JsonCodec:
         self._encoder: Final = msgspec.json.Encoder()
 
     def decode(self, frame: bytes, limits: Limits) -> Iterator[Command]:
+        """See `Codec.decode`."""
         start, end = 0, len(frame)
         if frame.endswith(b"\n"):
             end -= 1
@@ -61,20 +62,24 @@ class JsonCodec:
         raise Disconnect(Close.BAD_REQUEST, why="too many commands in one frame")
 
     def decode_emulation(self, body: bytes) -> Emulation:
+        """See `Codec.decode_emulation`."""
         posted = _read(self._emulations, body)
         return Emulation(posted.session, posted.node, posted.data.encode())
 
     def encode_reply(self, reply: Reply) -> bytes:
+        """See `Codec.encode_reply`."""
         return self._encoder.encode(reply)
 
     def encode_push(self, push: Push) -> bytes:
+        """See `Codec.encode_push`."""
         return self._encoder.encode(_Pushed(push))
 
     def encode_publication(self, channel: str, publication: Publication, number: int = 0) -> bytes:
+        """See `Codec.encode_publication`."""
         return b'{"push":%b}' % self._bare_publication(channel, publication, number)
 
     def delta_publication(self, publication: Publication, patch: bytes | None) -> Publication:
-        """Data and patches become JSON strings, so a patch that cuts a character in two cannot be carried."""
+        """See `Codec.delta_publication`. A patch becomes a JSON string, so it must not cut a character in two."""
         if patch is not None:
             try:
                 return replace(publication, data=self._quote(patch), delta=True)
@@ -93,34 +98,40 @@ class JsonCodec:
 
 
 class UniJsonCodec(JsonCodec):
-    """The form of the unidirectional transports: a bare connect request in, bare pushes out (protocol §6.2)."""
+    """The form of the unidirectional transports: a bare connect request comes in, bare pushes go out (protocol
+    §6.2)."""
 
     def __init__(self) -> None:
         super().__init__()
         self._requests: Final = msgspec.json.Decoder(ConnectCommand)
 
     def decode_connect(self, body: bytes) -> ConnectCommand:
-        """The request that opens the connection.
+        """Decode the request that opens the connection.
 
         Raises:
-            Disconnect: `BAD_REQUEST` for what is not a connect request.
+            Disconnect: `BAD_REQUEST` for a malformed request.
         """
         return _read(self._requests, body)
 
     def encode_reply(self, reply: Reply) -> bytes:
-        """The result of connect as a push: the only reply that a unidirectional client gets."""
+        """Encode the result of connect as a push: the only reply that a unidirectional client gets."""
         return self.encode_push(Push(connect=reply.connect))
 
     def encode_push(self, push: Push) -> bytes:
+        """See `Codec.encode_push`."""
         return self._encoder.encode(push)
 
     def encode_publication(self, channel: str, publication: Publication, number: int = 0) -> bytes:
+        """See `Codec.encode_publication`."""
         return self._bare_publication(channel, publication, number)
 
 
 def _read(decoder: msgspec.json.Decoder[T], text: bytes) -> T:
-    """Raises Disconnect `BAD_REQUEST`. A field that is null counts as absent; that is looked at where nothing else
-    helps."""
+    """Decode a command. A field that is null counts as absent; only a text that cannot be decoded is searched for null.
+
+    Raises:
+        Disconnect: `BAD_REQUEST` for malformed text.
+    """
     try:
         try:
             return decoder.decode(text)
@@ -133,7 +144,11 @@ def _read(decoder: msgspec.json.Decoder[T], text: bytes) -> T:
 
 
 def _without_nulls(value: Raw, levels: int, budget: Iterator[int]) -> Raw:
-    """JSON without the fields that are null, down to some level; a payload may hold them, and stays as it is."""
+    """The JSON text without the fields that are null, down to so many levels. Payloads stay as they are.
+
+    Raises:
+        ValueError: the budget of values is spent.
+    """
     if next(budget, None) is None:
         raise ValueError("too much to look through")
     begin = bytes(memoryview(value)[:1])

@@ -1,7 +1,8 @@
 """The binary codec: protobuf messages, each after its length (protocol §6b).
 
-The schema stands in `client.proto` and is read, compiled, from `client.binpb` into a pool of the codec's own: it meets
-no other schema of the process, and no version of the compiler is tied to one of the library.
+The schema stands in `client.proto`. The codec reads its compiled form, `client.binpb`, into a pool of its own: so it
+cannot collide with another schema of the process, and needs no code that a compiler generated for one version of the
+library.
 """
 
 from collections.abc import Iterator, Sized
@@ -40,14 +41,14 @@ _KINDS: Final[dict[str, type[Struct]]] = {
     "TrackBatch": wire.TrackBatch,
     "KeyedItem": wire.KeyedItem,
 }
-"""What a client sends, by the names in the schema."""
+"""The structs of what a client sends, by the names of the schema's messages."""
 _SERVER_ONLY: Final = frozenset({"binary"})
 """Fields of our structs that are not on the wire."""
 _MALFORMED: Final = "a frame is no protobuf form of commands"
 _LONGEST_LENGTH: Final = 5
-"""Bytes of a message's length; five hold 32 bits."""
+"""Most bytes that a message's length may take; five hold 32 bits."""
 _MAX_PARTS: Final = 4 * wire.MAX_ITEMS
-"""Elements of all lists and maps of one command together: unlike JSON's, they are converted one by one."""
+"""Most elements that all lists and maps of one command may have together: each is converted by Python code."""
 
 
 class ProtobufCodec:
@@ -65,6 +66,7 @@ class ProtobufCodec:
         self._reply: Final = _message_class(pool, "Reply")
 
     def decode(self, frame: bytes, limits: Limits) -> Iterator[wire.Command]:
+        """See `Codec.decode`."""
         at = 0
         for _ in range(limits.commands_per_frame):
             start, at = _extent(frame, at)
@@ -74,20 +76,24 @@ class ProtobufCodec:
         raise Disconnect(Close.BAD_REQUEST, why="too many commands in one frame")
 
     def decode_emulation(self, body: bytes) -> wire.Emulation:
+        """See `Codec.decode_emulation`."""
         posted = _parse(self._emulation, body)
         return wire.Emulation(posted.session, posted.node, posted.data)
 
     def encode_reply(self, reply: wire.Reply) -> bytes:
+        """See `Codec.encode_reply`."""
         message = self._reply()
         _write(reply, message)
         return _delimited(message)
 
     def encode_push(self, push: wire.Push) -> bytes:
+        """See `Codec.encode_push`."""
         message = self._reply()
         _write(push, message.push)
         return _delimited(message)
 
     def encode_publication(self, channel: str, publication: Publication, number: int = 0) -> bytes:
+        """See `Codec.encode_publication`."""
         message = self._reply()
         push = message.push
         if number:
@@ -99,7 +105,7 @@ class ProtobufCodec:
         return _delimited(message)
 
     def delta_publication(self, publication: Publication, patch: bytes | None) -> Publication:
-        """Bytes are bytes: whole data stay as they are."""
+        """See `Codec.delta_publication`. This form carries every patch, and whole data as it is."""
         return publication if patch is None else replace(publication, data=Raw(patch), delta=True)
 
     def _decode_command(self, encoded: bytes) -> wire.Command:
@@ -167,7 +173,7 @@ def _parse(kind: Any, encoded: bytes) -> Any:
 
 
 def _extent(frame: bytes, at: int) -> tuple[int, int]:
-    """Where the message begins whose length stands at that place, and where it ends."""
+    """Read the length that stands at `at`. Returns where the message after it begins, and where it ends."""
     length = 0
     for number, byte in enumerate(frame[at : at + _LONGEST_LENGTH]):
         length |= (byte & 0x7F) << 7 * number
@@ -191,7 +197,7 @@ def _delimited(message: Any) -> bytes:
 
 
 def _write(struct: Struct, message: Any) -> None:
-    """Copy the fields of a struct into the message of the same shape."""
+    """Copy the fields of a struct into the message that has the same fields."""
     for name in struct.__struct_fields__:
         value = getattr(struct, name)
         if name in _SERVER_ONLY or value is UNSET or not (value or isinstance(value, Struct)):

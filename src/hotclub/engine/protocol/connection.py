@@ -1,6 +1,7 @@
 """The states of a connection, in one table (protocol §1.5).
 
-Only what the peer does can meet a missing entry; it then ends the connection with 3501. No clock and no I/O here.
+A pair that the table does not have is something that a peer may not do; it ends the connection with 3501. Pure: no
+clock and no I/O here.
 """
 
 from enum import Enum, auto
@@ -11,27 +12,33 @@ from hotclub.engine.errors import Disconnect
 
 
 class State(Enum):
-    """Where a connection is in its life."""
+    """The states of a connection."""
 
     NEW = auto()
     """Open; its first command must be connect."""
     CONNECTING = auto()
-    """The application is deciding."""
+    """The application decides on the connect command."""
     CONNECTED = auto()
+    """The connect command was answered with a result."""
     REFUSED = auto()
-    """Connect was answered with an error: nothing more is taken from this peer."""
+    """The connect command was answered with an error: nothing more is taken from this peer."""
     CLOSED = auto()
+    """The connection has ended, from either side."""
 
 
 class Event(Enum):
-    """What moves it on."""
+    """What changes the state of a connection."""
 
     CONNECT = auto()
+    """A connect command."""
     COMMAND = auto()
-    """Any command but connect."""
+    """Any other command."""
     GRANTED = auto()
+    """The application has granted the connection."""
     DENIED = auto()
+    """The application has refused the connection."""
     CLOSE = auto()
+    """Either side has ended the connection."""
 
 
 TRANSITIONS: Final[dict[tuple[State, Event], State]] = {

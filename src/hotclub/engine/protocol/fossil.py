@@ -15,7 +15,7 @@ _BLOCK: Final = 16
 _CANDIDATES: Final = 4
 """Places of the base that are tried for one block: repetitive text has many equal ones."""
 _MOST_COPIES: Final = 512
-"""Bounds the time that a hostile pair of payloads can take; what follows is inserted."""
+"""Copies in one patch; the rest of the target is inserted. Bounds the time that a hostile pair of payloads can take."""
 _WORTHWHILE: Final = 12
 """A copy takes up to this many bytes in the patch of a large document; a shorter one is better inserted."""
 
@@ -23,9 +23,9 @@ _WORTHWHILE: Final = 12
 class _Copy(NamedTuple):
     start: int
     end: int
-    """Where it stands in the target."""
+    """`start` and `end` are the place of the copy in the target."""
     source: int
-    """Where it begins in the base."""
+    """The place in the base where the copied bytes begin."""
 
 
 def create_delta(base: bytes, target: bytes) -> bytes | None:
@@ -82,7 +82,7 @@ def apply_delta(base: bytes, patch: bytes) -> bytes:
 
 
 def _copies(base: bytes, target: bytes) -> Iterator[_Copy]:
-    """What the target has from the base, in the target's order: the common ends, and blocks between them."""
+    """The copies that a patch may make, in the target's order: the common beginning, moved blocks, the common end."""
     head = _common_start(base, 0, target, 0, min(len(base), len(target)))
     tail = _common_end(base, len(base), target, len(target), min(len(base), len(target)) - head)
     if head:
@@ -109,8 +109,9 @@ def _moved_blocks(base: bytes, target: bytes, start: int, stop: int) -> Iterator
 def _find_block(target: bytes, start: int, stop: int, places: dict[bytes, list[int]]) -> int | None:
     """The first place of the target where a block of the base stands.
 
-    The longer nothing is found, the wider the gaps that are left between the places looked at, so a document that has
-    nothing in common with its predecessor costs little. Sixteen places in a row hold one block of any equal stretch.
+    Sixteen places in a row are looked at, so that no block of an equal stretch there is missed; then some places are
+    left out. The longer nothing is found, the more are left out, so that a document without anything in common with its
+    predecessor costs little.
     """
     at = start
     while at < stop:
@@ -143,7 +144,7 @@ def _length(copy: _Copy) -> int:
 
 
 def _common_start(a: bytes, i: int, b: bytes, j: int, most: int) -> int:
-    """How many bytes from a[i] and b[j] on are equal, `most` at most. Compares whole slices, of doubling size."""
+    """How many bytes from a[i] and b[j] on are equal, at most `most`. Compares slices of doubling size."""
     equal, size = 0, _BLOCK
     while equal < most and size:
         size = min(size, most - equal)
@@ -157,7 +158,7 @@ def _common_start(a: bytes, i: int, b: bytes, j: int, most: int) -> int:
 
 
 def _common_end(a: bytes, i: int, b: bytes, j: int, most: int) -> int:
-    """How many bytes before a[i] and b[j] are equal, `most` at most."""
+    """How many bytes before a[i] and b[j] are equal, at most `most`."""
     equal, size = 0, _BLOCK
     while equal < most and size:
         size = min(size, most - equal)
@@ -171,7 +172,7 @@ def _common_end(a: bytes, i: int, b: bytes, j: int, most: int) -> int:
 
 
 def _whole_characters(copy: _Copy, target: bytes) -> _Copy:
-    """The copy without the parts of characters at its ends. In bytes that are no text it loses three at most."""
+    """The copy without parts of UTF-8 characters at its ends. Bytes that are no text lose at most three at each end."""
     start, end = copy.start, copy.end
     while start < min(end, copy.start + 3) and target[start] & 0xC0 == 0x80:
         start += 1
@@ -197,7 +198,11 @@ def _number(value: int) -> bytes:
 
 
 def _read_number(patch: bytes, at: int, ends: bytes) -> tuple[int, int]:
-    """The number at that place, and the place after the byte that ends it."""
+    """The number at that place, and the place after the byte that ends the number.
+
+    Raises:
+        ValueError: no number stands there.
+    """
     value = 0
     for place in range(at, min(at + 12, len(patch))):
         byte = patch[place]

@@ -1,7 +1,7 @@
 """The messages of the client protocol, version 2: commands in, replies and pushes out (protocol §1.3–§2.9).
 
-A codec turns frames into `Command` and `Reply` or `Push` into frames. Fields that hold their default are left out on
-the wire, except where a client reads them unconditionally.
+A codec decodes frames to `Command`, and encodes `Reply` and `Push` to frames. A field that holds its default is left
+out on the wire, unless a client reads the field unconditionally. What the fields mean stands in the protocol.
 """
 
 from typing import Annotated, Final
@@ -11,16 +11,16 @@ from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 from hotclub.engine.model import EMPTY, ClientInfo, Publication
 
 MAX_SAFE_INTEGER: Final = 2**53
-"""Beyond it a number is not the same in every client (protocol §1.4)."""
+"""The largest number that every client reads exactly (protocol §1.4)."""
 
 CommandId = Annotated[int, Meta(ge=0, le=2**32 - 1)]
 Offset = Annotated[int, Meta(ge=-MAX_SAFE_INTEGER, le=MAX_SAFE_INTEGER)]
-"""A negative one is no position of any log; it is taken, so that its client is told to load afresh."""
+"""A negative offset is no position of any log. It is decoded all the same, so that its client is told to load anew."""
 Version = Annotated[int, Meta(ge=0, le=MAX_SAFE_INTEGER)]
 Int32 = Annotated[int, Meta(ge=-(2**31), le=2**31 - 1)]
 Flags = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 MAX_ITEMS: Final = 1_000
-"""Most elements of any list or map in a command. A limit of its own, since an empty element costs two bytes."""
+"""Most elements of any list or map in a command: an empty element takes two bytes of a frame and many of memory."""
 Bounded: Final = Meta(max_length=MAX_ITEMS)
 
 COMPACTION: Final = 1
@@ -52,7 +52,7 @@ FOSSIL: Final = "fossil"
 
 
 class FilterNode(Struct, frozen=True, omit_defaults=True):
-    """A node of a tags filter as it came; `hotclub.engine.tags` validates it (protocol §2.12)."""
+    """A node of a tags filter as it came (protocol §2.12). `hotclub.engine.tags` validates it."""
 
     op: str = ""
     key: str = ""
@@ -63,8 +63,11 @@ class FilterNode(Struct, frozen=True, omit_defaults=True):
 
 
 class SubscribeCommand(Struct, frozen=True, omit_defaults=True):
-    """A subscribe command. Inside `ConnectCommand.subs`, where the key names the channel: the client's position in a
-    channel that the server subscribed it to, or a wish."""
+    """A subscribe command (protocol §2.2), or a value of `ConnectCommand.subs`.
+
+    There the key names the channel, and the value is the client's position in a channel that the server subscribed it
+    to, or a wish.
+    """
 
     channel: str = ""
     token: str = ""
@@ -86,7 +89,7 @@ class SubscribeCommand(Struct, frozen=True, omit_defaults=True):
 
 
 class ConnectCommand(Struct, frozen=True, omit_defaults=True):
-    """`headers` come from the client and prove nothing."""
+    """A connect command (protocol §2.1). `headers` come from the client and prove nothing."""
 
     token: str = ""
     data: Raw = EMPTY
@@ -102,6 +105,8 @@ class UnsubscribeCommand(Struct, frozen=True, omit_defaults=True):
 
 
 class PublishCommand(Struct, frozen=True, omit_defaults=True):
+    """A publish command (protocol §2.4), or the change of a map's key (§2.13)."""
+
     channel: str = ""
     data: Raw = EMPTY
     type: Int32 = 0
@@ -130,7 +135,7 @@ class HistoryCommand(Struct, frozen=True, omit_defaults=True):
 
 
 class PingCommand(Struct, frozen=True, omit_defaults=True):
-    pass
+    """A ping from the client, which is answered."""
 
 
 class SendCommand(Struct, frozen=True, omit_defaults=True):
@@ -161,6 +166,8 @@ class TrackBatch(Struct, frozen=True, omit_defaults=True):
 
 
 class SubRefreshCommand(Struct, frozen=True, omit_defaults=True):
+    """A new token for a subscription (protocol §2.8), or keys of a shared poll (§2.14)."""
+
     channel: str = ""
     token: str = ""
     type: Int32 = 0
@@ -214,14 +221,19 @@ def request_of(command: Command) -> Request | None:
 
 
 class ErrorResult(Struct, frozen=True, omit_defaults=True):
+    """Why a command was refused. `temporary`: the same command may succeed later."""
+
     code: int
     message: str
     temporary: bool = False
 
 
 class SubscribeResult(Struct, frozen=True, omit_defaults=True):
-    """`id` is the channel's number for compaction; `publish_debounce` is milliseconds; `ttl` is seconds and at least 1
-    when `expires` is set, because clients read it unconditionally."""
+    """A subscription that was granted, or a page of a map (protocol §2.2, §2.13).
+
+    `id` is the channel's number for compaction. `publish_debounce` is milliseconds. `ttl` is seconds, and at least 1
+    when `expires` is set, because clients read it unconditionally.
+    """
 
     recoverable: bool = False
     positioned: bool = False
@@ -243,9 +255,10 @@ class SubscribeResult(Struct, frozen=True, omit_defaults=True):
 
 
 class ConnectResult(Struct, frozen=True, omit_defaults=True):
-    """`client` is public and `session` a secret that only emulation and unidirectional transports give out.
+    """A connection that was granted (protocol §2.1).
 
-    `ping` and `ttl` are seconds, `time` is milliseconds since 1970.
+    `client` is public. `session` is a secret that only emulation and unidirectional transports give out. `ping` and
+    `ttl` are seconds, `time` is milliseconds since 1970.
     """
 
     client: str
@@ -262,7 +275,7 @@ class ConnectResult(Struct, frozen=True, omit_defaults=True):
 
 
 class EmptyResult(Struct, frozen=True):
-    pass
+    """A result that says only that the command was carried out."""
 
 
 class PresenceResult(Struct, frozen=True):
@@ -285,6 +298,8 @@ class RpcResult(Struct, frozen=True, omit_defaults=True):
 
 
 class RefreshResult(Struct, frozen=True, omit_defaults=True):
+    """The new life of the connection; `ttl` is seconds."""
+
     client: str = ""
     version: str = ""
     expires: bool = False
@@ -300,7 +315,7 @@ class SubRefreshResult(Struct, frozen=True, omit_defaults=True):
 
 
 class Reply(Struct, frozen=True):
-    """The answer to the command of the same id: one result, or `error`. A result is sent even when it is empty."""
+    """The answer to the command of the same id: one result or `error`. An empty result is sent, too."""
 
     id: int
     error: ErrorResult | UnsetType = UNSET
@@ -329,7 +344,7 @@ class UnsubscribePush(Struct, frozen=True):
 
 
 class MessagePush(Struct, frozen=True, omit_defaults=True):
-    """Data for one connection, outside of any channel."""
+    """Data for one connection, outside every channel."""
 
     data: Raw = EMPTY
 
@@ -357,10 +372,11 @@ class RefreshPush(Struct, frozen=True, omit_defaults=True):
 
 
 class Push(Struct, frozen=True, omit_defaults=True):
-    """Something the client did not ask for. A publication is encoded by `Codec.encode_publication`, or stands in `pub`.
+    """A message that the client did not ask for. The fan-out encodes publications by `Codec.encode_publication`
+    instead.
 
-    `channel` is "" where none is meant (message, connect, disconnect, refresh) and where `id` stands for it; an
-    unsubscribe always names its channel. `connect` opens a unidirectional connection.
+    `channel` is "" in pushes that belong to no channel (message, connect, disconnect, refresh), and where `id` stands
+    for its name. An unsubscribe always names its channel. `connect` opens a unidirectional connection.
     """
 
     channel: str = ""
@@ -377,7 +393,7 @@ class Push(Struct, frozen=True, omit_defaults=True):
 
 
 class Emulation(Struct, frozen=True):
-    """A POST to `/emulation`: commands for the connection whose answers flow elsewhere (protocol §6.1)."""
+    """A POST to `/emulation`: commands for a connection whose answers come in another response (protocol §6.1)."""
 
     session: str = ""
     node: str = ""

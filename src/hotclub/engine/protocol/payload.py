@@ -1,4 +1,4 @@
-"""Payloads: JSON text that is validated once, kept to the byte, and never re-encoded."""
+"""Payloads: JSON text that is validated once and then handed on byte by byte, never re-encoded."""
 
 import re
 from collections.abc import Callable
@@ -18,7 +18,7 @@ _decode: Final[Callable[[bytes], object]] = msgspec.json.Decoder().decode
 
 
 class NotJson(Refused):
-    """A payload is no JSON text at all; the binary form of the protocol can carry it all the same."""
+    """A payload is no JSON text. The binary form of the protocol can carry it all the same."""
 
     def __init__(self) -> None:
         super().__init__(Code.BAD_REQUEST, "data is not valid JSON")
@@ -27,13 +27,12 @@ class NotJson(Refused):
 def check_payload(data: bytes | Raw, limits: Limits) -> Raw:
     """Validate JSON text that came from outside, and return it as it came.
 
-    Refused are malformed JSON, invalid UTF-8, lone surrogates, numbers no double can hold, the integer `-0` (parsers
-    disagree on it), and nesting deeper than `limits.depth`. Raw line breaks, which JSON allows between tokens only,
-    become spaces, since a line break ends a message on the wire (protocol §1.2).
+    Line breaks between tokens become spaces, because a line break ends a message on the wire (protocol §1.2).
 
     Raises:
-        NotJson: it is none, or JSON that not every parser can take.
-        Refused: `BAD_REQUEST` with what is wrong.
+        NotJson: malformed JSON, invalid UTF-8, a lone surrogate, or a number that no double can hold.
+        Refused: `BAD_REQUEST` for an empty payload, for nesting deeper than `limits.depth`, and for the integer `-0`,
+            on which parsers disagree.
     """
     text = bytes(data)
     if not text:
@@ -54,9 +53,11 @@ def check_payload(data: bytes | Raw, limits: Limits) -> Raw:
 
 
 def encode_payload(value: object, *, default: Callable[[Any], Any] | None = None) -> Raw:
-    """A Python value as a payload.
+    """Encode a Python value as a payload. A `Raw` is returned as it is.
 
-    `default` turns a value JSON does not know into one it does, as for `json.dumps`.
+    Args:
+        value: the value.
+        default: turns a value that JSON does not know into one that it knows, as for `json.dumps`.
 
     Raises:
         TypeError: a value that JSON cannot hold.
@@ -71,13 +72,8 @@ def encode_payload(value: object, *, default: Callable[[Any], Any] | None = None
         raise ValueError(f"JSON cannot hold this value: {error}") from error
 
 
-def decode_payload(data: Raw) -> Any:
-    """The Python value of a validated payload."""
-    return _decode(bytes(data))
-
-
 def _deeper_than(value: object, depth: int) -> bool:
-    """Breadth first, so that hostile nesting costs no stack."""
+    """Whether containers are nested deeper. Goes level by level: hostile nesting must not exhaust the stack."""
     level: list[object] = [value]
     while level:
         containers = [item for item in level if isinstance(item, dict | list)]
@@ -91,7 +87,7 @@ def _deeper_than(value: object, depth: int) -> bool:
 
 
 def _refuse_nonfinite(value: object) -> None:
-    """The encoder writes NaN and the infinities as null, which would lose them silently."""
+    """Raises ValueError for NaN and the infinities, which the encoder would silently write as null."""
     stack: list[object] = [value]
     while stack:
         item = stack.pop()

@@ -1,4 +1,4 @@
-"""What transports share: the ASGI types, what a node gives to them, and a line that drains through ASGI `send`."""
+"""What transports share: the ASGI types, the node as they see it, and a line that drains through ASGI `send`."""
 
 import asyncio
 import contextlib
@@ -7,7 +7,7 @@ import math
 import secrets
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, MutableMapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from hotclub.engine.channels import Channels
 from hotclub.engine.codes import Close
@@ -25,25 +25,39 @@ Event = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Event]]
 Send = Callable[[Event], Awaitable[None]]
 ASGIApplication = Callable[..., Awaitable[None]]
-"""Loose, because every framework types the three arguments in its own way."""
+"""Any ASGI application. The arguments are not typed, because every framework types them in its own way."""
+
+
+class Asgi(NamedTuple):
+    """What an ASGI server calls an application with, for functions that hand all three on."""
+
+    scope: Scope
+    receive: Receive
+    send: Send
 
 
 SHUTDOWN: Final = "hotclub.shutdown"
 
 
 class Stoppable(Protocol):
-    """A server that, given in `scope["extensions"]["hotclub.shutdown"]`, says when it stops, and waits a little."""
+    """A server that says when it stops, and then waits a little. It stands in `scope["extensions"][SHUTDOWN]`."""
 
     on_shutdown: Callable[[], None] | None
+    """What the server calls when it stops; None for nothing."""
 
     def expect_reader(self, seconds: float) -> None:
-        """Reset the connection once its peer has taken nothing of what was sent for so long; 0 takes it back."""
+        """Reset the connection when its peer takes none of the bytes sent for so many seconds; 0 ends that again."""
         ...
 
 
 @contextlib.contextmanager
 def told_of_shutdown(server: Stoppable | None, session: Session) -> Iterator[None]:
-    """Say goodbye (3001) when the server stops, and notice a peer that is gone even if it answers no pings."""
+    """Close the session with 3001 when the server stops within the block, and have it notice a peer that reads nothing.
+
+    Args:
+        server: the server, None for one that does not say when it stops.
+        session: the session.
+    """
     if server is None:
         yield
         return
@@ -61,8 +75,8 @@ def told_of_shutdown(server: Stoppable | None, session: Session) -> Iterator[Non
 class Encoders:
     """One encoder per form of the wire, so that all connections of a form share encoded messages.
 
-    "frames" are ready-made WebSocket frames, "deflated" the same for connections that have agreed on compression, and
-    "messages" what an ASGI server frames itself.
+    Encoders named "frames" make whole WebSocket frames, "deflated" ones make compressed frames for connections that
+    have agreed on compression, and "messages" leave the framing to the ASGI server.
     """
 
     json_frames: Encoder
@@ -82,7 +96,7 @@ class Encoders:
 
 
 class Host(Protocol):
-    """What a node gives to its transports."""
+    """A node, as its transports see it."""
 
     id: str
     channels: Channels
@@ -91,21 +105,22 @@ class Host(Protocol):
     encoders: Encoders
     version: str
     connections: int
-    """Transports that are open, also those whose connect command is not finished."""
+    """How many transports are open, those that wait for their connect command included."""
     emulated: dict[str, Dispatcher]
-    """By session secret, the connections whose commands come in requests of their own."""
+    """The connections whose commands come in requests of their own, by their secrets."""
     key: bytes
-    """What the secrets of all nodes of a site are signed with."""
+    """What the nodes of a site sign the secrets of connections with."""
 
 
 class AsgiLine:
-    """A line through ASGI `send`: a task drains what was written, as long as there is something."""
+    """A line through ASGI `send`. While something waits to be written, a task drains it."""
 
     def __init__(self, send: Send, encoder: Encoder, close_timeout: float) -> None:
         """`close_timeout` is how long, in seconds, `close` and `stop` wait for a peer that does not read."""
         self.encoder = encoder
         self.ended = asyncio.Event()
-        """Set when the last thing was handed to the server, or the peer is gone or has not taken it in time."""
+        """Set when the last event was handed to the server, the peer has gone, or it has not taken the event in
+        time."""
         self._send = send
         self._close_timeout = close_timeout
         self._messages: list[bytes] = []
@@ -114,22 +129,25 @@ class AsgiLine:
         self._reason: Disconnect | None = None
 
     def chunk(self, messages: Sequence[bytes]) -> Event:
-        """The ASGI event that carries these messages."""
+        """The ASGI event that carries these messages. Subclasses give it."""
         raise NotImplementedError
 
     def goodbye(self, reason: Disconnect) -> Event:
-        """The last ASGI event."""
+        """The ASGI event that ends the connection for this reason. Subclasses give it."""
         raise NotImplementedError
 
     def write(self, frames: Sequence[bytes]) -> None:
+        """See `Sink.write`."""
         self._messages.extend(frames)
         self._size += sum(map(len, frames))
         self._wake()
 
     def buffered(self) -> int:
+        """See `Sink.buffered`."""
         return self._size
 
     def close(self, reason: Disconnect) -> None:
+        """See `Line.close`."""
         self._reason = reason
         self._wake()
         # A peer that reads nothing would never let the last event through.
@@ -150,14 +168,14 @@ class AsgiLine:
                 await self._send(self.goodbye(reason))
                 self.ended.set()
         except Exception:  # noqa: BLE001 - servers differ in what they raise for a peer that is gone
-            # The receiving side hears of it too, and ends the session.
+            # `receive` reports the same, and what awaits it ends the session.
             self._messages.clear()
             self.ended.set()
         finally:
             self._task = None
 
     async def until_ended(self, conversation: Coroutine[Any, Any, None]) -> None:
-        """Hold the conversation until it is over or the line has ended."""
+        """Run the conversation until it is over or the line has ended. Raises what the conversation raises."""
         talking = asyncio.ensure_future(conversation)
         ended = asyncio.ensure_future(self.ended.wait())
         try:
@@ -170,7 +188,7 @@ class AsgiLine:
             await asyncio.gather(talking, ended, return_exceptions=True)
 
     async def stop(self) -> None:
-        """Give what is written some time to leave, then let go."""
+        """Wait until everything written has left, at most for the close timeout, and end the task."""
         if self._task is not None:
             task = self._task
             await asyncio.wait((task,), timeout=self._close_timeout)
@@ -178,18 +196,18 @@ class AsgiLine:
 
 
 def is_crowded(host: Host) -> bool:
-    """Whether too many open transports wait for their connect command to take another."""
+    """Whether so many open transports wait for their connect command that no other may be opened."""
     return host.connections - host.channels.hub.num_clients >= host.channels.limits.unauthenticated_connections
 
 
 def retry_after(host: Host) -> int:
-    """In how many seconds a crowded node has room again: then whoever waits now has connected or been closed."""
+    """In how many seconds a crowded node has room again: by then every transport that waits has connected or ended."""
     return math.ceil(host.channels.limits.connect_timeout)
 
 
 @contextlib.contextmanager
 def counted(host: Host) -> Iterator[None]:
-    """Count an open transport, in the total and among those that are open now."""
+    """Count a transport that is open within the block."""
     host.connections += 1
     host.channels.counters.connections += 1
     try:
@@ -207,7 +225,16 @@ def new_session(
     emulated: bool = False,
     unidirectional: bool = False,
 ) -> Session:
-    """A session on this line. An emulated or unidirectional one gets a secret, to be addressed by."""
+    """A session on this line.
+
+    Args:
+        host: the node.
+        transport: the transport's name, for the log.
+        line: where the session writes to.
+        handshake: what is known of the connection.
+        emulated: commands come in requests of their own, which show the session's secret and its node.
+        unidirectional: the client sends no commands. The session gets a secret all the same, for orders that name it.
+    """
     kind = Kind(
         version=host.version,
         transport=transport,
@@ -219,24 +246,27 @@ def new_session(
 
 
 def issue_secret(host: Host) -> str:
-    """A new session secret: 144 random bits, and a proof that a node of this site made it for itself."""
+    """A new secret for a connection: 144 random bits, and a proof that this node made them."""
     token = secrets.token_urlsafe(18)
     return f"{token}.{_proof(host.key, host.id, token)}"
 
 
 def is_issued(host: Host, node_id: str, secret: str) -> bool:
-    """Whether that node of this site made this secret."""
+    """Whether the node of this site that has this id made the secret."""
     token, _, proof = secret.partition(".")
     return hmac.compare_digest(proof.encode(), _proof(host.key, node_id, token).encode())
 
 
 def _proof(key: bytes, node_id: str, token: str) -> str:
-    # One field cannot run into the other: neither alphabet has a line break.
+    # The line break separates the fields: neither of them can hold one.
     return hmac.new(key, f"{node_id}\n{token}".encode(), "sha256").hexdigest()[:32]
 
 
 async def conduct(session: Session, dispatcher: Dispatcher, conversation: Coroutine[Any, Any, None]) -> None:
-    """Hold the conversation within its deadline for the connect command, and undo everything after it."""
+    """Run a connection: its conversation, with a deadline for the connect command, and then the end of its session.
+
+    Cancellation ends the conversation; the session has been undone when this returns or raises.
+    """
     timeout = session.limits.connect_timeout
     deadline = asyncio.get_running_loop().call_later(timeout, _end_stale, session)
     try:

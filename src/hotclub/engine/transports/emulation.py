@@ -1,7 +1,7 @@
 """Bidirectional connections over HTTP: a response that stays open, and commands in requests of their own (§6.1).
 
-`http_stream` writes lines (or delimited protobuf messages), `sse` writes server-sent events. Either way the connect
-reply carries a secret and the node's id, which a POST to the emulation endpoint shows.
+`http_stream` writes lines or delimited protobuf messages, `sse` writes server-sent events. In both, the connect reply
+carries a secret and the node's id, which a POST with more commands must show.
 """
 
 from typing import Final
@@ -36,7 +36,8 @@ async def serve_http_stream(
 ) -> None:
     """Run one HTTP-stream connection. The body of the POST is a frame that begins with the connect command.
 
-    `headers` are added to the response.
+    Cancellation ends the connection; everything is undone before this returns or raises. `headers` are added to the
+    response.
 
     Raises:
         HttpError: before anything was sent: 400, 405, 408, 413, 415, or 503 for too many waiting connections.
@@ -53,7 +54,11 @@ async def serve_http_stream(
 
 
 def stream_form(host: Host, scope: Scope) -> tuple[Encoder, bytes]:
-    """Which form of the protocol a request speaks, by its content type. Raises HttpError 415 for any other."""
+    """The encoder and the media type of the form of the protocol that a request speaks, by its content type.
+
+    Raises:
+        HttpError: 415 for a content type that is neither JSON nor protobuf.
+    """
     match content_type(scope):
         case "" | "application/json":
             return host.encoders.json_lines, JSON.encode()
@@ -67,19 +72,26 @@ async def serve_sse(
 ) -> None:
     """Run one SSE connection. The connect command stands in the query (`cf_connect`), or in the body of a POST.
 
+    Cancellation ends the connection; everything is undone before this returns or raises. `headers` are added to the
+    response.
+
     Raises:
         HttpError: before anything was sent: 400, 405, 408, 413, 415, or 503 for too many waiting connections.
     """
     command = await connect_argument(host, scope, receive)
     if not command or (scope["method"] == "GET" and b"\n" in command[:-1]):
-        # Any page can make a browser GET something, with cookies: more than connecting must not come of it.
+        # Any page can make a browser send a GET with cookies, so a GET may carry the connect command alone.
         raise HttpError(400)
     form = _Form("sse", host.encoders.events, _EVENTS, b"\r\n", headers)
     await _emulate(host, scope, receive, send, handshake, command, form)
 
 
 async def connect_argument(host: Host, scope: Scope, receive: Receive) -> bytes:
-    """What opens an SSE stream: `cf_connect` of a GET, the body of a POST; b"" for none."""
+    """The command that opens an SSE stream: `cf_connect` of a GET, or the body of a POST; b"" for none.
+
+    Raises:
+        HttpError: 405, 408, 413 or 415.
+    """
     limits = host.channels.limits
     if scope["method"] == "POST":
         if content_type(scope) not in ("", JSON):
@@ -95,7 +107,7 @@ async def connect_argument(host: Host, scope: Scope, receive: Receive) -> bytes:
 
 
 def query_argument(scope: Scope, name: bytes) -> bytes:
-    """The first value of an argument in the query, b"" without one among its first fields."""
+    """The first value of an argument in the query, b"" when the first 100 fields do not have the argument."""
     for field in scope["query_string"].split(b"&", _QUERY_FIELDS)[:_QUERY_FIELDS]:
         key, _, value = field.partition(b"=")
         if key == name:
@@ -104,7 +116,7 @@ def query_argument(scope: Scope, name: bytes) -> bytes:
 
 
 class _Form:
-    """How one emulated response is written."""
+    """How the response of one emulated connection is written. `prelude` is the beginning of its body."""
 
     def __init__(self, transport: str, encoder: Encoder, media_type: bytes, prelude: bytes, headers: Headers) -> None:
         self.transport = transport
@@ -133,7 +145,7 @@ async def _emulate(
 
 
 async def read_emulation(host: Host, scope: Scope, receive: Receive) -> Emulation:
-    """The body of a POST to the emulation endpoint.
+    """Read the body of a POST to the emulation endpoint.
 
     Raises:
         HttpError: 400, 405, 408, 413 or 415.
@@ -142,7 +154,7 @@ async def read_emulation(host: Host, scope: Scope, receive: Receive) -> Emulatio
         raise HttpError(405)
     encoder, _ = stream_form(host, scope)
     limits = host.channels.limits
-    # The commands are quoted inside the body, which may double them.
+    # The commands are a JSON string inside the body, and the quoting may double their length.
     body = await read_body(receive, 2 * limits.message_bytes, limits.connect_timeout)
     try:
         emulation = encoder.codec.decode_emulation(body)
@@ -156,7 +168,7 @@ async def read_emulation(host: Host, scope: Scope, receive: Receive) -> Emulatio
 
 
 def emulate(host: Host, emulation: Emulation, handshake: Handshake) -> None:
-    """Hand the commands to the connection they belong to; one that is gone is no error (protocol §6.1).
+    """Hand commands to the connection that their secret names. A connection that has gone is no error (protocol §6.1).
 
     Raises:
         HttpError: 403, the request comes from another login than the connection.

@@ -1,7 +1,7 @@
-"""How each transport writes an encoded message: WebSocket frames (RFC 6455 §5.2), lines, events.
+"""How each transport writes an encoded message: as a WebSocket frame (RFC 6455 §5.2), a line or an event.
 
-Server frames are final and unmasked. Those of publications may be compressed (RFC 7692), each for itself: so the
-connections of an encoder can share them, and no message's length tells of another's content.
+Server frames are final and unmasked. The frame of a publication may be compressed (RFC 7692), without the context of
+other frames: so the connections of an encoder can share it, and its length tells nothing of other messages.
 """
 
 import zlib
@@ -15,25 +15,25 @@ _BINARY: Final = 0x82
 _COMPRESSED: Final = 0x40
 
 _WORTHWHILE: Final = 128
-"""Bytes below which a message is hardly made shorter."""
+"""Bytes of a message below which compression hardly makes it shorter."""
 
 _FLUSHED: Final = b"\x00\x00\xff\xff"
 
 
 class Framed:
-    """An `Encoder`: a codec, and what its messages are wrapped into."""
+    """An `Encoder`: a codec, and the function that wraps its messages."""
 
     def __init__(
         self, codec: Codec, frame: Callable[[bytes], bytes], publication: Callable[[bytes], bytes] | None = None
     ) -> None:
-        """`publication` frames publications, where that is not the same."""
+        """`frame` wraps messages. `publication` wraps publications; for None, `frame` does."""
         self.codec = codec
         self.frame = frame
         self.frame_publication = publication or frame
 
 
 def bare(message: bytes) -> bytes:
-    """The message as it is, for a transport that frames what it is given."""
+    """The message as it is, for a server that frames messages itself."""
     return message
 
 
@@ -53,17 +53,17 @@ def text_frame(payload: bytes) -> bytes:
 
 
 def binary_frame(message: bytes) -> bytes:
-    """One whole binary message as one frame."""
+    """One whole binary message as one WebSocket frame."""
     return _frame(_BINARY, message)
 
 
 def deflated_text_frame(payload: bytes) -> bytes:
-    """The same as `text_frame`, compressed if that makes it shorter."""
+    """One whole text message as one WebSocket frame, compressed if that makes it shorter."""
     return _deflated(_TEXT, payload)
 
 
 def deflated_binary_frame(message: bytes) -> bytes:
-    """The same as `binary_frame`, compressed if that makes it shorter."""
+    """One whole binary message as one WebSocket frame, compressed if that makes it shorter."""
     return _deflated(_BINARY, message)
 
 

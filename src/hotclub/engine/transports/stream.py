@@ -1,4 +1,4 @@
-"""What the HTTP transports share: reading a bounded body, and a response that stays open for what the server sends."""
+"""What the HTTP transports share: a bounded request body, and a response that stays open for the server's messages."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -20,14 +20,14 @@ NO_BUFFERING: Final[Headers] = (
     (b"cache-control", b"private, no-cache, no-store, must-revalidate, max-age=0"),
     (b"pragma", b"no-cache"),
 )
-"""Every part of the response has to pass proxies at once."""
+"""Headers that make proxies pass every part of the response on at once."""
 
 
 class HttpError(Exception):
-    """The request is answered with this status, and with no stream."""
+    """The request is answered with this status instead of a stream."""
 
     def __init__(self, status: int, *, retry_after: int = 0) -> None:
-        """`retry_after` is when to try again, in seconds; 0 for a refusal that lasts."""
+        """`retry_after` is the number of seconds after which to try again; 0 for a refusal that lasts."""
         super().__init__(status)
         self.status = status
         self.retry_after = retry_after
@@ -39,11 +39,16 @@ class HttpError(Exception):
 
 
 async def read_body(receive: Receive, limit: int, timeout: float) -> bytes:
-    """The whole body of a request.
+    """Read the whole body of a request.
+
+    Args:
+        receive: the request's ASGI `receive`.
+        limit: the most bytes that the body may have.
+        timeout: the most seconds that the body may take.
 
     Raises:
-        HttpError: 413 as soon as it exceeds `limit` bytes, 400 when the client leaves before its end, 408 when it has
-            not come after `timeout` seconds.
+        HttpError: 413 as soon as the body exceeds the limit, 400 when the client leaves before the end of the body, 408
+            when the time is over.
     """
     try:
         async with asyncio.timeout(timeout):
@@ -66,7 +71,7 @@ async def _read_body(receive: Receive, limit: int) -> bytes:
 
 
 def content_type(scope: Scope) -> str:
-    """The media type of a request, without parameters; "" when it names none."""
+    """The media type of a request, without parameters; "" for a request without one."""
     for name, value in scope["headers"]:
         if name == b"content-type":
             text: str = value.decode("latin-1")
@@ -75,29 +80,32 @@ def content_type(scope: Scope) -> str:
 
 
 async def respond(send: Send, status: int, headers: Headers = (), body: bytes = b"") -> None:
-    """A whole response."""
-    # 204 has no body, and may not say how long it is (RFC 9110 §8.6).
+    """Send a whole response."""
+    # A 204 response must not say how long its body is (RFC 9110 §8.6).
     head = headers if status == HTTPStatus.NO_CONTENT else [*headers, (b"content-length", b"%d" % len(body))]
     await send({"type": "http.response.start", "status": status, "headers": head})
     await send({"type": "http.response.body", "body": body})
 
 
 class StreamLine(AsgiLine):
-    """A line through the body of an HTTP response. There are no close codes, so the reason goes as a last push."""
+    """A line through the body of an HTTP response. HTTP has no close codes, so the last push tells the reason."""
 
     def __init__(self, send: Send, encoder: Encoder, close_timeout: float, suffix: Callable[[], bytes] = bytes) -> None:
-        """`suffix` gives what follows each batch of messages."""
+        """`suffix` gives the bytes that follow each batch of messages."""
         super().__init__(send, encoder, close_timeout)
         self._suffix = suffix
 
     def write(self, frames: Sequence[bytes]) -> None:
-        # Here and not in `chunk`: now everything that the session has been counted as sent is in these frames.
+        """See `Sink.write`."""
+        # Not in `chunk`, which runs later: the suffix tells positions, and these frames reach exactly up to them now.
         super().write([*frames, self._suffix()])
 
     def chunk(self, messages: Sequence[bytes]) -> Event:
+        """See `AsgiLine.chunk`."""
         return {"type": "http.response.body", "body": b"".join(messages), "more_body": True}
 
     def goodbye(self, reason: Disconnect) -> Event:
+        """See `AsgiLine.goodbye`."""
         if reason.code == Close.CONNECTION_CLOSED:
             return {"type": "http.response.body", "body": b""}
         encoder = self.encoder
@@ -105,14 +113,14 @@ class StreamLine(AsgiLine):
         return {"type": "http.response.body", "body": encoder.frame(push)}
 
     async def begin(self, headers: Headers, media_type: bytes, prelude: bytes = b"") -> None:
-        """Send the head of the response."""
+        """Send the head of the response, and `prelude` as the beginning of its body."""
         head = [(b"content-type", media_type), *NO_BUFFERING, *headers]
         await self._send({"type": "http.response.start", "status": 200, "headers": head})
         await self._send({"type": "http.response.body", "body": prelude, "more_body": True})
 
 
 async def hold(line: StreamLine, session: Session, scope: Scope, receive: Receive) -> None:
-    """Keep the response open until the client has gone, the line has ended, or the server stops."""
+    """Keep the response open until the client has gone or the line has ended; a server that stops ends the line."""
     server = (scope.get("extensions") or {}).get(SHUTDOWN)
     with told_of_shutdown(server, session):
         await line.until_ended(_until_gone(receive))
@@ -124,6 +132,6 @@ async def _until_gone(receive: Receive) -> None:
 
 
 async def converse(dispatcher: Dispatcher, line: StreamLine, scope: Scope, receive: Receive, commands: bytes) -> None:
-    """Take the commands that opened the stream, and hold it."""
+    """Take the commands that opened the stream, and keep the response open."""
     dispatcher.receive(commands)
     await hold(line, dispatcher.session, scope, receive)

@@ -1,7 +1,7 @@
 """Connections that only listen: SSE, HTTP stream and WebSocket for clients without an SDK (protocol §6.2).
 
-The request is a bare connect request, whose `subs` names the channels wished for; bare pushes come back. An SSE
-stream tells its position in an `id` after each batch, so a browser that reconnects resumes where it was.
+The client sends a bare connect request, whose `subs` names the channels that it wishes for, and gets bare pushes. An
+SSE stream tells the client's positions in an `id` after each batch, so that a browser that reconnects resumes there.
 """
 
 import base64
@@ -20,6 +20,7 @@ from hotclub.engine.protocol.codec_json import UniJsonCodec
 from hotclub.engine.protocol.messages import ConnectCommand, Offset, SubscribeCommand
 from hotclub.engine.session import Session
 from hotclub.engine.transports.base import (
+    Asgi,
     Host,
     Receive,
     Scope,
@@ -39,7 +40,7 @@ _LONGEST_ID: Final = 4_096
 _COMMAND: Final = 1
 
 Positions = dict[str, tuple[str, int]]
-"""Epoch and offset by channel."""
+"""The epoch and the offset of a client in each channel."""
 
 _POSITIONS: Final = msgspec.json.Decoder(dict[str, tuple[str, Offset]])
 _NOTHING: Final = SubscribeCommand()
@@ -48,7 +49,10 @@ _NOTHING: Final = SubscribeCommand()
 async def serve_uni_sse(
     host: Host, scope: Scope, receive: Receive, send: Send, handshake: Handshake, headers: Headers = ()
 ) -> None:
-    """Run one unidirectional SSE connection; the connect request is `cf_connect`, the body of a POST, or left out.
+    """Run one unidirectional SSE connection. The connect request is `cf_connect`, the body of a POST, or left out.
+
+    Cancellation ends the connection; everything is undone before this returns or raises. `headers` are added to the
+    response.
 
     Raises:
         HttpError: before anything was sent: 400, 405, 408, 413, 415, or 503 for too many waiting connections.
@@ -68,7 +72,10 @@ async def serve_uni_sse(
 async def serve_uni_http_stream(
     host: Host, scope: Scope, receive: Receive, send: Send, handshake: Handshake, headers: Headers = ()
 ) -> None:
-    """Run one unidirectional HTTP-stream connection; the body of the POST is the connect request.
+    """Run one unidirectional HTTP-stream connection. The body of the POST is the connect request.
+
+    Cancellation ends the connection; everything is undone before this returns or raises. `headers` are added to the
+    response.
 
     Raises:
         HttpError: before anything was sent: 400, 405, 408, 413, 415, or 503 for too many waiting connections.
@@ -85,9 +92,10 @@ async def serve_uni_http_stream(
 
 
 async def serve_uni_websocket(host: Host, scope: Scope, receive: Receive, send: Send, handshake: Handshake) -> None:
-    """Run one unidirectional WebSocket connection; the connect request is `cf_connect` or the first message.
+    """Run one unidirectional WebSocket connection. The connect request is `cf_connect` or the first message.
 
-    Whatever the client sends after it is ignored, unless there is very much of it.
+    Later messages of the client are ignored, and a flood of them ends the connection. Cancellation ends the connection;
+    everything is undone before this returns or raises.
     """
     argument = query_argument(scope, b"cf_connect")
 
@@ -104,7 +112,7 @@ async def serve_uni_websocket(host: Host, scope: Scope, receive: Receive, send: 
                 dispatcher.ignore()
 
     form = Encodings(host.encoders.uni_frames, host.encoders.uni_deflated, host.encoders.uni_messages)
-    await serve_messages(host, "uni_websocket", scope, receive, send, handshake, form, converse)
+    await serve_messages(host, "uni_websocket", Asgi(scope, receive, send), handshake, form, converse)
 
 
 def _connect(dispatcher: Dispatcher, argument: bytes) -> None:
@@ -161,7 +169,7 @@ def _header(scope: Scope, name: bytes) -> bytes:
 
 
 def positions(session: Session) -> Positions:
-    """Where a session stands in each of its positioned channels, as far as its client has been told of them."""
+    """The positions of a session in its positioned channels, those without a subscribe reply left out."""
     return {
         channel: (subscriber.epoch, subscriber.offset)
         for channel, subscriber in session.subscribers.items()
@@ -170,10 +178,10 @@ def positions(session: Session) -> Positions:
 
 
 def encode_positions(known: Positions) -> bytes:
-    """Positions as an SSE `id`: no line break, no NUL.
+    """Positions as an SSE `id`, which holds no line break and no NUL.
 
-    Browsers send it as a header, and servers refuse long ones: of many channels the first positions have to do, and
-    the others load afresh.
+    Browsers send the id back in a header, and servers refuse long headers: with many channels only the first positions
+    are told, and the client loads the other channels anew.
     """
     encoded = base64.urlsafe_b64encode(msgspec.json.encode(known))
     while len(encoded) > _LONGEST_ID:
@@ -183,9 +191,9 @@ def encode_positions(known: Positions) -> bytes:
 
 
 def decode_positions(event_id: bytes) -> Positions:
-    """The positions in an SSE `id`; none for one that this server did not make.
+    """The positions in an SSE `id`; none for an id that cannot be decoded.
 
-    They are no secret and prove nothing: each is only a wish, and checked like any client's.
+    An id is no secret and proves nothing: each position is the client's wish, and is checked as such.
     """
     if not event_id or len(event_id) > _LONGEST_ID:
         return {}
@@ -196,7 +204,7 @@ def decode_positions(event_id: bytes) -> Positions:
 
 
 def resume(request: ConnectCommand, known: Mapping[str, tuple[str, int]]) -> ConnectCommand:
-    """The request, with the positions at which its channels go on."""
+    """The connect request, with the positions after which the client wishes its channels to go on."""
     resumed = {
         channel: replace(request.subs.get(channel, _NOTHING), recover=True, epoch=epoch, offset=offset)
         for channel, (epoch, offset) in known.items()

@@ -1,7 +1,7 @@
 """The WebSocket transport, on the ASGI interface (ASGI WebSocket spec 2.4) and beside it.
 
-A server that offers `scope["extensions"]["hotclub.writer"]` takes ready-made frames synchronously; on any other the
-same outbox drains through ASGI `send`.
+A server that offers a `FrameWriter` takes whole frames synchronously. On any other server the same outbox drains
+through ASGI `send`.
 """
 
 from collections.abc import Callable, Coroutine, Sequence
@@ -16,6 +16,7 @@ from hotclub.engine.port import Handshake
 from hotclub.engine.protocol.base import Encoder
 from hotclub.engine.session import Session
 from hotclub.engine.transports.base import (
+    Asgi,
     AsgiLine,
     Event,
     Host,
@@ -33,40 +34,38 @@ from hotclub.engine.transports.base import (
 WEBSOCKET: Final = "websocket"
 WRITER: Final = "hotclub.writer"
 PROTOBUF: Final = "centrifuge-protobuf"
-"""The sub-protocol that selects the protobuf form; clients of the JSON form name none (protocol §1.1)."""
+"""The sub-protocol that selects the protobuf form. Clients of the JSON form name none (protocol §1.1)."""
 
 _TOO_BIG: Final = Disconnect(MESSAGE_TOO_BIG, "message too big")
 
 
 class FrameWriter(Protocol):
-    """A server's synchronous way out, given in `scope["extensions"]["hotclub.writer"]`.
-
-    `on_shutdown` is set by the transport and called by the server when it stops, in place of its own close frame.
-    """
+    """A server's synchronous way out. It stands in `scope["extensions"][WRITER]`."""
 
     on_shutdown: Callable[[], None] | None
+    """What the server calls when it stops, in place of sending its own close frame. The transport sets it."""
     deflates: bool
-    """Whether the peer takes compressed frames, each compressed for itself in a window of 32 KiB."""
+    """Whether the peer takes compressed frames, each compressed by itself in a window of 32 KiB."""
 
     def expect_reader(self, seconds: float) -> None:
-        """Reset the connection once its peer has taken nothing of what was sent for so long; 0 takes it back."""
+        """See `Stoppable.expect_reader`."""
         ...
 
     def write(self, frames: Sequence[bytes]) -> None:
-        """Hand over ready-made frames; ignored while closing."""
+        """Send whole frames. Does nothing while the connection is closing."""
         ...
 
     def buffered(self) -> int:
-        """Bytes the kernel has not taken yet."""
+        """How many bytes the kernel has not taken yet."""
         ...
 
     def close(self, code: int, reason: str) -> None:
-        """Send a close frame, and reset the connection when the peer does not answer in time."""
+        """Send a close frame, and reset the connection if the peer does not answer in time. Idempotent."""
         ...
 
 
 class WriterLine:
-    """A line to a server that takes ready-made frames."""
+    """A line to a server that takes whole frames."""
 
     def __init__(self, writer: FrameWriter, encoder: Encoder) -> None:
         self.encoder = encoder
@@ -75,6 +74,7 @@ class WriterLine:
         self._writer = writer
 
     def close(self, reason: Disconnect) -> None:
+        """See `Line.close`."""
         self._writer.close(*_close_frame(reason))
 
 
@@ -82,6 +82,7 @@ class MessageLine(AsgiLine):
     """A line to a server that frames messages itself."""
 
     def chunk(self, messages: Sequence[bytes]) -> Event:
+        """See `AsgiLine.chunk`."""
         codec = self.encoder.codec
         data = codec.separator.join(messages)
         if codec.binary:
@@ -89,12 +90,13 @@ class MessageLine(AsgiLine):
         return {"type": "websocket.send", "text": data.decode()}
 
     def goodbye(self, reason: Disconnect) -> Event:
+        """See `AsgiLine.goodbye`."""
         code, text = _close_frame(reason)
         return {"type": "websocket.close", "code": code, "reason": text}
 
 
 def _close_frame(reason: Disconnect) -> tuple[int, str]:
-    """The code and the text of the close frame: none of ours for what is merely closed."""
+    """The code and the text of the close frame. A connection that merely ends has the standard's code 1001."""
     return (1001, "") if reason.code == Close.CONNECTION_CLOSED else (reason.code, reason.reason)
 
 
@@ -104,7 +106,7 @@ class Encodings(NamedTuple):
     frames: Encoder
     """For a server with a `FrameWriter`."""
     deflated: Encoder
-    """The same, for a peer that takes compressed frames."""
+    """For a server with a `FrameWriter`, and a peer that takes compressed frames."""
     messages: Encoder
     """For any other server."""
 
@@ -116,15 +118,21 @@ Conversation = Callable[[Dispatcher, Receive], Coroutine[Any, Any, None]]
 async def serve_websocket(host: Host, scope: Scope, receive: Receive, send: Send, handshake: Handshake) -> None:
     """Run one connection from its handshake to its end.
 
-    The caller has checked the origin. Cancellation ends the connection; everything is undone before this returns or
-    raises.
+    Cancellation ends the connection; everything is undone before this returns or raises.
+
+    Args:
+        host: the node.
+        scope: the connection's ASGI scope, whose origin the caller has checked.
+        receive: the connection's ASGI `receive`.
+        send: the connection's ASGI `send`.
+        handshake: what is known of the connection.
     """
     encoders = host.encoders
     if wants_protobuf(scope):
         form = Encodings(encoders.protobuf_frames, encoders.protobuf_deflated, encoders.protobuf_messages)
     else:
         form = Encodings(encoders.json_frames, encoders.json_deflated, encoders.json_messages)
-    await serve_messages(host, WEBSOCKET, scope, receive, send, handshake, form, _converse)
+    await serve_messages(host, WEBSOCKET, Asgi(scope, receive, send), handshake, form, _converse)
 
 
 def wants_protobuf(scope: Scope) -> bool:
@@ -134,17 +142,20 @@ def wants_protobuf(scope: Scope) -> bool:
     return PROTOBUF in scope.get("subprotocols", ()) or named == ["protobuf"]
 
 
-async def serve_messages(  # noqa: PLR0913, PLR0917 - the ASGI triple is one argument in three
-    host: Host,
-    transport: str,
-    scope: Scope,
-    receive: Receive,
-    send: Send,
-    handshake: Handshake,
-    encoders: Encodings,
-    converse: Conversation,
+async def serve_messages(
+    host: Host, transport: str, asgi: Asgi, handshake: Handshake, encoders: Encodings, converse: Conversation
 ) -> None:
-    """Accept a WebSocket and hold the conversation."""
+    """Accept a WebSocket and hold the conversation, or refuse with 503 while too many connections wait.
+
+    Args:
+        host: the node.
+        transport: the transport's name, for the log.
+        asgi: the connection, as the server gave it.
+        handshake: what is known of the connection.
+        encoders: the encoders of the form of the protocol that the client speaks.
+        converse: what is done with the client's messages.
+    """
+    scope, receive, send = asgi
     await receive()
     if is_crowded(host):
         report("Refused a request", status=503, transport=transport, address=handshake.address)
@@ -168,7 +179,7 @@ async def serve_messages(  # noqa: PLR0913, PLR0917 - the ASGI triple is one arg
 
 
 async def _refuse(host: Host, scope: Scope, send: Send) -> None:
-    """503 while too many connections wait to be authenticated; a plain refusal where the server cannot say so."""
+    """Answer 503, or refuse the handshake where the server cannot send a response."""
     if "websocket.http.response" not in (scope.get("extensions") or {}):
         await send({"type": "websocket.close", "code": 1013})
         return
@@ -200,7 +211,8 @@ async def _converse(dispatcher: Dispatcher, receive: Receive) -> None:
 
 
 def frame_of(session: Session, message: Event) -> bytes | None:
-    """The bytes of a received message; one that is too long, or text where bytes belong, ends the session."""
+    """The bytes of a received message. Returns None for one that is too long, or text where bytes belong or the other
+    way round; that ends the session."""
     text = message.get("text")
     frame: bytes = message["bytes"] if text is None else text.encode()
     if len(frame) > session.limits.message_bytes:

@@ -1,0 +1,92 @@
+"""What a node does of its own accord: pings, renewals, checks and the removal of what is over, each at its interval."""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+from time import monotonic
+from typing import Final
+
+from hotclub.engine.broker.base import Sweeps
+from hotclub.engine.channels import Channels
+from hotclub.engine.codes import Close
+from hotclub.engine.errors import Disconnect
+from hotclub.engine.observe import logger
+from hotclub.engine.pulse import Pulse
+from hotclub.engine.session import Session
+
+SWEEP_INTERVAL: Final = 60.0
+EXPIRY_INTERVAL: Final = 0.5
+"""How late the keys of maps may be removed, in seconds."""
+RELEASE_INTERVAL: Final = 0.1
+"""How long a reader that has room again may wait for what is held for it, in seconds."""
+
+
+class Upkeep:
+    """The periodic work of one node. A failure is logged, and the work is tried again at its next turn."""
+
+    def __init__(self, channels: Channels, pulse: Pulse[Session]) -> None:
+        """Nothing runs before `start`."""
+        self._channels = channels
+        self._pulse = pulse
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def start(self) -> None:
+        """Begin, in the running event loop."""
+        limits = self._channels.limits
+        loop = asyncio.get_running_loop()
+        work = (
+            (min(1.0, limits.ping_interval / 4, limits.pong_timeout / 4), self._beat),
+            (limits.presence_refresh, self.refresh_presence),
+            # Twice in its time, as `check_positions` asks for.
+            (limits.position_check / 2, self._channels.check_positions),
+            (SWEEP_INTERVAL, self._sweep),
+            (EXPIRY_INTERVAL, self._expire_keys),
+            (RELEASE_INTERVAL, self._release_held),
+        )
+        self._tasks = [loop.create_task(_every(interval, action)) for interval, action in work]
+
+    async def stop(self) -> None:
+        """End all of it. Idempotent."""
+        tasks, self._tasks = self._tasks, []
+        for task in tasks:
+            task.cancel()
+        for task in tasks:
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+
+    async def _beat(self) -> None:
+        due, overdue = self._pulse.tick(monotonic())
+        for session in overdue:
+            session.close(Disconnect(Close.NO_PONG))
+        for session in due:
+            session.ping()
+
+    async def refresh_presence(self) -> None:
+        """Renew the presence of every subscriber here."""
+        hub = self._channels.hub
+        for channel in hub.channels():
+            for subscriber in hub.members(channel):
+                if subscriber.present:
+                    await self._channels.remain(subscriber.resolved, subscriber.info)
+
+    async def _sweep(self) -> None:
+        if isinstance(self._channels.broker, Sweeps):
+            self._channels.broker.sweep()
+        self._channels.polls.sweep()
+
+    async def _expire_keys(self) -> None:
+        if isinstance(self._channels.maps.broker, Sweeps):
+            self._channels.maps.broker.sweep()
+
+    async def _release_held(self) -> None:
+        self._channels.hub.release_held()
+
+
+async def _every(interval: float, work: Callable[[], Awaitable[None]]) -> None:
+    """Run `work` every `interval` seconds, until cancelled."""
+    while True:
+        await asyncio.sleep(interval)
+        try:
+            await work()
+        except Exception:  # noqa: BLE001 - a periodic task outlives any single failure
+            logger.exception("A periodic task failed; it is tried again in %s s", interval)
