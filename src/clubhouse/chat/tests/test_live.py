@@ -28,10 +28,15 @@ class Heard(centrifuge.SubscriptionEventHandler):  # type: ignore[misc]  # it ha
     """Collects the publications of a subscription."""
 
     publications: "asyncio.Queue[Any]" = field(default_factory=asyncio.Queue)
+    joined: "asyncio.Queue[str]" = field(default_factory=asyncio.Queue)
+    """Ids of the users who have joined."""
     ended: "asyncio.Future[Any]" = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
     async def on_publication(self, ctx: Any) -> None:
         self.publications.put_nowait(ctx.pub)
+
+    async def on_join(self, ctx: Any) -> None:
+        self.joined.put_nowait(ctx.info.user)
 
     async def on_unsubscribed(self, ctx: Any) -> None:
         if not self.ended.done():
@@ -74,9 +79,9 @@ async def _connected(url: str, user: User, events: Personal | None = None) -> As
         await client.disconnect()
 
 
-async def _listen(client: Any, channel: str) -> tuple[Any, Heard]:
+async def _listen(client: Any, channel: str, **options: Any) -> tuple[Any, Heard]:
     heard = Heard()
-    subscription = client.new_subscription(channel, heard)
+    subscription = client.new_subscription(channel, heard, **options)
     await subscription.subscribe()
     await subscription.ready(timeout=10)
     return subscription, heard
@@ -131,8 +136,11 @@ async def test_others_see_who_is_typing_and_who_is_here() -> None:
     async with _site() as url, _connected(url, alice) as hers, _connected(url, bob) as his:
         typing, _ = await _listen(hers, room.typing_channel)
         _, seen = await _listen(his, room.typing_channel)
-        subscription, _ = await _listen(hers, room.channel)
+        subscription, heard = await _listen(hers, room.channel, join_leave=True)
         await _listen(his, room.channel)
+        # A client is present from its join on, which comes after the reply to its subscribe.
+        while await asyncio.wait_for(heard.joined.get(), 5) != str(bob.pk):
+            pass
         await typing.publish({"user": {"id": "99"}})
         assert await seen.next() == {"user": {"id": str(alice.pk), "name": "Alice"}}
         here = (await subscription.presence()).clients.values()
