@@ -19,7 +19,6 @@ LARGE_CLASSES = {
     "hotclub/engine/session.py": {
         "Session": "one connection: its places, its output and its end, which every command goes through"
     },
-    "hotclub/hooks/face.py": {"Face": "the engine's port, one method per question"},
     "hotclub/testing/connection.py": {
         "Connection": "a test's face: one short method per command and assertion; inbox and wire do the work"
     },

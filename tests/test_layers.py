@@ -27,7 +27,7 @@ ENGINE = (
     {"channels", "session", "maps", "shared_poll"},
     {"commands", "dispatch"},
     {"transports"},
-    {"upkeep", "node"},
+    {"position_check", "upkeep", "node"},
 )
 """The layers of hotclub.engine, lowest first. A module may import from its own layer and from those before it."""
 

@@ -96,8 +96,8 @@ async def test_an_idle_subscriber_that_has_missed_something_is_found(club: Club)
     assert "log:a" in client.session.subscribers
     await club.broker.unsubscribe("log:a")
     await club.publish("log:a")
-    await club.node.channels.check_positions()
-    await club.node.channels.check_positions()
+    await club.node.upkeep.positions.run()
+    await club.node.upkeep.positions.run()
     assert "log:a" not in client.session.subscribers
 
 
@@ -108,9 +108,9 @@ async def test_what_is_still_on_its_way_is_nothing_missed(club: Club) -> None:
     await club.broker.unsubscribe("log:a")
     for offset in (1, 2, 3):
         await club.publish("log:a")
-        await club.node.channels.check_positions()
+        await club.node.upkeep.positions.run()
         club.node.hub.deliver("log:a", Publication(data=Raw(b"null"), offset=offset), epoch)
-    await club.node.channels.check_positions()
+    await club.node.upkeep.positions.run()
     await flushed(client)
     assert client.offsets("log:a") == [1, 2, 3]
     assert "log:a" in client.session.subscribers
@@ -120,12 +120,12 @@ async def test_a_log_that_began_anew_takes_nobody_by_surprise_who_has_come_since
     stale = await member(club, "log:a")
     await club.broker.unsubscribe("log:a")
     await club.publish("log:a")
-    await club.node.channels.check_positions()
+    await club.node.upkeep.positions.run()
     club.broker._logs.clear()
     fresh = await member(club, "log:a")
-    await club.node.channels.check_positions()
+    await club.node.upkeep.positions.run()
     assert "log:a" in fresh.session.subscribers
-    await club.node.channels.check_positions()
+    await club.node.upkeep.positions.run()
     assert "log:a" not in stale.session.subscribers
     assert "log:a" in fresh.session.subscribers
 

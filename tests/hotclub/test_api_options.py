@@ -172,7 +172,7 @@ async def test_what_a_placed_subscriber_misses_is_found_where_its_class_has_no_p
     await client.publications("quiet:1", 1)
 
     node.hub.members("quiet:1")[0].offset -= 1
-    await node.channels.check_positions()
+    await node.upkeep.positions.run()
 
     assert (await client.ended()).code == 3010
 

@@ -57,8 +57,6 @@ class Channels:
         self._passed: Leases[tuple[str, str], bool] = Leases(IDEMPOTENCY_TTL)
         self._linked: set[str] = set()
         self._linking: dict[str, asyncio.Task[None]] = {}
-        self._tops: dict[str, Position] = {}
-        """Where logs stood at the last position check that somebody here had not come to yet."""
         self._tasks: set[asyncio.Task[None]] = set()
 
     def resolve(self, name: str) -> ResolvedChannel:
@@ -85,7 +83,8 @@ class Channels:
             raise Refused(Code.NOT_AVAILABLE, "this node has no durable broker")
         return self.durable
 
-    def _log(self, spec: ChannelSpec) -> Broker | MapBroker:
+    def log(self, spec: ChannelSpec) -> Broker | MapBroker:
+        """The store that keeps what is published in a channel with these options."""
         return self._broker(spec) if spec.map is None else self.maps.broker
 
     async def publish(self, channel: AnyChannel, message: Message) -> Position:
@@ -124,7 +123,7 @@ class Channels:
         spec = found.spec
         if spec.retention.size <= 0:
             raise Refused(Code.NOT_AVAILABLE)
-        return await self._log(spec).history(found.name, query, spec.retention)
+        return await self.log(spec).history(found.name, query, spec.retention)
 
     async def remove_history(self, channel: AnyChannel) -> None:
         """Forget the kept publications of a channel; its position stays.
@@ -186,7 +185,7 @@ class Channels:
             return
         task = self._linking.get(name)
         if task is None:
-            work = self._follow(name, self._log(channel.spec))
+            work = self._follow(name, self.log(channel.spec))
             task = self._linking[name] = asyncio.get_running_loop().create_task(work)
         await asyncio.shield(task)
 
@@ -222,27 +221,3 @@ class Channels:
         """Wait for all clean-up begun so far."""
         while self._tasks:
             await asyncio.wait(set(self._tasks))
-
-    async def check_positions(self) -> None:
-        """Hold every positioned subscriber here against its log, and tell who has missed something; to be called twice
-        in the time that a loss may go unnoticed.
-
-        What another process has published may be on its way, so nobody is told for being behind once: only for not
-        having come by the next call to where the log stood.
-        """
-        former, self._tops = self._tops, {}
-        for channel in self.hub.channels():
-            try:
-                await self._check_position(channel, former.get(channel))
-            except Exception:  # noqa: BLE001 - one channel's store being down must not end the check of the others
-                logger.warning("Position check failed for a channel; it is tried again", exc_info=True)
-
-    async def _check_position(self, channel: str, former: Position | None) -> None:
-        spec = self.resolve(channel).spec
-        if spec.retention.size <= 0 or not any(member.positioned for member in self.hub.members(channel)):
-            return
-        top = (await self._log(spec).history(channel, HistoryQuery(), spec.retention)).top
-        if former is not None and former.epoch == top.epoch:
-            self.hub.check_top(channel, former)
-        if self.hub.is_behind(channel, top):
-            self._tops[channel] = top

@@ -11,6 +11,7 @@ from hotclub.engine.channels import Channels
 from hotclub.engine.codes import Close
 from hotclub.engine.errors import Disconnect
 from hotclub.engine.observe import logger
+from hotclub.engine.position_check import PositionCheck
 from hotclub.engine.pulse import Pulse
 from hotclub.engine.session import Session
 
@@ -28,6 +29,7 @@ class Upkeep:
         """Nothing runs before `start`."""
         self._channels = channels
         self._pulse = pulse
+        self.positions = PositionCheck(channels)
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
@@ -37,8 +39,8 @@ class Upkeep:
         work = (
             (min(1.0, limits.ping_interval / 4, limits.pong_timeout / 4), self._beat),
             (limits.presence_refresh, self.refresh_presence),
-            # Twice in its time, as `check_positions` asks for.
-            (limits.position_check / 2, self._channels.check_positions),
+            # Twice in its time, as `PositionCheck.run` asks for.
+            (limits.position_check / 2, self.positions.run),
             (SWEEP_INTERVAL, self._sweep),
             (EXPIRY_INTERVAL, self._expire_keys),
             (RELEASE_INTERVAL, self._release_held),

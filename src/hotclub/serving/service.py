@@ -44,10 +44,10 @@ class Service:
         after which unread orders put every grant in doubt."""
         self.config = config or get_config()
         registry = registry or get_registry()
-        self._pool = self._make_pool(self.config.threads)
+        self._pool = HookPool(self.config.threads)
         self._watch = SessionWatch()
         # What keeps the site going must not queue behind slow hooks.
-        self._inner_pool = self._make_pool(_INNER_THREADS)
+        self._inner_pool = HookPool(_INNER_THREADS)
         self.traffic = Traffic(self.config.rates)
         self._application = compose(
             registry,
@@ -58,16 +58,7 @@ class Service:
             traffic=self.traffic,
         )
         self._backend = make_backend(self.config)
-        self.node = Node(
-            self._application,
-            make_broker=self._backend.broker,
-            make_maps=self._backend.maps,
-            presence=self._backend.presence(),
-            limits=self.config.limits,
-            version=__version__,
-            make_durable=self._make_durable,
-            key=salted_hmac("hotclub.transports", "session secrets", algorithm="sha256").digest(),
-        )
+        self.node = self._make_node()
         self._orders = OrderReader(
             self,
             run=self._inner_pool.run,
@@ -109,8 +100,17 @@ class Service:
         """The threads for what the site itself asks the database, which slow hooks do not hold up."""
         return self._inner_pool
 
-    def _make_pool(self, threads: int) -> HookPool:
-        return HookPool(threads)
+    def _make_node(self) -> Node:
+        return Node(
+            self._application,
+            make_broker=self._backend.broker,
+            make_maps=self._backend.maps,
+            presence=self._backend.presence(),
+            limits=self.config.limits,
+            version=__version__,
+            make_durable=self._make_durable,
+            key=salted_hmac("hotclub.transports", "session secrets", algorithm="sha256").digest(),
+        )
 
     def _make_durable(self, handler: PublicationHandler) -> DatabaseBroker:
         self._durable = DatabaseBroker(
