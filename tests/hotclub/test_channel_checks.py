@@ -61,6 +61,7 @@ class TestParameters:
             ("can_subscribe", lambda self, client, room, /: 0, "nothing takes the captured room; nothing gives room"),
             ("can_subscribe", decorated(lambda self, client: 0), "nothing takes the captured room"),
             ("can_publish", lambda self, client, room, data: 0, "nothing gives data"),
+            ("can_subscribe", lambda self, client, room, data: 0, "nothing gives data"),
             ("on_publish", lambda self, client, room: 0, "room stands where data is given"),
             (
                 "on_publish",
@@ -93,7 +94,6 @@ class TestParameters:
             ("can_subscribe", lambda self, who, *, room: 0),
             ("can_subscribe", lambda self, client, **values: 0),
             ("can_subscribe", lambda self, *args, **kwargs: 0),
-            ("can_subscribe", lambda self, client, room, data: 0),
             ("can_subscribe", lambda self, client, room, more=1: 0),
             ("can_subscribe", decorated(lambda self, client, room: 0)),
             ("on_publish", lambda self, client, message, room: 0),

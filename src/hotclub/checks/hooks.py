@@ -35,8 +35,6 @@ _MAP: Final[Mapping[str, tuple[str, ...]]] = {
     "on_remove": ("client", "key"),
 }
 _POLL: Final[Mapping[str, tuple[str, ...]]] = {"poll": ("keys",)}
-_BY_NAME: Final[Mapping[str, tuple[str, ...]]] = {"can_subscribe": ("data",), "on_subscribe": ("data",)}
-"""What a hook is given if it has a parameter of that name."""
 
 
 def arguments_of(channel: type[Channel]) -> dict[str, tuple[str, ...]]:
@@ -58,14 +56,14 @@ def _channel_problems(channel: type[Channel]) -> Iterator[CheckMessage]:
     for name, given in arguments_of(channel).items():
         hook = inspect.getattr_static(channel, name)
         if inspect.isfunction(hook):
-            problems = list(parameter_problems(hook, ("self", *given), captured, _BY_NAME.get(name, ())))
+            problems = list(parameter_problems(hook, ("self", *given), captured))
             hint = f"Write def {name}({', '.join(('self', *given, *captured))})."
             text = f"{name}() does not fit the pattern {channel.pattern!r}: {'; '.join(problems)}."
             yield from [make_error(24, text, hint, channel)] if problems else []
 
 
 def parameter_problems(
-    function: Callable[..., Any], given: tuple[str, ...], captured: tuple[str, ...], optional: tuple[str, ...] = ()
+    function: Callable[..., Any], given: tuple[str, ...], captured: tuple[str, ...]
 ) -> Iterator[str]:
     """What of a function's parameters does not fit a call with `given` by position and `captured` by name."""
     parameters = inspect.signature(function).parameters
@@ -82,7 +80,7 @@ def parameter_problems(
         if name not in places and not _takes(kinds, name) and not takes_any:
             yield f"nothing takes the captured {name}"
     for name, parameter in parameters.items():
-        filled = name in places or (name in (*captured, *optional) and _takes(kinds, name))
+        filled = name in places or (name in captured and _takes(kinds, name))
         if not filled and parameter.default is parameter.empty and parameter.kind not in _VARIABLE:
             yield f"nothing gives {name}"
 
