@@ -75,8 +75,7 @@ class Channel:
     def can_subscribe(self, client: Client, *args: Any, **kwargs: Any) -> Any:
         """Whether this client may be in the channel. Asked at every subscribe, and again for presence and history.
 
-        A hook that has a parameter `data` is given what the client sent with its subscribe command (decoded JSON), or
-        None. It is the client's word.
+        What the client sent with its subscribe command is `client.data`, None when it is asked again.
         """
         raise NotImplementedError(f"{type(self).__name__} has no can_subscribe(); write one that returns True or False")
 
@@ -93,10 +92,7 @@ class Channel:
         return data
 
     def on_subscribe(self, client: Client, *args: Any, **kwargs: Any) -> Any:
-        """The client may subscribe and is about to. What is returned goes to the subscriber with the reply.
-
-        A parameter `data` is as in `can_subscribe`.
-        """
+        """The client may subscribe and is about to. What is returned goes to the subscriber with the reply."""
 
     def on_unsubscribe(self, client: Client, *args: Any, **kwargs: Any) -> Any:
         """The client's subscription has ended, for whatever reason."""

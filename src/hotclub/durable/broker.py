@@ -94,9 +94,11 @@ class DatabaseBroker:
 
     def _signal_soon(self, channel: str, epoch: str, publication: Publication) -> None:
         """A signal from another thread. One that gets lost is no loss: the relay of every node finds the row."""
-        if self._loop is not None:
+        loop = self._loop
+        if loop is not None:
             with contextlib.suppress(RuntimeError):  # the loop has ended
-                self._loop.call_soon_threadsafe(self.signal, channel, epoch, publication)
+                # As late as a task that the same commit begins, or it would overtake what that publishes.
+                loop.call_soon_threadsafe(loop.call_soon, self.signal, channel, epoch, publication)
 
     def signal(self, channel: str, epoch: str, publication: Publication) -> None:
         tail = self._tails.get(channel)
