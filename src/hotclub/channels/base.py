@@ -83,8 +83,7 @@ class Channel:
 
         Hotclub asks at every subscribe, and again when the client asks for presence or history.
 
-        A hook that has a parameter `data` is given what the client sent with its subscribe command (decoded JSON), or
-        None. It is the client's word.
+        What the client sent with its subscribe command is `client.data`, None when Hotclub asks again.
 
         Args:
             client: the connection that wants to subscribe.
@@ -127,7 +126,7 @@ class Channel:
     def on_subscribe(self, client: Client, *args: Any, **kwargs: Any) -> Any:
         """The client may subscribe and is about to; called after `can_subscribe`.
 
-        A parameter `data` is as in `can_subscribe`.
+        What the client sent with its subscribe command is `client.data`.
 
         Args:
             client: the connection that subscribes.

@@ -1,7 +1,6 @@
 """One connection, as hooks and procedures see it."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
@@ -163,17 +162,22 @@ class CommandData:
 _handled: Final[ContextVar[tuple[Client, CommandData] | None]] = ContextVar("hotclub_handled", default=None)
 
 
-@contextmanager
-def handling(client: Client, data: CommandData) -> Iterator[None]:
+class handling:  # noqa: N801 - reads as a statement: with handling(client, data)
     """Within this block, and in its context alone, `client.data` is this.
 
     Every call of a hook stands in such a block of its own, so no hook sees the data of another command.
     """
-    token = _handled.set((client, data))
-    try:
-        yield
-    finally:
-        _handled.reset(token)
+
+    __slots__ = ("_handled", "_token")
+
+    def __init__(self, client: Client, data: CommandData) -> None:
+        self._handled = (client, data)
+
+    def __enter__(self) -> None:
+        self._token = _handled.set(self._handled)
+
+    def __exit__(self, *_error: object) -> None:
+        _handled.reset(self._token)
 
 
 def personal_channel(user: "AnyUser") -> str:

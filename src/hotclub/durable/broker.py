@@ -94,11 +94,11 @@ class DatabaseBroker:
 
     def _signal_soon(self, channel: str, epoch: str, publication: Publication) -> None:
         """A signal from another thread. One that gets lost is no loss: the relay of every node finds the row."""
-        if self._loop is not None:
+        loop = self._loop
+        if loop is not None:
             with contextlib.suppress(RuntimeError):  # the loop has ended
-                # One turn later, as the tasks of the channels that are not durable: one transaction's publications
-                # keep their order across both kinds.
-                self._loop.call_soon_threadsafe(self._loop.call_soon, self.signal, channel, epoch, publication)
+                # As late as a task that the same commit begins, or it would overtake what that publishes.
+                loop.call_soon_threadsafe(loop.call_soon, self.signal, channel, epoch, publication)
 
     def signal(self, channel: str, epoch: str, publication: Publication) -> None:
         tail = self._tails.get(channel)

@@ -14,7 +14,7 @@ from typing import Any, Final, Generic, TypeVar
 from asgiref.sync import iscoroutinefunction
 from django.conf import settings
 from django.core.exceptions import PermissionDenied, ValidationError
-from msgspec import Raw
+from msgspec import Raw, Struct
 
 from hotclub.access.rates import Traffic, network_of
 from hotclub.channels.base import Channel
@@ -39,8 +39,7 @@ Hook = Callable[..., Any]
 Result = TypeVar("Result")
 
 
-@dataclass(frozen=True, slots=True)
-class HookCall:
+class HookCall(Struct, frozen=True):
     """A hook, or another function of the project's or of ours, with its arguments."""
 
     hook: Hook
@@ -71,12 +70,28 @@ class HookRunner:
         Raises:
             Refused, Disconnect: a hook, or `steps`, refused; `INTERNAL_ERROR` when one failed.
         """
-        chain = _Chain(client, steps, CommandData(data))
-        chain.go_on(None)
-        while (call := chain.call) is not None:
-            if iscoroutinefunction(call.hook):
-                chain.go_on(await chain.call_async(call))
-                continue
+        sent = CommandData(data)
+        try:
+            call = next(steps)
+            while True:
+                if not iscoroutinefunction(call.hook):
+                    chain = _Chain(client, steps, sent, call)
+                    await self._run_plain(chain)
+                    if chain.call is None:
+                        return chain.result
+                    call = chain.call
+                    continue
+                client.forget_permissions()
+                with handling(client, sent), answering(call.hook):
+                    answer = await call.hook(*call.args, **call.kwargs)
+                call = steps.send(answer)
+        except StopIteration as end:
+            result: Result = end.value
+            return result
+
+    async def _run_plain(self, chain: "_Chain[Any]") -> None:
+        """Run the plain hooks up to the next async one."""
+        while chain.is_plain:
             try:
                 pending = await self._pool.run(chain.run_plain)
             except BaseException:
@@ -84,7 +99,6 @@ class HookRunner:
                 raise
             if pending is not None:
                 chain.go_on(await chain.wait_for(*pending))
-        return chain.result
 
     async def call(self, client: Client, hook: Hook, *args: Any, data: Raw = EMPTY, **kwargs: Any) -> Any:
         """Run one hook with the client and these arguments."""
@@ -96,15 +110,20 @@ class HookRunner:
 
 
 class _Chain(Generic[Result]):
-    """How far the hooks of one command have come."""
+    """How far the plain hooks of one command have come."""
 
-    def __init__(self, client: Client, steps: Steps[Result], data: CommandData) -> None:
+    def __init__(self, client: Client, steps: Steps[Result], data: CommandData, call: HookCall) -> None:
         self._client = client
         self._steps = steps
         self._data = data
-        self.call: HookCall | None = None
+        self.call: HookCall | None = call
         """The next hook; None when there are no more, or nobody waits for them."""
         self.result: Result
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the next hook is a plain one."""
+        return self.call is not None and not iscoroutinefunction(self.call.hook)
 
     def go_on(self, answer: Any) -> None:
         """Hand in what the last hook returned."""
@@ -123,12 +142,6 @@ class _Chain(Generic[Result]):
             if self.call is call:
                 self.go_on(answer)
         return None
-
-    async def call_async(self, call: HookCall) -> Any:
-        """Call an async hook."""
-        self._client.forget_permissions()
-        with handling(self._client, self._data), answering(call.hook):
-            return await call.hook(*call.args, **call.kwargs)
 
     async def wait_for(self, hook: Hook, answer: Awaitable[Any]) -> Any:
         """Await what a plain hook has returned."""
@@ -154,21 +167,31 @@ def _one(call: HookCall) -> Steps[Any]:
 # --------------------------------------------------------------------------------------------- what becomes of failures
 
 
-@contextlib.contextmanager
-def answering(where: Hook | str) -> Iterator[None]:
-    """Turn what a hook raises into what its client is told. The payload is kept out of the log."""
-    try:
-        yield
-    except HotclubError:
-        raise
-    except PermissionDenied:
-        raise Refused(Code.PERMISSION_DENIED) from None
-    except ValidationError as error:
-        raise Refused(VALIDATION_ERROR, "; ".join(error.messages) or "invalid") from None
-    except Exception as error:  # noqa: BLE001 - a hook is foreign code
-        name = hook_name(where)
-        logger.exception("The hook %s failed", name)
-        raise Refused(Code.INTERNAL_ERROR, _explained(name, error) if settings.DEBUG else "") from None
+class answering:  # noqa: N801 - reads as a statement: with answering(hook)
+    """Turn what a hook raises in this block into what its client is told. The payload is kept out of the log."""
+
+    __slots__ = ("_where",)
+
+    def __init__(self, where: Hook | str) -> None:
+        self._where = where
+
+    def __enter__(self) -> None:
+        """Nothing is kept: blocks may stand in each other."""
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        # A class, for every command of every client passes here, and a generator takes three times as long.
+        if error is not None and isinstance(error, Exception) and not isinstance(error, HotclubError):
+            raise _refusal(self._where, error) from None
+
+
+def _refusal(where: Hook | str, error: Exception) -> Refused:
+    if isinstance(error, PermissionDenied):
+        return Refused(Code.PERMISSION_DENIED)
+    if isinstance(error, ValidationError):
+        return Refused(VALIDATION_ERROR, "; ".join(error.messages) or "invalid")
+    name = hook_name(where)
+    logger.error("The hook %s failed", name, exc_info=error)
+    return Refused(Code.INTERNAL_ERROR, _explained(name, error) if settings.DEBUG else "")
 
 
 @contextlib.contextmanager

@@ -24,8 +24,9 @@ async def publish(session: Session, command: int, request: wire.PublishCommand) 
     subscriber = session.subscribers.get(request.channel)
     if spec.members_only and (subscriber is None or subscriber.buffer is not None):
         raise Refused(Code.PERMISSION_DENIED, why="only subscribers may publish here")
-    # Not the subscriber's own: the connection may have been refreshed with another info since.
-    info = session.info() if subscriber is None else session.info(subscriber.info.chan_info)
+    info = session.info() if subscriber is None else subscriber.info
+    if info.conn_info is not session.client.info:  # the connection was refreshed since
+        info = session.info(info.chan_info)
     await (_publish if spec.map is None else _change_key)(session, channel, info, request)
     session.reply(wire.Reply(command, publish=wire.EmptyResult()))
 
