@@ -1,7 +1,9 @@
 """Publishing of a client in a durable channel: the permission, the hook's rows and the append in one transaction."""
 
+import asyncio
 import inspect
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NoReturn, cast
 
 from django.db import transaction
@@ -105,4 +107,6 @@ def append_durably(route: Route, channel: str, message: Message) -> Position:
 def _signal(channel: str, epoch: str, publication: Publication) -> None:
     node = current_node()
     if node is not None and node.durable is not None:
-        tell_node(node, cast("DatabaseBroker", node.durable).signal, channel, epoch, publication)
+        # One turn later, as what is not durable takes one more to begin: a transaction's publications keep their order.
+        signal = partial(cast("DatabaseBroker", node.durable).signal, channel, epoch, publication)
+        tell_node(node, lambda: asyncio.get_running_loop().call_soon(signal))
