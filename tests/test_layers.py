@@ -188,7 +188,7 @@ def test_hotclub_has_no_import_cycle() -> None:
     TopologicalSorter(graph).prepare()  # raises CycleError with the cycle
 
 
-PLANNED = {"layers", "compat", "codes"}
+PLANNED = {"layers", "compat"}
 """Packages that the tables of layers name and that are not written yet."""
 
 
