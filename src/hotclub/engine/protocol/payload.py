@@ -44,7 +44,9 @@ def check_payload(data: bytes | Raw, limits: Limits) -> Raw:
     except (msgspec.MsgspecError, ValueError):
         raise NotJson from None
     if text.count(b"[") + text.count(b"{") > limits.depth and _deeper_than(value, limits.depth):
-        raise Refused(Code.BAD_REQUEST, f"data is nested deeper than {limits.depth} levels")
+        raise Refused(
+            Code.BAD_REQUEST, f"data is nested deeper than {limits.depth} levels", why="data is nested too deeply"
+        )
     if b"-0" in text and _NEGATIVE_ZERO.search(_STRING.sub(b'""', text)):
         raise Refused(Code.BAD_REQUEST, "data holds the integer -0", why="data holds the integer -0")
     if b"\n" in text or b"\r" in text:
