@@ -112,7 +112,7 @@ class Ticket(models.Model):
 
 
 class Revocation(models.Model):
-    """A login or a token id that opens nothing any more, remembered for as long as a token of it may live."""
+    """A login whose tokens open nothing any more, remembered for as long as one of them may live."""
 
     id = models.BigAutoField(primary_key=True)
     key = models.CharField(_("key"), max_length=80, unique=True)

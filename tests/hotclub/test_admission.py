@@ -21,7 +21,6 @@ from django.test import RequestFactory
 
 import hotclub
 import hotclub.tokens
-from hotclub.access.ended import revoke_token
 from hotclub.access.tickets import redeem
 from hotclub.access.tokens import InvalidToken, verify_connection
 from hotclub.channels.client import TokenUser
@@ -398,15 +397,6 @@ async def test_signing_out_ends_the_connections_of_a_token_and_the_token(serve: 
     await sync_to_async(person.browser.logout)()
 
     assert (await client.ended()).code == 3503
-    assert await fate(site, token) == 3500
-
-
-async def test_a_token_can_be_revoked_by_its_id(serve: Serve) -> None:
-    site = await serve()
-    token = hotclub.tokens.connection_token(77)
-
-    assert await fate(site, token) == 0
-    await sync_to_async(revoke_token)(verify_connection(token).jti)
     assert await fate(site, token) == 3500
 
 

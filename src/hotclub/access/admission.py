@@ -195,13 +195,13 @@ class Admission:
         Raises:
             InvalidToken: the token or its login was revoked, or the user may not or no longer sign in with it.
         """
-        if not claims.sub and not claims.sid and not claims.jti:
+        if not claims.sub and not claims.sid:
             return AnonymousUser()
         return await self._inner.run(find_bearer, claims)
 
     async def _check_revoked(self, claims: SubscriptionClaims) -> None:
-        if claims.sid or claims.jti:
-            revoked = await self._inner.run(is_revoked, claims.sid, claims.jti)
+        if claims.sid:
+            revoked = await self._inner.run(is_revoked, claims.sid)
             if revoked:
                 raise InvalidToken("it was revoked")
 
@@ -231,7 +231,7 @@ def find_bearer(claims: ConnectionClaims) -> Any:
     Raises:
         InvalidToken: see `Admission._bearer`.
     """
-    if is_revoked(claims.sid, claims.jti):
+    if is_revoked(claims.sid):
         raise InvalidToken("it was revoked")
     if not claims.sub:
         return AnonymousUser()

@@ -80,7 +80,7 @@ class SubscribeHooks:
                 raise Refused(Code.PERMISSION_DENIED, why="this channel needs a subscription token")
             return SubscribeGrant()
         claims = self._admission.subscription_claims(token)
-        revoked = bool(claims.sid or claims.jti) and (yield ask(is_revoked, claims.sid, claims.jti))
+        revoked = claims.sid != "" and (yield ask(is_revoked, claims.sid))
         return self._admission.subscription_grant(claims, mine, route.name, revoked=revoked)
 
     async def refresh_subscription(self, client: EngineClient, channel: ResolvedChannel, token: str) -> RefreshGrant:

@@ -65,7 +65,7 @@ def tickets() -> "QuerySet[Ticket]":
 
 
 def revocations() -> "QuerySet[Revocation]":
-    """The logins and token ids that open nothing any more."""
+    """The logins whose tokens open nothing any more."""
     return _rows("Revocation")
 
 
