@@ -56,12 +56,21 @@ class HttpClient:
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
         self._used = 0.0
 
-    async def get(self, path: str) -> str:
+    async def get(self, path: str, patience: float = 60.0) -> str:
         """Return the body of the answer.
 
         Raises:
-            OSError: no server listens, the status is not 200, or the connection has ended.
+            OSError: no server listens, the status is not 200, the connection has ended, or nothing came within
+                `patience` seconds.
         """
+        try:
+            async with asyncio.timeout(patience):
+                return await self._get(path)
+        except TimeoutError:
+            self.close()
+            raise
+
+    async def _get(self, path: str) -> str:
         reader, writer = await self._open()
         writer.write(f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{self._port}\r\n\r\n".encode())
         try:

@@ -14,6 +14,8 @@ from benchmarks.peers import Peer
 from benchmarks.publishers import HttpClient
 
 _START = 30.0
+_ANSWER = 5.0
+"""Seconds that a starting server may take for one answer; a connection that is lost in between is tried again."""
 _STOP = 5.0
 _TICKS = os.sysconf("SC_CLK_TCK")
 ROOT = Path(__file__).resolve().parent.parent
