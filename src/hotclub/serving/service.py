@@ -44,10 +44,10 @@ class Service:
         after which unread orders put every grant in doubt."""
         self.config = config or get_config()
         registry = registry or get_registry()
-        self._pool = HookPool(self.config.threads)
+        self._pool = self._make_pool(self.config.threads)
         self._watch = SessionWatch()
         # What keeps the site going must not queue behind slow hooks.
-        self._inner_pool = HookPool(_INNER_THREADS)
+        self._inner_pool = self._make_pool(_INNER_THREADS)
         self.traffic = Traffic(self.config.rates)
         self._application = compose(
             registry,
@@ -99,6 +99,10 @@ class Service:
     def inner_pool(self) -> HookPool:
         """The threads for what the site itself asks the database, which slow hooks do not hold up."""
         return self._inner_pool
+
+    def _make_pool(self, threads: int) -> HookPool:
+        """A thread pool; `hotclub.testing` has one whose calls it waits for."""
+        return HookPool(threads)
 
     def _make_node(self) -> Node:
         return Node(
