@@ -13,8 +13,8 @@ from hotclub.engine.errors import Refused, Unsubscribed
 from hotclub.engine.limits import Limits
 from hotclub.engine.model import Position
 from hotclub.engine.target import Target
+from tests.engine.commands.test_subscribe_map import STATE, MapClub, keys, page, pushed, settled
 from tests.engine.support import MemoryClient
-from tests.engine.test_map_subscription import STATE, MapClub, keys, page, pushed, settled
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ a
   do not answer a close frame meet a deadline.
 - A server that stops lets the engine close its connections with 3001, so that clients know that they are to come back.
 
-The classes rely on uvicorn's internals; `tests/hotclub/test_server.py` tests the behaviour. A method without a
+The classes rely on uvicorn's internals; `tests/hotclub/serving/test_server.py` tests the behaviour. A method without a
 docstring overrides uvicorn's, or belongs to the protocol that the section's heading names.
 """
 

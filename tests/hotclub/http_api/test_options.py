@@ -14,7 +14,7 @@ import hotclub.tokens
 from hotclub.http_api.endpoint import Call, answer
 from hotclub.runtime.node import current_node, set_current_node
 from tests.hotclub.conftest import Site, amake_person
-from tests.hotclub.test_api import KEY, Api, opened
+from tests.hotclub.http_api.test_methods import KEY, Api, opened
 from tests.hotclub.transports import Wire
 from tests.support.wire import ErrorReply, WireClient, push_of
 

@@ -280,7 +280,7 @@ class TestApplication:
     """What the server serves."""
 
     def test_a_router_of_channels_is_told_what_to_write(self, settings: Any) -> None:
-        settings.ASGI_APPLICATION = "tests.hotclub.test_channel_checks.router"
+        settings.ASGI_APPLICATION = "tests.hotclub.checks.test_channels.router"
 
         (message,) = project.check_asgi()
 
@@ -289,7 +289,7 @@ class TestApplication:
         assert "hotclub.asgi.application(get_asgi_application(), websocket_urlpatterns=…)" in str(message.hint)
 
     def test_another_application_is_told_how_to_vouch_for_itself(self, settings: Any, monkeypatch: Any) -> None:
-        settings.ASGI_APPLICATION = "tests.hotclub.test_channel_checks.wrapped"
+        settings.ASGI_APPLICATION = "tests.hotclub.checks.test_channels.wrapped"
 
         (message,) = project.check_asgi()
         assert (message.id, "serves_hotclub = True" in str(message.hint)) == ("hotclub.W004", True)
@@ -329,6 +329,6 @@ def test_every_check_is_in_the_reference() -> None:
         *(f"{kinds[kind]}{int(number):03}" for kind, number in re.findall(r"make_(error|warning)\(\s*(\d+)", text)),
         *re.findall(r'(?:hotclub\.|Problem\(\s*"|_explained\(")([EW]\d{3})', text),
     }
-    page = (Path(__file__).parents[2] / "docs" / "reference" / "checks.md").read_text()
+    page = (Path(__file__).parents[3] / "docs" / "reference" / "checks.md").read_text()
 
     assert given == set(re.findall(r"^\| `hotclub\.([EW]\d{3})` ", page, re.MULTILINE))

@@ -32,7 +32,7 @@ from tests.support.stores import ALIAS, postgres_url, store
 __all__ = ["postgres_url", "store"]
 
 RETENTION = Retention(size=100, ttl=3600)
-REPOSITORY = Path(__file__).resolve().parents[2]
+REPOSITORY = Path(__file__).resolve().parents[3]
 NEVER = 3600.0
 """A relay with this interval takes no part in the test."""
 

@@ -25,7 +25,7 @@ from scripts.schema import SOURCE, compile_schema
 from tests.engine.generated import envelopes, holds_struct, messages
 from tests.support.npm import node_command
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 CODEC = ProtobufCodec()
 JSON = JsonCodec()
 LIMITS = Limits()

@@ -111,7 +111,7 @@ async def test_members_see_the_infos_that_hooks_give(
     serve: Serve, declare: Declare, hotclub_settings: Configure
 ) -> None:
     declare(Open)
-    hotclub_settings(ON_CONNECT="tests.hotclub.test_face.greet")
+    hotclub_settings(ON_CONNECT="tests.hotclub.hooks.test_hooks.greet")
     client = await opened(serve, "open:a")
 
     [member] = (await client.sdk.presence("open:a")).clients.values()
@@ -131,7 +131,7 @@ def turn_away(client: hotclub.Client) -> None:
 
 
 async def test_the_connect_hook_may_turn_a_connection_away(serve: Serve, hotclub_settings: Configure) -> None:
-    hotclub_settings(ON_CONNECT="tests.hotclub.test_face.turn_away")
+    hotclub_settings(ON_CONNECT="tests.hotclub.hooks.test_hooks.turn_away")
     site = await serve()
 
     refused = await site.open(await amake_person(), wait=False)
@@ -149,8 +149,8 @@ async def note_the_end(client: hotclub.Client) -> None:
 async def test_the_disconnect_hook_is_told_who_has_gone(
     serve: Serve, hotclub_settings: Configure, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tests.hotclub.test_face.ends", asyncio.Queue())
-    hotclub_settings(ON_DISCONNECT="tests.hotclub.test_face.note_the_end")
+    monkeypatch.setattr("tests.hotclub.hooks.test_hooks.ends", asyncio.Queue())
+    hotclub_settings(ON_DISCONNECT="tests.hotclub.hooks.test_hooks.note_the_end")
     await opened(serve)
     person = await get_user_model()._default_manager.aget()
 

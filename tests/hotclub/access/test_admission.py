@@ -26,8 +26,8 @@ from hotclub.access.tokens import InvalidToken, verify_connection
 from hotclub.channels.client import TokenUser
 from hotclub.engine.errors import Refused
 from hotclub.serving.redaction import Redaction, redact
+from tests.hotclub.conf.test_token_keys import EC, RSA, pem, private_pem
 from tests.hotclub.conftest import Person, Site, amake_person
-from tests.hotclub.test_token_keys import EC, RSA, pem, private_pem
 from tests.support.proxy import FaultProxy
 from tests.support.pypi import PypiClient
 from tests.support.wire import Closed, ErrorReply, WireClient
@@ -515,7 +515,7 @@ def welcome(client: hotclub.Client) -> hotclub.Welcome:
 
 
 async def test_the_connect_hook_subscribes_and_the_client_recovers(serve: Serve, hotclub_settings: Configure) -> None:
-    hotclub_settings(ON_CONNECT="tests.hotclub.test_admission.welcome")
+    hotclub_settings(ON_CONNECT="tests.hotclub.access.test_admission.welcome")
     site = await serve()
     token = made(sub="7")
     headers = {"Origin": site.url}

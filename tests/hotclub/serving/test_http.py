@@ -30,7 +30,7 @@ from hotclub.orders.messages import TakeCommands
 from hotclub.orders.send import send
 from hotclub.runtime.node import current_node
 from tests.hotclub.conftest import Declare, Person, Site, amake_person
-from tests.hotclub.test_revocation import log_out_like_the_view
+from tests.hotclub.revocation.test_signals_and_watch import log_out_like_the_view
 from tests.hotclub.transports import FORMS, HTTP_PATHS, Wire, path_of
 from tests.support.matrix import mostly, smoke
 from tests.support.server import live_server

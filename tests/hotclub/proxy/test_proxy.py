@@ -16,9 +16,9 @@ import hotclub
 import hotclub.proxy
 from hotclub.models import Entry
 from tests.hotclub.conftest import Person, amake_person
-from tests.hotclub.proxied import SECRET, Board, Prices, Room, add, post
+from tests.hotclub.proxy.proxied import SECRET, Board, Prices, Room, add, post
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.urls("tests.hotclub.test_proxy")]
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.urls("tests.hotclub.proxy.test_proxy")]
 
 Configure = Callable[..., None]
 Declare = Callable[..., None]
@@ -46,7 +46,7 @@ def hello(client: hotclub.Client) -> hotclub.Welcome:
 @pytest.fixture(autouse=True)
 def _project(declare: Declare, hotclub_settings: Configure) -> None:
     declare(Room, Kept, Board, Prices, add)
-    hotclub_settings(ON_CONNECT="tests.hotclub.test_proxy.hello")
+    hotclub_settings(ON_CONNECT="tests.hotclub.proxy.test_proxy.hello")
 
 
 async def ask(hook: str, person: Person | None = None, **fields: Any) -> Any:
@@ -171,7 +171,7 @@ def test_a_secret_that_can_be_guessed_is_refused() -> None:
 
 
 async def test_a_bug_in_a_hook_is_an_internal_error(hotclub_settings: Configure) -> None:
-    hotclub_settings(ON_CONNECT="tests.hotclub.test_proxy.broken")
+    hotclub_settings(ON_CONNECT="tests.hotclub.proxy.test_proxy.broken")
     person = await amake_person()
 
     with override_settings(DEBUG=False):

@@ -23,7 +23,7 @@ from hotclub.http_api.issue import PREFIX, new_key, revoke_key
 from hotclub.http_api.keys import find_rights, presented_key
 from hotclub.models import ApiKey
 from tests.hotclub.conftest import Site
-from tests.hotclub.test_api import Api, Kept, Plain, Room
+from tests.hotclub.http_api.test_methods import Api, Kept, Plain, Room
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -1,4 +1,4 @@
-"""What a stand-alone server really asks: `proxy_requests.jsonl` holds requests that the reference server sent while SDK
+"""What a stand-alone server really asks: `requests.jsonl` holds requests that the reference server sent while SDK
 clients were connected to it, and the fields that matter to it in the answers. `$` marks what differs from run to run.
 """
 
@@ -17,9 +17,9 @@ import hotclub.proxy
 import hotclub.tokens
 from hotclub.models import Entry
 from tests.hotclub.conftest import Person, amake_person
-from tests.hotclub.proxied import LOG, SECRET, Board, Prices, Room, add, post
+from tests.hotclub.proxy.proxied import LOG, SECRET, Board, Prices, Room, add, post
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.urls("tests.hotclub.test_proxy_recorded")]
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.urls("tests.hotclub.proxy.test_recorded")]
 
 Configure = Callable[..., None]
 Declare = Callable[..., None]
@@ -28,7 +28,7 @@ urlpatterns = [
     path("hooks/", include(hotclub.proxy.urls(secret=SECRET, recheck=timedelta(seconds=30)))),
     path("for-good/", include(hotclub.proxy.urls(secret=SECRET))),
 ]
-LINES = (Path(__file__).parent / "proxy_requests.jsonl").read_text().splitlines()
+LINES = (Path(__file__).parent / "requests.jsonl").read_text().splitlines()
 RECORDED: list[dict[str, Any]] = [json.loads(line) for line in LINES]
 
 

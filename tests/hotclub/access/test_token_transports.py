@@ -13,9 +13,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 import hotclub
 import hotclub.tokens
+from tests.hotclub.access.test_admission import SECRET, forged, request_of, soon
+from tests.hotclub.conf.test_token_keys import EC, ED, RSA, jwks, pem, private_pem
 from tests.hotclub.conftest import Site, amake_person
-from tests.hotclub.test_admission import SECRET, forged, request_of, soon
-from tests.hotclub.test_token_keys import EC, ED, RSA, jwks, pem, private_pem
 from tests.hotclub.transports import FORMS, Wire
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -17,8 +17,8 @@ from hotclub.channels.client import Client
 from hotclub.hooks.calling import HookRunner, Steps, ask, hook_name
 from hotclub.runtime.pool import HookPool
 from hotclub.tokens import subscription_token
+from tests.hotclub.access.test_admission import TOKENS
 from tests.hotclub.conftest import Site, amake_person
-from tests.hotclub.test_admission import TOKENS
 from tests.support.wire import WireClient
 
 Serve = Callable[..., Awaitable[Site]]

@@ -9,8 +9,8 @@ import pytest
 
 import hotclub
 from hotclub.tokens import subscription_token
+from tests.hotclub.access.test_admission import TOKENS
 from tests.hotclub.conftest import Site, amake_person
-from tests.hotclub.test_admission import TOKENS
 from tests.support.wire import ErrorReply, WireClient
 
 pytestmark = pytest.mark.django_db(transaction=True)

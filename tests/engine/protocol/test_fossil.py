@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from hotclub.engine.protocol.fossil import apply_delta, create_delta
 from tests.support.npm import node_command
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 BLOCKS = st.sampled_from(
     [b"a" * 16, b"0123456789abcdef", "一二三四五六七八".encode(), b"xy", b"", bytes(range(200, 232))]
 )

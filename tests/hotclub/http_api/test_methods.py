@@ -382,7 +382,7 @@ async def test_rpc_is_the_projects_own_function(serve: Serve, hotclub_settings: 
     api = Api(await serve())
     assert await api.error("rpc", {"method": "x"}) == 104
 
-    hotclub_settings(API_RPC="tests.hotclub.test_api.answering")
+    hotclub_settings(API_RPC="tests.hotclub.http_api.test_methods.answering")
 
     assert await api.result("rpc", {"method": "x", "params": [1]}) == {"data": {"method": "x", "params": [1]}}
 
@@ -526,7 +526,7 @@ def test_the_document_describes_every_method() -> None:
 urlpatterns = [path("live-api/", include("hotclub.urls")), path("api/<str:name>", csrf_exempt(own_api))]
 
 
-@override_settings(ROOT_URLCONF="tests.hotclub.test_api")
+@override_settings(ROOT_URLCONF="tests.hotclub.http_api.test_methods")
 async def test_the_api_as_django_views(serve: Serve) -> None:
     await serve()
     browser = AsyncClient(enforce_csrf_checks=True)

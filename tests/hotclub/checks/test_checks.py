@@ -65,7 +65,7 @@ def with_channel(declare: Declare, **attributes: Any) -> list[str]:
 
 
 def test_a_sound_project_passes(declare: Declare, settings: Any) -> None:
-    settings.ASGI_APPLICATION = "tests.hotclub.test_checks.asgi_application"
+    settings.ASGI_APPLICATION = "tests.hotclub.checks.test_checks.asgi_application"
     declare(Good, GoodLog, good)
 
     assert run_checks(tags=["hotclub"], include_deployment_checks=False) == []
@@ -86,9 +86,10 @@ def test_mistakes_in_the_settings_are_errors(hotclub_settings: Configure) -> Non
     assert ids(settings_checks.check_settings()) == ["E002", "E004"]
 
 
-@pytest.mark.parametrize("path", ["no.such.module", "tests.hotclub.test_checks.missing",
-                                  "tests.hotclub.test_checks.DURABLE", "tests.hotclub.test_checks.asgi_application",
-                                  "tests.hotclub.test_checks.Good"])  # fmt: skip
+@pytest.mark.parametrize(
+    "path",
+    ["no.such.module", *(f"{__name__}.{name}" for name in ("missing", "DURABLE", "asgi_application", "Good"))],
+)
 @pytest.mark.parametrize("name", ["ON_CONNECT", "ON_DISCONNECT", "API_RPC"])
 def test_a_hook_that_is_no_function_is_an_error(hotclub_settings: Configure, name: str, path: str) -> None:
     hotclub_settings(**{name: path})
@@ -100,13 +101,15 @@ def test_a_hook_that_is_no_function_is_an_error(hotclub_settings: Configure, nam
     ("name", "path"), [("ON_CONNECT", "answer"), ("ON_DISCONNECT", "answer"), ("API_RPC", "greet")]
 )
 def test_a_hook_that_cannot_be_called_is_an_error(hotclub_settings: Configure, name: str, path: str) -> None:
-    hotclub_settings(**{name: f"tests.hotclub.test_checks.{path}"})
+    hotclub_settings(**{name: f"tests.hotclub.checks.test_checks.{path}"})
 
     assert ids(settings_checks.check_hooks()) == ["E008"]
 
 
 def test_a_hook_that_exists_is_none(hotclub_settings: Configure) -> None:
-    hotclub_settings(ON_CONNECT="tests.hotclub.test_checks.greet", API_RPC="tests.hotclub.test_checks.answer")
+    hotclub_settings(
+        ON_CONNECT="tests.hotclub.checks.test_checks.greet", API_RPC="tests.hotclub.checks.test_checks.answer"
+    )
 
     assert settings_checks.check_hooks() == []
 
@@ -233,7 +236,7 @@ def test_missing_middleware_is_a_warning(settings: Any) -> None:
 
 def test_middleware_that_inherits_counts(settings: Any) -> None:
     settings.MIDDLEWARE = [
-        "tests.hotclub.test_checks.OwnSessions",
+        "tests.hotclub.checks.test_checks.OwnSessions",
         "django.contrib.auth.middleware.AuthenticationMiddleware",
     ]
 
@@ -249,8 +252,8 @@ class OwnSessions(project._import_or_none("django.contrib.sessions.middleware.Se
     [
         (None, ["W003"]),
         ("no.such.asgi.application", ["W004"]),
-        ("tests.hotclub.test_checks.django_app", ["W004"]),
-        ("tests.hotclub.test_checks.asgi_application", []),
+        ("tests.hotclub.checks.test_checks.django_app", ["W004"]),
+        ("tests.hotclub.checks.test_checks.asgi_application", []),
     ],
 )
 def test_what_the_server_serves_has_to_be_ours(settings: Any, path: str | None, expected: list[str]) -> None:

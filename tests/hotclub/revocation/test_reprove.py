@@ -35,7 +35,7 @@ from hotclub.revocation.reprove import reprove
 from hotclub.runtime.node import require_node
 from hotclub.serving.service import Service
 from tests.hotclub.conftest import Declare, Site, Watched, amake_person
-from tests.hotclub.test_revocation import is_cut_and_refused
+from tests.hotclub.revocation.test_signals_and_watch import is_cut_and_refused
 from tests.support.processes import poll_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
