@@ -13,7 +13,7 @@ from benchmarks.peers import HOTCLUB_SERVE, PEERS
 from benchmarks.scenarios import FanOut, Plan, measure_fan_out
 from benchmarks.server import PeerFailed, running
 
-TINY = ["--connections", "50", "--subscribers", "50", "--messages", "20", "--repetitions", "1"]
+TINY = ["--connections", "50", "--subscribers", "50", "--messages", "20", "--repetitions", "1", "--seconds", "30"]
 FAULTY = dataclasses.replace(
     HOTCLUB_SERVE,
     settings="tests.benchmarks.faulty_site.settings",
