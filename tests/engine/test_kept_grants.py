@@ -40,8 +40,8 @@ def test_it_is_kept_for_a_while_and_never_for_the_anonymous() -> None:
     [
         (Target(user_id="1"), "news", {("1", "a", "news"), ("1", "b", "news")}),
         (Target(user_id="1"), "", {("1", "a", "news"), ("1", "a", "chat"), ("1", "b", "news")}),
-        (Target(user_id="1", session_id="a"), "", {("1", "a", "news"), ("1", "a", "chat")}),
-        (Target(session_id="b"), "news", {("1", "b", "news")}),
+        (Target(user_id="1", login_id="a"), "", {("1", "a", "news"), ("1", "a", "chat")}),
+        (Target(login_id="b"), "news", {("1", "b", "news")}),
         (Target(client_id="c3"), "", {("2", "", "news")}),
         (Target(user_id="3"), "", set()),
         (Target(), "", ALL),

@@ -305,6 +305,6 @@ def _somebody(function: str, user: "AnyUser | None", login: str | None, client: 
 def _target(user: "AnyUser | None", login: str | None, client: Client | str | None) -> Target:
     return Target(
         user_id=None if user is None else user_id_of(user),
-        session_id=login,
+        login_id=login,
         client_id=client.id if isinstance(client, Client) else client,
     )

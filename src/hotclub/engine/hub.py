@@ -68,15 +68,15 @@ class Hub:
 
     def join(self, subscriber: Subscriber) -> None:
         """Let a channel's messages reach this subscriber, into its buffer at first."""
-        self._channels.setdefault(subscriber.channel, {})[subscriber.session_id] = subscriber
+        self._channels.setdefault(subscriber.channel, {})[subscriber.client_id] = subscriber
 
     def leave(self, subscriber: Subscriber) -> None:
         """Undo `join`. Idempotent; another subscription of the same connection to the channel is left alone."""
         self._holding.discard(subscriber)
         members = self._channels.get(subscriber.channel)
-        if members is None or members.get(subscriber.session_id) is not subscriber:
+        if members is None or members.get(subscriber.client_id) is not subscriber:
             return
-        del members[subscriber.session_id]
+        del members[subscriber.client_id]
         if not members:
             del self._channels[subscriber.channel]
             self._forms.pop(subscriber.channel, None)

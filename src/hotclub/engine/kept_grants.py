@@ -82,7 +82,7 @@ class Departed:
             if (
                 found is not None
                 and channel in ("", name)
-                and target.session_id in (None, login)
+                and target.login_id in (None, login)
                 and target.client_id in (None, found[1])
             ):
                 self._drop(key)

@@ -219,7 +219,7 @@ class Node:
         for session in sessions:
             try:
                 # A grant to one connection ends with it; a grant to a user or a login lasts until its client is back.
-                lasts = target.client_id is None and target.session_id in (None, session.login)
+                lasts = target.client_id is None and target.login_id in (None, session.login)
                 await subscribe_from_server(session, terms, grant if lasts else None)
             except Disconnect as reason:
                 session.close(reason)

@@ -26,7 +26,7 @@ class Peer(Protocol):
 
     @property
     def login(self) -> str:
-        """The application's `session_id`: the login that this connection belongs to."""
+        """The application's `login_id`: the login that this connection belongs to."""
         ...
 
     @property
@@ -141,7 +141,7 @@ class Peers:
     def close_those_of(self, subscribers: Iterable[Subscriber], code: Close) -> None:
         """End the connections of these subscribers."""
         for subscriber in subscribers:
-            peer = self._peers.get(subscriber.session_id)
+            peer = self._peers.get(subscriber.client_id)
             if peer is not None:
                 peer.close(Disconnect(code))
 
@@ -152,7 +152,7 @@ class Peers:
             Unsubscribed(Unsubscribe.INSUFFICIENT_STATE, "insufficient state"),
         )
         for subscriber in behind:
-            peer = self._peers.get(subscriber.session_id)
+            peer = self._peers.get(subscriber.client_id)
             if peer is None:
                 continue
             if subscriber.server_side:
@@ -164,6 +164,6 @@ class Peers:
 def _matches(peer: Peer, target: Target) -> bool:
     return (
         target.user_id in (None, peer.user_id)
-        and target.session_id in (None, peer.login, peer.secret or None)
+        and target.login_id in (None, peer.login, peer.secret or None)
         and target.client_id in (None, peer.id)
     )

@@ -173,14 +173,14 @@ class Handshake(Struct, frozen=True, kw_only=True):
 class Client(Struct, kw_only=True, eq=False):
     """One connection as the application sees it; handed to every hook.
 
-    `user_id` is "" for an anonymous connection. `session_id` groups the connections of one login: the control
+    `user_id` is "" for an anonymous connection. `login_id` groups the connections of one login: the control
     operations can address it. `state` is the face's own.
     """
 
     id: str
     handshake: Handshake
     user_id: str = ""
-    session_id: str = ""
+    login_id: str = ""
     info: Raw = EMPTY
     state: object = None
 
@@ -207,7 +207,7 @@ class ConnectGrant(Struct, frozen=True, kw_only=True):
     """
 
     user_id: str = ""
-    session_id: str = ""
+    login_id: str = ""
     info: Raw = EMPTY
     data: Raw = EMPTY
     channels: Mapping[str, "SubscribeGrant"] = {}

@@ -130,7 +130,7 @@ class Session:
     @property
     def login(self) -> str:
         """See `Peer.login`."""
-        return self.client.session_id
+        return self.client.login_id
 
     @property
     def secret(self) -> str:

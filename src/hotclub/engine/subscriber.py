@@ -114,7 +114,7 @@ class Subscriber:
         """The server has ended it before its reply was out."""
 
     @property
-    def session_id(self) -> str:
+    def client_id(self) -> str:
         """The id of the connection."""
         return self.info.client
 

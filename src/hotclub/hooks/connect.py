@@ -66,7 +66,7 @@ class ConnectHooks:
         mine.granted.update(channels)
         return ConnectGrant(
             user_id=mine.user_id,
-            session_id=mine.login_id,
+            login_id=mine.login_id,
             info=admitted.info if mine.info is before else encoded(hook, mine.info),
             data=encoded(hook, welcome.data),
             channels=channels,

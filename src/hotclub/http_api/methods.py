@@ -249,7 +249,7 @@ def _target(request: Any) -> Target:
     everybody = request.all_users or client or session
     return Target(
         user_id=user if user or not everybody else None,
-        session_id=session or None,
+        login_id=session or None,
         client_id=client or None,
     )
 

@@ -86,7 +86,7 @@ class Backend:
             id=question.client,
             handshake=self._handshake,
             user_id=question.user,
-            session_id=mine.login_id,
+            login_id=mine.login_id,
             state=mine,
         )
 

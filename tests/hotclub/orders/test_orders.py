@@ -52,7 +52,7 @@ ORDERS: list[Order] = [
     EndConnections(TARGET, 3503, "force disconnect", ("c",)),
     EndSubscriptions(Target(client_id="c"), "room", 2000),
     Subscribe(TARGET, "room", Raw(b"1"), Raw(b"{}"), 5, Position("abcd", 3), Overrides(presence=True)),
-    Refresh(Target(session_id="s"), -1, Raw(b'{"a":1}')),
+    Refresh(Target(login_id="s"), -1, Raw(b'{"a":1}')),
     Publish("ticker", Raw(b'{"b": 1, "a": 2}'), {"k": "v"}, "x", 3, "e"),
     PublishUnkept("ticker", Raw(b'"\\u0000"'), {"k": "v"}, "x"),
     ChangeMap("board", MapMessage(key="k", data=Raw(b"1"), tags={"a": "b"})),

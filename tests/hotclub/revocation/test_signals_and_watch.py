@@ -196,7 +196,7 @@ async def test_another_process_can_end_a_connection(serve: Serve) -> None:
     site = await serve()
     person = await amake_person()
     tab = await site.open(person)
-    target = Target(session_id=login_id(person.session_key))
+    target = Target(login_id=login_id(person.session_key))
 
     await sync_to_async(send)(EndConnections(target, 3503, "signed out"))
 

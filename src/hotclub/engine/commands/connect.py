@@ -53,7 +53,7 @@ async def _be_granted(session: Session, request: wire.ConnectCommand) -> Connect
     )
     grant = await session.application.connects.connect(session.client, asked)
     client = session.client
-    client.user_id, client.session_id, client.info = grant.user_id, grant.session_id, grant.info
+    client.user_id, client.login_id, client.info = grant.user_id, grant.login_id, grant.info
     client.state = grant.state
     session.connected = True
     return grant
