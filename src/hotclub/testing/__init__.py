@@ -16,15 +16,12 @@ from hotclub.testing.blocking import BlockingConnection
 from hotclub.testing.client import HotclubClient
 from hotclub.testing.commits import acapture_on_commit_callbacks
 from hotclub.testing.connection import Connection
-from hotclub.testing.received import Member, Page, Received, Subscribed
+from hotclub.testing.received import Subscribed
 
 __all__ = [
     "BlockingConnection",
     "Connection",
     "HotclubClient",
-    "Member",
-    "Page",
-    "Received",
     "Subscribed",
     "acapture_on_commit_callbacks",
 ]

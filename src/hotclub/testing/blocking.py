@@ -3,10 +3,11 @@
 from collections.abc import Coroutine
 from typing import Any, Literal, TypeVar
 
+from hotclub.channels.results import ClientInfo, HistoryPage, Publication
 from hotclub.engine.errors import Disconnect, Unsubscribed
 from hotclub.engine.model import Position, PresenceStats
 from hotclub.testing.connection import Connection, Values
-from hotclub.testing.received import Member, Page, Received, Subscribed
+from hotclub.testing.received import Subscribed
 from hotclub.testing.threads import LoopThread
 
 Result = TypeVar("Result")
@@ -74,11 +75,13 @@ class BlockingConnection:
         """See `Connection.rpc`."""
         return self._run(self._connection.rpc(method, data, **arguments))
 
-    def history(self, channel: str, *, limit: int = 100, since: Position | None = None, reverse: bool = False) -> Page:
+    def history(
+        self, channel: str, *, limit: int = 100, since: Position | None = None, reverse: bool = False
+    ) -> HistoryPage:
         """See `Connection.history`."""
         return self._run(self._connection.history(channel, limit=limit, since=since, reverse=reverse))
 
-    def presence(self, channel: str) -> dict[str, Member]:
+    def presence(self, channel: str) -> dict[str, ClientInfo]:
         """See `Connection.presence`."""
         return self._run(self._connection.presence(channel))
 
@@ -98,11 +101,11 @@ class BlockingConnection:
         """See `Connection.flush`."""
         self._run(self._connection.flush())
 
-    def receive(self, channel: str) -> Received:
+    def receive(self, channel: str) -> Publication:
         """See `Connection.receive`."""
         return self._run(self._connection.receive(channel))
 
-    def assert_received(self, channel: str, data: Any, *, key: str | None = None) -> Received:
+    def assert_received(self, channel: str, data: Any, *, key: str | None = None) -> Publication:
         """See `Connection.assert_received`."""
         return self._run(self._connection.assert_received(channel, data, key=key))
 
@@ -110,11 +113,11 @@ class BlockingConnection:
         """See `Connection.assert_nothing_received`."""
         self._run(self._connection.assert_nothing_received(channel))
 
-    def assert_joined(self, channel: str, user: Any = None) -> Member:
+    def assert_joined(self, channel: str, user: Any = None) -> ClientInfo:
         """See `Connection.assert_joined`."""
         return self._run(self._connection.assert_joined(channel, user))
 
-    def assert_left(self, channel: str, user: Any = None) -> Member:
+    def assert_left(self, channel: str, user: Any = None) -> ClientInfo:
         """See `Connection.assert_left`."""
         return self._run(self._connection.assert_left(channel, user))
 

@@ -1,9 +1,11 @@
 """One connection of a test, through everything that a real one passes but the socket."""
 
-from collections.abc import Mapping
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypeVar
 from unittest.mock import ANY
 
+import msgspec
+
+from hotclub.channels.results import ClientInfo, HistoryPage, Publication
 from hotclub.engine.errors import Disconnect, Unsubscribed
 from hotclub.engine.model import Position, PresenceStats
 from hotclub.engine.port import Handshake
@@ -15,13 +17,20 @@ from hotclub.engine.protocol.messages import (
     STATE_PHASE,
     STREAM_PHASE,
     ConnectCommand,
+    ConnectResult,
+    HistoryResult,
+    PresenceResult,
+    PresenceStatsResult,
+    SubscribeResult,
 )
+from hotclub.runtime.encoding import decode
 from hotclub.testing.inbox import Inbox
-from hotclub.testing.received import Member, Page, Received, Subscribed
+from hotclub.testing.received import Subscribed
 from hotclub.testing.site import Site
 from hotclub.testing.wire import Wire
 
-Values = dict[str, Received]
+Values = dict[str, Publication]
+Result = TypeVar("Result")
 
 _PAGE: Final = 1000
 _MAP_TYPES: Final = {"values": MAP_TYPE, "clients": MAP_CLIENTS_TYPE, "users": MAP_USERS_TYPE}
@@ -81,7 +90,7 @@ class Connection:
         if since is not None:
             asked |= {"recover": True, "epoch": since.epoch, "offset": since.offset}
         self.removed.pop(channel, None)
-        return self._inbox.enter(channel, await self.command("subscribe", **asked))
+        return self._inbox.enter(channel, await self._ask(SubscribeResult, "subscribe", **asked))
 
     async def unsubscribe(self, channel: str) -> None:
         """Leave a channel. A channel that this client is not in is no error."""
@@ -97,17 +106,17 @@ class Connection:
         """
         self.removed.pop(channel, None)
         asked: dict[str, Any] = {"channel": channel, "type": _MAP_TYPES[holds]}
-        phase = {"phase": STATE_PHASE, "limit": _PAGE}
-        values: dict[str, Received] = {}
+        phase: dict[str, Any] = {"phase": STATE_PHASE, "limit": _PAGE}
+        values: Values = {}
         while True:
-            found = await self.command("subscribe", **asked, **phase)
+            found = await self._ask(SubscribeResult, "subscribe", **asked, **phase)
             _apply(values, found)
-            if found.get("phase", LIVE_PHASE) == LIVE_PHASE:
-                self.subscriptions[channel] = Subscribed.read(found)
+            if found.phase == LIVE_PHASE:
+                self.subscriptions[channel] = Subscribed.of(found)
                 return values
-            position = {"epoch": found.get("epoch", ""), "offset": found.get("offset", 0)}
-            if cursor := found.get("cursor", ""):
-                phase = {"phase": STATE_PHASE, "limit": _PAGE, "cursor": cursor, **position}
+            position = {"epoch": found.epoch, "offset": found.offset}
+            if found.cursor:
+                phase = {"phase": STATE_PHASE, "limit": _PAGE, "cursor": found.cursor, **position}
             else:
                 phase = {"phase": STREAM_PHASE, "limit": _PAGE, **position}
 
@@ -129,30 +138,32 @@ class Connection:
 
     async def history(
         self, channel: str, *, limit: int = 100, since: Position | None = None, reverse: bool = False
-    ) -> Page:
+    ) -> HistoryPage:
         """Read what a channel keeps; see `hotclub.history`."""
         asked: dict[str, Any] = {"channel": channel, "limit": limit, "reverse": reverse}
         if since is not None:
             asked["since"] = {"epoch": since.epoch, "offset": since.offset}
-        found = await self.command("history", **asked)
-        publications = tuple(map(Received.read, found.get("publications", ())))
-        return Page(publications, Position(found.get("epoch", ""), found.get("offset", 0)))
+        found = await self._ask(HistoryResult, "history", **asked)
+        return HistoryPage(tuple(map(Publication.of, found.publications)), Position(found.epoch, found.offset))
 
-    async def presence(self, channel: str) -> dict[str, Member]:
+    async def presence(self, channel: str) -> dict[str, ClientInfo]:
         """Who is in a channel, by connection."""
-        found = (await self.command("presence", channel=channel)).get("presence", {})
-        return {name: Member.read(member) for name, member in found.items()}
+        found = await self._ask(PresenceResult, "presence", channel=channel)
+        return {name: ClientInfo.of(member) for name, member in found.presence.items()}
 
     async def presence_stats(self, channel: str) -> PresenceStats:
         """How many connections and users are in a channel."""
-        found = await self.command("presence_stats", channel=channel)
-        return PresenceStats(found.get("num_clients", 0), found.get("num_users", 0))
+        found = await self._ask(PresenceStatsResult, "presence_stats", channel=channel)
+        return PresenceStats(found.num_clients, found.num_users)
 
     async def command(self, method: str, /, **fields: Any) -> dict[str, Any]:
         """Send any command of the protocol, and return its result as it stands on the wire."""
+        return await self._ask(dict[str, Any], method, **fields)
+
+    async def _ask(self, kind: type[Result], method: str, /, **fields: Any) -> Result:
         if self.ended is not None:
             raise Disconnect(self.ended.code, self.ended.reason)
-        return await self._wire.command(method, fields)
+        return msgspec.json.decode(await self._wire.command(method, fields), type=kind)
 
     async def close(self) -> None:
         """Leave, as when a tab is closed. Returns when the hooks that this calls are done. Idempotent."""
@@ -177,7 +188,7 @@ class Connection:
         """
         await self._site.settle()
 
-    async def receive(self, channel: str) -> Received:
+    async def receive(self, channel: str) -> Publication:
         """Take the next publication of a channel.
 
         Raises:
@@ -185,7 +196,7 @@ class Connection:
         """
         return await self.assert_received(channel, ANY)
 
-    async def assert_received(self, channel: str, data: Any, *, key: str | None = None) -> Received:
+    async def assert_received(self, channel: str, data: Any, *, key: str | None = None) -> Publication:
         """Take the first publication of a channel with this data, and leave the others; `mock.ANY` fits everything.
 
         In maps `key` names the key that was set. One that was removed has the data None.
@@ -206,7 +217,7 @@ class Connection:
         if found := self._inbox.left_over(channel):
             raise AssertionError(f"publications arrived that nothing asked for: {found!r}")
 
-    async def assert_joined(self, channel: str, user: Any = None) -> Member:
+    async def assert_joined(self, channel: str, user: Any = None) -> ClientInfo:
         """Take the first notice that somebody has joined a channel: this user or primary key, or anybody.
 
         Raises:
@@ -215,7 +226,7 @@ class Connection:
         await self.flush()
         return self._inbox.take_notice(channel, True, user)
 
-    async def assert_left(self, channel: str, user: Any = None) -> Member:
+    async def assert_left(self, channel: str, user: Any = None) -> ClientInfo:
         """Take the first notice that somebody has left a channel: this user or primary key, or anybody.
 
         Raises:
@@ -252,10 +263,10 @@ class Connection:
     async def open(self, request: ConnectCommand) -> None:
         """Send the connect command; called once, by the block that made the connection."""
         self._site.connections[self._wire.session.id] = self
-        connected = await self._wire.connect(request)
-        self.id, self.data = connected["client"], connected.get("data")
-        for channel, found in connected.get("subs", {}).items():
-            self._inbox.enter(channel, found)
+        connected = msgspec.json.decode(await self._wire.connect(request), type=ConnectResult)
+        self.id, self.data = connected.client, decode(connected.data)
+        for channel, granted in connected.subs.items():
+            self._inbox.enter(channel, granted)
 
     async def settle(self) -> None:
         """See `Site.settle`."""
@@ -263,9 +274,9 @@ class Connection:
             await self._wire.ping()
 
 
-def _apply(values: Values, found: Mapping[str, Any]) -> None:
+def _apply(values: Values, found: SubscribeResult) -> None:
     """Bring `values` up to date with a page of a map: its state first, then the changes after it."""
-    for change in map(Received.read, (*found.get("state", ()), *found.get("publications", ()))):
+    for change in map(Publication.of, (*found.state, *found.publications)):
         if change.removed:
             values.pop(change.key, None)
         else:

@@ -1,11 +1,12 @@
 """What has come to a test's connection, until an assertion takes it."""
 
-from collections.abc import Mapping
 from typing import Any
 from unittest.mock import ANY
 
+from hotclub.channels.results import ClientInfo, Publication
 from hotclub.engine.errors import Disconnect, Unsubscribed
-from hotclub.testing.received import Member, Received, Subscribed
+from hotclub.engine.protocol.messages import Push, SubscribePush, SubscribeResult
+from hotclub.testing.received import Subscribed
 
 
 class Inbox:
@@ -18,38 +19,37 @@ class Inbox:
         """The channels that the client is in."""
         self.removed: dict[str, Unsubscribed] = {}
         """The channels that the server has removed the client from, and why."""
-        self._publications: dict[str, list[Received]] = {}
-        self._notices: list[tuple[str, bool, Member]] = []
+        self._publications: dict[str, list[Publication]] = {}
+        self._notices: list[tuple[str, bool, ClientInfo]] = []
         """Joins (True) and leaves, each with its channel."""
 
-    def enter(self, channel: str, found: Mapping[str, Any]) -> Subscribed:
+    def enter(self, channel: str, granted: SubscribeResult | SubscribePush) -> Subscribed:
         """Note a subscription that the server has granted, with the publications that came in the grant."""
-        self.subscriptions[channel] = subscribed = Subscribed.read(found)
-        self._publications.setdefault(channel, []).extend(map(Received.read, found.get("publications", ())))
+        self.subscriptions[channel] = subscribed = Subscribed.of(granted)
+        missed = granted.publications if isinstance(granted, SubscribeResult) else ()
+        self._publications.setdefault(channel, []).extend(map(Publication.of, missed))
         return subscribed
 
-    def put(self, push: Mapping[str, Any]) -> None:
+    def put(self, push: Push) -> None:
         """Take a push from the wire."""
-        channel = push.get("channel", "")
-        if "pub" in push:
-            self._publications.setdefault(channel, []).append(Received.read(push["pub"]))
-        elif "join" in push or "leave" in push:
-            joined = "join" in push
-            member = Member.read(push["join" if joined else "leave"]["info"])
-            self._notices.append((channel, joined, member))
-        elif "subscribe" in push:
-            self.enter(channel, push["subscribe"])
-        elif "unsubscribe" in push:
-            told = push["unsubscribe"]
-            self.subscriptions.pop(channel, None)
-            self.removed[channel] = Unsubscribed(told["code"], told["reason"])
+        if push.pub:
+            self._publications.setdefault(push.channel, []).append(Publication.of(push.pub))
+        elif push.join:
+            self._notices.append((push.channel, True, ClientInfo.of(push.join.info)))
+        elif push.leave:
+            self._notices.append((push.channel, False, ClientInfo.of(push.leave.info)))
+        elif push.subscribe:
+            self.enter(push.channel, push.subscribe)
+        elif push.unsubscribe:
+            self.subscriptions.pop(push.channel, None)
+            self.removed[push.channel] = Unsubscribed(push.unsubscribe.code, push.unsubscribe.reason)
 
     def end(self, reason: Disconnect) -> None:
         """Note that the server has ended the connection."""
         self.ended = reason
         self.subscriptions.clear()
 
-    def take(self, channel: str, data: Any, key: str | None) -> Received:
+    def take(self, channel: str, data: Any, key: str | None) -> Publication:
         """Take the first publication with this data and, unless it is None, this key.
 
         Raises:
@@ -61,7 +61,7 @@ class Inbox:
                 return waiting.pop(index)
         raise AssertionError(f"{data!r} did not arrive in {channel!r}; {self.describe(channel)}")
 
-    def take_notice(self, channel: str, joined: bool, user: Any) -> Member:
+    def take_notice(self, channel: str, joined: bool, user: Any) -> ClientInfo:
         """Take the first join or leave of this user or primary key, or of anybody for None.
 
         Raises:
@@ -74,7 +74,7 @@ class Inbox:
                 return member
         raise AssertionError(f"no notice that {wanted!r} has {'joined' if joined else 'left'} {channel!r}")
 
-    def left_over(self, channel: str | None) -> dict[str, list[Received]]:
+    def left_over(self, channel: str | None) -> dict[str, list[Publication]]:
         """The publications that nothing has taken, by channel; of one channel, or of all for None."""
         return {name: rest for name, rest in self._publications.items() if rest and channel in (None, name)}
 

@@ -1,57 +1,11 @@
-"""What a test's connection receives, with its JSON decoded."""
+"""What a test's connection is told of its subscriptions, with JSON decoded."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
 from hotclub.engine.model import Position
-
-
-@dataclass(frozen=True, slots=True)
-class Member:
-    """A connection in a channel, as the channel's members see it. `user` is "" for an anonymous connection."""
-
-    user: str
-    client: str
-    conn_info: Any = None
-    chan_info: Any = None
-
-    @classmethod
-    def read(cls, found: Mapping[str, Any]) -> Self:
-        """Read one from the wire."""
-        return cls(found.get("user", ""), found.get("client", ""), found.get("conn_info"), found.get("chan_info"))
-
-
-@dataclass(frozen=True, slots=True)
-class Received:
-    """A publication. `info` is the client that published it, None for the server. `offset` is 0 without history."""
-
-    data: Any
-    offset: int = 0
-    tags: Mapping[str, str] | None = None
-    info: Member | None = None
-    key: str = ""
-    removed: bool = False
-
-    @classmethod
-    def read(cls, found: Mapping[str, Any]) -> Self:
-        """Read one from the wire."""
-        return cls(
-            data=found.get("data"),
-            offset=found.get("offset", 0),
-            tags=found.get("tags"),
-            info=Member.read(found["info"]) if found.get("info") else None,
-            key=found.get("key", ""),
-            removed=found.get("removed", False),
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """A part of a channel's history, and the top of its log when it was read."""
-
-    publications: tuple[Received, ...]
-    top: Position
+from hotclub.engine.protocol.messages import SubscribePush, SubscribeResult
+from hotclub.runtime.encoding import decode
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,13 +23,11 @@ class Subscribed:
     was_recovering: bool
 
     @classmethod
-    def read(cls, found: Mapping[str, Any]) -> Self:
-        """Read one from the wire."""
-        epoch = found.get("epoch", "")
-        publications = found.get("publications") or ({"offset": found.get("offset", 0)},)
-        return cls(
-            position=Position(epoch, publications[-1].get("offset", 0)) if epoch else None,
-            data=found.get("data"),
-            recovered=found.get("recovered", False),
-            was_recovering=found.get("was_recovering", False),
-        )
+    def of(cls, granted: SubscribeResult | SubscribePush) -> Self:
+        """What the wire says of a subscription."""
+        position = Position(granted.epoch, granted.offset) if granted.epoch else None
+        if isinstance(granted, SubscribePush):
+            return cls(position, decode(granted.data), recovered=False, was_recovering=False)
+        if position is not None and granted.publications:
+            position = Position(granted.epoch, granted.publications[-1].offset)
+        return cls(position, decode(granted.data), granted.recovered, granted.was_recovering)

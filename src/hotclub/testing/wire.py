@@ -5,18 +5,22 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import msgspec
+from msgspec import Raw
 
 from hotclub.engine.dispatch import Dispatcher
 from hotclub.engine.errors import Disconnect, Refused
 from hotclub.engine.port import Handshake
-from hotclub.engine.protocol.messages import ConnectCommand, PingCommand
+from hotclub.engine.protocol.messages import ConnectCommand, ErrorResult, PingCommand, Push
 from hotclub.engine.session import Kind, Session
 from hotclub.testing.inbox import Inbox
 from hotclub.testing.site import TIMEOUT, Site
 
-Answer = dict[str, Any]
+Answer = dict[str, Raw]
+"""A reply by its parts: the result or the error as JSON."""
 
 _PONG: Final = b"{}"
+_NOTHING: Final = Raw(b"{}")
+"""The result of a command that has none to tell of."""
 
 
 class Wire:
@@ -36,14 +40,14 @@ class Wire:
         self._replies: dict[int, asyncio.Future[Answer]] = {}
         self._last = 0
 
-    async def connect(self, request: ConnectCommand) -> Answer:
-        """Send the connect command, and return its result. Raises as `command`."""
+    async def connect(self, request: ConnectCommand) -> Raw:
+        """Send the connect command, and return its result as JSON. Raises as `command`."""
         number, reply = self._expect_reply()
         self._dispatcher.submit(number, request)
         return await self._result(reply, "connect")
 
-    async def command(self, method: str, fields: dict[str, Any]) -> Answer:
-        """Send a command as a frame, and return its result.
+    async def command(self, method: str, fields: dict[str, Any]) -> Raw:
+        """Send a command as a frame, and return its result as JSON.
 
         Raises:
             Refused: the server answered with an error.
@@ -73,17 +77,16 @@ class Wire:
         reply = self._replies[self._last] = self._site.loop.create_future()
         return self._last, reply
 
-    async def _result(self, reply: asyncio.Future[Answer], method: str) -> Answer:
+    async def _result(self, reply: asyncio.Future[Answer], method: str) -> Raw:
         try:
             async with asyncio.timeout(TIMEOUT):
                 answer = await reply
         except TimeoutError:
             raise AssertionError(f"no answer to {method} within {TIMEOUT:g} s: does a hook hang?") from None
-        error = answer.get("error")
-        if error is not None:
-            raise Refused(error["code"], error["message"], temporary=error.get("temporary", False))
-        result: Answer = answer.get(method) or {}
-        return result
+        if "error" in answer:
+            error = msgspec.json.decode(answer["error"], type=ErrorResult)
+            raise Refused(error.code, error.message, temporary=error.temporary)
+        return answer.get(method, _NOTHING)
 
     # The session's line
 
@@ -111,10 +114,10 @@ class Wire:
         if message == _PONG:
             self._dispatcher.receive(_PONG)
             return
-        decoded: Answer = msgspec.json.decode(message)
-        if "push" in decoded:
-            self._inbox.put(decoded["push"])
+        parts = msgspec.json.decode(message, type=dict[str, Raw])
+        if "push" in parts:
+            self._inbox.put(msgspec.json.decode(parts["push"], type=Push))
             return
-        reply = self._replies.pop(decoded["id"], None)
+        reply = self._replies.pop(msgspec.json.decode(parts["id"], type=int), None)
         if reply is not None and not reply.done():
-            reply.set_result(decoded)
+            reply.set_result(parts)

@@ -123,3 +123,19 @@ def test_the_plugin_is_loaded_before_there_are_settings() -> None:
     environment = {"PYTHONPATH": str(REPOSITORY / "src"), "PATH": ""}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+async def test_what_arrives_is_decoded_and_its_bytes_are_there_for_the_asking(
+    user: Any, hotclub_client: HotclubClient
+) -> None:
+    hotclub_client.force_login(user)
+    async with hotclub_client.connect() as c:
+        await c.subscribe("ledger:1")
+        await c.publish("ledger:1", {"text": "你好", "n": None})
+        received = await c.assert_received("ledger:1", {"text": "你好", "n": None})
+        assert received.raw == '{"text":"你好","n":null}'.encode()
+        assert isinstance(received, hotclub.Publication)
+
+        page = await c.history("ledger:1")
+        assert page.publications[0].raw == received.raw
+        assert isinstance(page, hotclub.HistoryPage)
