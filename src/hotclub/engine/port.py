@@ -2,7 +2,7 @@
 
 `hotclub.hooks` implements them for Django. A connection's commands call the methods in order; a slow method delays its
 own connection alone. Every method of a command may raise `Refused` to refuse the command, or `Disconnect` to end the
-connection; any other exception is logged and answered with error 100. It is cancelled when the connection ends.
+connection; any other exception is logged and answered with error 100. The end of the connection cancels the method.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -137,7 +137,7 @@ class Overrides(Struct, frozen=True, kw_only=True, omit_defaults=True):
     join_leave: bool | None = None
     """The subscriber's own join and leave are announced."""
     push_join_leave: bool | None = None
-    """The subscriber gets the joins and leaves of others."""
+    """The subscriber gets joins and leaves as pushes."""
     recoverable: bool | None = None
     position: bool | None = None
 

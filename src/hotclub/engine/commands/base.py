@@ -13,7 +13,7 @@ from hotclub.engine.protocol.payload import NotJson, check_payload
 from hotclub.engine.session import Session
 
 Handler = Callable[[Session, int, Any], Awaitable[None]]
-"""Serves one command: takes the session, the command's id (0 for none) and the request, and replies by the session.
+"""Serves one command. Takes the session, the command's id (0 for none) and the request, and sends the reply.
 
 Raises `Refused` to answer with an error, `Disconnect` to end the connection. The dispatcher cancels a handler when the
 connection ends; a cancelled handler sends no reply.

@@ -19,10 +19,8 @@ async def subscribe(session: Session, command: int, request: wire.SubscribeComma
     """Subscribe to a channel, or take the next page of a map (protocol §2.2, §2.13).
 
     Raises:
-        Refused: `ALREADY_SUBSCRIBED`; `LIMIT_EXCEEDED` for one subscription too many; `PERMISSION_DENIED`, the server
-            unsubscribed the connection while the application decided; `PERMISSION_DENIED`, `NOT_AVAILABLE` or
-            `BAD_REQUEST`, the client takes the channel for another type; `BAD_REQUEST` for a malformed payload or
-            filter; or as `Subscribes.subscribe`, `open_subscription` and `next_page`.
+        Refused: `ALREADY_SUBSCRIBED`; `LIMIT_EXCEEDED` for one subscription too many; `BAD_REQUEST` for a malformed
+            payload or filter; as `_check_type`, `decision`, `Subscribes.subscribe`, `open_subscription` or `next_page`.
         Disconnect: `BAD_REQUEST` for an unknown kind of delta; or as `open_subscription` and `next_page`.
 
     A cancellation before the reply withdraws the subscription.
@@ -44,7 +42,12 @@ async def subscribe(session: Session, command: int, request: wire.SubscribeComma
 
 
 def _check_type(spec: ChannelSpec, request: wire.SubscribeCommand) -> None:
-    """Refuse a client that takes the channel for another type: it would misread the reply."""
+    """Refuse a client that takes the channel for another type: it would misread the reply.
+
+    Raises:
+        Refused: `BAD_REQUEST` in a shared poll; `NOT_AVAILABLE` in a stream, and in a map that the client takes for a
+            shared poll; `PERMISSION_DENIED` in any other map.
+    """
     if request.type == spec.type:
         return
     if spec.poll is not None:
