@@ -1,7 +1,7 @@
-"""The port of a back end: where a node's channels live, beside the log, the maps and the presence of one process.
+"""The port of a back end: the stores in which a node keeps its logs, its maps and its presence.
 
-`MemoryBackend` is the one that ships. A project's own back end is the class that `HOTCLUB["BACKEND"]` names. It passes
-the contract suites of `hotclub.testing.contracts`.
+Hotclub ships `MemoryBackend`. `HOTCLUB["BACKEND"]` names a project's own back end, which must pass the contract suites
+of `hotclub.testing.contracts`.
 """
 
 from typing import Protocol
@@ -19,39 +19,44 @@ class Backend(Protocol):
     """Makes the stores of one node. A node asks for each store once, before `start`."""
 
     def broker(self, handler: PublicationHandler) -> Broker:
-        """The logs of the channels that are not durable; `handler` takes what the broker fans out."""
+        """The broker of the channels that are not durable. It hands every publication to `handler`."""
         ...
 
     def maps(self, handler: PublicationHandler) -> MapBroker:
-        """The maps; `handler` takes what the broker fans out."""
+        """The broker of the maps. It hands every change to `handler`."""
         ...
 
     def presence(self) -> Presence:
-        """The members of the channels with presence."""
+        """The store of the members of channels with presence."""
         ...
 
     async def start(self) -> None:
-        """Open connections, in the node's event loop and before the node serves anybody.
+        """Open connections, in the node's event loop, before the node takes its first client.
 
-        What it raises ends the start of the server.
+        An exception ends the start of the server.
         """
         ...
 
     async def stop(self) -> None:
-        """Close what `start` opened, after the node's last connection has ended. Idempotent."""
+        """Close the connections that `start` opened, after the node's last client has gone. Idempotent."""
         ...
 
 
 class MakeBackend(Protocol):
-    """What `HOTCLUB["BACKEND"]` names: a class or a function, called once per node."""
+    """The class or function that `HOTCLUB["BACKEND"]` names. Called once per node."""
 
     def __call__(self, url: str, limits: Limits) -> Backend:
-        """The back end of `HOTCLUB["ENGINE"]`, the URL. It opens nothing before `Backend.start`."""
+        """Make the back end. It opens no connection before `Backend.start`.
+
+        Args:
+            url: `HOTCLUB["ENGINE"]`.
+            limits: the node's limits.
+        """
         ...
 
 
 class MemoryBackend:
-    """Keeps everything in the memory of this process. What is kept ends with the process."""
+    """Keeps everything in the memory of this process, and loses it when the process ends."""
 
     def __init__(self, url: str = "memory://", limits: Limits | None = None) -> None:  # noqa: ARG002 - memory has no address
         self._limits = limits or Limits()
@@ -69,7 +74,7 @@ class MemoryBackend:
         return MemoryPresence(self._limits.presence_ttl)
 
     async def start(self) -> None:
-        """Memory needs no connection."""
+        """See `Backend.start`: memory needs no connection."""
 
     async def stop(self) -> None:
-        """Memory needs no connection."""
+        """See `Backend.stop`: memory has no connection."""

@@ -1,6 +1,6 @@
-"""Channels by name: the one place that joins the application's options, the brokers, presence and the hub.
+"""Channels by name: joins the application's options, the brokers, presence and the hub.
 
-Both the commands of clients and the calls of the server come through here.
+The commands of clients and the calls of the server both use this module.
 """
 
 import asyncio
@@ -27,11 +27,11 @@ from hotclub.engine.shared_poll import SharedPolls
 _NAME: Final = re.compile(r"[A-Za-z0-9_.:#-]+", re.ASCII)
 
 AnyChannel = str | ResolvedChannel
-"""A channel by its name, or as `Channels.resolve` has returned it."""
+"""A channel by its name, or as `Channels.resolve` returned it."""
 
 
 class Channels:
-    """What a node can do with a channel."""
+    """The operations of a node on a channel. All methods belong to the node's event loop."""
 
     def __init__(  # noqa: PLR0913 - a node's stores, one by one
         self,
@@ -88,10 +88,12 @@ class Channels:
         return self._broker(spec) if spec.map is None else self.maps.broker
 
     async def publish(self, channel: AnyChannel, message: Message) -> Position:
-        """Append to the channel's log and fan out; offset 0 for a channel without history.
+        """Append to the channel's log and fan out. Returns the publication's position, offset 0 without history. A
+        cancelled call may or may not have stored the publication.
 
         Raises:
-            Refused: `UNKNOWN_CHANNEL` or `BAD_REQUEST`, see `resolve`; `NOT_AVAILABLE` for maps and shared polls.
+            Refused: `UNKNOWN_CHANNEL` or `BAD_REQUEST`, see `resolve`; `NOT_AVAILABLE` for maps and shared polls,
+                and for a durable channel of a node without a durable broker.
             IdempotencyConflict: the key was used for another payload.
         """
         found = self._stream(channel)
@@ -104,7 +106,7 @@ class Channels:
         return found
 
     def is_first(self, channel: str, idempotency_key: str) -> bool:
-        """Whether the key is new, of what goes to the subscribers here without any log."""
+        """Note the idempotency key of a message that goes to no log. Returns whether the key is new in the channel."""
         now = monotonic()
         self._passed.expire(now)
         if self._passed.get((channel, idempotency_key)):
@@ -126,7 +128,7 @@ class Channels:
         return await self.log(spec).history(found.name, query, spec.retention)
 
     async def remove_history(self, channel: AnyChannel) -> None:
-        """Forget the kept publications of a channel; its position stays.
+        """Forget the kept publications of a channel. The position of the channel stays.
 
         Raises:
             Refused: `UNKNOWN_CHANNEL` or `BAD_REQUEST`, see `resolve`; `NOT_AVAILABLE` for maps and shared polls.
@@ -135,12 +137,12 @@ class Channels:
         await self._broker(found.spec).remove_history(found.name)
 
     async def members(self, channel: AnyChannel) -> Mapping[str, ClientInfo]:
-        """Who is in the channel, by client id. Raises Refused `UNKNOWN_CHANNEL`, `BAD_REQUEST`, or `NOT_AVAILABLE`
+        """The members of the channel, by client id. Raises Refused as `resolve`, and `NOT_AVAILABLE` for a channel
         without presence."""
         return await self.presence.members(self._with_presence(channel).name)
 
     async def presence_stats(self, channel: AnyChannel) -> PresenceStats:
-        """How many are in the channel. Raises as `members` does."""
+        """How many connections and users are in the channel. Raises as `members`."""
         return await self.presence.stats(self._with_presence(channel).name)
 
     def _with_presence(self, channel: AnyChannel) -> ResolvedChannel:
@@ -150,7 +152,7 @@ class Channels:
         return found
 
     async def appear(self, channel: ResolvedChannel, info: ClientInfo) -> None:
-        """Enter a channel where that is seen, and tell its members."""
+        """Put a subscriber into the channel's presence and maps, and tell the members. Raises as `Maps.appear`."""
         if channel.spec.presence:
             await self.presence.touch(channel.name, info)
         if channel.spec.join_leave:
@@ -158,27 +160,30 @@ class Channels:
         await self.maps.appear(channel.spec, info)
 
     async def remain(self, channel: ResolvedChannel, info: ClientInfo) -> None:
-        """Renew what `appear` did, before its lease is over."""
+        """Renew the entries that `appear` made, before `limits.presence_ttl` is over. Raises as `appear`."""
         if channel.spec.presence:
             await self.presence.touch(channel.name, info)
         await self.maps.appear(channel.spec, info)
 
     async def disappear(self, channel: ResolvedChannel, info: ClientInfo) -> None:
-        """Undo `appear`."""
+        """Undo `appear`, and tell the members. Raises as `appear`."""
         if channel.spec.join_leave:
             self.hub.announce(Push(channel.name, leave=Membership(info)))
         await self.vanish(channel, info)
 
     async def vanish(self, channel: ResolvedChannel, info: ClientInfo) -> None:
-        """Undo what `appear` stored, without a word to the members. Idempotent."""
+        """Drop the entries that `appear` made, without telling the members. Raises as `appear`. Idempotent."""
         if channel.spec.presence:
             await self.presence.drop(channel.name, info.client)
         await self.maps.disappear(channel, info)
 
     async def link(self, channel: ResolvedChannel) -> None:
-        """Make the broker's subscription follow the hub: there while the channel has a subscriber here.
+        """Subscribe to the channel at its broker if the hub has subscribers of it, otherwise unsubscribe.
 
-        To be awaited after every `hub.join` and `hub.leave`. A cancelled caller leaves the work to go on.
+        To be awaited after every `hub.join` and `hub.leave`. When the caller is cancelled, the work goes on.
+
+        Raises:
+            Refused: `NOT_AVAILABLE` for a durable channel of a node without a durable broker.
         """
         name = channel.name
         if channel.spec.poll is not None or (name not in self._linking and self._is_linked(name)):
@@ -193,7 +198,8 @@ class Channels:
         return (channel in self._linked) is (self.hub.num_subscribers(channel) > 0)
 
     async def _follow(self, channel: str, broker: Broker | MapBroker) -> None:
-        """One at a time per channel. The hub may change while the broker answers, so it is looked at again."""
+        """Subscribe or unsubscribe at the broker until it agrees with the hub, which may change meanwhile. One task per
+        channel runs at a time."""
         try:
             while not self._is_linked(channel):
                 if channel in self._linked:
@@ -203,11 +209,11 @@ class Channels:
                     await broker.subscribe(channel)
                     self._linked.add(channel)
         finally:
-            # In the same turn as the last look, so that nobody waits for a task that looks no more.
+            # In the same turn as the last check: a later `link` starts a new task and does not wait for this one.
             del self._linking[channel]
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        """Run clean-up on its own; a failure is logged."""
+        """Run clean-up in a task of its own. A failure is logged."""
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._finished)
@@ -218,6 +224,6 @@ class Channels:
             logger.error("Clean-up failed", exc_info=task.exception())
 
     async def settle(self) -> None:
-        """Wait for all clean-up begun so far."""
+        """Wait until no clean-up runs. When the caller is cancelled, the clean-up goes on."""
         while self._tasks:
             await asyncio.wait(set(self._tasks))

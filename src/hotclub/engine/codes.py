@@ -1,6 +1,7 @@
-"""The numbers of the protocol, by name (protocol §4): the two tables, and the unsubscribe codes.
+"""The protocol's error, close and unsubscribe codes, by name (protocol §4).
 
-A number alone tells a client what to do, also a number that the client does not know: see `Disconnect.reconnects`.
+The range of a close code tells a client whether to reconnect, so a client need not know the code: see
+`Disconnect.reconnects`.
 """
 
 from enum import IntEnum
@@ -27,7 +28,7 @@ class Code(IntEnum):
 
 
 class Close(IntEnum):
-    """Why a connection ended. After 3500-3999 and 4500-4999 clients stay away; after any other they come back.
+    """Why a connection ended. After 3500-3999 and 4500-4999 clients stay away, after any other they reconnect.
 
     Applications use 4000-4999.
     """
@@ -58,7 +59,7 @@ class Close(IntEnum):
 
 
 class Unsubscribe(IntEnum):
-    """Why a subscription ended. From 2500 on the client subscribes again."""
+    """Why a subscription ended. After codes from 2500 on the client subscribes again."""
 
     SERVER = 2000
     INSUFFICIENT_STATE = 2500
@@ -82,10 +83,10 @@ MESSAGES: Final[dict[int, str]] = {
     Code.UNRECOVERABLE_POSITION: "unrecoverable position",
     Code.CONCURRENT_PAGINATION: "concurrent pagination",
 }
-"""What the client of a refused command reads, unless the refusal has a message of its own."""
+"""The message of each code, for refusals without a message of their own."""
 
 TEMPORARY: Final = frozenset({Code.INTERNAL_ERROR, Code.TOO_MANY_REQUESTS, Code.CONCURRENT_PAGINATION})
-"""Refusals after which the same command may succeed."""
+"""The codes after which the same command may succeed later."""
 
 REASONS: Final[dict[int, str]] = {
     Close.CONNECTION_CLOSED: "connection closed",
@@ -115,7 +116,7 @@ REASONS: Final[dict[int, str]] = {
     Unsubscribe.SUBSCRIPTION_EXPIRED: "subscription expired",
     Unsubscribe.STATE_INVALIDATED: "state invalidated",
 }
-"""What the client of an ended connection or subscription is shown, unless the end has a reason of its own."""
+"""The reason of each close and unsubscribe code, for ends without a reason of their own."""
 
 MESSAGE_TOO_BIG: Final = 1009
 """The close code of RFC 6455 for a message above the limit; the other codes of that RFC stand in `serving/uvicorn`."""
@@ -134,4 +135,4 @@ ACCUSING: Final = frozenset(
         Close.TOO_MANY_ERRORS,
     }
 )
-"""Ends that are the client's own doing: what the client sent, asked too often for, or did not read."""
+"""The close codes of ends that the client caused: by its data, by its rate, or by not reading."""

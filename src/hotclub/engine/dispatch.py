@@ -1,7 +1,7 @@
-"""The inbound half of a connection: frames in, commands one after the other, failures turned into answers.
+"""The inbound half of a connection: decodes frames, runs the commands in order, and turns failures into replies.
 
-Reading never waits for a handler: a pong is seen at once, and a flood is met before it is queued. The commands of one
-connection run in order, in a task that lives only while there are any; a slow one holds up its own connection alone.
+Reading does not wait for handlers, so a pong counts at once and the rate limit applies before a command is queued. The
+commands of a connection run in a task that exists while there are any. A slow command delays its own connection alone.
 """
 
 import asyncio
@@ -31,7 +31,7 @@ _REPORTED: Final[dict[int, int]] = {
     Code.TOO_MANY_REQUESTS: logging.WARNING,
     Code.METHOD_NOT_FOUND: logging.INFO,
 }
-"""Refusals that say something about the client; the first of a connection is put on the log, at this level."""
+"""The refusals that go to the log, with their levels. Of one connection only the first is logged."""
 _TOO_MANY: Final = "too many commands at once"
 _ENDS: Final[dict[int, Close]] = {
     Code.PERMISSION_DENIED: Close.PERMISSION_DENIED,
@@ -39,11 +39,11 @@ _ENDS: Final[dict[int, Close]] = {
     Code.EXPIRED: Close.CONNECTION_EXPIRED,
     Code.TOO_MANY_REQUESTS: Close.TOO_MANY_REQUESTS,
 }
-"""How a connection ends that cannot be told of an error (protocol §6.2)."""
+"""How a refusal ends a unidirectional connection, which has no replies (protocol §6.2)."""
 
 
 class Dispatcher:
-    """Feeds one session with the frames of its transport."""
+    """Runs the commands that arrive on one connection."""
 
     __slots__ = ("_bucket", "_codec", "_limits", "_queue", "_rejected", "_reported", "_worker", "session")
 
@@ -51,7 +51,7 @@ class Dispatcher:
         self.session = session
         self._codec = session.codec
         self._limits = session.limits
-        # A list, though it is a queue: short, and an empty deque weighs 760 bytes on every idle connection.
+        # The queue is short, and an empty deque would take 760 bytes of every idle connection.
         self._queue: list[tuple[int, Request]] = []
         self._worker: asyncio.Task[None] | None = None
         self._bucket = TokenBucket(self._limits.commands_rate, self._limits.commands_burst, session.clock())
@@ -59,7 +59,7 @@ class Dispatcher:
         self._reported = False
 
     def receive(self, frame: bytes) -> None:
-        """Take a frame as it came; what is wrong with it ends the connection."""
+        """Take a frame as the transport read it. A malformed frame ends the connection."""
         try:
             for command in self._codec.decode(frame, self._limits):
                 if self.session.closed:
@@ -75,7 +75,7 @@ class Dispatcher:
         if request is None:
             if command.id:
                 raise Disconnect(Close.BAD_REQUEST, why="a command names no method")
-            # One that answers no ping is no error, but thousands of them are a flood.
+            # A pong without a ping is no error, but counts as a command against a flood.
             if not self.session.pulse.pong(self.session) and not self._bucket.take(self.session.clock()):
                 self._reject(0)
             return
@@ -86,7 +86,7 @@ class Dispatcher:
         if not self._bucket.take(self.session.clock()):
             self._reject(command.id)
             return
-        # It fades and does not vanish: whatever the rate of a flood, a few of its commands are always taken.
+        # Counted down and not reset: even a flood has some commands within the rate, and must still reach the limit.
         self._rejected = max(0, self._rejected - 1)
         if len(self._queue) >= self._limits.pending_commands:
             raise Disconnect(Close.TOO_MANY_REQUESTS, why="too many commands wait for their answers")
@@ -99,12 +99,17 @@ class Dispatcher:
         self._fail(command, Refused(Code.TOO_MANY_REQUESTS, why=_TOO_MANY))
 
     def ignore(self) -> None:
-        """Take a message that means nothing here; a flood of them ends the connection."""
+        """Take a message that has no meaning on a unidirectional connection. A flood of them ends the connection."""
         if not self._bucket.take(self.session.clock()):
             self._fail(0, Refused(Code.TOO_MANY_REQUESTS, why=_TOO_MANY))
 
     def submit(self, command: int, request: Request) -> None:
-        """Take a request that came in another shape than a command."""
+        """Take a request that the transport made itself. No limit applies.
+
+        Args:
+            command: the id for the reply; an error with the id 0 is not sent.
+            request: the request.
+        """
         self._queue.append((command, request))
         self._start()
 
@@ -134,7 +139,7 @@ class Dispatcher:
             self._fail(command, Refused(Code.UNRECOVERABLE_POSITION))
         except IdempotencyConflict as conflict:
             self._fail(command, Refused(Code.BAD_REQUEST, str(conflict)))
-        except Exception:  # noqa: BLE001 - a hook may raise anything; it costs its own command only
+        except Exception:  # noqa: BLE001 - a hook may raise anything; only its own command fails
             logger.exception("The command %s failed", type(request).__name__)
             if session.state is State.CONNECTING:
                 session.close(Disconnect(Close.INTERNAL_ERROR))
@@ -162,12 +167,12 @@ class Dispatcher:
         if self._reported or level is None:
             return
         self._reported = True
-        # Not the error's own message: it may repeat what was sent.
+        # The code's message and not the error's own, which may repeat the payload.
         reason = Refused(error.code).message
         self.session.report("Refused a command", level=level, code=error.code, reason=reason, why=error.why)
 
     async def stop(self) -> None:
-        """End the work on this connection: a handler under way is cancelled and has undone its part on return."""
+        """Drop the waiting commands, cancel the running handler, and wait until it has undone its steps. Idempotent."""
         self._queue.clear()
         worker = self._worker
         if worker is not None:

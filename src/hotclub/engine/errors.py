@@ -5,25 +5,25 @@ from typing import Final
 from hotclub.engine.codes import ACCUSING, MESSAGES, REASONS, TEMPORARY, Unsubscribe
 
 _LONGEST_REASON: Final = 123
-"""Bytes of a reason, for which a close frame has room."""
+"""Bytes that a close frame has room for beside its code (RFC 6455 section 5.5)."""
 
 
 class HotclubError(Exception):
-    """Base of everything that Hotclub raises."""
+    """Base of the exceptions that Hotclub raises."""
 
 
 class Refused(HotclubError):
     """The negative answer to one command; the connection lives on.
 
-    `code` 100-399 is reserved, applications use 400-1999. `temporary` asks the client to try again. `why` says more
-    than the message, for the log, and for the clients of an application that explains. It holds nothing that was sent.
+    `code` 100-399 is reserved; applications use 400-1999. `temporary` asks the client to try again. `why` is a longer
+    text for the log, and under `DEBUG` for the client (`Application.explains`). It must not repeat the client's data.
     """
 
     def __init__(self, code: int, message: str = "", *, temporary: bool | None = None, why: str = "") -> None:
-        """A code of the table brings its message and whether it is temporary, unless they are given.
+        """A code of the table (`Code`) has a message and a `temporary` of its own; the arguments replace them.
 
         Raises:
-            ValueError: a code outside the table comes without a message, which clients read unconditionally.
+            ValueError: the code is not in the table and there is no message. Clients expect one.
         """
         message = message or MESSAGES.get(code, "")
         if not message:
@@ -39,17 +39,17 @@ class Refused(HotclubError):
 
 
 class Disconnect(HotclubError):
-    """The end of a connection, with the reason that its client is shown.
+    """The end of a connection, with the reason that its client reads.
 
-    Codes 3500-3999 and 4500-4999 are final; after any other the client comes back. Applications use 4000-4999. `why`
-    is as in `Refused`.
+    After codes 3500-3999 and 4500-4999 the client stays away, after any other it reconnects. Applications use
+    4000-4999. `why` is as in `Refused`.
     """
 
     def __init__(self, code: int, reason: str = "", *, why: str = "", accuses: bool | None = None) -> None:
-        """A code of the table brings its reason and whether it `accuses` the client, unless they are given.
+        """A code of the table (`Close`) has a reason and an `accuses` of its own; the arguments replace them.
 
         Raises:
-            ValueError: the reason is not 1 to 123 bytes of plain text, or looks like JSON, which clients would parse.
+            ValueError: the reason is not 1 to 123 bytes of text, or begins like JSON, which clients would parse.
         """
         reason = reason or REASONS.get(code, "")
         if not reason or len(reason.encode()) > _LONGEST_REASON or reason[0] in '{["' or reason[0].isdigit():
@@ -59,26 +59,26 @@ class Disconnect(HotclubError):
         self.reason = reason
         self.why = why
         self.accuses = code in ACCUSING if accuses is None else accuses
-        """Whether it is the client's own doing: what it sent, asked too often for, or did not read."""
+        """Whether the client caused the end: by its data, by its rate, or by not reading."""
 
     def __str__(self) -> str:
         return f"{self.code} {self.reason}"
 
     def explained(self) -> "Disconnect":
-        """The same end, whose client is told why, as far as there is room for it."""
+        """The same end, with `why` as its reason, cut to the bytes that a close frame has room for."""
         return Disconnect(self.code, self.why.encode()[:_LONGEST_REASON].decode(errors="ignore") or self.reason)
 
     @property
     def reconnects(self) -> bool:
-        """Whether a client that is told this comes back by itself."""
+        """Whether clients reconnect after this code."""
         return not (3500 <= self.code <= 3999 or 4500 <= self.code <= 4999)
 
 
 class Unsubscribed(HotclubError):
-    """The end of one subscription by the server's will. Codes from 2500 on make the client subscribe again."""
+    """The end of one subscription by the server. After codes from 2500 on the client subscribes again."""
 
     def __init__(self, code: int = Unsubscribe.SERVER, reason: str = "") -> None:
-        """A code of the table brings its reason; one of the application's own has that of `Unsubscribe.SERVER`."""
+        """`reason` replaces the reason of the code. A code that is not in `Unsubscribe` has that of `SERVER`."""
         reason = reason or REASONS.get(code, REASONS[Unsubscribe.SERVER])
         super().__init__(int(code), reason)
         self.code = int(code)
@@ -86,7 +86,7 @@ class Unsubscribed(HotclubError):
 
 
 class UnrecoverablePosition(HotclubError):
-    """A position names an epoch that is not the log's. `epoch` is the one asked for, `current` the log's own."""
+    """A position is of another epoch than the log. `epoch` is the position's, `current` the log's."""
 
     def __init__(self, epoch: str, current: str) -> None:
         super().__init__(epoch, current)
@@ -95,9 +95,9 @@ class UnrecoverablePosition(HotclubError):
 
 
 class IdempotencyConflict(HotclubError):
-    """The same idempotency key came twice with different payloads; the first one stands.
+    """An idempotency key came twice with different payloads. The first payload stands.
 
-    Send a fresh key with every new message, and the same key only when repeating the same message.
+    Send a new key with every new message. Send the same key only to repeat the same message.
     """
 
     def __init__(self, channel: str, key: str) -> None:

@@ -1,7 +1,7 @@
 """Grants of connections that have gone, kept for when their clients come back (protocol §3.5).
 
-The application grants the channels of a connect reply anew at the next connect. Only the client knows the channels that
-the server subscribed it to later, and a client's word proves nothing: so the node keeps those grants.
+The application grants the channels of a connect reply anew at the next connect. The channels to which the server
+subscribed a connection later are named by the client alone, which could name any. So the node keeps their grants.
 """
 
 import math
@@ -14,26 +14,26 @@ from hotclub.engine.port import SubscribeGrant
 from hotclub.engine.target import Target
 
 TTL: Final = 600.0
-"""Seconds for which a client may be away."""
+"""Seconds for which a grant is kept after its connection has gone."""
 MOST: Final = 10_000
-"""Subscriptions remembered at one time; of more, the oldest are forgotten."""
+"""The most grants that are kept at one time. Beyond it the oldest grant is forgotten."""
 
 _Key = tuple[str, str, str]
 
 
 class Given(Struct, frozen=True):
-    """A grant, and when it is over (seconds, on the clock of the sessions); 0 is never."""
+    """A grant, and when it expires, in seconds on the sessions' clock; 0 is never."""
 
     grant: SubscribeGrant
     until: float = 0.0
 
     @classmethod
     def at(cls, now: float, grant: SubscribeGrant) -> "Given":
-        """A grant that is made now."""
+        """A grant that is made at `now`."""
         return cls(grant, now + grant.ttl if grant.ttl else 0.0)
 
     def left(self, now: float) -> SubscribeGrant | None:
-        """The grant with the time that is left of it; None when no time is left."""
+        """The grant, with the seconds that are left at `now` as its `ttl`; None once it has expired."""
         if not self.until:
             return self.grant
         return structs.replace(self.grant, ttl=math.ceil(self.until - now)) if self.until > now else None
@@ -48,7 +48,7 @@ class Departed:
         self._of_user: dict[str, set[_Key]] = {}
 
     def remember(self, user_id: str, login: str, client_id: str, channel: str, given: Given, now: float) -> None:
-        """Keep the grant that a connection had of the channel when it went."""
+        """Keep the grant of a channel that a connection had when it ended at `now`."""
         if not user_id:
             return
         self._expire(now)
@@ -59,18 +59,22 @@ class Departed:
         self._of_user.setdefault(user_id, set()).add(key)
 
     def recall(self, user_id: str, login: str, channel: str, now: float) -> SubscribeGrant | None:
-        """The grant of the channel that is kept for this user and login, None for none."""
+        """The grant of the channel that is kept for this user and login; None when none is kept or it has expired."""
         self._expire(now)
         found = self._kept.get((user_id, login, channel))
         return None if found is None else found[0].left(now)
 
     def drop(self, user_id: str, login: str, channel: str) -> None:
-        """Forget the grant: a connection of this user and login has the channel again."""
+        """Forget a grant, because a connection of this user and login is subscribed again. Idempotent."""
         self._drop((user_id, login, channel))
 
     def forget(self, target: Target, channel: str = "") -> None:
-        """Forget what the server has taken back from the connections that `target` names: the grant of the channel, or
-        for "" every grant."""
+        """Forget the grants that the server takes back.
+
+        Args:
+            target: the connections that had the grants.
+            channel: the channel of the grants, "" for every channel.
+        """
         keys = (
             self._of_user.get(target.user_id, ())
             if target.user_id is not None

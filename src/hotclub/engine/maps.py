@@ -1,4 +1,4 @@
-"""Maps by name: what a node can do with a map channel, for clients, for the server, and for presence kept in maps."""
+"""Maps by name: the operations of a node on a map channel, for clients, for the server and for presence in maps."""
 
 from collections.abc import Callable
 from typing import Final
@@ -12,18 +12,25 @@ from hotclub.engine.limits import Limits
 from hotclub.engine.model import ClientInfo
 from hotclub.engine.port import ChannelSpec, ResolvedChannel
 
-_SPELLED_OUT: Final = "\x00"
-"""The character that no key may hold, because it separates the keys where a list of them is signed."""
+_SEPARATOR: Final = "\x00"
+"""Separates the keys of a signed list, so no key may hold it."""
 
 
 def check_key(key: str, limits: Limits) -> None:
-    """Raises Refused `BAD_REQUEST` for text that cannot be a key."""
-    if not key or _SPELLED_OUT in key or len(key.encode(errors="replace")) > limits.key_bytes:
+    """Check a key of a map or a shared poll.
+
+    Raises:
+        Refused: `BAD_REQUEST`, the key is empty, longer than `limits.key_bytes`, or holds a NUL.
+    """
+    if not key or _SEPARATOR in key or len(key.encode(errors="replace")) > limits.key_bytes:
         raise Refused(Code.BAD_REQUEST, f"a key is 1 to {limits.key_bytes} bytes of text")
 
 
 class Maps:
-    """The maps of a node. `resolve` is `Channels.resolve`; a method's `channel` may be what that has returned."""
+    """The maps of a node. All methods belong to the node's event loop.
+
+    `resolve` is `Channels.resolve`. A method's `channel` is a name, or a channel that `resolve` returned.
+    """
 
     def __init__(self, broker: MapBroker, hub: Hub, limits: Limits, resolve: Callable[[str], ResolvedChannel]) -> None:
         self.broker = broker
@@ -38,12 +45,14 @@ class Maps:
         return found
 
     async def change(self, channel: str | ResolvedChannel, message: MapMessage) -> MapOutcome:
-        """Set or remove a key, and fan that out; see `MapBroker.change`.
+        """Set or remove a key, and fan the change out; see `MapBroker.change`.
+
+        A cancelled change may or may not have been made.
 
         Raises:
-            Refused: `UNKNOWN_CHANNEL` or `BAD_REQUEST` as `Channels.resolve` does; `NOT_AVAILABLE` for another kind of
-                channel; `LIMIT_EXCEEDED` for a new key in a full map, `BAD_REQUEST` for a key that is none, and
-                for compare and set without positions.
+            Refused: `UNKNOWN_CHANNEL` or `BAD_REQUEST` as `Channels.resolve` does; `NOT_AVAILABLE` for a channel
+                that is no map; `LIMIT_EXCEEDED` for a new key in a full map; `BAD_REQUEST` for a malformed key, and
+                for compare and set in an ephemeral map.
             IdempotencyConflict: the idempotency key was used for another change.
         """
         found = self._map(channel)
@@ -53,7 +62,12 @@ class Maps:
         return await self.broker.change(found.name, message, found.spec.map_retention)
 
     async def read(self, channel: str | ResolvedChannel, query: MapQuery) -> MapPage:
-        """A page of the entries, see `MapBroker.read`; in the order that the channel has. Raises as `change`."""
+        """Read a page of the entries, in the channel's order; see `MapBroker.read`.
+
+        Raises:
+            Refused: `UNKNOWN_CHANNEL`, `BAD_REQUEST` or `NOT_AVAILABLE`, as `change`; `BAD_REQUEST` for a malformed
+                cursor.
+        """
         found = self._map(channel)
         assert found.spec.map is not None
         ordered = MapQuery(
@@ -67,11 +81,11 @@ class Maps:
         return await self.broker.read(found.name, ordered, found.spec.map_retention)
 
     async def stats(self, channel: str | ResolvedChannel) -> MapStats:
-        """How many keys there are. Raises as `change`."""
+        """How many keys the map has. Raises as `change`."""
         return await self.broker.stats(self._map(channel).name)
 
     async def clear(self, channel: str | ResolvedChannel) -> None:
-        """Remove everything; subscribers here are told at once. Raises as `change`."""
+        """Remove every entry and the log. Subscribers here are told at once to load it anew. Raises as `change`."""
         found = self._map(channel)
         await self.broker.clear(found.name)
         if found.spec.positioned:
@@ -79,14 +93,22 @@ class Maps:
             self._hub.check_top(found.name, page.top)
 
     async def appear(self, spec: ChannelSpec, info: ClientInfo) -> None:
-        """Put a subscriber into the maps that its channel names, or renew it there. Only a new entry is fanned out."""
+        """Put a subscriber into the maps that its channel names, or renew its entries. Only new entries are fanned out.
+
+        Raises:
+            Refused: as `change`.
+        """
         if spec.clients_map:
             await self.change(spec.clients_map, MapMessage(key=info.client, info=info, mode="if_new", renew=True))
         if spec.users_map and info.user:
             await self.change(spec.users_map, MapMessage(key=info.user, mode="if_new", renew=True))
 
     async def disappear(self, channel: ResolvedChannel, info: ClientInfo) -> None:
-        """Undo `appear`. A user is there as long as another connection of theirs is."""
+        """Undo `appear`. The user's entry stays while another connection of the user is in the channel on this node.
+
+        Raises:
+            Refused: as `change`.
+        """
         spec = channel.spec
         if spec.clients_map:
             await self.change(spec.clients_map, MapMessage(key=info.client, removed=True))

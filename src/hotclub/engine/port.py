@@ -1,9 +1,8 @@
-"""What the engine asks of the application it serves: five small protocols, handed to the node as one `Application`.
+"""The port of the application that a node serves: five protocols, and the `Application` that holds one of each.
 
-The Django face implements them (`hotclub.hooks`); tests implement them in a few lines. A method is called once per
-command, in the order of one connection's commands; a slow one holds up its own connection and no other. Every method
-may raise `Refused` to refuse the command, or `Disconnect` to end the connection; anything else it raises is logged and
-answered with error 100.
+`hotclub.hooks` implements them for Django. A connection's commands call the methods in order; a slow method delays its
+own connection alone. Every method of a command may raise `Refused` to refuse the command, or `Disconnect` to end the
+connection; any other exception is logged and answered with error 100. The end of the connection cancels the method.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -19,134 +18,134 @@ from hotclub.engine.model import EMPTY, ClientInfo, Position
 from hotclub.engine.protocol.messages import MAP_TYPE, SHARED_POLL_TYPE, STREAM_TYPE
 
 Predicate = Callable[[Mapping[str, str]], bool]
-"""Decides by a publication's tags."""
+"""Takes a publication's tags. Returns whether the publication is let through."""
 
 
 class MapSpec(Struct, frozen=True, kw_only=True):
-    """What makes a channel a map: the newest value per key (protocol §2.13).
+    """The options of a map, which keeps the newest value per key (protocol §2.13).
 
-    With a retention it is persistent: it has positions, and its changes can be recovered.
+    A map with a retention is persistent: it has positions, and its changes can be recovered.
     """
 
     type: int = MAP_TYPE
-    """What the keys are: names, connections or users; clients have to ask for the same."""
+    """Whether the keys are names, connections or users. A subscribe command must name the same type."""
     key_ttl: float = 0.0
-    """Seconds that a key lives after it was last set; 0 is until it is removed."""
+    """Seconds for which a key lives after it was last set; 0 is until it is removed."""
     keys: int = 0
-    """Most keys that it holds, 0 for any number."""
+    """The most keys that the map holds, 0 for any number."""
     ordered: bool = False
-    """Its state is read by score, highest first."""
+    """The entries are read by score, highest first."""
 
 
 class PollSpec(Struct, frozen=True, kw_only=True):
-    """What makes a channel a shared poll: the application is asked for the values of the keys that somebody follows,
-    once for all of them (protocol §2.14). Times are seconds."""
+    """The options of a shared poll: the node asks the application for the values of the followed keys, once for all
+    followers (protocol §2.14). Times are seconds."""
 
     interval: float = 10.0
     batch: int = 1000
-    """Most keys asked for at one time."""
+    """The most keys of one question."""
     keys: int = 5000
-    """Most keys that one subscription may follow."""
+    """The most keys that one subscription may follow."""
     timeout: float = 30.0
-    """How long the application may take to answer."""
+    """How long the application may take to answer a question."""
     versioned: bool = True
-    """The application's values have versions of their own; otherwise they are told apart by their data."""
+    """The application gives each value a version. Otherwise the node compares the data of values."""
 
 
 class ChannelSpec(Struct, frozen=True, kw_only=True):
-    """The options of one channel, as resolved from its name."""
+    """The options of one channel."""
 
     retention: Retention = Retention()
     durable: bool = False
-    """Kept by the durable broker instead of the node's own."""
+    """The durable broker keeps the log instead of the node's own."""
     presence: bool = False
-    """Who is here."""
+    """The members are stored and can be asked for (§2.5)."""
     join_leave: bool = False
-    """Whoever comes or goes is announced."""
+    """Joins and leaves are announced to the members."""
     push_join_leave: bool = False
-    """Members are told of it."""
+    """Members get the announced joins and leaves as pushes."""
     recoverable: bool = False
-    """Positions are given out and recovery is attempted; needs a retention."""
+    """Subscribers get positions and can recover; needs a retention."""
     cache: bool = False
-    """Recovery brings the latest publication alone, and brings it unasked (protocol §3.1, cache mode)."""
+    """A subscriber gets the latest publication, also without asking to recover (protocol §3.1, cache mode)."""
     position: bool = False
-    """Subscribers are held to gapless offsets even when nothing can be recovered; needs a retention."""
+    """The node checks the subscribers' offsets for gaps, also without recovery; needs a retention."""
     delta: bool = False
-    """Subscribers that ask for it get differences between publications instead of the publications (§2.11)."""
+    """Subscribers that ask for differences get them instead of whole publications (§2.11)."""
     filters: bool = False
-    """Subscribers may choose publications by their tags (§2.12)."""
+    """Subscribers may filter publications by their tags (§2.12)."""
     compaction: bool = False
-    """Publications name the channel by a number, to subscribers that understand it (§2.10)."""
+    """Publications carry a number instead of the channel's name, for subscribers that offer it (§2.10)."""
     members_only: bool = True
     """Only subscribers may publish."""
     debounce: int = 0
-    """Milliseconds in which clients send only the newest of what they publish (§2.10)."""
+    """Milliseconds in which a client sends only its newest publication (§2.10)."""
     map: MapSpec | None = None
     poll: PollSpec | None = None
     clients_map: str = ""
-    """The map in which every subscriber stands under its connection's id, and the one under its user's."""
+    """`clients_map` is the map that holds every subscriber's connection id as a key, `users_map` its user id; or ""."""
     users_map: str = ""
 
     @property
     def positioned(self) -> bool:
-        """Whether subscribers are held to gapless offsets."""
+        """Whether the node checks the subscribers' offsets for gaps."""
         return self.retention.size > 0 and (self.recoverable or self.position)
 
     @property
     def type(self) -> int:
-        """What clients call this kind of channel."""
+        """The type that a subscribe command must name (`STREAM_TYPE`, …)."""
         if self.map is not None:
             return self.map.type
         return STREAM_TYPE if self.poll is None else SHARED_POLL_TYPE
 
     @property
     def visible(self) -> bool:
-        """Whether anybody can see who is subscribed."""
+        """Whether the channel shows its subscribers anywhere."""
         return self.presence or self.join_leave or bool(self.clients_map or self.users_map)
 
     @property
     def latest(self) -> bool:
-        """Whether only the newest publication of a key matters, and those before it may be left out."""
+        """Whether a slow reader may get only the newest publication of each key."""
         return self.poll is not None or (self.map is not None and self.retention.size <= 0)
 
     @property
     def map_retention(self) -> MapRetention:
-        """What the map broker keeps of it; for maps only."""
+        """The retention for the map broker; for maps only."""
         assert self.map is not None
         return MapRetention(stream=self.retention, key_ttl=self.map.key_ttl, keys=self.map.keys)
 
 
 class ResolvedChannel(Struct, frozen=True, kw_only=True, eq=False):
-    """A channel that the application knows, as resolved from its name.
+    """A channel that the application knows.
 
-    An application extends it by what it needs to serve the channel, and gets it back with every question about it.
+    An application may return a subclass with fields of its own, which its methods get back.
     """
 
     name: str
     spec: ChannelSpec
 
     def overridden(self, overrides: "Overrides") -> "ResolvedChannel":
-        """The channel as one subscription has it. Raises as `Overrides.of` does."""
+        """The channel with the overrides of one subscription. Raises as `Overrides.of`."""
         spec = overrides.of(self.spec)
         return self if spec is self.spec else structs.replace(self, spec=spec)
 
 
 class Overrides(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What one subscription does in another way than its channel does; None is the same way (protocol §8.1)."""
+    """Options of one subscription that replace its channel's; None leaves the channel's (protocol §8.1)."""
 
     presence: bool | None = None
     join_leave: bool | None = None
-    """Its own coming and going is announced."""
+    """The subscriber's own join and leave are announced."""
     push_join_leave: bool | None = None
-    """It is told who comes and goes."""
+    """The subscriber gets joins and leaves as pushes."""
     recoverable: bool | None = None
     position: bool | None = None
 
     def of(self, spec: ChannelSpec) -> ChannelSpec:
-        """The options of this subscription.
+        """The options of the subscription, from those of its channel.
 
         Raises:
-            Refused: `NOT_AVAILABLE`, the channel does not keep what this would need.
+            Refused: `NOT_AVAILABLE`, the channel keeps no presence or no history, which an override needs.
         """
         if self.presence and not spec.presence:
             raise Refused(Code.NOT_AVAILABLE, "an override cannot give presence to a channel that keeps none")
@@ -160,21 +159,21 @@ class Overrides(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Handshake(Struct, frozen=True, kw_only=True):
-    """What is known of a connection before its connect command: lower-cased headers of the request that opened it,
-    the peer's address, and whatever the face keeps for itself in `state` (never shown to a client)."""
+    """A connection before its connect command: the lower-cased headers of the request that opened it, the peer's
+    address, and in `state` the application's own values (never shown to a client)."""
 
     headers: Mapping[str, str] = {}
     address: str = ""
     state: Mapping[str, object] = {}
     principal: str = ""
-    """Who the request shows itself to be. Commands that come on another way must show the same."""
+    """The login that opened the connection. A request with commands for the connection must come from the same."""
 
 
 class Client(Struct, kw_only=True, eq=False):
-    """One connection as the application sees it; handed to every hook.
+    """One connection, as the methods of the application get it.
 
-    `user_id` is "" for an anonymous connection. `login_id` groups the connections of one login: the control
-    operations can address it. `state` is the face's own.
+    `user_id` is "" for an anonymous connection. `login_id` is the same for the connections of one login; orders of the
+    server can name it. `state` is the application's own.
     """
 
     id: str
@@ -188,8 +187,7 @@ class Client(Struct, kw_only=True, eq=False):
 class ConnectRequest(Struct, frozen=True, kw_only=True):
     """The client's connect command, without the positions.
 
-    `headers` are the client's own claim, and no more to be trusted than `data`. `channels` are those it knows or wishes
-    for.
+    The client chooses `headers` as freely as `data`. `channels` are the server-side channels that it names.
     """
 
     token: str = ""
@@ -201,9 +199,10 @@ class ConnectRequest(Struct, frozen=True, kw_only=True):
 
 
 class ConnectGrant(Struct, frozen=True, kw_only=True):
-    """The connection may live. `channels` are its server-side subscriptions, granted without asking again.
+    """The terms of a connection that the application accepts.
 
-    `ttl` is in seconds, 0 for ever: the client has to refresh before it is over.
+    `channels` are its server-side subscriptions, which need no further grant. `ttl` is its life in seconds, 0 for ever;
+    a refresh prolongs it.
     """
 
     user_id: str = ""
@@ -216,17 +215,17 @@ class ConnectGrant(Struct, frozen=True, kw_only=True):
 
 
 class SubscribeRequest(Struct, frozen=True, kw_only=True):
-    """The client's subscribe command, as far as an application decides on it."""
+    """The fields of a subscribe command on which the application decides."""
 
     token: str = ""
     data: Raw = EMPTY
 
 
 class SubscribeGrant(Struct, frozen=True, kw_only=True):
-    """The subscription may live.
+    """The terms of a subscription that the application accepts.
 
     `info` is shown to the channel's members (`chan_info`), `data` to the subscriber. `ttl` is in seconds, 0 for ever.
-    Publications whose tags `admits` refuses never reach this subscriber, whatever its own filter says.
+    A publication reaches the subscriber only if its tags pass both `admits` and the client's own filter.
     `overrides` are for this subscription alone.
     """
 
@@ -238,16 +237,16 @@ class SubscribeGrant(Struct, frozen=True, kw_only=True):
 
 
 class RefreshGrant(Struct, frozen=True, kw_only=True):
-    """The connection or subscription lives on, for `ttl` seconds, 0 for ever. `info` replaces the one shown."""
+    """A connection or subscription goes on for `ttl` seconds, 0 for ever. `info` replaces the connection's `info`."""
 
     ttl: int = 0
     info: Raw = EMPTY
 
 
 class PublishGrant(Struct, frozen=True, kw_only=True):
-    """Either `data` to append and fan out now, or `position` of what the application has published itself.
+    """Either `data`, which the node publishes, or `position`, if the application has published by itself.
 
-    With neither the publication is accepted and nobody gets anything.
+    With neither the publication is accepted, and nothing is published.
     """
 
     data: Raw = EMPTY
@@ -257,7 +256,7 @@ class PublishGrant(Struct, frozen=True, kw_only=True):
 
 
 class KeyChange(Struct, frozen=True, kw_only=True):
-    """What a client wants of a map: to set `key`, or to remove it."""
+    """A client's wish to set `key` of a map, or to remove it."""
 
     key: str
     data: Raw = EMPTY
@@ -265,14 +264,14 @@ class KeyChange(Struct, frozen=True, kw_only=True):
 
 
 class PollItem(Struct, frozen=True):
-    """A key that is asked for, and the version that is known of it, 0 for none."""
+    """A key of a question, with the version that the node knows, 0 for none."""
 
     key: str
     version: int = 0
 
 
 class PolledItem(Struct, frozen=True, kw_only=True):
-    """A key's value. A key that is `removed` is not followed any more."""
+    """The value of a key. A `removed` key has none, and its followers stop following it."""
 
     key: str
     data: Raw = EMPTY
@@ -281,9 +280,9 @@ class PolledItem(Struct, frozen=True, kw_only=True):
 
 
 class PollAnswer(Struct, frozen=True, kw_only=True):
-    """What the application knows of the keys it was asked for; those left out are as they were.
+    """The application's answer to a question. A key that it leaves out keeps its value.
 
-    Versions of different epochs cannot be compared: another one than before makes every follower begin anew.
+    Versions of different epochs cannot be compared: when `epoch` changes, every follower has to subscribe anew.
     """
 
     items: tuple[PolledItem, ...] = ()
@@ -291,101 +290,103 @@ class PollAnswer(Struct, frozen=True, kw_only=True):
 
 
 class Connects(Protocol):
-    """Who may connect, and for how long."""
+    """Decides on connections."""
 
-    async def connect(self, client: Client, request: ConnectRequest) -> ConnectGrant: ...
+    async def connect(self, client: Client, request: ConnectRequest) -> ConnectGrant:
+        """Decide on a connect command. `client` has only its `id` and its `handshake` yet."""
+        ...
 
     async def refresh(self, client: Client, token: str) -> RefreshGrant:
-        """The connection's new token. Raises Disconnect `INVALID_TOKEN` for an invalid one, `CONNECTION_EXPIRED` for
-        one that has expired, and `BAD_REQUEST` when connections are not refreshed by their clients."""
+        """Decide on a connection's new token. Raises Disconnect `INVALID_TOKEN` for an invalid token,
+        `CONNECTION_EXPIRED` for an expired one, `BAD_REQUEST` when the connection is not refreshed by its client."""
         ...
 
     async def disconnected(self, client: Client, code: int, reason: str) -> None:
-        """The connection has ended. Must not raise."""
+        """Note that a connection has ended, with this close code and reason. Must not raise."""
         ...
 
 
 class Subscribes(Protocol):
-    """Who may be in a channel, what a subscriber may have of it, and who has come and gone."""
+    """Decides on subscriptions, and on what a client may see of a channel."""
 
-    async def subscribe(
-        self, client: Client, channel: ResolvedChannel, request: SubscribeRequest
-    ) -> SubscribeGrant: ...
+    async def subscribe(self, client: Client, channel: ResolvedChannel, request: SubscribeRequest) -> SubscribeGrant:
+        """Decide on a subscribe command. Raises Refused `PERMISSION_DENIED` for a client that may not subscribe."""
+        ...
 
     async def refresh_subscription(self, client: Client, channel: ResolvedChannel, token: str) -> RefreshGrant:
-        """A subscription's new token. Raises Disconnect `INVALID_TOKEN` for one that is not for this,
-        `SUBSCRIPTION_EXPIRED` for an expired one."""
+        """Decide on a subscription's new token. Raises Disconnect `INVALID_TOKEN` for an invalid token or one for
+        another subscription, `SUBSCRIPTION_EXPIRED` for an expired one."""
         ...
 
     def token_channel(self, token: str) -> str:
-        """The name of the channel that a subscription token is for, "" when that is not known. Pure and quick."""
+        """The name of the channel that a subscription token is for, "" when it names none. Must not wait."""
         ...
 
     async def authorize(self, client: Client, channel: ResolvedChannel) -> None:
-        """Return when this client may see who is in the channel, and what was published there; raise Refused
-        `PERMISSION_DENIED` otherwise."""
+        """Decide whether the client may see the channel's members and history. Raises Refused `PERMISSION_DENIED` for a
+        client that may not."""
         ...
 
     async def admits(self, client: Client, channel: ResolvedChannel) -> Predicate | None:
-        """Which publications of the channel this client may have, None for all: asked wherever it gets some without a
-        `subscribe`. Raises Refused when that cannot be told; then it gets none."""
+        """The predicate for the publications that the client may get, None for all. Asked where the client gets
+        publications without a `subscribe`. Raises Refused to give the client none."""
         ...
 
     async def unsubscribed(self, client: Client, channel: ResolvedChannel) -> None:
-        """The subscription has ended, for whatever reason. Must not raise."""
+        """Note that a subscription has ended, or has failed to open after its grant. Must not raise."""
         ...
 
     async def presence_changed(self, client: Client, channel: ResolvedChannel, *, joined: bool) -> None:
-        """The client has joined a channel with presence, or left it. Must not raise."""
+        """Note that the client has joined a channel with presence, or left it. Must not raise."""
         ...
 
 
 class Publishes(Protocol):
-    """What becomes of a client's publication."""
+    """Decides on the publications of clients."""
 
     async def publish(self, client: Client, channel: ResolvedChannel, data: Raw, info: ClientInfo) -> PublishGrant:
-        """Decide on a publication. `info` is what the members of the channel see of its publisher."""
+        """Decide on a publication. The channel's members see `info` with it."""
         ...
 
 
 class Follows(Protocol):
-    """Keys: those of maps, which clients set and remove, and those of shared polls, which clients follow."""
+    """Decides on the keys of maps, which clients set, and of shared polls, which clients follow."""
 
     async def change_key(self, client: Client, channel: ResolvedChannel, change: KeyChange) -> MapMessage | None:
-        """A subscriber of a map sets or removes a key. What is returned is done instead; None: nothing."""
+        """Decide on a client's change of a map. Returns the change that the node makes instead, None for none."""
         ...
 
     async def track(self, client: Client, channel: ResolvedChannel, batch: Sequence[str], signature: str) -> int:
-        """A subscriber of a shared poll asks for these keys, in this order. Returns for how many seconds it may follow
-        them, 0 for ever. Raises Refused `PERMISSION_DENIED` for a signature that does not allow them, `TOKEN_EXPIRED`
-        for one that has expired."""
+        """Decide whether a subscriber may follow the keys of `batch`, in this order. Returns for how many seconds, 0
+        for ever. Raises Refused `PERMISSION_DENIED` when the signature does not allow the keys, `TOKEN_EXPIRED` when
+        it has expired."""
         ...
 
     async def poll(self, channel: ResolvedChannel, items: Sequence[PollItem]) -> PollAnswer:
-        """The values of these keys of a shared poll."""
+        """The values of these keys of a shared poll. Cancelled after `PollSpec.timeout`; an exception is logged."""
         ...
 
 
 class Calls(Protocol):
-    """What a client may have done for it without a channel."""
+    """Serves the commands that name no channel."""
 
     async def rpc(self, client: Client, method: str, data: Raw) -> Raw:
-        """Call a procedure. Raises Refused `NOT_AVAILABLE` when there are none at all, `METHOD_NOT_FOUND` for an
-        unknown one."""
+        """Call a procedure and return its answer. Raises Refused `NOT_AVAILABLE` when the application has no
+        procedures, `METHOD_NOT_FOUND` for an unknown one."""
         ...
 
     async def send(self, client: Client, data: Raw) -> None:
-        """An asynchronous message. Raises Disconnect `NOT_AVAILABLE` when the application takes none."""
+        """Take an asynchronous message. Raises Disconnect `NOT_AVAILABLE` when the application takes none."""
         ...
 
 
 class Application(Struct, frozen=True, kw_only=True, eq=False):
-    """The application that a node serves: the decisions that belong to it."""
+    """The application that a node serves."""
 
     explains: bool = False
-    """Its clients are told why they are refused, where the log is told: for development."""
+    """Clients read the `why` of errors, which otherwise only the log gets: for development."""
     resolve: Callable[[str], ResolvedChannel | None]
-    """The channel of a name, or None when the application knows no such channel. Pure and quick."""
+    """The channel of a name, None when the application does not know it. Must not wait."""
     connects: Connects
     subscribes: Subscribes
     publishes: Publishes

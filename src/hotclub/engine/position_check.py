@@ -1,4 +1,4 @@
-"""The regular comparison of logs with what subscribers were sent: finds a loss on a channel that has fallen silent."""
+"""Compares the logs with the positions of their subscribers: finds a loss that no later publication reveals (§3.3)."""
 
 from hotclub.engine.broker.base import HistoryQuery
 from hotclub.engine.channels import Channels
@@ -7,24 +7,26 @@ from hotclub.engine.observe import logger
 
 
 class PositionCheck:
-    """Holds the positioned subscribers of a node against their logs."""
+    """The comparison for the positioned subscribers of one node."""
 
     def __init__(self, channels: Channels) -> None:
         self._channels = channels
         self._tops: dict[str, Position] = {}
-        """The tops at the last run that some subscriber here had not reached yet."""
+        """By channel, the top at the last run, where a subscriber here had not reached it."""
 
     async def run(self) -> None:
-        """Compare every log with its subscribers here, and tell the subscribers that have missed something.
+        """Compare every log with its subscribers here, and tell the subscribers that missed a publication to recover.
 
-        Call this twice in the time that a loss may go unnoticed. A publication of another process may be on its way, so
-        a subscriber is told only if it has not reached by the next run where the log stood at this one.
+        A publication of another process may still be on its way. So a subscriber is told at the second run, if it has
+        not reached the log's top of the first run. Two runs must fit into `limits.position_check` seconds.
+
+        A failure is logged, and that channel is compared again at the next run.
         """
         former, self._tops = self._tops, {}
         for channel in self._channels.hub.channels():
             try:
                 await self._check(channel, former.get(channel))
-            except Exception:  # noqa: BLE001 - one channel's store being down must not end the check of the others
+            except Exception:  # noqa: BLE001 - when the store of one channel fails, the other channels are still checked
                 logger.warning("Position check failed for a channel; it is tried again", exc_info=True)
 
     async def _check(self, channel: str, former: Position | None) -> None:

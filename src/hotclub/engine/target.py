@@ -1,13 +1,13 @@
-"""Which connections an order names, the same in every process."""
+"""The connections that an order of the server is for, named in the same way in every process."""
 
 from msgspec import Struct
 
 
 class Target(Struct, frozen=True):
-    """The connections that fulfil every condition given; all connections without a condition.
+    """The connections that fulfil every condition. None is no condition.
 
-    `user_id` "" stands for the anonymous connections. `login_id` is a login, or the secret of one connection whose
-    commands come in requests of their own.
+    `user_id` "" stands for the anonymous connections. `login_id` is a login, or the secret (`Peer.secret`) of one
+    connection whose commands come in separate requests.
     """
 
     user_id: str | None = None

@@ -1,4 +1,4 @@
-"""What a node does of its own accord: pings, renewals, checks and the removal of what is over, each at its interval."""
+"""The periodic work of a node: pings, renewals, checks and the removal of expired entries, each at its interval."""
 
 import asyncio
 import contextlib
@@ -16,14 +16,15 @@ from hotclub.engine.pulse import Pulse
 from hotclub.engine.session import Session
 
 SWEEP_INTERVAL: Final = 60.0
+"""Seconds between two removals of expired logs and of shared polls without followers."""
 EXPIRY_INTERVAL: Final = 0.5
-"""How late the keys of maps may be removed, in seconds."""
+"""Seconds by which the removal of an expired key of a map may be late."""
 RELEASE_INTERVAL: Final = 0.1
-"""How long a reader that has room again may wait for what is held for it, in seconds."""
+"""Seconds for which a reader with room again may wait for the publications that are held for it."""
 
 
 class Upkeep:
-    """The periodic work of one node. A failure is logged, and the work is tried again at its next turn."""
+    """The periodic work of one node. A failure is logged, and the work runs again after its interval."""
 
     def __init__(self, channels: Channels, pulse: Pulse[Session]) -> None:
         """Nothing runs before `start`."""
@@ -33,13 +34,13 @@ class Upkeep:
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
-        """Begin, in the running event loop."""
+        """Begin the work, in the running event loop."""
         limits = self._channels.limits
         loop = asyncio.get_running_loop()
         work = (
             (min(1.0, limits.ping_interval / 4, limits.pong_timeout / 4), self._beat),
             (limits.presence_refresh, self.refresh_presence),
-            # Twice in its time, as `PositionCheck.run` asks for.
+            # `PositionCheck.run` finds a loss at its second run.
             (limits.position_check / 2, self.positions.run),
             (SWEEP_INTERVAL, self._sweep),
             (EXPIRY_INTERVAL, self._expire_keys),
@@ -48,7 +49,7 @@ class Upkeep:
         self._tasks = [loop.create_task(_every(interval, action)) for interval, action in work]
 
     async def stop(self) -> None:
-        """End all of it. Idempotent."""
+        """End the work and wait for its tasks. Idempotent."""
         tasks, self._tasks = self._tasks, []
         for task in tasks:
             task.cancel()
@@ -64,7 +65,7 @@ class Upkeep:
             session.ping()
 
     async def refresh_presence(self) -> None:
-        """Renew the presence of every subscriber here."""
+        """Renew the presence of every subscriber here. A failure leaves the remaining ones to the next turn."""
         hub = self._channels.hub
         for channel in hub.channels():
             for subscriber in hub.members(channel):

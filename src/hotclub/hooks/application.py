@@ -1,4 +1,4 @@
-"""The project as the engine's `Application`: one class of hooks per protocol of the port, composed here."""
+"""Makes the engine's `Application` from the project: one class of hooks per protocol of the port."""
 
 from django.conf import settings
 
@@ -27,10 +27,16 @@ def compose(
     traffic: Traffic | None = None,
     keeps: bool = True,
 ) -> Application:
-    """What one node asks of the project.
+    """The application of one node.
 
-    `hooks` is the pool for the project's own code, `inner` the one for signing in. Unless it `keeps` them, the logs of
-    durable channels are somebody else's.
+    Args:
+        registry: the project's channels and procedures.
+        config: the settings.
+        hooks: the pool for the project's own code.
+        inner: the pool for tokens and logins, which must not wait for hooks.
+        watch: the connections whose logins are checked again.
+        traffic: the rate limits; None for new ones by the settings.
+        keeps: this server keeps the logs of the channels. False behind a stand-alone server, which keeps them.
     """
     runner = HookRunner(hooks)
     project = Project(

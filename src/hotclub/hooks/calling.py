@@ -1,7 +1,7 @@
-"""Calling the project's hooks: where each runs, what it sees of the command, and what its client is told of a failure.
+"""Calls the project's hooks, each in the thread pool or in the event loop, and turns their failures into refusals.
 
-The hooks of one command stand in a generator that yields a `HookCall` for each and is sent what the hook returned. So
-plain hooks that follow one another share one call of the thread pool, and async ones may stand between them.
+The hooks of one command are a generator: it yields a `HookCall` for each hook, and is sent the hook's result. So
+consecutive plain hooks share one call of the thread pool, and async hooks may come between them.
 """
 
 import contextlib
@@ -33,14 +33,14 @@ from hotclub.runtime.pool import HookPool
 VALIDATION_ERROR: Final = 400
 """The code of a hook's `ValidationError`, in the range that belongs to applications."""
 _LONGEST: Final = 300
-"""Characters of an exception's text that a client is told with DEBUG."""
+"""Characters of an exception's text that a client reads with DEBUG."""
 
 Hook = Callable[..., Any]
 Result = TypeVar("Result")
 
 
 class HookCall(Struct, frozen=True):
-    """A hook, or another function of the project's or of ours, with its arguments."""
+    """A function of the project or of Hotclub, with its arguments."""
 
     hook: Hook
     args: tuple[Any, ...]
@@ -48,7 +48,7 @@ class HookCall(Struct, frozen=True):
 
 
 Steps = Generator[HookCall, Any, Result]
-"""The hooks of one command, in their order, and what comes of them."""
+"""The hooks of one command, in their order. The generator returns the decision on the command."""
 
 
 def ask(hook: Hook, *args: Any, **kwargs: Any) -> HookCall:
@@ -63,12 +63,18 @@ class HookRunner:
         self._pool = pool
 
     async def run(self, client: Client, steps: Steps[Result], data: Raw = EMPTY) -> Result:
-        """Run the hooks that `steps` yields. `data` is what came with the command: their `client.data`.
+        """Run the hooks that `steps` yields, and return what `steps` returns.
 
-        When the caller is cancelled, a plain hook that has begun runs to its end, and no other is begun.
+        When the caller is cancelled, a plain hook that has begun runs to its end, and no other hook begins.
+
+        Args:
+            client: the connection.
+            steps: the hooks.
+            data: the command's payload, which the hooks read as `client.data`.
 
         Raises:
-            Refused, Disconnect: a hook, or `steps`, refused; `INTERNAL_ERROR` when one failed.
+            Refused: a hook or `steps` refused; `INTERNAL_ERROR`, a hook failed.
+            Disconnect: a hook or `steps` ended the connection.
         """
         sent = CommandData(data)
         try:
@@ -101,23 +107,23 @@ class HookRunner:
                 chain.go_on(await chain.wait_for(*pending))
 
     async def call(self, client: Client, hook: Hook, *args: Any, data: Raw = EMPTY, **kwargs: Any) -> Any:
-        """Run one hook with the client and these arguments."""
+        """Run one hook with the client and these arguments, as `run`."""
         return await self.run(client, _one(ask(hook, client, *args, **kwargs)), data)
 
     async def in_pool(self, work: Callable[[], Result]) -> Result:
-        """Run what calls its hooks by itself, with `plain`, in the thread pool."""
+        """Run a function that calls its hooks with `plain`, in the thread pool. See `HookPool.run`."""
         return await self._pool.run(work)
 
 
 class _Chain(Generic[Result]):
-    """How far the plain hooks of one command have come."""
+    """The state of one command's hooks while plain ones run."""
 
     def __init__(self, client: Client, steps: Steps[Result], data: CommandData, call: HookCall) -> None:
         self._client = client
         self._steps = steps
         self._data = data
         self.call: HookCall | None = call
-        """The next hook; None when there are no more, or nobody waits for them."""
+        """The next hook; None after the last one, or when the caller was cancelled."""
         self.result: Result
 
     @property
@@ -126,17 +132,20 @@ class _Chain(Generic[Result]):
         return self.call is not None and not iscoroutinefunction(self.call.hook)
 
     def go_on(self, answer: Any) -> None:
-        """Hand in what the last hook returned."""
+        """Send the last hook's result to the generator, and take the next hook."""
         try:
             self.call = self._steps.send(answer)
         except StopIteration as end:
             self.call, self.result = None, end.value
 
     def run_plain(self) -> tuple[Hook, Awaitable[Any]] | None:
-        """Call plain hooks one after the other, until there is something to await. For the thread pool."""
+        """Call plain hooks one after the other, up to one that returns an awaitable. For the thread pool.
+
+        Returns that hook and its awaitable; None when no plain hook is left.
+        """
         while (call := self.call) is not None and not iscoroutinefunction(call.hook):
             answer = plain(self._client, call, self._data)
-            # A function that returns a coroutine, such as a functools.partial of one, is as good as an async one.
+            # `iscoroutinefunction` does not know every function that returns a coroutine, such as a lambda.
             if inspect.isawaitable(answer):
                 return call.hook, answer
             if self.call is call:
@@ -144,13 +153,18 @@ class _Chain(Generic[Result]):
         return None
 
     async def wait_for(self, hook: Hook, answer: Awaitable[Any]) -> Any:
-        """Await what a plain hook has returned."""
+        """Await what a plain hook returned, in the event loop."""
         with handling(self._client, self._data), answering(hook):
             return await answer
 
 
 def plain(client: Client, call: HookCall, data: CommandData) -> Any:
-    """Call a plain hook in this thread, in a context of its own."""
+    """Call a plain hook in this thread, in a copy of the context.
+
+    Raises:
+        Refused: as `answering`.
+        Disconnect: the hook ended the connection.
+    """
     return contextvars.copy_context().run(_plain, client, call, data)
 
 
@@ -164,11 +178,15 @@ def _one(call: HookCall) -> Steps[Any]:
     return (yield call)
 
 
-# --------------------------------------------------------------------------------------------- what becomes of failures
+# ------------------------------------------------------------------------------------------------------------- failures
 
 
 class answering:  # noqa: N801 - reads as a statement: with answering(hook)
-    """Turn what a hook raises in this block into what its client is told. The payload is kept out of the log."""
+    """Turn an exception of a hook in this block into the refusal of its command.
+
+    `PermissionDenied` becomes 103, `ValidationError` 400 with its messages. Hotclub's own errors pass. Any other
+    exception is logged without the payload, and becomes 100.
+    """
 
     __slots__ = ("_where",)
 
@@ -176,10 +194,10 @@ class answering:  # noqa: N801 - reads as a statement: with answering(hook)
         self._where = where
 
     def __enter__(self) -> None:
-        """Nothing is kept: blocks may stand in each other."""
+        """Do nothing, so that blocks can be nested."""
 
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
-        # A class, for every command of every client passes here, and a generator takes three times as long.
+        # A class is three times as fast as a generator, and every command passes here.
         if error is not None and isinstance(error, Exception) and not isinstance(error, HotclubError):
             raise _refusal(self._where, error) from None
 
@@ -196,7 +214,10 @@ def _refusal(where: Hook | str, error: Exception) -> Refused:
 
 @contextlib.contextmanager
 def logging_failure(where: str) -> Iterator[None]:
-    """For hooks that nobody waits for: they cannot refuse anything, and `answering` has logged what they raised."""
+    """Log what a hook raises in this block, for hooks that cannot refuse anything.
+
+    An `INTERNAL_ERROR` is left out, because `answering` has logged it.
+    """
     try:
         yield
     except HotclubError as error:
@@ -207,7 +228,8 @@ def logging_failure(where: str) -> Iterator[None]:
 
 
 def hook_name(where: Hook | str) -> str:
-    """`module.Class.hook` of a method, `module.function` of a function; a text as it is."""
+    """The name of a hook for the log: `module.Class.hook` of a method, `module.function` of a function, a text as it
+    is."""
     if isinstance(where, str):
         return where
     owner = getattr(where, "__self__", None)
@@ -220,25 +242,28 @@ def hook_name(where: Hook | str) -> str:
 def _explained(name: str, error: Exception) -> str:
     try:
         text = str(error)
-    except Exception:  # noqa: BLE001 - the exception is foreign, too
+    except Exception:  # noqa: BLE001 - the `__str__` of the exception is foreign code
         text = ""
     shown = "".join(character if character.isprintable() else " " for character in text[:_LONGEST])
     return f"{name} failed: {type(error).__name__}: {shown}"
 
 
 def encoded(hook: Hook | str, value: Any) -> Raw:
-    """The payload of what a hook returned; none for None. A value that JSON cannot hold is the hook's failure."""
+    """The payload of a hook's result, empty for None.
+
+    Raises:
+        Refused: `INTERNAL_ERROR`, JSON cannot hold the result.
+    """
     with answering(hook):
         return EMPTY if value is None else encode(value)
 
 
-# ------------------------------------------------------------------------------------------------ what all hooks share
+# -------------------------------------------------------------------------------------------------------- shared by all
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Project:
-    """What the hooks of one node have in common. Unless it `keeps` them, the logs of durable channels are somebody
-    else's."""
+    """The values that the hooks of one node share. See `compose` for `keeps`."""
 
     registry: Registry
     config: Config
@@ -248,35 +273,36 @@ class Project:
 
 
 def client_of(client: EngineClient) -> Client:
-    """The client as hooks see it, of a connection that was let in."""
+    """The `Client` that hooks get, of a connection that `ConnectHooks.connect` accepted."""
     assert isinstance(client.state, Client)
     return client.state
 
 
 def route_of(channel: ResolvedChannel) -> Route:
-    """The channel as the registry has resolved it."""
+    """The channel as the registry resolved it."""
     assert isinstance(channel, Route)
     return channel
 
 
 def overridden(channel: Channel, hook: str) -> bool:
-    """Whether the project has written this hook."""
+    """Whether the project's class defines this hook."""
     return getattr(type(channel), hook) is not getattr(Channel, hook)
 
 
 def optional(route: Route, hook: str, client: Client, *args: Any) -> Steps[Any]:
-    """Ask a hook that does nothing unless it is overridden; its answer is None then."""
+    """Ask a hook if the project's class defines it. Returns the hook's result, otherwise None."""
     if not overridden(route.channel, hook):
         return None
     return (yield ask(getattr(route.channel, hook), client, *args, **route.kwargs))
 
 
 def is_open(config: Config, channel: Channel, hook: str) -> bool:
-    """Whether a permission needs no asking: nobody has written the hook, and a token or the settings stand for it."""
+    """Whether a permission hook need not be asked: the class does not define it, and a token or the settings allow
+    everybody."""
     signed = channel.token and hook == "can_subscribe"
     return (config.insecure or signed) and not overridden(channel, hook)
 
 
 def bucket(client: Client) -> str:
-    """Whose bucket a command is taken from."""
+    """The name of the client's token bucket: its user, or its network for an anonymous client."""
     return client.user_id or f"address {network_of(client.address)}"

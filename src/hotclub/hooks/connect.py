@@ -1,4 +1,4 @@
-"""Who may connect: tokens, tickets and logins, and the ON_CONNECT and ON_DISCONNECT hooks."""
+"""Decides on connections: by tokens, tickets and logins, and by the ON_CONNECT and ON_DISCONNECT hooks."""
 
 from typing import Final
 
@@ -18,7 +18,7 @@ NOT_SIGNED_IN: Final = "not signed in (ALLOW_ANONYMOUS is off)"
 
 
 class ConnectHooks:
-    """The engine's `Connects`, answered by the project."""
+    """Implements the engine's `Connects` for the project."""
 
     def __init__(self, project: Project, admission: Admission, watch: SessionWatch) -> None:
         self._registry = project.registry
@@ -31,6 +31,13 @@ class ConnectHooks:
         self._on_disconnect: Hook | None = import_string(config.on_disconnect) if config.on_disconnect else None
 
     async def connect(self, client: EngineClient, request: ConnectRequest) -> ConnectGrant:
+        """See `Connects.connect`. `disconnected` must follow a grant.
+
+        Raises:
+            Refused: as `Admission.enter` and the ON_CONNECT hook.
+            Disconnect: `BAD_REQUEST`, the client is not signed in; or as `Admission.enter`, `Traffic.connect` and the
+                hook.
+        """
         with answering("connect"):
             admitted = await self._admission.enter(client, request.token)
             mine = admitted.client
@@ -48,7 +55,7 @@ class ConnectHooks:
         return grant
 
     def _is_welcome(self, mine: Client) -> bool:
-        """Whether somebody who is not signed in may connect: with a token, or by the settings."""
+        """Whether the client may connect: it is signed in, has a token, or the settings allow anonymous clients."""
         open_to_all = self._config.allow_anonymous or self._config.insecure
         return open_to_all or not mine.is_anonymous or mine.token_channels is not None
 
@@ -75,16 +82,18 @@ class ConnectHooks:
         )
 
     def _personal(self, mine: Client, admitted: Admitted) -> dict[str, SubscribeGrant]:
-        """The personal channel of somebody who is signed in, unless the token has granted it already."""
+        """The grant of a signed-in client's personal channel, unless its token has granted the channel already."""
         name = f"#{mine.user_id}"
         if not self._config.personal_channel or mine.is_anonymous or name in admitted.channels:
             return {}
         return {} if self._registry.resolve(name) is None else {name: SubscribeGrant()}
 
     async def refresh(self, client: EngineClient, token: str) -> RefreshGrant:
+        """See `Connects.refresh` and `Admission.refresh`."""
         return await self._admission.refresh(client_of(client), token)
 
     async def disconnected(self, client: EngineClient, code: int, reason: str) -> None:  # noqa: ARG002 - the port's
+        """See `Connects.disconnected`. Calls the ON_DISCONNECT hook, and logs its failure."""
         mine = client.state
         if not isinstance(mine, Client):
             return

@@ -1,4 +1,4 @@
-"""Keys: what becomes of a client's change of a map, who may follow keys of a shared poll, and their values."""
+"""Decides on the changes of maps and on the followed keys of shared polls, and asks `poll` for their values."""
 
 import inspect
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -25,16 +25,21 @@ from hotclub.runtime.pool import HookPool
 
 
 class KeyedHooks:
-    """The engine's `Follows`, answered by the project."""
+    """Implements the engine's `Follows` for the project."""
 
     def __init__(self, project: Project, pool: HookPool) -> None:
-        """`pool` is where the plain `poll` of a channel runs, which is called for no client."""
+        """`pool` runs the plain `poll` of a channel, which has no client."""
         self._config = project.config
         self._hooks = project.hooks
         self._traffic = project.traffic
         self._pool = pool
 
     async def change_key(self, client: EngineClient, channel: ResolvedChannel, change: KeyChange) -> MapMessage | None:
+        """See `Follows.change_key`.
+
+        Raises:
+            Refused: `PERMISSION_DENIED`, the hook says no; `TOO_MANY_REQUESTS`; or as `HookRunner.run`.
+        """
         route, mine = route_of(channel), client_of(client)
         self._traffic.publish(bucket(mine), route.pattern, route.channel.rate)
         with answering(route.pattern):
@@ -61,6 +66,7 @@ class KeyedHooks:
         return self._config.insecure and channel.holds == "values" and not _overridden(channel, permission)
 
     async def track(self, client: EngineClient, channel: ResolvedChannel, batch: Sequence[str], signature: str) -> int:
+        """See `Follows.track`."""
         secrets, user = poll_secrets(self._config), client_of(client).user_id
         try:
             return poll_keys.check(signature, secrets, user, channel.name, batch, time())
@@ -70,6 +76,7 @@ class KeyedHooks:
             raise Refused(Code.PERMISSION_DENIED) from None
 
     async def poll(self, channel: ResolvedChannel, items: Sequence[PollItem]) -> PollAnswer:
+        """See `Follows.poll`. Raises what the project's `poll` raises."""
         route = route_of(channel)
         hooks = route.channel
         assert isinstance(hooks, SharedPollChannel)
@@ -85,7 +92,7 @@ class KeyedHooks:
 
 
 def _items(channel: SharedPollChannel, items: Iterable[Polled]) -> Iterator[PolledItem]:
-    """One that cannot be told from an older one is worth a word, but not the others in its company."""
+    """The items of an answer. An item without a version is logged and left out, and the other items are kept."""
     for item in items:
         if channel.versioned and not item.removed and item.version < 1:
             name = type(channel).__name__

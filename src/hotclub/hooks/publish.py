@@ -1,4 +1,4 @@
-"""What becomes of a client's publication: `can_publish` and `on_publish`, in a durable channel in one transaction."""
+"""Decides on publications: `can_publish` and `on_publish`, which a durable channel runs in one transaction."""
 
 from functools import partial
 from typing import Any
@@ -30,7 +30,7 @@ from hotclub.hooks.calling import (
 
 
 class PublishHooks:
-    """The engine's `Publishes`, answered by the project."""
+    """Implements the engine's `Publishes` for the project."""
 
     def __init__(self, project: Project) -> None:
         self._config = project.config
@@ -41,6 +41,13 @@ class PublishHooks:
     async def publish(
         self, client: EngineClient, channel: ResolvedChannel, data: Raw, info: ClientInfo
     ) -> PublishGrant:
+        """See `Publishes.publish`. A cancelled publish of a durable channel may or may not have been stored.
+
+        Raises:
+            Refused: `PERMISSION_DENIED`, `can_publish` says no; `TOO_MANY_REQUESTS`; `NOT_AVAILABLE`, the hook returned
+                nothing, but the server that keeps the log cannot accept a publication without publishing it; or as
+                `HookRunner.run`.
+        """
         route, mine = route_of(channel), client_of(client)
         self._traffic.publish(bucket(mine), route.pattern, route.channel.rate)
         with answering(route.pattern):
@@ -63,7 +70,7 @@ class PublishHooks:
         return PublishGrant(data=encoded(hooks.on_publish, result))
 
     def _permission(self, mine: Client, route: Route) -> HookCall | None:
-        """The call that asks for the permission; None when it needs no asking."""
+        """The call of `can_publish`, None when it need not be asked."""
         if is_open(self._config, route.channel, "can_publish"):
             return None
         return ask(route.channel.can_publish, mine, **route.kwargs)

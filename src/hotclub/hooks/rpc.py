@@ -1,8 +1,7 @@
-"""Procedures, and the one that every project has: `hotclub.state`.
+"""Calls the project's procedures, and `hotclub.state`, which every project has.
 
-With it a client loads the state behind a channel and the position that the state stands for: a client that comes for
-the first time, or was away for too long. It renders the state and subscribes from that position (the SDKs call this
-getState), so it needs no second way to the same data.
+`hotclub.state` returns the state behind a channel, and the position of that state. A client that is new or was away for
+too long renders the state and subscribes from the position (the SDKs call this getState).
 """
 
 from typing import Any, Final
@@ -21,11 +20,11 @@ from hotclub.hooks.subscribe import may_subscribe
 from hotclub.runtime.encoding import decode, encode
 
 STATE_METHOD: Final = "hotclub.state"
-"""The procedure's name; no project can have one of the same."""
+"""The procedure's name, which no procedure of a project can have."""
 
 
 class CallHooks:
-    """The engine's `Calls`, answered by the project."""
+    """Implements the engine's `Calls` for the project."""
 
     def __init__(self, project: Project) -> None:
         self._project = project
@@ -33,6 +32,12 @@ class CallHooks:
         self._hooks = project.hooks
 
     async def rpc(self, client: EngineClient, method: str, data: Raw) -> Raw:
+        """See `Calls.rpc`.
+
+        Raises:
+            Refused: `NOT_AVAILABLE` or `METHOD_NOT_FOUND`, as `Calls.rpc`; `BAD_REQUEST` for malformed arguments; or as
+                `HookRunner.run`.
+        """
         mine = client_of(client)
         if method == STATE_METHOD:
             return await self._state(mine, _channel_in(CommandData(data).value))
@@ -57,17 +62,18 @@ class CallHooks:
                 raise Refused(
                     Code.NOT_AVAILABLE, "where the channel stands is known to the server that keeps its log alone"
                 )
-            # Before the state: what is published between the two comes once more, and nothing is missed.
+            # The position comes first: a publication that arrives before the state is sent twice, and none is missed.
             position = await _position_of(route)
             hook = route.channel.get_state
             return encoded(hook, _answer(await self._hooks.call(client, hook, **route.kwargs), position))
 
     async def send(self, client: EngineClient, data: Raw) -> None:  # noqa: ARG002 - the port's arguments
+        """See `Calls.send`. Always raises Disconnect `NOT_AVAILABLE`."""
         raise Disconnect(Close.NOT_AVAILABLE, why="send is not taken: publish, or call a procedure")
 
 
 def _channel_in(arguments: Any) -> str:
-    """The channel that the procedure's data names. Raises Refused `BAD_REQUEST` when there is none."""
+    """The channel that the arguments name. Raises Refused `BAD_REQUEST` when they name none."""
     channel = arguments.get("channel") if isinstance(arguments, dict) else None
     if not isinstance(channel, str) or not channel:
         raise Refused(Code.BAD_REQUEST, "hotclub.state needs a channel")
@@ -75,12 +81,12 @@ def _channel_in(arguments: Any) -> str:
 
 
 async def _position_of(route: Route) -> Position | None:
-    """Where the channel stands now; None without history."""
+    """The channel's position now, None for a channel without positions."""
     return (await ahistory(route.name, limit=0)).top if route.spec.positioned else None
 
 
 def _answer(state: Any, position: Position | None) -> dict[str, Any]:
-    """What the procedure returns. A channel without history has no position to subscribe from."""
+    """The procedure's answer; a channel without positions has no `epoch` and `offset`."""
     if position is None:
         return {"state": state}
     return {"state": state, "epoch": position.epoch, "offset": position.offset}

@@ -1,4 +1,4 @@
-"""Who may be in a channel: subscription tokens and `can_subscribe`, and the hooks of whoever comes and goes."""
+"""Decides on subscriptions by tokens and `can_subscribe`, and calls the hooks for joins, leaves and their ends."""
 
 from typing import Any
 
@@ -28,10 +28,10 @@ from hotclub.hooks.calling import (
 
 
 def may_subscribe(config: Config, client: Client, route: Route) -> Steps[None]:
-    """Ask `can_subscribe`.
+    """Ask `can_subscribe`, unless a token or the settings stand for it. See `is_open`.
 
     Raises:
-        Refused: `PERMISSION_DENIED`, it says no.
+        Refused: `PERMISSION_DENIED`, the hook says no.
     """
     if is_open(config, route.channel, "can_subscribe"):
         return
@@ -40,7 +40,7 @@ def may_subscribe(config: Config, client: Client, route: Route) -> Steps[None]:
 
 
 class SubscribeHooks:
-    """The engine's `Subscribes`, answered by the project."""
+    """Implements the engine's `Subscribes` for the project."""
 
     def __init__(self, project: Project, admission: Admission) -> None:
         self._config = project.config
@@ -51,6 +51,13 @@ class SubscribeHooks:
     async def subscribe(
         self, client: EngineClient, channel: ResolvedChannel, request: SubscribeRequest
     ) -> SubscribeGrant:
+        """See `Subscribes.subscribe`.
+
+        Raises:
+            Refused: `PERMISSION_DENIED`, the token is missing or opens nothing, or `can_subscribe` says no;
+                `TOKEN_EXPIRED` or `EXPIRED` for a token; `TOO_MANY_REQUESTS`; or as `HookRunner.run`.
+            Disconnect: `INVALID_TOKEN`, the token is for another channel, user or connection; or a hook's.
+        """
         route, mine = route_of(channel), client_of(client)
         self._traffic.subscribe(bucket(mine))
         with answering(route.pattern):
@@ -74,7 +81,7 @@ class SubscribeHooks:
         )
 
     def _signed(self, mine: Client, route: Route, token: str) -> Steps[SubscribeGrant]:
-        """What the subscription's token grants; one that was sent has to be good, whether or not it is needed."""
+        """The grant of the subscription's token. A token must be valid even where the channel needs none."""
         if not token:
             if route.channel.token and not self._config.insecure:
                 raise Refused(Code.PERMISSION_DENIED, why="this channel needs a subscription token")
@@ -84,12 +91,15 @@ class SubscribeHooks:
         return self._admission.subscription_grant(claims, mine, route.name, revoked=revoked)
 
     async def refresh_subscription(self, client: EngineClient, channel: ResolvedChannel, token: str) -> RefreshGrant:
+        """See `Subscribes.refresh_subscription`."""
         return await self._admission.refresh_subscription(client_of(client), channel.name, token)
 
     def token_channel(self, token: str) -> str:
+        """See `Subscribes.token_channel`."""
         return channel_of(token) if token else ""
 
     async def authorize(self, client: EngineClient, channel: ResolvedChannel) -> None:
+        """See `Subscribes.authorize`. Asks `can_subscribe`; a channel with `token` needs a grant as well."""
         route, mine = route_of(channel), client_of(client)
         if route.channel.token and not self._config.insecure and route.name not in mine.granted:
             raise Refused(Code.PERMISSION_DENIED)
@@ -97,17 +107,20 @@ class SubscribeHooks:
             await self._hooks.run(mine, may_subscribe(self._config, mine, route))
 
     async def admits(self, client: EngineClient, channel: ResolvedChannel) -> Predicate | None:
+        """See `Subscribes.admits`. Asks `tags_filter`."""
         route, mine = route_of(channel), client_of(client)
         with answering(route.pattern):
             admits: Predicate | None = await self._hooks.run(mine, optional(route, "tags_filter", mine))
             return admits
 
     async def unsubscribed(self, client: EngineClient, channel: ResolvedChannel) -> None:
+        """See `Subscribes.unsubscribed`. Calls `on_unsubscribe`, and logs its failure."""
         if isinstance(client.state, Client):
             client.state.granted.discard(channel.name)
         await self._notify("on_unsubscribe", client, channel)
 
     async def presence_changed(self, client: EngineClient, channel: ResolvedChannel, *, joined: bool) -> None:
+        """See `Subscribes.presence_changed`. Calls `on_presence_change`, and logs its failure."""
         await self._notify("on_presence_change", client, channel, joined)
 
     async def _notify(self, hook: str, client: EngineClient, channel: ResolvedChannel, *args: Any) -> None:

@@ -1,7 +1,7 @@
-"""The channels of a project as the back end of a stand-alone server of this protocol (protocol §8.2).
+"""Answers the HTTP hooks of a stand-alone server of this protocol (protocol §8.2).
 
-The same `Channel` classes, procedures and `ON_CONNECT` answer the server's HTTP hooks, so that sockets can move out of
-the Django processes without a change of the channels. In the project's `urls.py`:
+The project's `Channel` classes, procedures and `ON_CONNECT` answer them, so the sockets can leave the Django processes
+and the channels stay as they are. In the project's `urls.py`:
 
     path("live-hooks/", include(hotclub.proxy.urls(secret=settings.LIVE_HOOKS_SECRET)))
 """

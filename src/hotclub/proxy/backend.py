@@ -1,4 +1,4 @@
-"""The project's channels without any connection: what a hook needs to answer."""
+"""The project's channels in a process without connections, for the hooks of a stand-alone server."""
 
 from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar
@@ -28,19 +28,21 @@ Result = TypeVar("Result")
 
 
 class _RequestThreads(HookPool):
-    """Hooks run where Django runs the views of this request, and so in its database connections."""
+    """Runs hooks in the thread of the request's synchronous code, and so with the request's database connections."""
 
     def __init__(self) -> None:
-        """There is nothing to keep."""
+        """Do not make the threads of `HookPool`."""
 
     async def run(self, func: Callable[Params, Result], /, *args: Params.args, **kwargs: Params.kwargs) -> Result:
+        """See `HookPool.run`. A call that has begun runs to its end also here."""
         return await sync_to_async(func, thread_sensitive=True)(*args, **kwargs)
 
 
-class _Passing(Traffic):
-    """Rates, but no counts of open connections: those are the server's to know."""
+class _RatesOnly(Traffic):
+    """Limits rates, and does not count open connections: the stand-alone server holds them."""
 
     def connect(self, user_id: str, address: str) -> None:
+        """See `Traffic.connect`."""
         super().connect(user_id, address)
         super().disconnect(user_id, address)
 
@@ -49,25 +51,25 @@ class Backend:
     """The project's channels, for one request."""
 
     def __init__(self, shared: "Shared", handshake: Handshake, recheck: int = 0) -> None:
-        """`recheck` is after how many seconds the server is to ask again about a subscription, 0 for never."""
+        """The stand-alone server asks again about a subscription after `recheck` seconds, 0 for never."""
         self.recheck = recheck
         self.application = shared.application
         self._registry = shared.registry
         self._handshake = handshake
 
     def resolve(self, channel: str) -> ResolvedChannel:
-        """Raises Refused `UNKNOWN_CHANNEL`, no such channel."""
+        """The channel of a name. Raises Refused `UNKNOWN_CHANNEL` for an unknown one."""
         return self._registry.route(channel)
 
     def arriving(self, question: Question) -> EngineClient:
-        """A connection of which only the request is known that opened it."""
+        """The client of a connect hook, with the handshake alone."""
         return EngineClient(id=question.client, handshake=self._handshake)
 
     async def known(self, question: Question) -> EngineClient:
-        """A connection that was let in before.
+        """The client of any other hook, from the fields that the server kept of the connection.
 
         Raises:
-            Disconnect: `FORCE_DISCONNECT`, the user is not active any more.
+            Disconnect: `FORCE_DISCONNECT`, the user is no longer active.
         """
         user: Any = AnonymousUser()
         if question.user:
@@ -91,13 +93,13 @@ class Backend:
         )
 
     def meta_of(self, grant: ConnectGrant) -> Meta:
-        """What the server is to keep, and to send with every other question."""
+        """The `meta` that the server keeps of an accepted connection, and sends with every later question."""
         mine = grant.state
         assert isinstance(mine, Client)
         return Meta(session_key=mine.session_key, auth_hash=mine.auth_hash, token=mine.meta)
 
     async def is_signed_in(self, question: Question) -> bool:
-        """Whether somebody who connected may stay."""
+        """Whether a connection may stay: it is anonymous, or its login or its user is still good."""
         if not question.user:
             return True
         if question.meta.session_key:
@@ -108,7 +110,7 @@ class Backend:
 
 
 class Shared:
-    """What the requests of one process have in common, made anew when the settings change."""
+    """The values that the requests of one process share."""
 
     def __init__(self, registry: Registry) -> None:
         config = get_config()
@@ -120,19 +122,25 @@ class Shared:
             hooks=threads,
             inner=threads,
             watch=SessionWatch(),
-            traffic=_Passing(config.rates),
+            traffic=_RatesOnly(config.rates),
             keeps=False,
         )
 
     @classmethod
     def current(cls, before: "Shared | None") -> "Shared":
-        """`before`, unless the project's channels are others by now."""
+        """`before` if it has the project's current registry, otherwise a new one."""
         registry = get_registry()
         return before if before is not None and before.registry is registry else cls(registry)
 
 
 def handshake_of(headers: dict[str, str], address: str, session_key: str) -> Handshake:
-    """What is known of a connection from the headers that the server passed on."""
+    """The handshake of a connection.
+
+    Args:
+        headers: the lower-cased headers that the server passed on.
+        address: the client's address.
+        session_key: the key of the Django session, "" for none.
+    """
     return Handshake(
         headers=headers,
         address=address,

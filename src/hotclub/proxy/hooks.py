@@ -1,4 +1,8 @@
-"""One function per hook, in one table. Each gets the back end and the question, and returns the result's fields."""
+"""One function per hook of a stand-alone server, in one table (protocol §8.2).
+
+Each takes the back end and the question, and returns the fields of the result. It raises `Refused` and `Disconnect` as
+the engine's port does, and `Refused` with `UNKNOWN_CHANNEL` for an unknown channel.
+"""
 
 import time
 from collections.abc import Awaitable, Callable
@@ -24,12 +28,14 @@ from hotclub.proxy.backend import Backend
 from hotclub.proxy.messages import Question, payload_field, polled
 
 REFRESH: Final = 60
-"""Seconds after which the server asks again whether somebody is still signed in."""
+"""Seconds after which the server asks again whether a connection is still signed in."""
 
 Fields = dict[str, Any]
+"""The fields of a hook's result."""
 
 
 async def connect(backend: Backend, question: Question) -> Fields:
+    """Decide on a connection. A channel with a `tags_filter` for the client is left out of its subscriptions."""
     client = backend.arriving(question)
     asked = ConnectRequest(
         data=question.payload, name=question.name, version=question.version, channels=question.channels
@@ -52,16 +58,19 @@ async def connect(backend: Backend, question: Question) -> Fields:
 
 
 async def _gets_everything(backend: Backend, client: Client, name: str) -> bool:
-    """Whether no `tags_filter` holds anything back: the server cannot run the filter, and would send everything."""
+    """Whether the client has no `tags_filter` in the channel. The server cannot run the filter, and would send all
+    publications."""
     channel = backend.application.resolve(name)
     return channel is None or await backend.application.subscribes.admits(client, channel) is None
 
 
 async def refresh(backend: Backend, question: Question) -> Fields:
+    """Decide whether a connection may stay."""
     return {"expire_at": _soon()} if await backend.is_signed_in(question) else {"expired": True}
 
 
 async def subscribe(backend: Backend, question: Question) -> Fields:
+    """Decide on a subscription. Raises Refused `NOT_AVAILABLE` when the client has a `tags_filter` in the channel."""
     client = await backend.known(question)
     channel = backend.resolve(question.channel)
     asked = SubscribeRequest(token=question.token, data=question.payload)
@@ -74,6 +83,7 @@ async def subscribe(backend: Backend, question: Question) -> Fields:
 
 
 async def sub_refresh(backend: Backend, question: Question) -> Fields:
+    """Decide whether a subscription may stay."""
     client = await backend.known(question)
     try:
         await backend.application.subscribes.authorize(client, backend.resolve(question.channel))
@@ -85,6 +95,7 @@ async def sub_refresh(backend: Backend, question: Question) -> Fields:
 
 
 async def publish(backend: Backend, question: Question) -> Fields:
+    """Decide on a publication, which the server then publishes."""
     client = await backend.known(question)
     channel = backend.resolve(question.channel)
     info = ClientInfo(user=client.user_id, client=client.id)
@@ -98,16 +109,19 @@ async def publish(backend: Backend, question: Question) -> Fields:
 
 
 async def rpc(backend: Backend, question: Question) -> Fields:
+    """Call a procedure."""
     client = await backend.known(question)
     answer = await backend.application.calls.rpc(client, question.method, question.payload)
     return payload_field("data", answer, question.encoding)
 
 
 async def map_publish(backend: Backend, question: Question) -> Fields:
+    """Decide on a new value of a map's key. Raises Refused `NOT_AVAILABLE` for a channel that is no map."""
     return await _change(backend, question, removed=False)
 
 
 async def map_remove(backend: Backend, question: Question) -> Fields:
+    """Decide on the removal of a map's key. Raises as `map_publish`."""
     return await _change(backend, question, removed=True)
 
 
@@ -131,6 +145,7 @@ async def _change(backend: Backend, question: Question, *, removed: bool) -> Fie
 
 
 async def shared_poll_refresh(backend: Backend, question: Question) -> Fields:
+    """Ask for the values of keys. Raises Refused `NOT_AVAILABLE` for a channel that is no shared poll."""
     channel = backend.resolve(question.channel)
     if channel.spec.poll is None:
         raise Refused(Code.NOT_AVAILABLE, "this channel is no shared poll")
@@ -141,7 +156,7 @@ async def shared_poll_refresh(backend: Backend, question: Question) -> Fields:
 
 
 def _delta(channel: ResolvedChannel) -> Fields:
-    """Left to itself, the server sends what a hook has allowed without differences."""
+    """Ask the server for differences. By default it sends the publications of a hook without them."""
     return {"delta": True} if channel.spec.delta else {}
 
 
@@ -170,3 +185,4 @@ HOOKS: Final[dict[str, Callable[[Backend, Question], Awaitable[Fields]]]] = {
     "map_remove": map_remove,
     "shared_poll_refresh": shared_poll_refresh,
 }
+"""The function of each hook, by the last part of the hook's path."""

@@ -1,4 +1,4 @@
-"""What a stand-alone server asks, and what it is answered (protocol §8.2)."""
+"""The questions of a stand-alone server, and the parts of the answers (protocol §8.2)."""
 
 import base64
 import binascii
@@ -14,21 +14,23 @@ from hotclub.engine.port import PolledItem
 
 
 class Meta(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What the server keeps of a connection for us, and clients never see: the login it began with."""
+    """The login of a connection. The server keeps it, sends it with every question, and does not show it to clients."""
 
     session_key: str = ""
     auth_hash: str = ""
     token: Any = None
-    """The `meta` claim."""
+    """The `meta` claim of the connection token."""
 
 
 class AskedItem(Struct, frozen=True):
+    """A key of a shared poll, with the version that the server knows, 0 for none."""
+
     key: str
     version: int = 0
 
 
 class Question(Struct, frozen=True, kw_only=True):
-    """The body of every hook; each uses some of the fields."""
+    """The body of every hook. Each hook uses some of the fields."""
 
     client: str = ""
     encoding: str = "json"
@@ -47,7 +49,7 @@ class Question(Struct, frozen=True, kw_only=True):
 
     @property
     def payload(self) -> Raw:
-        """Raises Refused `BAD_REQUEST` for base64 that is none."""
+        """The payload of the question. Raises Refused `BAD_REQUEST` when `b64data` is not base64."""
         try:
             return Raw(base64.b64decode(self.b64data, validate=True)) if self.b64data else self.data
         except binascii.Error:
@@ -55,10 +57,10 @@ class Question(Struct, frozen=True, kw_only=True):
 
 
 def read_question(body: bytes) -> Question:
-    """A hook's body; fields that are null count as left out.
+    """Read the body of a hook. A field that is null counts as left out, except `data`.
 
     Raises:
-        msgspec.DecodeError: it is no such thing.
+        msgspec.DecodeError: the body is not JSON, or a field has another type.
     """
     fields = msgspec.json.decode(body, type=dict[str, Raw])
     given = {name: value for name, value in fields.items() if bytes(value) != b"null" or name == "data"}
@@ -68,7 +70,13 @@ def read_question(body: bytes) -> Question:
 
 
 def payload_field(name: str, data: Raw, encoding: str) -> dict[str, Any]:
-    """A payload in the form that the server asked for; nothing for no payload."""
+    """A payload as a field of the result; no field for an empty payload.
+
+    Args:
+        name: the field's name, without `b64`.
+        data: the payload.
+        encoding: the encoding that the server asked for; "binary" is base64.
+    """
     if not bytes(data):
         return {}
     if encoding == "binary":
@@ -77,7 +85,7 @@ def payload_field(name: str, data: Raw, encoding: str) -> dict[str, Any]:
 
 
 def polled(item: PolledItem) -> dict[str, Any]:
-    """A key's value in the answer to `shared_poll_refresh`."""
+    """The value of a key, for the result of `shared_poll_refresh`."""
     told: dict[str, Any] = {"key": item.key, "version": item.version}
     if item.removed:
         return {**told, "removed": True}

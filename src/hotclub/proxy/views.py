@@ -1,4 +1,4 @@
-"""The hooks as Django views."""
+"""The hooks of a stand-alone server as Django views."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -25,23 +25,24 @@ from hotclub.proxy.messages import Question, read_question
 from hotclub.runtime.node import NoNode
 
 SHORTEST: Final = 16
-"""Characters of a secret that cannot be guessed."""
+"""The fewest characters of a secret."""
 HEADER: Final = "X-Hotclub-Secret"
+"""The default name of the header with the secret."""
 
 View = Callable[..., Any]
-"""Loose, because the type stubs know no async view."""
+"""A Django view. The type stubs have no type for an async one."""
 
 
 def urls(*, secret: str, header: str = HEADER, recheck: timedelta | None = None) -> list[URLPattern]:
-    """URL patterns for `include()`: `connect`, `refresh`, `subscribe`, `sub_refresh`, `publish`, `rpc`, `map_publish`,
-    `map_remove` and `shared_poll_refresh`, to be named in the server's configuration.
+    """URL patterns for `include()`. The server's configuration names their URLs: `connect`, `refresh`, `subscribe`,
+    `sub_refresh`, `publish`, `rpc`, `map_publish`, `map_remove` and `shared_poll_refresh`.
 
     Args:
-        secret: what the server sends in the header; without it a hook answers 403. At least 16 characters, because
-            whoever knows it can be any user.
-        header: the name of that header.
-        recheck: how long a subscription lives until the server has to ask `sub_refresh` whether it may go on; None for
-            as long as its connection. The server must have that hook for all of its channels.
+        secret: the text that the server sends in the header, of at least 16 characters. A request without it is
+            answered with 403; a request with it can act as any user.
+        header: the name of the header.
+        recheck: the time after which the server asks `sub_refresh` whether a subscription may stay; None for never.
+            With it the server must call `sub_refresh` for all of its channels.
 
     Raises:
         ImproperlyConfigured: the secret is too short.
@@ -85,7 +86,7 @@ def _handshake(request: HttpRequest, secret_header: str) -> Handshake:
 
 
 async def _outcome(backend: Backend, hook: str, question: Question) -> dict[str, Any]:
-    """The answer: a result, an error for the client, or the end of its connection."""
+    """The answer to a question: a result, an error for the client, or the end of its connection."""
     try:
         return {"result": await HOOKS[hook](backend, question)}
     except Refused as error:
@@ -96,7 +97,7 @@ async def _outcome(backend: Backend, hook: str, question: Question) -> dict[str,
         return _error(Code.NOT_AVAILABLE, str(error))
     except Disconnect as end:
         return {"disconnect": {"code": end.code, "reason": end.reason}}
-    except Exception:  # noqa: BLE001 - a status would be retried, and the client is to hear of it
+    except Exception:  # noqa: BLE001 - the server would retry after an error status, and not tell the client
         logger.exception("The hook %s failed", hook)
         return _error(Code.INTERNAL_ERROR, "internal server error", temporary=True)
 

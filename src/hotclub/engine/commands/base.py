@@ -1,4 +1,4 @@
-"""What the command families share."""
+"""Helpers that several command handlers use."""
 
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
@@ -13,10 +13,20 @@ from hotclub.engine.protocol.payload import NotJson, check_payload
 from hotclub.engine.session import Session
 
 Handler = Callable[[Session, int, Any], Awaitable[None]]
+"""Serves one command. Takes the session, the command's id (0 for none) and the request, and sends the reply.
+
+Raises `Refused` to answer with an error, `Disconnect` to end the connection. The dispatcher cancels a handler when the
+connection ends; a cancelled handler sends no reply.
+"""
 
 
 def resolve(session: Session, channel: str) -> ResolvedChannel:
-    """The channel that a command names; a command without one is malformed (protocol §2.2)."""
+    """Resolve the channel that a command names (protocol §2.2).
+
+    Raises:
+        Disconnect: `BAD_REQUEST`, the command names no channel.
+        Refused: as `Channels.resolve`.
+    """
     if not channel:
         raise Disconnect(Close.BAD_REQUEST, why="a command names no channel")
     return session.channels.resolve(channel)
@@ -24,7 +34,11 @@ def resolve(session: Session, channel: str) -> ResolvedChannel:
 
 @contextmanager
 def decision(session: Session, channel: str) -> Iterator[None]:
-    """What the application decides in this block counts for nothing when the server has taken it back at its end."""
+    """Refuse the command if the server unsubscribes this connection from the channel while the block runs.
+
+    Raises:
+        Refused: `PERMISSION_DENIED`, at the end of the block.
+    """
     revoked: set[str] = set()
     session.revoked = revoked
     try:
@@ -36,7 +50,13 @@ def decision(session: Session, channel: str) -> Iterator[None]:
 
 
 def checked_payload(session: Session, data: Raw) -> tuple[Raw, bool]:
-    """The payload, and whether it is bytes that only the binary form of the protocol can carry (protocol §6b)."""
+    """Validate a payload that a client sent.
+
+    Returns the payload, and whether it is bytes that only the binary form of the protocol can carry (protocol §6b).
+
+    Raises:
+        Refused: `BAD_REQUEST`, as `check_payload`; a connection in the binary form may send bytes that are not JSON.
+    """
     try:
         return check_payload(data, session.limits), False
     except NotJson:

@@ -1,7 +1,7 @@
-"""The connect command: who is it, which channels has the server in store, and the one reply to all of that.
+"""The connect command: the application's decision, the server-side subscriptions, and one reply for both.
 
-A decision of the application is worth what it was based on. What the server orders while one is under way (to end
-connections, or subscriptions) must hold for its outcome as well, so such orders are collected until the reply.
+Orders to end connections or subscriptions that arrive while the application decides also apply to its result. They are
+collected until the reply.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,7 +20,15 @@ from hotclub.engine.session import Session
 
 
 async def connect(session: Session, command: int, request: wire.ConnectCommand) -> None:
-    """Let the application decide, then subscribe to what it grants (protocol §2.1, §3.5)."""
+    """Let the application decide, open the server-side subscriptions, and reply (protocol §2.1, §3.5).
+
+    Raises:
+        Refused: the application refused the connection or one of its channels. Every subscription is withdrawn.
+        Disconnect: `FORCE_RECONNECT`, the server ended the connection while it was connecting; `BAD_REQUEST`, the
+            connection has had a connect command before; or as `Connects.connect` and `open_subscription`.
+
+    After a Disconnect, another exception or a cancellation, `Session.end` undoes the subscriptions.
+    """
     session.advance(Event.CONNECT)
     session.hub.peers.expect(session)
     try:
@@ -60,7 +68,7 @@ async def _be_granted(session: Session, request: wire.ConnectCommand) -> Connect
 
 
 async def _undo(session: Session) -> None:
-    """The answer is an error: whatever was granted, this connection is dead (protocol §1.5)."""
+    """Withdraw every subscription. A connection whose connect command is refused takes no more commands (§1.5)."""
     session.hub.remove(session)
     session.revoked = None
     if not session.closed:
@@ -70,7 +78,10 @@ async def _undo(session: Session) -> None:
 
 
 async def _open_all(session: Session, grant: ConnectGrant, request: wire.ConnectCommand) -> list[Opening]:
-    """Every server-side subscription up to the reply, without those that the server has ended again meanwhile."""
+    """Take every server-side subscription up to the reply.
+
+    Leaves out the channels from which the server unsubscribed this connection meanwhile.
+    """
     session.revoked = revoked = session.hub.peers.add(session)
     given = _given(session, request, grant.channels)
     granted = {**grant.channels, **given}
@@ -96,7 +107,7 @@ async def _open_all(session: Session, grant: ConnectGrant, request: wire.Connect
 
 
 async def _narrowed(session: Session, name: str, grant: SubscribeGrant) -> SubscribeGrant:
-    """The grant with what the channel itself lets through to this client."""
+    """The grant with the predicate of `Subscribes.admits`, unless the grant has one of its own."""
     if grant.admits is not None:
         return grant
     channel = session.channels.resolve(name)
@@ -106,7 +117,7 @@ async def _narrowed(session: Session, name: str, grant: SubscribeGrant) -> Subsc
 def _given(
     session: Session, request: wire.ConnectCommand, known: Mapping[str, SubscribeGrant]
 ) -> dict[str, SubscribeGrant]:
-    """The channels a client names that the server had subscribed it to while it was connected before (§3.5)."""
+    """The grants that the server made to an earlier connection of this client, for the channels it names (§3.5)."""
     named = islice(request.subs, session.limits.channels_per_connection)
     user, login, now = session.user_id, session.login, session.clock()
     found = {name: session.hub.peers.given(user, login, name, now) for name in named if name not in known}
@@ -116,12 +127,12 @@ def _given(
 async def _wishes(
     session: Session, request: wire.ConnectCommand, known: Mapping[str, SubscribeGrant]
 ) -> dict[str, SubscribeGrant]:
-    """The other channels a client names, as far as a subscribe command for them would be allowed (§6.2).
+    """The grants of the other channels that the client names, as a subscribe command would get them (§6.2).
 
-    A channel that cannot be granted is left out, whatever the reason: its client can subscribe by itself.
+    A channel that is refused is left out: the client can send a subscribe command for it.
 
     Raises:
-        Refused: a temporary one, for a unidirectional client; it is to come back for what it would have missed.
+        Refused: a temporary one, to a unidirectional client. It sends no commands, so it has to connect again.
     """
     granted = {}
     for name, wish in islice(request.subs.items(), session.limits.channels_per_connection):

@@ -10,7 +10,16 @@ from hotclub.engine.session import Session
 
 
 async def history(session: Session, command: int, request: wire.HistoryCommand) -> None:
-    """Read the log; `limit` 0 reads the position alone, and no reply exceeds the node's limit (protocol §2.6)."""
+    """Reply with a part of the channel's log, at most `limits.history_publications` of it (protocol §2.6).
+
+    `request.limit` 0 reads the position alone.
+
+    Raises:
+        Refused: `NOT_AVAILABLE`, the channel keeps no history; `BAD_REQUEST` for a position before the log;
+            `PERMISSION_DENIED`, as `Subscribes.authorize`; or as `resolve`.
+        UnrecoverablePosition: `request.since` names another epoch.
+        Disconnect: `INAPPROPRIATE_PROTOCOL`, a publication is not JSON and the connection speaks JSON.
+    """
     channel = resolve(session, request.channel)
     if channel.spec.retention.size <= 0:
         raise Refused(Code.NOT_AVAILABLE, why="this channel keeps no history")

@@ -1,7 +1,7 @@
-"""The story of subscribing, as named steps, each with its undo (protocol §3.2).
+"""Subscribing, as named steps (protocol §3.2).
 
-authorise → enter the hub, buffering → link the broker → read the log → recover, or say that it cannot → reply →
-release the buffer → appear. Whatever fails on the way, `withdraw` undoes what was done.
+Authorise → enter the hub and buffer → link the broker → read the log → recover, or report that recovery failed → reply
+→ release the buffer → appear. When a step fails, `withdraw` undoes the steps that were taken.
 """
 
 import asyncio
@@ -23,11 +23,11 @@ from hotclub.engine.subscriber import Subscriber
 
 
 class Terms(Struct, frozen=True, kw_only=True):
-    """What an authorised subscription asks for. `channel` is as this subscription has it, its overrides included.
+    """The terms of an authorised subscription.
 
-    `asked` is the position to recover from, `ttl` its life in seconds (0 for ever), `admits` what it lets through by
-    tags; `delta` and `compact` are what was agreed on. With `unasked` the application has still to be asked what it
-    lets through.
+    `channel` has the overrides of this subscription. `asked` is the position to recover from, None for no recovery.
+    `ttl` is the subscription's life in seconds, 0 for ever. `admits` selects publications by their tags. `delta` and
+    `compact` are what client and server agreed on. With `unasked`, `Subscribes.admits` is still to be asked.
     """
 
     channel: ResolvedChannel
@@ -44,7 +44,7 @@ class Terms(Struct, frozen=True, kw_only=True):
 
 
 class Opening(Struct, frozen=True, kw_only=True):
-    """A subscription up to its reply: send `result`, then call `go_live`."""
+    """A subscription before its reply. Its owner sends `result`, then calls `go_live`."""
 
     subscriber: Subscriber
     result: SubscribeResult
@@ -54,13 +54,13 @@ async def open_subscription(session: Session, terms: Terms) -> Opening:
     """Take every step up to the reply.
 
     Raises:
-        Refused: `UNRECOVERABLE_POSITION` when `terms.reject_unrecovered` and the position cannot be recovered;
-            `PERMISSION_DENIED` when the server ended the subscription meanwhile; `NOT_AVAILABLE` for a map or a shared
-            poll.
-        Disconnect: `INSUFFICIENT_STATE` when the log and what arrived meanwhile do not join; `CONNECTION_CLOSED` when
-            the connection has ended.
+        Refused: `UNRECOVERABLE_POSITION`, the position cannot be recovered and `terms.reject_unrecovered` is set;
+            `PERMISSION_DENIED`, the server ended the subscription meanwhile; `ALREADY_SUBSCRIBED`, see `enter`;
+            `NOT_AVAILABLE` for a map or a shared poll.
+        Disconnect: `INSUFFICIENT_STATE`, an offset is missing between the log and the buffer, or they are of different
+            epochs; `INAPPROPRIATE_PROTOCOL`, see `agreed`; `CONNECTION_CLOSED`, the connection has ended.
 
-    On any exception, cancellation included, nothing of the subscription is left.
+    On any exception, cancellation included, the subscription is withdrawn.
     """
     if terms.channel.spec.map is not None or terms.channel.spec.poll is not None:
         raise Refused(Code.NOT_AVAILABLE, "a map or a shared poll has no subscribers by the server's will")
@@ -78,10 +78,10 @@ async def open_subscription(session: Session, terms: Terms) -> Opening:
 
 
 def enter(session: Session, terms: Terms) -> Subscriber:
-    """Take the place that the terms describe. `withdraw` undoes it.
+    """Take the connection's place in the channel, with an empty buffer. `withdraw` undoes it.
 
     Raises:
-        Refused: `ALREADY_SUBSCRIBED`, it was taken while the application decided.
+        Refused: `ALREADY_SUBSCRIBED`, the connection got a place in the channel while the application decided.
     """
     if terms.channel.name in session.subscribers:
         raise Refused(Code.ALREADY_SUBSCRIBED)
@@ -97,7 +97,17 @@ def enter(session: Session, terms: Terms) -> Subscriber:
 
 
 def agreed(subscriber: Subscriber, result: SubscribeResult, *, data: Raw, ttl: int) -> SubscribeResult:
-    """What goes into every reply, whatever the log said."""
+    """The result of a subscribe command, with the fields that do not come from the log.
+
+    Args:
+        subscriber: the place.
+        result: the fields that come from the log. Its publications are filtered, and turned into differences.
+        data: what the application shows to the subscriber.
+        ttl: the subscription's life in seconds, 0 for ever.
+
+    Raises:
+        Disconnect: `INAPPROPRIATE_PROTOCOL`, a publication is not JSON and the connection speaks JSON.
+    """
     return structs.replace(
         result,
         data=data,
@@ -111,7 +121,7 @@ def agreed(subscriber: Subscriber, result: SubscribeResult, *, data: Raw, ttl: i
 
 
 def _visible(subscriber: Subscriber, publications: tuple[Publication, ...]) -> tuple[Publication, ...]:
-    """What of a replay this subscriber gets. Filtered ones counted in the gap check all the same."""
+    """The publications of a replay that this subscriber gets. The gap check has counted the others, too."""
     if subscriber.admits is not None:
         publications = tuple(item for item in publications if subscriber.admits(item.tags))
     if not subscriber.form.encoder.codec.binary and any(publication.binary for publication in publications):
@@ -124,8 +134,8 @@ def _visible(subscriber: Subscriber, publications: tuple[Publication, ...]) -> t
 
 
 async def withdraw(session: Session, subscriber: Subscriber) -> None:
-    """Undo every step, as far as they were taken. A cancelled caller waits for it all the same: nobody else knows of
-    the place any more."""
+    """Undo every step that was taken. A cancelled caller still waits until it is done: no other code knows the place
+    after `leave`."""
     session.leave(subscriber)
     work = asyncio.ensure_future(session.retire(subscriber))
     try:
@@ -136,7 +146,12 @@ async def withdraw(session: Session, subscriber: Subscriber) -> None:
 
 
 def still_wanted(session: Session, subscriber: Subscriber) -> None:
-    """Raise when the connection has ended or the server has ended the subscription meanwhile."""
+    """Check that neither the connection nor the subscription has ended meanwhile.
+
+    Raises:
+        Disconnect: `CONNECTION_CLOSED`, the connection has ended.
+        Refused: `PERMISSION_DENIED`, the server has ended the subscription.
+    """
     if session.closed:
         raise Disconnect(Close.CONNECTION_CLOSED)
     if subscriber.expelled or session.subscribers.get(subscriber.channel) is not subscriber:
@@ -144,10 +159,10 @@ def still_wanted(session: Session, subscriber: Subscriber) -> None:
 
 
 async def _position(session: Session, subscriber: Subscriber, terms: Terms) -> SubscribeResult:
-    """Read the log, recover, and put what was buffered meanwhile behind it.
+    """Read the log, recover, and append the buffered publications.
 
-    From the merge to the return nothing awaits, so the buffer is complete; what comes between the return and
-    `go_live` is appended to it and sent from there.
+    Nothing awaits from the merge to the return, so the buffer is complete. Publications that arrive between the return
+    and `go_live` are buffered again, and `go_live` sends them.
     """
     recovering = terms.asked is not None
     spec = terms.channel.spec
@@ -170,7 +185,7 @@ async def _position(session: Session, subscriber: Subscriber, terms: Terms) -> S
         recoverable=spec.recoverable,
         positioned=True,
         epoch=page.top.epoch,
-        # A recovering client walks on from where it was; any other starts at the top (protocol §3.1).
+        # A recovering client counts on from its own offset; any other starts at the top (protocol §3.1).
         offset=(start if terms.asked is None else max(terms.asked.offset, 0)) if outcome.recovered else top,
         publications=newer if outcome.recovered else (),
         recovered=outcome.recovered,
@@ -192,14 +207,23 @@ def _recover(
     if asked is None:
         return Recovery(recovered=False)
     if sum(len(bytes(publication.data)) for publication in publications) > session.limits.outbox_bytes:
-        # More than a connection may hold unread: reloading is cheaper for both sides.
+        # A replay of this size would fill the outbox, which ends the connection as a slow one.
         return Recovery(recovered=False)
     return recover(asked, top, publications)
 
 
 def take_buffer(subscriber: Subscriber, epoch: str) -> list[Publication]:
-    """What arrived since `enter`. A publication of another log than the one just read ends the connection; what belongs
-    to no log goes on waiting."""
+    """Take the publications that have arrived since `enter` out of the buffer.
+
+    Publications without an offset stay in the buffer: they belong to no log.
+
+    Args:
+        subscriber: the place.
+        epoch: the epoch of the log that was just read.
+
+    Raises:
+        Disconnect: `INSUFFICIENT_STATE`, a buffered publication is of another epoch.
+    """
     buffered = subscriber.buffer or []
     subscriber.buffer = [item for item in buffered if not item[1].offset]
     if any(seen != epoch for seen, publication in buffered if publication.offset):
@@ -208,9 +232,10 @@ def take_buffer(subscriber: Subscriber, epoch: str) -> list[Publication]:
 
 
 async def go_live(session: Session, opening: Opening) -> None:
-    """After the reply is in the outbox: send what waited, let publications pass, and become visible to the members.
+    """Send the buffer, let publications pass, and become visible to the members. The reply must be in the outbox.
 
-    The publications are let through before anything awaits. The subscriber sees its own join.
+    Publications pass before anything awaits. The subscriber sees its own join. When the caller is cancelled, the
+    subscription stays live, and `Session.leave` and `Session.retire` undo it.
     """
     subscriber = opening.subscriber
     waiting, subscriber.buffer = subscriber.buffer or [], None
@@ -227,7 +252,7 @@ async def go_live(session: Session, opening: Opening) -> None:
     if spec.presence:
         await session.application.subscribes.presence_changed(session.client, subscriber.resolved, joined=True)
     if not _is_current(session, subscriber):
-        # The server ended it while it appeared: its undo may have come first, and dropping twice is harmless.
+        # The server ended the subscription while it appeared, and `retire` may have dropped the presence too early.
         await session.channels.vanish(subscriber.resolved, subscriber.info)
 
 
@@ -236,11 +261,21 @@ def _is_current(session: Session, subscriber: Subscriber) -> bool:
 
 
 async def subscribe_from_server(session: Session, terms: Terms, grant: SubscribeGrant | None) -> None:
-    """Subscribe a connection by the server's will, and tell its client (protocol §3.5), if it is told of the
-    connection already, otherwise after that.
+    """Subscribe a connection by the server's will, and tell its client (protocol §3.5).
 
-    `grant` is what its client is given again when it comes back. One that is subscribed already is left as it is.
-    Raises as `open_subscription` does.
+    A connection that is still connecting is subscribed after its connect reply. A connection that has ended or is
+    subscribed already is left as it is.
+
+    Args:
+        session: the connection.
+        terms: the terms of the subscription.
+        grant: what the client's next connection is granted again; None for nothing.
+
+    Raises:
+        Refused: as `open_subscription`.
+        Disconnect: as `open_subscription`.
+
+    A cancellation before the client is told withdraws the subscription.
     """
     if session.state is State.CONNECTING:
         session.postponed.append(partial(subscribe_from_server, session, terms, grant))
@@ -254,13 +289,13 @@ async def subscribe_from_server(session: Session, terms: Terms, grant: Subscribe
     told = SubscribePush(result.recoverable, result.positioned, result.epoch, result.offset, result.data)
     session.push(Push(terms.channel.name, subscribe=told))
     for publication in result.publications:
-        # Unlike a reply, this push has no room for what was missed.
+        # Unlike a subscribe reply, a subscribe push has no field for publications.
         session.outbox.push(opening.subscriber.form.frame(terms.channel.name, publication))
     await go_live(session, opening)
 
 
 async def close_subscription(session: Session, channel: str) -> None:
-    """Undo a live subscription at its client's wish. Idempotent."""
+    """End a subscription because its client asked for it. Idempotent."""
     subscriber = session.subscribers.get(channel)
     if subscriber is not None:
         await withdraw(session, subscriber)

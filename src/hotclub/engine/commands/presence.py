@@ -9,6 +9,12 @@ from hotclub.engine.session import Session
 
 
 async def presence(session: Session, command: int, request: wire.PresenceCommand) -> None:
+    """Reply with the members of a channel, by client id (protocol §2.5).
+
+    Raises:
+        Refused: `NOT_AVAILABLE`, the channel has no presence; `PERMISSION_DENIED`, as `Subscribes.authorize`; or as
+            `resolve`.
+    """
     with decision(session, request.channel):
         channel = await _visible(session, request.channel)
         members = await session.channels.members(channel)
@@ -16,6 +22,7 @@ async def presence(session: Session, command: int, request: wire.PresenceCommand
 
 
 async def presence_stats(session: Session, command: int, request: wire.PresenceStatsCommand) -> None:
+    """Reply with how many connections and users are in a channel (protocol §2.5). Raises as `presence`."""
     with decision(session, request.channel):
         channel = await _visible(session, request.channel)
         stats = await session.channels.presence_stats(channel)
@@ -24,7 +31,7 @@ async def presence_stats(session: Session, command: int, request: wire.PresenceS
 
 
 async def _visible(session: Session, name: str) -> ResolvedChannel:
-    """The channel, when this client may see who is in it."""
+    """The channel, if this client may see its members."""
     channel = resolve(session, name)
     if not channel.spec.presence:
         raise Refused(Code.NOT_AVAILABLE, why="this channel has no presence")

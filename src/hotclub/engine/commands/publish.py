@@ -14,7 +14,16 @@ from hotclub.engine.session import Session
 
 
 async def publish(session: Session, command: int, request: wire.PublishCommand) -> None:
-    """Publish to a channel, as one of its subscribers unless it is open to all (protocol §2.4)."""
+    """Publish to a channel, or set or remove a key of a map (protocol §2.4, §2.13).
+
+    Raises:
+        Refused: `PERMISSION_DENIED`, the channel takes publications of its subscribers alone; `NOT_AVAILABLE`, the
+            channel is of another type than the command; `BAD_REQUEST` for an unknown type, a malformed payload or a
+            malformed key; or as `Publishes.publish`, `Follows.change_key` and `Maps.change`.
+        IdempotencyConflict: the application's idempotency key was used for another payload.
+
+    A cancelled publish may or may not have been stored.
+    """
     channel = resolve(session, request.channel)
     spec = channel.spec
     if request.type not in (0, wire.MAP_PUBLISH):
@@ -25,7 +34,7 @@ async def publish(session: Session, command: int, request: wire.PublishCommand) 
     if spec.members_only and (subscriber is None or subscriber.buffer is not None):
         raise Refused(Code.PERMISSION_DENIED, why="only subscribers may publish here")
     info = session.info() if subscriber is None else subscriber.info
-    if info.conn_info is not session.client.info:  # the connection was refreshed since
+    if info.conn_info is not session.client.info:  # a refresh has replaced the connection's info since the subscribe
         info = session.info(info.chan_info)
     await (_publish if spec.map is None else _change_key)(session, channel, info, request)
     session.reply(wire.Reply(command, publish=wire.EmptyResult()))
@@ -48,7 +57,7 @@ async def _publish(session: Session, channel: ResolvedChannel, info: ClientInfo,
 async def _change_key(
     session: Session, channel: ResolvedChannel, info: ClientInfo, request: wire.PublishCommand
 ) -> None:
-    """Set or remove a key of a map. That something else stood in the way is no error (protocol §2.13)."""
+    """Set or remove a key of a map. A change that the map suppresses is no error (protocol §2.13)."""
     check_key(request.key, session.limits)
     data, binary = (EMPTY, False) if request.removed else checked_payload(session, request.data)
     change = KeyChange(key=request.key, data=data, removed=request.removed)

@@ -10,7 +10,11 @@ from hotclub.engine.subscriber import PollSubscriber, Subscriber
 
 
 async def refresh(session: Session, command: int, request: wire.RefreshCommand) -> None:
-    """A new token for the connection (protocol §2.8)."""
+    """Take a new token for the connection (protocol §2.8).
+
+    Raises:
+        Disconnect: `BAD_REQUEST`, the command has no token; or as `Connects.refresh`.
+    """
     if not request.token:
         raise Disconnect(Close.BAD_REQUEST, why="a refresh without a token")
     grant = await session.application.connects.refresh(session.client, request.token)
@@ -21,8 +25,14 @@ async def refresh(session: Session, command: int, request: wire.RefreshCommand) 
 
 
 async def sub_refresh(session: Session, command: int, request: wire.SubRefreshCommand) -> None:
-    """A new token for a subscription (protocol §2.8), or keys of a shared poll to follow (§2.14)."""
-    # Some SDKs leave the channel to the token.
+    """Take a new token for a subscription (protocol §2.8), or the keys of a shared poll to follow (§2.14).
+
+    Raises:
+        Refused: `PERMISSION_DENIED`, the connection is not subscribed to the channel; `BAD_REQUEST` for a command
+            without a token or of an unknown type; or as `resolve` and `track`.
+        Disconnect: as `Subscribes.refresh_subscription` and `resolve`.
+    """
+    # Some SDKs send no channel name; the token names the channel.
     application = session.application.subscribes
     channel = resolve(session, request.channel or application.token_channel(request.token))
     subscriber = session.subscribers.get(channel.name)

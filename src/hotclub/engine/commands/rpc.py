@@ -7,16 +7,27 @@ from hotclub.engine.session import Session
 
 
 async def ping(session: Session, command: int, _request: wire.PingCommand) -> None:
+    """Reply with an empty result (protocol §2.9)."""
     session.reply(wire.Reply(command, ping=wire.EmptyResult()))
 
 
 async def rpc(session: Session, command: int, request: wire.RpcCommand) -> None:
+    """Call a procedure of the application and reply with its answer (protocol §2.7).
+
+    Raises:
+        Refused: `BAD_REQUEST` for a malformed payload, as `check_payload`; or as `Calls.rpc`.
+    """
     data = check_payload(request.data, session.limits) if request.data else EMPTY
     answer = await session.application.calls.rpc(session.client, request.method, data)
     session.reply(wire.Reply(command, rpc=wire.RpcResult(answer)))
 
 
 async def send(session: Session, _command: int, request: wire.SendCommand) -> None:
-    """An asynchronous message; it has no reply, so a refusal is logged and not sent (protocol §2.7)."""
+    """Hand an asynchronous message to the application (protocol §2.7). The command has no reply, so no error is sent.
+
+    Raises:
+        Refused: `BAD_REQUEST` for a malformed payload, as `check_payload`.
+        Disconnect: as `Calls.send`.
+    """
     data = check_payload(request.data, session.limits) if request.data else EMPTY
     await session.application.calls.send(session.client, data)

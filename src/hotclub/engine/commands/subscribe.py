@@ -1,8 +1,4 @@
-"""One function per command, in one table.
-
-A handler gets the session and the command's request, and replies through the session. It raises `Refused` to
-answer with an error and `Disconnect` to end the connection; `dispatch` turns either into what the wire says.
-"""
+"""The subscribe and unsubscribe commands (protocol §2.2, §2.3)."""
 
 from hotclub.engine.codes import Close, Code
 from hotclub.engine.commands.base import decision, resolve
@@ -20,7 +16,15 @@ from hotclub.engine.tags import compile_filter
 
 
 async def subscribe(session: Session, command: int, request: wire.SubscribeCommand) -> None:
-    """Authorise, then take the steps of `subscription` (protocol §2.2)."""
+    """Subscribe to a channel, or take the next page of a map (protocol §2.2, §2.13).
+
+    Raises:
+        Refused: `ALREADY_SUBSCRIBED`; `LIMIT_EXCEEDED` for one subscription too many; `BAD_REQUEST` for a malformed
+            payload or filter; as `_check_type`, `decision`, `Subscribes.subscribe`, `open_subscription` or `next_page`.
+        Disconnect: `BAD_REQUEST` for an unknown kind of delta; or as `open_subscription` and `next_page`.
+
+    A cancellation before the reply withdraws the subscription.
+    """
     channel = resolve(session, request.channel)
     if request.delta not in ("", wire.FOSSIL):
         raise Disconnect(Close.BAD_REQUEST, why="an unknown kind of delta")
@@ -38,7 +42,12 @@ async def subscribe(session: Session, command: int, request: wire.SubscribeComma
 
 
 def _check_type(spec: ChannelSpec, request: wire.SubscribeCommand) -> None:
-    """A client says what kind of channel it takes this one for; a wrong guess would not understand the reply."""
+    """Refuse a client that takes the channel for another type: it would misread the reply.
+
+    Raises:
+        Refused: `BAD_REQUEST` in a shared poll; `NOT_AVAILABLE` in a stream, and in a map that the client takes for a
+            shared poll; `PERMISSION_DENIED` in any other map.
+    """
     if request.type == spec.type:
         return
     if spec.poll is not None:
@@ -74,7 +83,7 @@ async def _open(session: Session, channel: ResolvedChannel, request: wire.Subscr
 
 
 def _filter(spec: ChannelSpec, request: wire.SubscribeCommand) -> Predicate | None:
-    """The subscriber's own choice by tags, which not every channel offers (protocol §2.12)."""
+    """The predicate of the client's own filter by tags, None for no filter (protocol §2.12)."""
     if request.tf is None:
         return None
     if not spec.filters:
@@ -91,8 +100,8 @@ def _terms(
 ) -> Terms:
     spec = channel.spec
     admits = _both(grant.admits, wanted)
-    # In the binary form the npm SDK offers compaction, and then finds no channel by its number: 64 bits are an object
-    # there, compared by identity.
+    # The npm SDK offers compaction in the binary form as well, but cannot find the channel there: it holds the number
+    # in an object, and compares objects by identity.
     compact = spec.compaction and bool(request.flag & wire.COMPACTION) and not session.codec.binary
     return Terms(
         channel=channel.overridden(grant.overrides),
@@ -114,7 +123,11 @@ def _both(first: Predicate | None, second: Predicate | None) -> Predicate | None
 
 
 async def unsubscribe(session: Session, command: int, request: wire.UnsubscribeCommand) -> None:
-    """Never answered with an error: a client tears its connection down over one (protocol §2.3)."""
+    """End a subscription (protocol §2.3). Idempotent, because an SDK ends its connection when it gets an error.
+
+    Raises:
+        Disconnect: `BAD_REQUEST`, the command names no channel.
+    """
     if not request.channel:
         raise Disconnect(Close.BAD_REQUEST, why="a command names no channel")
     await close_subscription(session, request.channel)

@@ -1,9 +1,9 @@
-"""The story of subscribing to a map, a page at a time (protocol §2.13).
+"""Subscribing to a map, page by page (protocol §2.13).
 
-STATE: enter the hub → link the broker → pages of entries, the first of which says where the map stood. STREAM: pages of
-what changed since. LIVE: the last read of the log → what arrived meanwhile → reply → from here on as in `subscription`.
-The server goes live as soon as it can: an ephemeral map with its last page of entries, a persistent one when a page of
-changes would close the gap. Each page is a command of its own; whatever fails in one of them, `withdraw` undoes all.
+STATE: enter the hub → link the broker → pages of entries; the first page gives the map's position. STREAM: pages of the
+changes since that position. LIVE: the last read of the log → the buffered changes → reply → on as in `opening`. The
+server goes live as early as it can: in an ephemeral map with the last page of entries, in a persistent map when one
+page of changes would close the gap. Each page is a command of its own. When one fails, `withdraw` undoes all of them.
 """
 
 import asyncio
@@ -32,15 +32,16 @@ from hotclub.engine.session import Session
 from hotclub.engine.subscriber import CatchUp, MapSubscriber, Subscriber
 
 DEFAULT_PAGE: Final = 100
+"""Entries of a page, where the client names no limit."""
 MIN_PAGE: Final = 100
 MAX_PAGE: Final = 1000
 
 
 def check_first(spec: ChannelSpec, request: SubscribeCommand) -> None:
-    """Refuse a command that cannot be the first of a subscription: one that goes on with nothing.
+    """Check that a command can be the first of a subscription.
 
     Raises:
-        Refused: `PERMISSION_DENIED` for that, `BAD_REQUEST` for a phase that there is not.
+        Refused: `PERMISSION_DENIED`, the command asks for a later page; `BAD_REQUEST`, the map does not have its phase.
     """
     if request.phase not in _PHASES or (request.phase == STREAM_PHASE and not spec.positioned):
         raise Refused(Code.BAD_REQUEST)
@@ -56,13 +57,13 @@ def goes_on(subscriber: Subscriber | None, request: SubscribeCommand) -> TypeGua
 
 
 async def open_map(session: Session, terms: Terms, request: SubscribeCommand) -> Opening:
-    """Take the steps of the first page; `next_page` takes those of the others.
-
-    `go_live` is to be called only if the result's phase is LIVE.
+    """Take the steps of the first page. Call `go_live` only if the result's phase is LIVE.
 
     Raises:
-        Refused: as `next_page`.
+        Refused: as `next_page`; `ALREADY_SUBSCRIBED`, see `enter`.
         Disconnect: as `next_page`.
+
+    On any exception, cancellation included, the subscription is withdrawn.
     """
     subscriber = enter(session, terms)
     assert isinstance(subscriber, MapSubscriber)
@@ -73,16 +74,17 @@ async def open_map(session: Session, terms: Terms, request: SubscribeCommand) ->
 
 
 async def next_page(session: Session, subscriber: MapSubscriber, request: SubscribeCommand) -> Opening:
-    """Take the steps of one page.
+    """Take the steps of a page after the first. Call `go_live` only if the result's phase is LIVE.
 
     Raises:
-        Refused: `UNRECOVERABLE_POSITION` when the map is another one by now, or its log does not reach back far enough;
-            `PERMISSION_DENIED` when the server ended the subscription meanwhile; `BAD_REQUEST` for a cursor or a phase
-            that there is not.
-        Disconnect: `SLOW` when the client has taken too long; `INSUFFICIENT_STATE` when log and buffer do not join;
-            `CONNECTION_CLOSED` when the connection has ended.
+        Refused: `UNRECOVERABLE_POSITION`, the map has a new epoch, or its log no longer holds the changes since the
+            position; `PERMISSION_DENIED`, the server ended the subscription meanwhile; `BAD_REQUEST` for a malformed
+            cursor or an unknown phase.
+        Disconnect: `SLOW`, the client took longer than `limits.map_catch_up`; `INSUFFICIENT_STATE`, an offset is
+            missing between the log and the buffer, or they are of different epochs; `INAPPROPRIATE_PROTOCOL`, a
+            publication is not JSON and the connection speaks JSON; `CONNECTION_CLOSED`, the connection has ended.
 
-    On any exception, cancellation included, nothing of the subscription is left.
+    On any exception but `SLOW`, cancellation included, the subscription is withdrawn.
     """
     assert subscriber.catch_up is not None
     if session.clock() >= subscriber.catch_up.until:
@@ -106,7 +108,7 @@ async def _take_page(session: Session, subscriber: MapSubscriber, request: Subsc
 
 
 def _give_up(session: Session, subscriber: Subscriber) -> None:
-    """The client has taken too long: stop collecting for it. If it comes back, `next_page` tells it."""
+    """Stop buffering for a client that takes too long. `next_page` ends its connection if it asks for another page."""
     session.hub.leave(subscriber)
     subscriber.buffer = []
     subscriber.held = None
@@ -119,7 +121,8 @@ async def _unknown(_session: Session, _subscriber: Subscriber, _catch_up: CatchU
 async def _state(
     session: Session, subscriber: Subscriber, catch_up: CatchUp, request: SubscribeCommand
 ) -> SubscribeResult:
-    """A page of entries. What changed after the first page was read is left out: it comes with the changes."""
+    """A page of entries. An entry that changed after the first page was read is left out: a later page of changes has
+    it."""
     limit = _limit(request)
     query = MapQuery(cursor=request.cursor, limit=limit, size=_budget(session), asc=request.asc)
     page = await session.channels.maps.read(subscriber.resolved, query)
@@ -140,7 +143,7 @@ async def _state(
 async def _stream(
     session: Session, subscriber: Subscriber, catch_up: CatchUp, request: SubscribeCommand
 ) -> SubscribeResult:
-    """A page of changes, or the last of them."""
+    """A page of changes. The page that closes the gap also goes live."""
     if not subscriber.spec.positioned:
         raise Refused(Code.BAD_REQUEST)
     limit, since = _limit(request), Position(request.epoch, request.offset)
@@ -163,7 +166,7 @@ async def _stream(
 async def _at_once(
     session: Session, subscriber: Subscriber, catch_up: CatchUp, request: SubscribeCommand
 ) -> SubscribeResult:
-    """Live without any page, from a position or, in an ephemeral map, from now on."""
+    """Go live without any page: from a position in a persistent map, from now on in an ephemeral one."""
     if not subscriber.spec.positioned:
         return _live(subscriber, catch_up, SubscribeResult(was_recovering=request.recover))
     recovering = SubscribeResult(was_recovering=request.recover, recovered=request.recover)
@@ -173,16 +176,17 @@ async def _at_once(
 async def _join(
     session: Session, subscriber: Subscriber, catch_up: CatchUp, since: Position, result: SubscribeResult
 ) -> SubscribeResult:
-    """The last read of the log, with what arrives meanwhile put behind it.
+    """Read the log for the last time, append the changes that arrive meanwhile, and go live.
 
-    From the merge to the return nothing awaits, so the buffer is complete; what comes after it is sent by `go_live`.
+    Nothing awaits from the merge to the return, so the buffer is complete. `go_live` sends the changes that arrive
+    later.
     """
     catch_up.joining, subscriber.buffer = True, []
     limits = session.limits
     query = HistoryQuery(limit=limits.recovery_publications, since=Position("", since.offset))
     page = await session.channels.history(subscriber.resolved, query)
     size = sum(len(bytes(change.data)) for change in page.publications)
-    # Unlike a stream's, a map's position without an epoch proves nothing: its entries may be another map's.
+    # In a stream an empty epoch fits every epoch. The client of a map holds entries, which may be of an earlier epoch.
     if not since.epoch or size > limits.outbox_bytes // 2 or not recover(since, page.top, page.publications).recovered:
         raise Refused(Code.UNRECOVERABLE_POSITION)
     changes = merge(page.publications, take_buffer(subscriber, page.top.epoch), since.offset)
@@ -213,7 +217,7 @@ def _page(subscriber: Subscriber, phase: int, result: SubscribeResult) -> Subscr
 
 
 def _shown(subscriber: Subscriber, publications: Sequence[Publication]) -> tuple[Publication, ...]:
-    """What of these the subscriber gets, each whole; with differences, those that follow are made against them."""
+    """The publications that the subscriber gets, each whole. They become the bases of later differences."""
     if subscriber.admits is not None:
         publications = [item for item in publications if subscriber.admits(item.tags)]
     if not subscriber.form.delta:
@@ -229,12 +233,12 @@ def _limit(request: SubscribeCommand) -> int:
 
 
 def _budget(session: Session) -> int:
-    """Bytes of data after which a page ends: a reader that takes what it asked for is not a slow one."""
+    """Bytes of data after which a page ends, so that a page alone does not fill the outbox."""
     return session.limits.outbox_bytes // 4
 
 
 def _cut(publications: Sequence[Publication], budget: int) -> Sequence[Publication]:
-    """As many as fit into a page, at least one."""
+    """The first publications, as many as fit into `budget` bytes, but at least one."""
     size = 0
     for number, publication in enumerate(publications):
         size += len(bytes(publication.data))
@@ -244,4 +248,5 @@ def _cut(publications: Sequence[Publication], budget: int) -> Sequence[Publicati
 
 
 Phase = Callable[[Session, Subscriber, CatchUp, SubscribeCommand], Awaitable[SubscribeResult]]
+"""Makes the result of one page."""
 _PHASES: Final[dict[int, Phase]] = {LIVE_PHASE: _at_once, STREAM_PHASE: _stream, STATE_PHASE: _state}

@@ -26,3 +26,4 @@ HANDLERS: Final[dict[type, Handler]] = {
     wire.RefreshCommand: refresh,
     wire.SubRefreshCommand: sub_refresh,
 }
+"""The handler of each command, by the type of its request."""

@@ -14,11 +14,15 @@ from hotclub.engine.session import Session
 from hotclub.engine.subscriber import PollSubscriber, Subscriber, Tracked
 
 GRACE: Final = 5.0
-"""Seconds that a signature may be over: a client begins to renew it exactly then."""
+"""Seconds for which a key is followed after its signature expires: a client asks for a new signature only then."""
 
 
 def open_poll(session: Session, terms: Terms) -> Opening:
-    """Subscribe without following anything yet. Nothing awaits, so nothing has to be undone."""
+    """Subscribe to a shared poll, following no key yet. No step awaits, so no step has to be undone.
+
+    Raises:
+        Refused: `ALREADY_SUBSCRIBED`, see `enter`.
+    """
     spec = terms.channel.spec.poll
     assert spec is not None
     subscriber = enter(session, terms)
@@ -28,13 +32,17 @@ def open_poll(session: Session, terms: Terms) -> Opening:
 
 
 async def track(session: Session, subscriber: PollSubscriber, command: int, request: wire.SubRefreshCommand) -> None:
-    """Follow keys, as far as the signatures allow, and stop following others.
+    """Follow the keys that the signatures allow, stop following `request.untrack`, and reply with the known values.
 
-    A key in several batches has the version of the last of them, and the longest of their lives.
+    A key in several batches gets the version of the last batch and the longest life of all batches.
 
     Raises:
-        Refused: `PERMISSION_DENIED` or `TOKEN_EXPIRED` for a signature, `LIMIT_EXCEEDED` for too many keys,
-            `BAD_REQUEST` for none at all.
+        Refused: `PERMISSION_DENIED` or `TOKEN_EXPIRED`, a signature does not allow its keys; `LIMIT_EXCEEDED`, the
+            subscription would follow too many keys; `BAD_REQUEST`, the command names no key or a malformed one;
+            `PERMISSION_DENIED`, the server ended the subscription meanwhile.
+        Disconnect: `CONNECTION_CLOSED`, the connection has ended meanwhile.
+
+    A cancelled command changes nothing.
     """
     wanted: dict[str, Tracked] = {}
     now, shortest = session.clock(), 0
@@ -55,7 +63,11 @@ async def track(session: Session, subscriber: PollSubscriber, command: int, requ
 
 
 def untrack(session: Session, subscriber: PollSubscriber, command: int, request: wire.SubRefreshCommand) -> None:
-    """Stop following keys. Raises Refused `BAD_REQUEST` when none is named."""
+    """Stop following keys.
+
+    Raises:
+        Refused: `BAD_REQUEST`, the command names no key.
+    """
     if not request.untrack:
         raise Refused(Code.BAD_REQUEST, "no keys")
     session.channels.polls.untrack(subscriber, request.untrack)
@@ -77,7 +89,7 @@ def _check_room(subscriber: PollSubscriber, wanted: dict[str, Tracked], dropped:
 
 
 def _shown(subscriber: Subscriber, known: Sequence[Publication]) -> tuple[Publication, ...]:
-    """Values for a reply, each whole; with differences, those that follow are made against them."""
+    """The values for a reply, each whole. They become the bases of later differences."""
     if not subscriber.form.delta:
         return tuple(known)
     codec = subscriber.form.encoder.codec
