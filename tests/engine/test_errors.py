@@ -45,3 +45,10 @@ def test_a_reason_that_a_client_would_misread_is_refused(reason: str) -> None:
 def test_a_refusal_outside_the_table_needs_a_message() -> None:
     with pytest.raises(ValueError):
         errors.Refused(400, "")
+
+
+@pytest.mark.parametrize("why", ["3 times", '{"a": 1}', "[x]", '"x"', "x" * 200, "好" * 60, "plain"])
+def test_every_explanation_can_be_the_reason_of_an_end(why: str) -> None:
+    explained = errors.Disconnect(Close.BAD_REQUEST, why=why).explained()
+    assert explained.code == Close.BAD_REQUEST
+    assert why[:20] in explained.reason

@@ -158,7 +158,8 @@ class Channel:
     def get_state(self, client: Client, *args: Any, **kwargs: Any) -> Any:
         """What the channel is about, as it stands now: for a client that comes for the first time or was away too long.
 
-        Clients call the procedure `hotclub.state` with `{"channel": …}`. The reply is `{"state": …}`, with the `epoch`
+        Clients call the procedure `hotclub.state` with `{"channel": …}`, and with a `token` where the channel needs one
+        that the client has not subscribed with yet. The reply is `{"state": …}`, with the `epoch`
         and `offset` to subscribe from where the channel has history. Hotclub asks `can_subscribe` first. A publication
         that arrives while the hook runs may be both in the state and after the position.
 

@@ -66,7 +66,11 @@ class Disconnect(HotclubError):
 
     def explained(self) -> "Disconnect":
         """The same end, with `why` as its reason, cut to the bytes that a close frame has room for."""
-        return Disconnect(self.code, self.why.encode()[:_LONGEST_REASON].decode(errors="ignore") or self.reason)
+        why = self.why
+        if why and (why[0] in '{["' or why[0].isdigit()):
+            # Clients would read such a reason as JSON, so `Disconnect` refuses it.
+            why = f"why: {why}"
+        return Disconnect(self.code, why.encode()[:_LONGEST_REASON].decode(errors="ignore") or self.reason)
 
     @property
     def reconnects(self) -> bool:

@@ -43,12 +43,13 @@ def compose(
         registry=registry, config=config, hooks=runner, traffic=traffic or Traffic(config.rates), keeps=keeps
     )
     admission = Admission(config, inner)
+    subscribes = SubscribeHooks(project, admission)
     return Application(
         explains=settings.DEBUG,
         resolve=registry.resolve,
         connects=ConnectHooks(project, admission, watch),
-        subscribes=SubscribeHooks(project, admission),
+        subscribes=subscribes,
         publishes=PublishHooks(project),
         follows=KeyedHooks(project, hooks),
-        calls=CallHooks(project),
+        calls=CallHooks(project, subscribes),
     )

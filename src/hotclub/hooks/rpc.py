@@ -16,7 +16,7 @@ from hotclub.engine.errors import Disconnect, Refused
 from hotclub.engine.model import Position
 from hotclub.engine.port import Client as EngineClient
 from hotclub.hooks.calling import Project, answering, client_of, encoded, overridden
-from hotclub.hooks.subscribe import may_subscribe
+from hotclub.hooks.subscribe import SubscribeHooks
 from hotclub.runtime.encoding import decode, encode
 
 STATE_METHOD: Final = "hotclub.state"
@@ -26,8 +26,9 @@ STATE_METHOD: Final = "hotclub.state"
 class CallHooks:
     """Implements the engine's `Calls` for the project."""
 
-    def __init__(self, project: Project) -> None:
+    def __init__(self, project: Project, subscribes: SubscribeHooks) -> None:
         self._project = project
+        self._subscribes = subscribes
         self._procedures = project.registry.procedures
         self._hooks = project.hooks
 
@@ -40,7 +41,7 @@ class CallHooks:
         """
         mine = client_of(client)
         if method == STATE_METHOD:
-            return await self._state(mine, _channel_in(CommandData(data).value))
+            return await self._state(mine, *_arguments_of_state(CommandData(data).value))
         if not self._procedures:
             raise Refused(Code.NOT_AVAILABLE, why="the project has no procedures")
         procedure = self._procedures.get(method)
@@ -52,10 +53,10 @@ class CallHooks:
             with answering(procedure.function):
                 return encode(answer)
 
-    async def _state(self, client: Client, name: str) -> Raw:
+    async def _state(self, client: Client, name: str, token: str) -> Raw:
         route = self._project.registry.route(name)
         with answering(route.pattern):
-            await self._hooks.run(client, may_subscribe(self._project.config, client, route))
+            await self._hooks.run(client, self._subscribes.may_read(client, route, token))
             if not overridden(route.channel, "get_state"):
                 raise Refused(Code.NOT_AVAILABLE, why="the channel's class has no get_state()")
             if route.spec.positioned and not self._project.keeps:
@@ -72,12 +73,19 @@ class CallHooks:
         raise Disconnect(Close.NOT_AVAILABLE, why="send is not taken: publish, or call a procedure")
 
 
-def _channel_in(arguments: Any) -> str:
-    """The channel that the arguments name. Raises Refused `BAD_REQUEST` when they name none."""
-    channel = arguments.get("channel") if isinstance(arguments, dict) else None
+def _arguments_of_state(arguments: Any) -> tuple[str, str]:
+    """The channel that the arguments name, and the subscription token, "" for none.
+
+    Raises:
+        Refused: `BAD_REQUEST`, there is no channel, or one of the two is not text.
+    """
+    given = arguments if isinstance(arguments, dict) else {}
+    channel, token = given.get("channel"), given.get("token", "")
     if not isinstance(channel, str) or not channel:
         raise Refused(Code.BAD_REQUEST, "hotclub.state needs a channel")
-    return channel
+    if not isinstance(token, str):
+        raise Refused(Code.BAD_REQUEST, "the token of hotclub.state is text")
+    return channel, token
 
 
 async def _position_of(route: Route) -> Position | None:

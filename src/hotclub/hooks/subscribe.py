@@ -101,10 +101,18 @@ class SubscribeHooks:
     async def authorize(self, client: EngineClient, channel: ResolvedChannel) -> None:
         """See `Subscribes.authorize`. Asks `can_subscribe`; a channel with `token` needs a grant as well."""
         route, mine = route_of(channel), client_of(client)
-        if route.channel.token and not self._config.insecure and route.name not in mine.granted:
-            raise Refused(Code.PERMISSION_DENIED)
         with answering(route.pattern):
-            await self._hooks.run(mine, may_subscribe(self._config, mine, route))
+            await self._hooks.run(mine, self.may_read(mine, route))
+
+    def may_read(self, mine: Client, route: Route, token: str = "") -> Steps[None]:
+        """Ask whether a client may read a channel: a subscriber, or a client that could subscribe with this token.
+
+        Raises:
+            Refused, Disconnect: as `subscribe`.
+        """
+        if token or (route.channel.token and route.name not in mine.granted):
+            yield from self._signed(mine, route, token)
+        yield from may_subscribe(self._config, mine, route)
 
     async def admits(self, client: EngineClient, channel: ResolvedChannel) -> Predicate | None:
         """See `Subscribes.admits`. Asks `tags_filter`."""

@@ -126,3 +126,28 @@ async def test_bytes_that_are_not_json_are_refused_and_not_a_failure() -> None:
         assert refused.value.code == 107
     finally:
         await service.stop()
+
+
+class Signed(hotclub.Channel):
+    pattern = "signed:<int:number>"
+    token = True
+
+    def get_state(self, client: hotclub.Client, number: int) -> Any:
+        return number
+
+
+async def test_the_state_of_a_channel_with_tokens_needs_a_token_or_a_subscription(
+    serve: Serve, declare: Declare, hotclub_settings: Callable[..., None]
+) -> None:
+    hotclub_settings(TOKENS={"HMAC_SECRET": "a secret of more than thirty-two bytes"})
+    declare(Signed)
+    site = await serve()
+    person = await amake_person("alice")
+    client = await site.open(person)
+    token = hotclub.tokens.subscription_token(person.user, "signed:1")
+
+    for arguments in ({"channel": "signed:1"}, {"channel": "signed:2", "token": "no token"}):
+        with pytest.raises(centrifuge.ReplyError) as refused:
+            await client.sdk.rpc("hotclub.state", arguments)
+        assert refused.value.code == 103
+    assert (await client.sdk.rpc("hotclub.state", {"channel": "signed:1", "token": token})).data == {"state": 1}
