@@ -1,4 +1,4 @@
-"""Read-only pages of the durable channels, and the page of API keys. Django's permissions decide who sees them."""
+"""The admin's read-only pages of durable channels, and its page of API keys."""
 
 from typing import Any
 
@@ -12,21 +12,24 @@ from hotclub.models import ApiKey, Entry, Stream
 
 
 class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic in the stubs only
-    """Looks, and touches nothing: rows that are edited by hand would contradict what clients have seen."""
+    """Shows rows to users with the view permission. Nobody may change the rows, which clients have seen."""
 
     def has_add_permission(self, request: HttpRequest) -> bool:  # noqa: ARG002
+        """Return False for every user."""
         return False
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002
+        """Return False for every user."""
         return False
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002
+        """Return False for every user."""
         return False
 
 
 @admin.register(Stream)
 class StreamAdmin(ReadOnlyAdmin):
-    """Where each durable channel stands."""
+    """The streams: each durable channel with its position."""
 
     list_display = ["channel", "epoch", "top", "pruned"]
     search_fields = ["channel"]
@@ -34,7 +37,7 @@ class StreamAdmin(ReadOnlyAdmin):
 
 @admin.register(Entry)
 class EntryAdmin(ReadOnlyAdmin):
-    """The kept publications."""
+    """The publications of durable channels that are not pruned."""
 
     list_display = ["stream", "offset", "created", "key"]
     list_select_related = ["stream"]
@@ -46,7 +49,7 @@ class EntryAdmin(ReadOnlyAdmin):
 
 @admin.register(ApiKey)
 class ApiKeyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic in the stubs only
-    """Keys of the HTTP API. A new one is shown once, on the page after it was made."""
+    """The keys of the HTTP API. The page after the form shows a new key once."""
 
     list_display = ["name", "beginning", "channels", "methods", "created", "revoked"]
     fields = ["name", "channels", "methods"]
@@ -54,6 +57,7 @@ class ApiKeyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic in the
     actions = ["revoke"]
 
     def save_model(self, request: HttpRequest, obj: ApiKey, form: Any, change: bool) -> None:
+        """Save a key. A new row gets its key, which a message shows."""
         if change:
             super().save_model(request, obj, form, change)
             return
@@ -63,5 +67,5 @@ class ApiKeyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic in the
 
     @admin.action(description=_("Revoke the selected keys"), permissions=["change"])
     def revoke(self, request: HttpRequest, queryset: Any) -> None:  # noqa: ARG002
-        """Have these keys open nothing any more."""
+        """Revoke the selected keys: the API refuses them from now on."""
         queryset.filter(revoked=None).update(revoked=timezone.now())

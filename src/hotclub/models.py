@@ -1,10 +1,10 @@
-"""The tables of durable channels and of orders, and those of tickets, ended tokens, API keys and nodes.
+"""The tables of durable channels, orders, tickets, revoked logins, API keys and nodes.
 
-An `Entry` is at once the outbox row and the history row of one publication. It is written in the transaction of the
-publisher, so that it commits or vanishes together with everything else the transaction did.
+An `Entry` is both the outbox row and the history row of a publication. The publisher's transaction writes it, so it
+commits or rolls back together with the publisher's other rows.
 
-Payloads are stored as JSON *text*, never as a JSON column: PostgreSQL's jsonb reorders keys, rounds numbers and refuses
-an escaped NUL, and what was published has to come back byte for byte.
+Payloads are stored as JSON *text* and not in a JSON column, because a payload has to come back byte for byte.
+PostgreSQL's jsonb reorders keys, rewrites numbers and refuses an escaped NUL.
 """
 
 from django.core.exceptions import ValidationError
@@ -17,7 +17,7 @@ from hotclub.conf.values import is_list_of_text
 
 
 class Stream(models.Model):
-    """The log of one durable channel. Its row outlives its entries, because positions must never be given out twice."""
+    """The log of one durable channel. The row outlives its entries, so that no position is given out twice."""
 
     id = models.BigAutoField(primary_key=True)
     channel = models.CharField(_("channel"), max_length=255, unique=True)
@@ -37,7 +37,7 @@ class Stream(models.Model):
 
 
 class Entry(models.Model):
-    """One publication. Offsets of a stream have no holes: they are taken under the lock of the stream's row."""
+    """One publication. Publishers take offsets under the lock of the stream's row, so offsets have no holes."""
 
     id = models.BigAutoField(primary_key=True)
     stream = models.ForeignKey(
@@ -65,10 +65,10 @@ class Entry(models.Model):
 
 
 class Order(models.Model):
-    """What one process asks of the others. Inserted in the transaction of the caller, under no lock that others need.
+    """One order of a process to the others, see `orders/messages.py`. The caller's transaction inserts it.
 
-    Ids are given out before the commit, so on PostgreSQL a row with a lower id may appear after one with a higher id;
-    `transaction_id` tells which rows a reader cannot have seen.
+    On PostgreSQL a row with a lower id may appear after a row with a higher id, because rows get their ids before the
+    commit. So a reader finds new rows by `transaction_id`.
     """
 
     id = models.BigAutoField(primary_key=True)
@@ -95,7 +95,7 @@ class Order(models.Model):
 
 
 class Ticket(models.Model):
-    """A one-time permission to connect as somebody's session. Of the ticket itself only a digest is kept."""
+    """A one-time permission to connect with the login of a session. The row keeps a digest of the ticket alone."""
 
     id = models.BigAutoField(primary_key=True)
     digest = models.CharField(_("digest"), max_length=64, unique=True)
@@ -112,7 +112,7 @@ class Ticket(models.Model):
 
 
 class Revocation(models.Model):
-    """A login whose tokens open nothing any more, remembered for as long as one of them may live."""
+    """A login whose tokens were revoked. The row stays until the last of the tokens has expired."""
 
     id = models.BigAutoField(primary_key=True)
     key = models.CharField(_("key"), max_length=80, unique=True)
@@ -127,7 +127,7 @@ class Revocation(models.Model):
 
 
 class ApiKey(models.Model):
-    """A key of the HTTP API. The key itself is shown once, when it is made; here is its digest."""
+    """A key of the HTTP API. The row keeps a digest of the key, which is shown once, when it is made."""
 
     id = models.BigAutoField(primary_key=True)
     name = models.CharField(_("name"), max_length=100, unique=True)
@@ -157,7 +157,11 @@ class ApiKey(models.Model):
         return self.name
 
     def clean(self) -> None:
-        """A text in the place of a list would be taken letter by letter, and one of them can be `*`."""
+        """Check that channels and methods are lists of text, because the API refuses a key with anything else.
+
+        Raises:
+            ValidationError: one of them is not a list of text.
+        """
         wrong = _('Write a list of text, such as ["chat:*"].')
         problems = {name: wrong for name in ("channels", "methods") if not is_list_of_text(getattr(self, name))}
         if problems:
@@ -165,7 +169,7 @@ class ApiKey(models.Model):
 
 
 class StreamVersion(models.Model):
-    """The newest version published in a durable channel by somebody who numbers versions."""
+    """The newest version of the publications in a durable channel, if its publishers number versions."""
 
     id = models.BigAutoField(primary_key=True)
     channel = models.CharField(_("channel"), max_length=255, unique=True)
@@ -181,7 +185,7 @@ class StreamVersion(models.Model):
 
 
 class NodeLease(models.Model):
-    """A server process that is alive: it renews its row every few seconds, by the clock of the database."""
+    """A live server process. It renews its row every few seconds, by the clock of the database."""
 
     id = models.BigAutoField(primary_key=True)
     node = models.CharField(_("node"), max_length=64, unique=True)

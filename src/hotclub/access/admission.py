@@ -1,7 +1,7 @@
-"""Whose a connection is, and what its tokens allow: one-time tickets, JWTs and session cookies (protocol §2.1, §7).
+"""Judges the one-time tickets, tokens and session cookies of connections and subscriptions (protocol §2.1, §7).
 
-A ticket or token that the client sends counts before its cookie. When it opens nothing, the server refuses the
-connection, also where the cookie would have opened one.
+If the client sends a ticket or token, the server ignores its cookie. A ticket or token that opens nothing refuses the
+connection, even if the cookie would have opened one.
 """
 
 import contextlib
@@ -45,12 +45,16 @@ from hotclub.runtime.encoding import decode
 from hotclub.runtime.pool import HookPool
 
 LONGEST_IN_URL: Final = 600
-"""The most seconds that a token in a URL may have left: logs and histories keep URLs."""
+"""The longest remaining life of a token in a URL, in seconds. It is short because logs and histories keep URLs."""
 
 
 @dataclass(frozen=True, slots=True)
 class Admitted:
-    """A connection that may come in: its client, and what its token grants."""
+    """An admitted connection: its client, and what its token grants.
+
+    `info` is the connection's `conn_info`. `channels` are the subscriptions that the token grants. `ttl` is the life of
+    the connection in seconds, 0 for ever.
+    """
 
     client: Client
     info: Raw
@@ -62,22 +66,28 @@ class Admission:
     """Judges the tickets, tokens and cookies of connections."""
 
     def __init__(self, config: Config, inner: HookPool) -> None:
-        """`inner` is the pool for database work that must not wait for hooks."""
+        """`inner` is the thread pool for the database, apart from the hooks, so that slow hooks do not delay it."""
         self._config = config
         self._inner = inner
 
     async def enter(self, client: EngineClient, token: str) -> Admitted:
-        """The connection of a connect command with this token, "" for none.
+        """Judge the credentials of a connect command.
+
+        Args:
+            client: the connection.
+            token: the token or ticket of the command, "" for the session cookie of the handshake.
 
         Raises:
             Disconnect: `INVALID_TOKEN`, the token opens nothing.
-            Refused: `TOKEN_EXPIRED`, the time of the token is over, or the ticket has been used; `EXPIRED`, the
-                `expire_at` of the token is over.
+            Refused: `TOKEN_EXPIRED`, the token has expired, or the ticket has expired, was used or does not exist;
+                `EXPIRED`, the `expire_at` of the token is over.
+
+        A cancelled call may have used up the ticket.
         """
         if token.startswith(PREFIX):
             key = await self._inner.run(redeem, token)
             if key is None:
-                # An SDK that comes back sends its token again. This error makes it fetch another one.
+                # An SDK that reconnects sends the used ticket again. This error makes the SDK fetch another one.
                 raise Refused(Code.TOKEN_EXPIRED)
             return _admitted(client, await self._login(key))
         if token:
@@ -86,10 +96,10 @@ class Admission:
         return _admitted(client, await self._login(cookie if isinstance(cookie, str) else ""))
 
     def subscription_claims(self, token: str) -> SubscriptionClaims:
-        """What a subscription token says. Where it names a login or has an id, `is_revoked` is still to be asked.
+        """Return the claims of a subscription token. If the claims have a `sid`, the caller asks `is_revoked` next.
 
         Raises:
-            Refused: `PERMISSION_DENIED`, the token opens nothing; `TOKEN_EXPIRED`, its time is over; `EXPIRED`, its
+            Refused: `PERMISSION_DENIED`, the token opens nothing; `TOKEN_EXPIRED`, it has expired; `EXPIRED`, its
                 `expire_at` is over.
         """
         with _subscribing():
@@ -100,11 +110,18 @@ class Admission:
     def subscription_grant(
         self, claims: SubscriptionClaims, client: Client, channel: str, *, revoked: bool
     ) -> SubscribeGrant:
-        """What a subscription token grants to this client.
+        """Return what a subscription token grants to a client.
+
+        Args:
+            claims: the claims of the token.
+            client: the client that sent the token.
+            channel: the name of the channel.
+            revoked: whether the login of the token was revoked.
 
         Raises:
-            Disconnect: `INVALID_TOKEN`, it is for another channel, user or connection.
-            Refused: as `subscription_claims`; `PERMISSION_DENIED` for one that was revoked.
+            Disconnect: `INVALID_TOKEN`, the token is for another channel, user or connection.
+            Refused: `PERMISSION_DENIED`, the token was revoked or has a malformed payload; `EXPIRED`, its `expire_at`
+                is over.
         """
         with _subscribing():
             if revoked:
@@ -118,12 +135,14 @@ class Admission:
             )
 
     async def refresh(self, client: Client, token: str) -> RefreshGrant:
-        """A new connection token for a living connection.
+        """Judge a new connection token for a live connection (protocol §7), and return the terms on which it goes on.
 
         Raises:
             Disconnect: `BAD_REQUEST`, the connection was not opened by a token; `INVALID_TOKEN`, the new token opens
-                nothing or is another user's; `CONNECTION_EXPIRED`, its time is over; `INSUFFICIENT_STATE`, it names
-                other channels than the first one.
+                nothing or is another user's; `CONNECTION_EXPIRED`, the new token has expired; `INSUFFICIENT_STATE`, it
+                names other channels than the first token.
+
+        A cancelled call leaves nothing behind.
         """
         if client.token_channels is None:
             raise Disconnect(Close.BAD_REQUEST, why="a refresh of a connection that was not opened by a token")
@@ -143,11 +162,13 @@ class Admission:
         return RefreshGrant(ttl=0 if self._config.insecure else ttl, info=info)
 
     async def refresh_subscription(self, client: Client, channel: str, token: str) -> RefreshGrant:
-        """A new subscription token for a living subscription.
+        """Judge a new subscription token for a live subscription, and return the terms on which it goes on.
 
         Raises:
             Disconnect: `INVALID_TOKEN`, the token opens nothing or is for another subscription;
-                `SUBSCRIPTION_EXPIRED`, its time is over.
+                `SUBSCRIPTION_EXPIRED`, it has expired.
+
+        A cancelled call leaves nothing behind.
         """
         try:
             claims = verify_subscription(token, self._config.tokens)
@@ -190,11 +211,7 @@ class Admission:
         return Admitted(mine, info, channels, 0 if self._config.insecure else ttl)
 
     async def _bearer(self, claims: ConnectionClaims) -> Any:
-        """The user that the token names.
-
-        Raises:
-            InvalidToken: the token or its login was revoked, or the user may not or no longer sign in with it.
-        """
+        """Return the user that the token names, see `find_bearer`."""
         if not claims.sub and not claims.sid:
             return AnonymousUser()
         return await self._inner.run(find_bearer, claims)
@@ -208,7 +225,7 @@ class Admission:
 
 @contextlib.contextmanager
 def _subscribing() -> Iterator[None]:
-    """Turn what is wrong with a subscription's token into the refusal of its subscribe command."""
+    """Turn an error of a subscription token into the refusal of the subscribe command."""
     try:
         yield
     except InvalidToken as error:
@@ -226,10 +243,10 @@ def _life(claims: ConnectionClaims | SubscriptionClaims) -> int:
 
 
 def find_bearer(claims: ConnectionClaims) -> Any:
-    """The user that a connection token names, an `AnonymousUser` for nobody. Synchronous; asks the database.
+    """Return the user that a connection token names, an `AnonymousUser` without `sub`. Synchronous; asks the database.
 
     Raises:
-        InvalidToken: see `Admission._bearer`.
+        InvalidToken: the token's login was revoked, or its user is inactive, has another password or is gone.
     """
     if is_revoked(claims.sid):
         raise InvalidToken("it was revoked")
@@ -244,14 +261,14 @@ def find_bearer(claims: ConnectionClaims) -> Any:
 
 
 def find_user(user_id: str) -> Any:
-    """The project's user with this primary key, a `TokenUser` when there is none. Synchronous."""
+    """Return the project's user with this primary key, or a `TokenUser` if no user has it. Synchronous; one query."""
     model = get_user_model()
     try:
         key = model._meta.pk.to_python(user_id)  # noqa: SLF001 - public, by its documentation
         user = model._default_manager.filter(pk=key).first()  # noqa: SLF001 - the same
     except (ValidationError, ValueError, OverflowError):
         user = None
-    # A second spelling of a key ("007") is not that user.
+    # Another spelling of a key, such as "007", would be a second `sub` of the same user.
     return user if user is not None and str(user.pk) == user_id else TokenUser(user_id)
 
 
@@ -291,5 +308,5 @@ def _check_url(claims: ConnectionClaims) -> None:
 
 
 def _refused(reason: str) -> Disconnect:
-    """What is wrong with a token stands in the line of the log that tells of the connection's end."""
+    """Return the end of the connection. The log gets the reason, and the client does not."""
     return Disconnect(Close.INVALID_TOKEN, why=reason)

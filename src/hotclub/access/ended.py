@@ -1,4 +1,4 @@
-"""Logins that were revoked: their tokens open nothing any more."""
+"""Revokes logins, so that their tokens open nothing any more."""
 
 from datetime import timedelta
 from typing import Final
@@ -9,23 +9,23 @@ from hotclub.access.tokens import LONGEST
 from hotclub.runtime.tables import revocations
 
 MARGIN: Final = timedelta(minutes=5)
-"""How much longer than any token a revocation is remembered: expired tokens have a leeway."""
+"""How much longer than the longest token a revocation is kept, because an expired token has a leeway."""
 
 
 def revoke_login(login_id: str) -> None:
-    """Make the tokens of this login (`Client.login_id`) open nothing from now on. Synchronous, idempotent."""
+    """Revoke the tokens of a login (`Client.login_id`). Synchronous, idempotent. Expired revocations are deleted."""
     rows, now = revocations(), timezone.now()
     rows.filter(until__lt=now).delete()
     rows.update_or_create(key=f"sid:{login_id}", defaults={"until": now + LONGEST + MARGIN})
 
 
 def is_revoked(login_id: str) -> bool:
-    """Whether the tokens of this login were revoked; False for "". Synchronous; at most one query."""
+    """Return whether the tokens of this login were revoked, False for "". Synchronous; at most one query."""
     return bool(revoked_logins({login_id}))
 
 
 def revoked_logins(login_ids: set[str]) -> set[str]:
-    """Which of these logins were revoked. Synchronous; at most one query."""
+    """Return those of the logins whose tokens were revoked. Synchronous; at most one query."""
     keys = [f"sid:{login_id}" for login_id in login_ids if login_id]
     if not keys:
         return set()

@@ -1,6 +1,6 @@
-"""From a handshake to a signed-in client: host, origin, session cookie and user.
+"""Judges the requests that open connections, by their host and origin, and finds their session cookie.
 
-Forwarded headers count only as far as settings trust them: Django's own `SECURE_PROXY_SSL_HEADER` and
+Forwarded headers count only as far as the settings trust them: Django's own `SECURE_PROXY_SSL_HEADER` and
 `USE_X_FORWARDED_HOST`, and `HOTCLUB["TRUSTED_PROXIES"]` for the address of the client.
 """
 
@@ -28,10 +28,10 @@ Scope = Mapping[str, Any]
 
 
 class RefusedHandshake(HotclubError):
-    """The connection is refused before it is accepted, with an HTTP status."""
+    """The server refuses a request before it becomes a connection, with an HTTP status. `reason` is for the log."""
 
     def __init__(self, status: HTTPStatus, reason: str, *, retry_after: int = 0) -> None:
-        """`retry_after` is when to try again, in seconds; 0 for a refusal that lasts."""
+        """`retry_after` is the seconds until the client may try again, 0 for a refusal that lasts."""
         super().__init__(status, reason)
         self.status = status
         self.reason = reason
@@ -39,15 +39,15 @@ class RefusedHandshake(HotclubError):
 
     @property
     def headers(self) -> tuple[tuple[bytes, bytes], ...]:
-        """Headers of the answer."""
+        """The headers of the answer."""
         return ((b"retry-after", b"%d" % self.retry_after),) if self.retry_after else ()
 
 
 class RequestHeaders(Mapping[str, str]):
     """The header fields of a request by lower-cased name, as Django reads them.
 
-    Repeated fields are joined by commas. Fields with an underscore in the name, and those about a body, are left out.
-    The fields are decoded at each look, because every connection keeps them and few are looked at.
+    Repeated fields are joined by commas. Fields with an underscore in the name, and fields about a body, are left out.
+    Each look decodes the fields anew: every connection keeps its fields, and few connections look at them.
     """
 
     __slots__ = ("_raw",)
@@ -75,13 +75,17 @@ class RequestHeaders(Mapping[str, str]):
 
 
 def check_handshake(scope: Scope, config: Config) -> Handshake:
-    """Judge a WebSocket handshake by its host and origin. No database is asked.
+    """Judge a WebSocket handshake by its host and origin, without the database.
 
     A page of another site can open a socket with the user's cookies, and only the origin shows that. So a session
     cookie without an origin is refused, too.
 
+    Args:
+        scope: the ASGI scope of the handshake.
+        config: the settings.
+
     Raises:
-        RefusedHandshake: 400 for a host that is not ours, 403 for an origin that is not ours.
+        RefusedHandshake: 400, the host is not one of `ALLOWED_HOSTS`; 403, the origin is not allowed.
     """
     request, own = _request(scope)
     origin = request.headers.get("Origin")
@@ -95,11 +99,15 @@ def check_handshake(scope: Scope, config: Config) -> Handshake:
 def check_http_request(scope: Scope, config: Config) -> Handshake:
     """Judge a request to one of the HTTP transports by its host and origin.
 
-    With a GET to the page's own site a browser sends no origin, but `Sec-Fetch-Site`. A request with neither may read
-    with a session cookie, because no other site sees the answer. It may not send with one.
+    With a GET to the page's own site a browser sends `Sec-Fetch-Site` and no origin. A request with neither header may
+    read with a session cookie, because no other site sees the answer. It may not send with a session cookie.
+
+    Args:
+        scope: the ASGI scope of the request.
+        config: the settings.
 
     Raises:
-        RefusedHandshake: 400 for a host that is not ours, 403 for an origin that is not ours.
+        RefusedHandshake: 400, the host is not one of `ALLOWED_HOSTS`; 403, the origin is not allowed.
     """
     request, own = _request(scope)
     origin, site = request.headers.get("Origin"), request.headers.get("Sec-Fetch-Site", "")
@@ -112,7 +120,7 @@ def check_http_request(scope: Scope, config: Config) -> Handshake:
 
 
 def _request(scope: Scope) -> tuple[ASGIRequest, str]:
-    """The handshake as Django's request, and the origin of the site that it is for.
+    """Return the handshake as Django's request, and the origin of the site that the request is for.
 
     Headers about a body are left out, because Django's constructor fails on malformed ones.
     """
@@ -161,12 +169,12 @@ def log_refusal(refused: RefusedHandshake, scope: Scope) -> None:
 
 
 def client_address(peer: str, headers: Mapping[str, str], trusted: tuple[str, ...]) -> str:
-    """The address of the client: the last one that no trusted proxy has.
+    """Return the client's address: the last address on the way here that does not belong to a trusted proxy.
 
     Args:
         peer: where the connection comes from, "" for a Unix socket.
         headers: lower-cased headers of the request.
-        trusted: networks of the proxies, such as `10.0.0.0/8`, and `unix`.
+        trusted: networks of the proxies, such as `10.0.0.0/8`, and `unix` for a proxy behind a Unix socket.
     """
     if not trusted or not _is_trusted(peer, trusted):
         return peer
@@ -174,7 +182,7 @@ def client_address(peer: str, headers: Mapping[str, str], trusted: tuple[str, ..
     for hop in reversed(headers.get("x-forwarded-for", "").split(",")):
         parsed = _plain(hop.strip())
         if parsed is None:
-            # This is not an address, so no trusted proxy wrote it, nor anything before it.
+            # Trusted proxies write addresses, so this text and everything before it come from the client.
             break
         address = parsed
         if not _is_trusted(address, trusted):
@@ -192,7 +200,7 @@ def _is_trusted(address: str, trusted: tuple[str, ...]) -> bool:
 
 
 def _plain(text: str) -> str | None:
-    """An address without port, brackets and zone; None for anything else."""
+    """Return an address without port, brackets and zone, None for a text that is not an address."""
     if text.startswith("["):
         text = text[1:].partition("]")[0]
     elif text.count(":") == 1:

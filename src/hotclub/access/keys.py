@@ -1,6 +1,6 @@
-"""Which key of the settings verifies or signs a token, and with which algorithm.
+"""Chooses the keys of the settings that verify or sign a token.
 
-A token decides nothing: its header only chooses among the keys that the project has named.
+A token's header only narrows the choice among the keys that the project has named, each with its algorithm.
 """
 
 import jwt
@@ -10,14 +10,14 @@ from hotclub.conf.token_keys import ALGORITHMS, HMAC, BadKey, Key, TokenSettings
 
 
 class _AnyLength(HMACAlgorithm):
-    """Accepts a secret of any length. A system check warns of a short one once; PyJWT would at every verification."""
+    """Accepts a secret of any length. PyJWT would warn of a short one each time, and a system check warns once."""
 
     def check_key_length(self, key: bytes) -> str | None:  # noqa: ARG002
         return None
 
 
 def signatures() -> jwt.PyJWS:
-    """The object that verifies and makes signatures, with the algorithms of `ALGORITHMS` and no other."""
+    """Return the object that verifies and makes signatures, with the algorithms of `ALGORITHMS` alone."""
     jws = jwt.PyJWS(algorithms=[])
     known = get_default_algorithms()
     hashes = dict(zip(HMAC, (HMACAlgorithm.SHA256, HMACAlgorithm.SHA384, HMACAlgorithm.SHA512), strict=True))
@@ -27,16 +27,17 @@ def signatures() -> jwt.PyJWS:
 
 
 def candidates(settings: TokenSettings, issuer: str, kid: str, algorithm: str) -> tuple[Key, ...]:
-    """The keys that may have signed a token.
+    """Return the keys that may have signed a token.
 
     Args:
         settings: the `TOKENS` setting.
         issuer: the token's `iss` claim.
-        kid: the key id in the token's header, "" without one.
+        kid: the key id in the token's header, "" for none.
         algorithm: the algorithm in the token's header.
 
     Returns:
-        The keys with this id when there are any, else the keys without an id; all keys for a token without an id.
+        The keys of this issuer and algorithm with this id, or those without an id if no key has it. Without `kid`, all
+        keys of this issuer and algorithm.
 
     Raises:
         BadKey: the JWKS file cannot be used.
@@ -47,10 +48,10 @@ def candidates(settings: TokenSettings, issuer: str, kid: str, algorithm: str) -
 
 
 def signing_key(settings: TokenSettings) -> Key:
-    """The first key that can sign.
+    """Return the first key that can sign.
 
     Raises:
-        BadKey: no key can.
+        BadKey: no key can sign.
     """
     for key in settings.keys:
         if key.private is not None:

@@ -1,4 +1,4 @@
-"""Options of one subscription that differ from those of its channel's class (§7, §8): from a token or the HTTP API."""
+"""Overrides: options of one subscription from a token or the HTTP API (protocol §7, §8)."""
 
 from msgspec import Struct
 
@@ -6,7 +6,7 @@ from hotclub.engine.port import Overrides
 
 
 class BoolValue(Struct, frozen=True):
-    """A switch that is given: on or off."""
+    """The value of an option that a token or a request names."""
 
     value: bool = False
 
@@ -28,7 +28,7 @@ class Override(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 def read(override: Override | None) -> Overrides:
-    """The override as the engine has it."""
+    """Return the engine's form of an override. None changes no option."""
     if override is None:
         return Overrides()
     return Overrides(
@@ -41,7 +41,7 @@ def read(override: Override | None) -> Overrides:
 
 
 def write(overrides: Overrides) -> Override:
-    """The override as it stands on the wire."""
+    """Return the wire's form of the engine's overrides."""
     return Override(
         presence=_switch(overrides.presence),
         join_leave=_switch(overrides.join_leave),

@@ -1,4 +1,4 @@
-"""Signatures over keys: which user may follow which keys of which shared poll, and how long (protocol §2.14)."""
+"""Signs the keys of a shared poll that a user may follow, for a limited time (protocol §2.14)."""
 
 import hashlib
 import hmac
@@ -22,35 +22,52 @@ if TYPE_CHECKING:
     from django.contrib.auth.models import AnonymousUser
 
 GRACE: Final = 5
-"""Seconds for which an expired signature is still good: a client asks for a new one when the old one expires."""
+"""Seconds for which an expired signature is still good, because a client asks for a new one only at the expiry."""
 _FORM: Final = re.compile(r"(\d{1,12}):(\d{1,12}):([0-9a-f]{64})", re.ASCII)
 
 
 class BadSignature(Exception):
-    """The signature does not allow these keys."""
+    """The signature does not allow these keys to this user."""
 
 
 class ExpiredSignature(Exception):
-    """The signature allowed these keys, and its time is over."""
+    """The signature allows these keys, and has expired."""
 
 
 def sign(secret: bytes, user: str, channel: str, keys: Sequence[str], *, issued: int, expires: int) -> str:
-    """A signature that allows exactly this list of keys, in this order, to this user."""
+    """Return a signature that allows a user exactly this list of keys, in this order.
+
+    Args:
+        secret: the key of the HMAC.
+        user: the user's id, "" for anonymous connections.
+        channel: the name of the shared poll.
+        keys: the keys.
+        issued: the present time, in seconds since 1970.
+        expires: the end of the signature, in seconds since 1970.
+    """
     return f"{issued}:{expires}:{_digest(secret, user, channel, keys, issued, expires)}"
 
 
 def check(signature: str, secrets: Iterable[bytes], user: str, channel: str, keys: Sequence[str], now: float) -> int:
-    """The seconds for which a signature is still good, at least 1. Any of the secrets may have made it.
+    """Check a signature, and return the seconds for which it is still good, at least 1.
+
+    Args:
+        signature: the text from the client.
+        secrets: the secrets, of which any one may have made the signature.
+        user: the user's id, "" for anonymous connections.
+        channel: the name of the shared poll.
+        keys: the keys from the client, in its order.
+        now: the present time, in seconds since 1970.
 
     Raises:
-        BadSignature: the text is not a signature, or one for another user, channel or list of keys.
+        BadSignature: the text is not a signature, or is for another user, channel or list of keys.
         ExpiredSignature: the signature expired longer ago than `GRACE`.
     """
     found = _FORM.fullmatch(signature)
     if found is None:
         raise BadSignature
     issued, expires = int(found[1]), int(found[2])
-    # Every secret is tried, so that the time of the answer does not tell which one fits.
+    # Every secret is tried, so that the time of the answer does not show which secret fits.
     good = [hmac.compare_digest(found[3], _digest(secret, user, channel, keys, issued, expires)) for secret in secrets]
     if not any(good):
         raise BadSignature
@@ -75,20 +92,22 @@ def sign_keys(
     *,
     ttl: timedelta = _HOUR,
 ) -> str:
-    """Sign keys of a shared poll, so that a connection of the user may follow them. It asks no hook: decide before.
+    """Sign keys of a shared poll, so that a connection of the user may follow them.
+
+    No hook is called, so check before whether the user may follow the keys.
 
     Args:
         user: the user or the primary key; None, "" or an `AnonymousUser` for connections that are not signed in.
         channel: the name of a `SharedPollChannel`.
         keys: the keys that the user may follow.
-        ttl: how long the signature is good. The client asks for another one when it expires.
+        ttl: how long the signature is good. The client asks for another signature when it expires.
 
     Returns:
-        The signature. It is good for exactly this list in this order, so give the client both.
+        The signature. It is good for exactly this list in this order, so give the client the list, too.
 
     Raises:
         Refused: `UNKNOWN_CHANNEL`, no such channel; `NOT_AVAILABLE`, the channel is not a shared poll.
-        ValueError: this is nobody: an unsaved or anonymous user, or no primary key.
+        ValueError: the user is unsaved or not a primary key.
     """
     if not isinstance(get_registry().route(channel).channel, SharedPollChannel):
         raise Refused(Code.NOT_AVAILABLE, "this channel is not a shared poll")
@@ -104,7 +123,7 @@ def sign_keys(
 
 
 def poll_secrets(config: Config) -> list[bytes]:
-    """The secrets that sign keys: the first one signs, each of them verifies."""
+    """Return the secrets for the keys of shared polls. The first one signs, and each of them verifies."""
     if config.poll_secrets:
         return [secret.encode() for secret in config.poll_secrets]
     return [

@@ -1,7 +1,7 @@
-"""How much one address or one user may ask for: token buckets in bounded memory, and counts of open connections.
+"""Limits the requests and connections of one address and of one user, with token buckets in bounded memory.
 
-All of it belongs to the node's event loop and never waits. The defaults are far above what a person does, and above
-what an office behind one address does when all its connections come back at once.
+The limits belong to the node's event loop and never wait. The defaults are above the rate at which an office behind one
+address reconnects.
 """
 
 import math
@@ -17,32 +17,33 @@ from hotclub.engine.errors import Disconnect, HotclubError, Refused
 from hotclub.engine.limits import TokenBucket
 
 BUCKETS: Final = 20_000
-"""The most buckets in memory. Beyond it the bucket that was unused for the longest time is dropped."""
+"""The most buckets in memory. For a further one, the bucket that was unused for the longest time is dropped."""
 
 _IPV6_NETWORK: Final = 64
 _EVERYBODY: Final = ""
 
 
 class TooMany(HotclubError):
-    """A rate is exceeded; after `wait` seconds there is room again."""
+    """A rate is exceeded. After `wait` whole seconds, at least 1, there is room again."""
 
     def __init__(self, wait: float) -> None:
         super().__init__(wait)
         self.wait = max(1, math.ceil(wait))
 
     def as_error(self) -> Refused:
-        """The answer to a command."""
+        """Return the error as the answer to a command."""
         return Refused(Code.TOO_MANY_REQUESTS, f"too many requests, retry after {self.wait} s")
 
     def as_disconnect(self) -> Disconnect:
-        """The end of a connection, whose client comes back later."""
+        """Return the error as the end of a connection. The code lets the client reconnect."""
         return Disconnect(Close.TOO_MANY_REQUESTS, f"too many requests, retry after {self.wait} s")
 
 
 class Buckets:
-    """One bucket per key."""
+    """Token buckets by key."""
 
     def __init__(self, *, most: int = BUCKETS, clock: Callable[[], float] = monotonic) -> None:
+        """`most` is the most buckets in memory. `clock` returns seconds and never goes back."""
         self._most = most
         self._clock = clock
         self._buckets: OrderedDict[Hashable, TokenBucket] = OrderedDict()
@@ -51,10 +52,10 @@ class Buckets:
         return len(self._buckets)
 
     def take(self, key: Hashable, rate: Rate) -> None:
-        """Take one token of this key.
+        """Take one token of a key. A new key gets a full bucket of this rate.
 
         Raises:
-            TooMany: there is none.
+            TooMany: the bucket is empty.
         """
         now = self._clock()
         bucket = self._buckets.get(key)
@@ -68,7 +69,7 @@ class Buckets:
 
 
 class Traffic:
-    """The limits of one node."""
+    """The limits of one node. `RATES` sets them."""
 
     def __init__(self, limits: RateLimits, *, clock: Callable[[], float] = monotonic) -> None:
         self._limits = limits
@@ -77,7 +78,7 @@ class Traffic:
         self._by_user: Counter[str] = Counter()
 
     def handshake(self, address: str) -> None:
-        """Count a handshake, of which only the address is known.
+        """Count a handshake of an address. The user is not known yet.
 
         Raises:
             TooMany: the rate of this address, or of all addresses together, is exceeded.
@@ -87,7 +88,7 @@ class Traffic:
         self._take("connects", _EVERYBODY)
 
     def connect(self, user_id: str, address: str) -> None:
-        """Count a new connection of this user; `disconnect` takes it back.
+        """Count a new connection of a user. `disconnect` must follow when the connection ends.
 
         Raises:
             Disconnect: `TOO_MANY_REQUESTS` with the time to wait, or `CONNECTION_LIMIT` for too many connections at
@@ -106,18 +107,27 @@ class Traffic:
         self._by_address[network_of(address)] += 1
 
     def disconnect(self, user_id: str, address: str) -> None:
-        """Undo `connect`."""
+        """Count the end of a connection that `connect` has counted."""
         for counter, key in ((self._by_user, user_id), (self._by_address, network_of(address))):
             counter[key] -= 1
             if counter[key] <= 0:
                 del counter[key]
 
     def subscribe(self, who: str) -> None:
-        """Count a subscribe of this user. Raises Refused `TOO_MANY_REQUESTS` with the time to wait."""
+        """Count a subscribe of the user `who`. Raises Refused `TOO_MANY_REQUESTS` with the time to wait."""
         self._command("subscribes_per_user", self._limits.subscribes_per_user, who)
 
     def publish(self, who: str, pattern: str, own: Rate | None) -> None:
-        """Count a publish of this user in a channel class. Raises Refused `TOO_MANY_REQUESTS` with the time to wait."""
+        """Count a publish of a user in a channel class.
+
+        Args:
+            who: the user.
+            pattern: the pattern of the channel class.
+            own: the rate of the channel class, None for the one of `RATES`.
+
+        Raises:
+            Refused: `TOO_MANY_REQUESTS` with the time to wait.
+        """
         self._command(f"publishes in {pattern}", own or self._limits.publishes_per_user, who)
 
     def _command(self, what: str, rate: Rate | None, who: str) -> None:
@@ -135,7 +145,7 @@ class Traffic:
 
 
 def network_of(address: str) -> str:
-    """The network that counts as one address: of IPv6 the /64 that one customer gets, of IPv4 the address itself."""
+    """Return the network that counts as one address: an IPv4 address itself, or the /64 of an IPv6 customer."""
     try:
         parsed = ip_address(address)
     except ValueError:

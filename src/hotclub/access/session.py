@@ -1,4 +1,4 @@
-"""The Django session behind a connection: which user it signs in, and whether it still does."""
+"""Finds the user that a Django session signs in, and names the login behind a connection."""
 
 from dataclasses import dataclass
 from importlib import import_module
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """A session that a user is signed in with."""
+    """A session with its signed-in user. `auth_hash` is the session's hash of the password, see `is_current`."""
 
     user: "AbstractBaseUser"
     session_key: str
@@ -25,9 +25,10 @@ class Login:
 
 
 def authenticate(session_key: str) -> Login | None:
-    """Who is signed in with a session: Django's own rules, but the session is only read.
+    """Return the login of a session, None when the session signs nobody in.
 
-    Synchronous; asks the session store and the database.
+    The rules are those of `django.contrib.auth.get_user`, but the session is only read. Synchronous; asks the session
+    store and the database.
     """
     session = session_store(session_key)
     try:
@@ -45,7 +46,10 @@ def authenticate(session_key: str) -> Login | None:
 
 
 def is_current(user: "AbstractBaseUser", auth_hash: str) -> bool:
-    """Whether a session with this hash was made with the user's present password."""
+    """Return whether a session with this hash was made with the user's present password.
+
+    True for a user model without passwords.
+    """
     if not hasattr(user, "get_session_auth_hash"):
         return True
     if constant_time_compare(auth_hash, user.get_session_auth_hash()):
@@ -54,19 +58,19 @@ def is_current(user: "AbstractBaseUser", auth_hash: str) -> bool:
 
 
 def session_store(session_key: str | None = None) -> SessionBase:
-    """The session with this key, in the project's store; a new one for None."""
+    """Return the session with this key in the project's store, a new session for None. It is read at the first use."""
     store: SessionBase = import_module(settings.SESSION_ENGINE).SessionStore(session_key)
     return store
 
 
 def login_id(session_key: str | None) -> str:
-    """The name of a login: a hash of the session key, safe to log and to send to other processes; "" without a key."""
+    """Return the name of a login, "" without a key. It is a hash of the session key, so logs may keep it."""
     if not session_key:
         return ""
     return salted_hmac("hotclub.session", session_key, algorithm="sha256").hexdigest()
 
 
 def session_model() -> "type[AbstractBaseSession] | None":
-    """The model of sessions, None when the project keeps sessions elsewhere."""
+    """Return the model of sessions, None for a session store without a model, such as a cache."""
     get_model_class = getattr(type(session_store()), "get_model_class", None)
     return None if get_model_class is None else get_model_class()

@@ -1,4 +1,4 @@
-"""One-time tickets, with which a client that cannot send a cookie connects with the login of the page it came from."""
+"""One-time tickets. With a ticket a client that cannot send the session cookie connects with the login of its page."""
 
 import hashlib
 import secrets
@@ -17,10 +17,10 @@ LIFETIME: Final = timedelta(seconds=30)
 
 
 def ticket(request: HttpRequest) -> str:
-    """A one-time ticket for the login of this request, from synchronous code.
+    """Make a one-time ticket for the login of a request, from synchronous code.
 
-    The client sends the ticket as its connection token, within 30 s. The connection is as one with the session's
-    cookie, and ends with the login. A ticket may stand in a URL: after its use it opens nothing.
+    The client sends the ticket as its connection token, within 30 s. The connection is the same as with the session's
+    cookie, and ends with the login. A ticket may stand in a URL, because it opens nothing after its use.
 
     Args:
         request: the request of the page. Without a login the ticket is good for an anonymous connection.
@@ -36,15 +36,18 @@ def ticket(request: HttpRequest) -> str:
 
 
 async def aticket(request: HttpRequest) -> str:
-    """`ticket` for async code. A cancelled call may leave a ticket that nobody knows and that ends by itself."""
+    """`ticket` for async code. A cancelled call may leave an unused ticket, which expires."""
     return await sync_to_async(_issue, thread_sensitive=True)(request)
 
 
 def redeem(text: str) -> str | None:
-    """The session key that a ticket stands for, "" for one without a session; None for a ticket that opens nothing.
+    """Use up a ticket, and return its session key. Synchronous; one statement, and a second one for a good ticket.
 
-    When several calls redeem one ticket at the same time, exactly one of them gets the key. Synchronous; one statement,
-    and another one for the call that gets the key.
+    If several calls redeem a ticket at the same time, exactly one of them gets the key.
+
+    Returns:
+        The session key, "" for a ticket without a session, or None for a ticket that was used, has expired or does not
+        exist.
     """
     found = tickets().filter(digest=_digest(text))
     if not found.filter(used=False, expires__gt=timezone.now()).update(used=True):
@@ -64,5 +67,5 @@ def _issue(request: HttpRequest) -> str:
 
 
 def _digest(text: str) -> str:
-    # A ticket is long and random: nobody finds it by trying, so a plain digest is enough.
+    # A plain digest is enough, because a ticket is too long and random to be guessed.
     return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()

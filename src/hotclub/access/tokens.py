@@ -1,8 +1,7 @@
-"""Tokens: JWTs that open connections and subscriptions without a login (protocol §7), and how to make them.
+"""Verifies and makes tokens: JWTs that open connections and subscriptions without a cookie (protocol §7, RFC 7519).
 
-The server judges a token's form, key, signature, claims and time, in this order. A token that fails before its time is
-judged is an `InvalidToken`. A good token whose time is over or has not begun is an `ExpiredToken`: its client fetches
-another one.
+The server judges a token's form, key, signature, claims and time, in this order. A token with a wrong time is an
+`ExpiredToken`, and its client fetches another one. A token with any other fault is an `InvalidToken`.
 """
 
 import base64
@@ -37,22 +36,22 @@ if TYPE_CHECKING:
     from django.http import HttpRequest
 
 TTL: Final = timedelta(minutes=10)
-"""How long a token lives unless its maker says otherwise. SDKs fetch the next one in time by themselves."""
+"""The life of a token without an explicit `ttl`. SDKs fetch the next token in time."""
 LONGEST: Final = timedelta(days=30)
-"""The longest life of a token that ends with its login. For so long the server remembers that a login has ended."""
+"""The longest life of a token that ends with its login. The server remembers a revoked login for this time."""
 
 _NOT_YET: Final = 5.0
-"""Seconds that the clocks of two machines may differ by, for a token that begins only now."""
+"""Seconds before its `nbf` at which a token is good, because the clocks of two machines may differ."""
 _LARGEST: Final = 16_384
 _REFUSED_HEADERS: Final = frozenset({"jku", "jwk", "x5u", "x5c", "crit", "b64", "zip"})
-"""Headers with which a token would bring its own key, or change what is signed."""
+"""Headers that would bring the token's own key, or change the signed bytes."""
 
 Time = int | float
 Options = Mapping[str, Any]
 
 
 class InvalidToken(HotclubError):
-    """No key of the project has signed the token, or it is for something else. `reason` is for the site's log alone."""
+    """The token opens nothing at any time. `reason` is for the site's log, and the client does not get it."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -60,11 +59,11 @@ class InvalidToken(HotclubError):
 
 
 class ExpiredToken(HotclubError):
-    """The token is good, and its time is over or has not begun."""
+    """The token is good, but has expired or is not valid yet."""
 
 
 class EndedToken(ExpiredToken):
-    """The token is good, and the time of what it grants, its `expire_at`, is over."""
+    """The token is good, but its `expire_at`, the end of what it grants, is over."""
 
 
 class _Common(Struct, frozen=True, kw_only=True):
@@ -83,19 +82,22 @@ class _Common(Struct, frozen=True, kw_only=True):
     b64info: str = ""
 
     def life(self, now: float) -> int | None:
-        """The seconds from now for which the connection may stay, 0 for ever; None when that time is over."""
+        """Return the seconds that the connection or subscription may last, 0 for ever, None when its time is over.
+
+        `now` is in seconds since 1970.
+        """
         end = self.exp if self.expire_at is None else self.expire_at
         if not end:
             return 0
         return max(1, int(end - now)) if self.expire_at is None or end > now else None
 
     def shown_info(self) -> Raw:
-        """`info` or `b64info`, as a payload. Raises InvalidToken when it is not a payload."""
+        """Return `info` or `b64info` as a payload. Raises InvalidToken for a claim that is not a payload."""
         return payload_of(self.info, self.b64info)
 
 
 class ServerSide(Struct, frozen=True, kw_only=True):
-    """One entry of the `subs` claim."""
+    """One entry of the `subs` claim: the terms of a subscription that the server makes."""
 
     info: Raw = EMPTY
     b64info: str = ""
@@ -105,7 +107,7 @@ class ServerSide(Struct, frozen=True, kw_only=True):
 
 
 class ConnectionClaims(_Common, frozen=True, kw_only=True):
-    """What a connection token says."""
+    """The claims of a connection token."""
 
     channels: list[str] = []
     subs: dict[str, ServerSide | None] = {}
@@ -114,13 +116,13 @@ class ConnectionClaims(_Common, frozen=True, kw_only=True):
 
     @property
     def server_side(self) -> dict[str, ServerSide]:
-        """The channels that the connection is subscribed to by the server; `subs` wins over `channels`."""
+        """The terms of the subscriptions that the server makes, by channel. `channels` counts only without `subs`."""
         named = {name: entry or ServerSide() for name, entry in self.subs.items()}
         return named or {name: ServerSide() for name in self.channels}
 
 
 class SubscriptionClaims(_Common, frozen=True, kw_only=True):
-    """What a subscription token says."""
+    """The claims of a subscription token. `client` is the id of the one connection that may use it."""
 
     channel: str
     client: str | None = None
@@ -137,10 +139,15 @@ Claims = TypeVar("Claims", ConnectionClaims, SubscriptionClaims)
 
 
 def verify_connection(token: str, settings: TokenSettings | None = None) -> ConnectionClaims:
-    """The claims of a connection token.
+    """Verify a connection token, and return its claims.
+
+    Args:
+        token: the token.
+        settings: the `TOKENS` setting, None for the project's own.
 
     Raises:
-        InvalidToken, ExpiredToken: the token opens nothing.
+        InvalidToken: the token opens nothing.
+        ExpiredToken: the token has expired or is not valid yet.
     """
     claims = _verify(token, ConnectionClaims, settings)
     if claims.channel is not UNSET:
@@ -149,10 +156,15 @@ def verify_connection(token: str, settings: TokenSettings | None = None) -> Conn
 
 
 def verify_subscription(token: str, settings: TokenSettings | None = None) -> SubscriptionClaims:
-    """The claims of a subscription token.
+    """Verify a subscription token, and return its claims.
+
+    Args:
+        token: the token.
+        settings: the `TOKENS` setting, None for the project's own.
 
     Raises:
-        InvalidToken, ExpiredToken: the token opens nothing.
+        InvalidToken: the token opens nothing.
+        ExpiredToken: the token has expired or is not valid yet.
     """
     claims = _verify(token, SubscriptionClaims, settings)
     if not claims.channel:
@@ -161,7 +173,7 @@ def verify_subscription(token: str, settings: TokenSettings | None = None) -> Su
 
 
 def channel_of(token: str) -> str:
-    """The channel that a subscription token is for, also when its time is over; "" when our keys have not signed it."""
+    """Return the channel of a subscription token, even of an expired one; "" if no key of the project signed it."""
     settings = get_config().tokens
     try:
         payload = b"" if settings is None else _signed_payload(token, settings)
@@ -171,10 +183,14 @@ def channel_of(token: str) -> str:
 
 
 def payload_of(plain: Raw, base64_text: str) -> Raw:
-    """The payload of a pair of claims such as `info` and `b64info`, EMPTY for neither.
+    """Return the payload of a pair of claims such as `info` and `b64info`, EMPTY without either.
+
+    Args:
+        plain: the claim as JSON.
+        base64_text: the claim with a payload in base64, which wins.
 
     Raises:
-        InvalidToken: the claim is not a payload that clients can be sent.
+        InvalidToken: the claim is not a valid payload.
     """
     try:
         data = base64.b64decode(base64_text, validate=True) if base64_text else bytes(plain)
@@ -184,7 +200,7 @@ def payload_of(plain: Raw, base64_text: str) -> Raw:
 
 
 def password_proof(user: "AbstractBaseUser") -> str:
-    """A value that changes with the user's password, and from which the password cannot be found."""
+    """Return a value that changes with the user's password and does not reveal it, "" for a user without a password."""
     if not hasattr(user, "get_session_auth_hash"):
         return ""
     return salted_hmac("hotclub.token", user.get_session_auth_hash(), algorithm="sha256").hexdigest()[:32]
@@ -200,11 +216,12 @@ def connection_token(
     request: "HttpRequest | None" = None,
     claims: Options | None = None,
 ) -> str:
-    """A token with which a client connects as this user, without a cookie.
+    """Make a token with which a client connects as a user, without a cookie.
 
     Args:
         user: the user, or a primary key; None or an `AnonymousUser` for an anonymous connection.
-        ttl: how long the token lives, in seconds or as a timedelta. None is for ever: only a new key ends such a token.
+        ttl: how long the token lives, in seconds or as a timedelta. None is for ever, so only a new key of the project
+            surely ends such a token.
         info: JSON that members of a channel see of the connection.
         channels: the channels that the server subscribes the connection to, without asking `can_subscribe`.
         meta: JSON for the hooks, as `Client.meta`. Signed and not encrypted: the client can read it.
@@ -217,15 +234,15 @@ def connection_token(
     Raises:
         ImproperlyConfigured: `HOTCLUB["TOKENS"]` has no key to sign with.
         TypeError: JSON cannot hold an argument.
-        ValueError: JSON cannot hold an argument, the user is not saved, or `request` is given with a request without a
-            session or a `ttl` of more than 30 days.
+        ValueError: JSON cannot hold an argument, the user is unsaved or not a primary key, the request has no session,
+            or a token with a request has a `ttl` of more than 30 days or None.
     """
     names = list(channels)
     more = {"info": info, "channels": names or None, "meta": meta}
     return _mint(user, ttl, request, {**more, **(claims or {})})
 
 
-def subscription_token(  # noqa: PLR0913 - every one of them is a claim
+def subscription_token(  # noqa: PLR0913 - each parameter is a claim
     user: "AnyUser | AnonymousUser | None",
     channel: str,
     *,
@@ -236,7 +253,7 @@ def subscription_token(  # noqa: PLR0913 - every one of them is a claim
     request: "HttpRequest | None" = None,
     claims: Options | None = None,
 ) -> str:
-    """A token with which a connection of this user subscribes to one channel.
+    """Make a token with which a connection of a user subscribes to one channel.
 
     Args:
         user: the user of the connection, as for `connection_token`.
@@ -273,10 +290,10 @@ def _verify(token: str, kind: type[Claims], settings: TokenSettings | None) -> C
 
 
 def _signed_payload(token: str, settings: TokenSettings) -> bytes:
-    """The JSON of the claims, when a key of the settings has signed it.
+    """Return the JSON of the claims.
 
     Raises:
-        InvalidToken: none has.
+        InvalidToken: the token is malformed, or no key of the settings has signed it.
     """
     if len(token) > _LARGEST or not token.isascii():
         raise InvalidToken("it is too long or no ASCII")
@@ -298,7 +315,7 @@ def _signed_payload(token: str, settings: TokenSettings) -> bytes:
 
 
 def _issuer(token: str) -> str:
-    """The issuer that the token names. It chooses among the keys of the settings; the signature then proves it."""
+    """Return the issuer that the token names, "" without one. It only chooses keys; their signature proves it."""
     body = token.split(".")[1]
     try:
         iss = msgspec.json.decode(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)), type=_Issuer).iss

@@ -1,4 +1,4 @@
-"""Acting on live connections and asking about channels, from anywhere; sync names plain, async twins with `a`.
+"""Ends and subscribes live connections, and answers questions about channels. Async twins have an `a` in front.
 
 `disconnect`, `subscribe` and `unsubscribe` reach every process of the site. Inside a transaction they act when it
 commits. The node of this process answers the questions.
@@ -52,8 +52,8 @@ def disconnect(
 
     Raises:
         TypeError: `user`, `login` and `client` are all missing.
-        ValueError: this is nobody (an unsaved or anonymous user, or no primary key), or the reason is not 1 to
-            123 bytes of plain text.
+        ValueError: the user is unsaved, anonymous or not a primary key, or the reason is not 1 to 123 bytes of plain
+            text.
         SynchronousOnlyOperation: the function was called where an event loop runs; await `adisconnect`.
     """
     refuse_event_loop("disconnect")
@@ -79,9 +79,10 @@ def unsubscribe(
     client: Client | str | None = None,
     code: int = Unsubscribe.SERVER,
 ) -> None:
-    """End subscriptions to a channel, in every process of the site: all, those of a user, or that of one connection.
+    """End subscriptions to a channel, in every process of the site.
 
-    Inside a transaction the subscriptions end with the commit.
+    The subscriptions of the connections that match both `user` and `client` end; without either, all of them end.
+    Inside a transaction they end with the commit.
 
     Args:
         channel: the channel's name.
@@ -91,7 +92,7 @@ def unsubscribe(
 
     Raises:
         Refused: `UNKNOWN_CHANNEL`, no such channel.
-        ValueError: this is nobody: an unsaved or anonymous user, or no primary key.
+        ValueError: the user is unsaved, anonymous or not a primary key.
         SynchronousOnlyOperation: the function was called where an event loop runs; await `aunsubscribe`.
     """
     refuse_event_loop("unsubscribe")
@@ -111,7 +112,7 @@ async def aunsubscribe(
     await in_thread(everywhere, EndSubscriptions(_target(user, None, client), channel, code))
 
 
-def subscribe(  # noqa: PLR0913 - whom, to what, and on which terms
+def subscribe(  # noqa: PLR0913 - the connections, the channel and the terms
     channel: str,
     *,
     user: "AnyUser | None" = None,
@@ -136,13 +137,13 @@ def subscribe(  # noqa: PLR0913 - whom, to what, and on which terms
         client: one connection: a `Client`, or its `id`.
         data: JSON for the subscribers.
         info: JSON that the channel's members see of the subscribers (`chan_info`).
-        ttl: how long the subscription lasts. Its end also ends the connection, with 3006.
-        since: where in the channel's log to begin.
+        ttl: how long the subscription lasts, None for ever. Its end also ends the connection, with 3006.
+        since: the position after which the subscribers first get what the channel keeps; None for nothing.
 
     Raises:
         Refused: `UNKNOWN_CHANNEL`, no such channel; `NOT_AVAILABLE`, it is a map or a shared poll.
         TypeError: `user`, `login` and `client` are all missing, or JSON cannot hold `data` or `info`.
-        ValueError: this is nobody: an unsaved or anonymous user, or no primary key.
+        ValueError: the user is unsaved, anonymous or not a primary key, or JSON cannot hold `data` or `info`.
         SynchronousOnlyOperation: the function was called where an event loop runs; await `asubscribe`.
     """
     refuse_event_loop("subscribe")
@@ -167,7 +168,7 @@ async def asubscribe(  # noqa: PLR0913 - as subscribe
 
 
 def presence(channel: str) -> Mapping[str, ClientInfo]:
-    """Who is in a channel, from synchronous code.
+    """Return the members of a channel, from synchronous code.
 
     Args:
         channel: the channel's name.
@@ -191,7 +192,7 @@ async def apresence(channel: str) -> Mapping[str, ClientInfo]:
 
 
 def presence_stats(channel: str) -> PresenceStats:
-    """How many connections and users are in a channel, from synchronous code.
+    """Count the connections and users in a channel, from synchronous code.
 
     Args:
         channel: the channel's name.
@@ -216,15 +217,15 @@ async def apresence_stats(channel: str) -> PresenceStats:
 
 
 def history(channel: str, *, limit: int = 100, since: Position | None = None, reverse: bool = False) -> HistoryPage:
-    """What a channel keeps, oldest first, and the top of its log; from synchronous code.
+    """Read the kept publications of a channel and the top of its log, from synchronous code.
 
-    A durable channel is read in the caller's transaction, in any process; another channel in its server's process only.
+    A durable channel is read in the caller's transaction, in any process. Other channels are read in a server process.
 
     Args:
         channel: the channel's name.
         limit: the most publications; 0 reads the top alone, -1 everything kept.
         since: only what came after this position; with `reverse`, before it.
-        reverse: newest first.
+        reverse: return the newest publication first, instead of the oldest.
 
     Returns:
         The page. A publication's `data` is decoded JSON, its `raw` the bytes.
@@ -252,7 +253,10 @@ async def ahistory(
 
 
 async def read_page(channel: str, query: HistoryQuery) -> model.HistoryPage:
-    """Read a channel's log. Raises as `ahistory` does, and leaves payloads as bytes."""
+    """Read a channel's log, and leave payloads as bytes. Raises as `history`.
+
+    A cancelled call leaves nothing behind.
+    """
     route = get_registry().route(channel)
     if route.spec.durable:
         return await in_thread(_durable_history, route, channel, query)
@@ -261,7 +265,10 @@ async def read_page(channel: str, query: HistoryQuery) -> model.HistoryPage:
 
 
 async def read_members(channel: str) -> Mapping[str, model.ClientInfo]:
-    """Who is in a channel. Raises as `apresence` does, and leaves payloads as bytes."""
+    """Return a channel's members by client id, and leave payloads as bytes. Raises as `presence`.
+
+    A cancelled call leaves nothing behind.
+    """
     node = require_node()
     return await aask_node(node, node.presence_members(channel))
 
@@ -275,8 +282,12 @@ def _durable_history(route: Route, channel: str, query: HistoryQuery) -> model.H
 
 
 def subscribe_everywhere(order: Subscribe) -> None:
-    """`subscribe` for an order that is made already. Synchronous. Raises Refused `UNKNOWN_CHANNEL` and `NOT_AVAILABLE`,
-    see there."""
+    """Check an order to subscribe, and give it to every node. Synchronous.
+
+    Raises:
+        Refused: `UNKNOWN_CHANNEL`, no such channel; `NOT_AVAILABLE`, it is a map or a shared poll, or an override needs
+            what the channel does not keep.
+    """
     spec = order.overrides.of(get_registry().route(order.channel).spec)
     if spec.map is not None or spec.poll is not None:
         raise Refused(Code.NOT_AVAILABLE, "a map or a shared poll has no subscribers by the server's will")

@@ -1,7 +1,7 @@
-"""Changing and reading maps from anywhere; sync names plain, async twins with `a`.
+"""Changes and reads maps. Async twins have an `a` in front.
 
-Like a publication, a change is made when the transaction commits, or at once when there is none. The maps live in the
-engine: a process without connections changes them through the database, and cannot read them.
+A change is made when the transaction commits, or at once when there is none. The engine of a server process holds
+the maps. A process without a node sends its changes as orders, and cannot read maps.
 """
 
 from collections.abc import Mapping
@@ -56,15 +56,15 @@ def map_publish(  # noqa: PLR0913 - every option of a change
         data: what JSON can hold; see `publish`.
         tags: text by name, by which subscribers may choose.
         score: the entry's place in an ordered map.
-        mode: `"if_new"` sets only a key that is not there, `"if_exists"` only one that is.
+        mode: `"if_new"` sets the key only if the map does not have it, `"if_exists"` only if the map has it.
         version: sets the key only if this is higher than the key's version; 0 has no version.
         version_epoch: what the version counts in; in another epoch than the key's, versions begin anew.
         expected: sets the key only if the key was last changed at this position (persistent maps only).
         idempotency_key: repeating a call with the same idempotency key, key and data sets the key once.
 
     Returns:
-        What became of the change. None when that is not known yet (inside a transaction), or known in another process
-        only (this one has no node).
+        The outcome of the change. None inside a transaction, where the outcome is not known yet, and in a process
+        without a node, which does not learn it.
 
     Raises:
         Refused: `UNKNOWN_CHANNEL`, no such channel; `NOT_AVAILABLE`, the channel is not a map; `BAD_REQUEST`, the key
@@ -167,6 +167,7 @@ def map_clear(channel: str) -> None:
     Raises:
         Refused: `UNKNOWN_CHANNEL`, no such channel; `NOT_AVAILABLE`, the channel is not a map.
         SynchronousOnlyOperation: the function was called where an event loop runs; await `amap_clear`.
+        NoNode: the event loop of this process is stuck; the keys may still be removed.
     """
     refuse_event_loop("map_clear")
     _clear(channel)
@@ -185,7 +186,7 @@ def map_state(channel: str, *, key: str = "", cursor: str = "", limit: int = 100
         key: reads this entry alone.
         cursor: the `cursor` of the page before, "" for the first page.
         limit: the most entries of the page; -1 for all.
-        asc: lowest score first, in ordered maps.
+        asc: in ordered maps, return the lowest score first instead of the highest.
 
     Returns:
         The page. An entry's `data` is decoded JSON.
@@ -233,7 +234,10 @@ async def amap_stats(channel: str) -> MapStats:
 
 
 async def change_map(channel: str, message: MapMessage) -> maps.MapOutcome | None:
-    """Make a change. Returns and raises as `amap_publish` does, with payloads as bytes."""
+    """Change a map. Returns and raises as `map_publish`, but leaves payloads as bytes.
+
+    A cancelled call may have changed the map.
+    """
     node = current_node()
     if node is None or transaction.get_connection(get_config().database).in_atomic_block:
         return await in_thread(_send, channel, message)
@@ -242,7 +246,10 @@ async def change_map(channel: str, message: MapMessage) -> maps.MapOutcome | Non
 
 
 async def read_map(channel: str, query: MapQuery) -> maps.MapPage:
-    """Read a page. Raises as `amap_state` does, and leaves payloads as bytes."""
+    """Read a page of a map, and leave payloads as bytes. Raises as `map_state`.
+
+    A cancelled call leaves nothing behind.
+    """
     node = require_node()
     return await aask_node(node, node.channels.maps.read(channel, query))
 
@@ -272,7 +279,7 @@ def _send(channel: str, message: MapMessage) -> maps.MapOutcome | None:
 
 
 def _check(channel: str, message: MapMessage) -> None:
-    """Refuse now what the engine would refuse after the commit, when the caller is gone."""
+    """Refuse a change that the engine would refuse only after the commit, where the caller does not get the error."""
     config, spec = get_config(), get_registry().route(channel).spec
     if spec.map is None:
         raise Refused(Code.NOT_AVAILABLE, "this channel is not a map")

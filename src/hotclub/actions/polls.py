@@ -1,4 +1,4 @@
-"""Sending a key's value to the followers of a shared poll before `poll` is called for the next time."""
+"""Sends a key's value to the followers of a shared poll before the next call of `poll`."""
 
 from typing import Any
 
@@ -22,15 +22,15 @@ def shared_poll_publish(
 ) -> None:
     """Send a key's new value to its followers in every process of the site, from synchronous code.
 
-    Inside `transaction.atomic()` the value leaves with the commit, or not at all. Hotclub keeps nothing and goes on
-    calling `poll`: without followers the call does nothing.
+    Inside `transaction.atomic()` the value is sent with the commit, or not at all. Hotclub does not keep the value, and
+    goes on calling `poll`. Without followers the call does nothing.
 
     Args:
         channel: the name of a `SharedPollChannel` with versions.
         key: 1 to 256 bytes of text.
         data: what JSON can hold.
         version: the number of the value, as in the answers of `poll`; a version that is not newer is dropped.
-        removed: whether the key is gone; `data` is ignored then.
+        removed: whether the key is gone. The data of a key that is gone is ignored.
         epoch: what the version counts in, as in the answers of `poll`; another epoch than before makes every follower
             begin anew.
 
@@ -53,7 +53,7 @@ async def ashared_poll_publish(
 
 
 def publish_item(channel: str, item: PolledItem, epoch: str) -> None:
-    """`shared_poll_publish` for a finished value. Synchronous; raises as it does."""
+    """Check a value, and send it to its followers in every process. Synchronous; refuses as `shared_poll_publish`."""
     spec = get_registry().route(channel).spec
     if spec.poll is None:
         raise Refused(Code.BAD_REQUEST, "this channel is not a shared poll")

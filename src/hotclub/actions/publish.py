@@ -1,8 +1,8 @@
-"""Publishing from anywhere: views, signals, tasks, shells, commands; commit-aware.
+"""Publishes from views, signals, tasks, shells and commands. Async twins have an `a` in front.
 
-In a durable channel the publication is a row of the caller's transaction. In any other it leaves when the transaction
-commits, or at once when there is none. Either way: committed means sent, rolled back means never seen, and
-the publications of one transaction keep their order.
+In a durable channel the publication is a row of the caller's transaction. In another channel it is sent when the
+transaction commits, or at once when there is none. A transaction that rolls back publishes nothing, and the
+publications of one transaction keep their order.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -37,17 +37,17 @@ def publish(
 ) -> Position | None:
     """Publish to a channel, from synchronous code.
 
-    Inside `transaction.atomic()` the publication leaves with the commit, or not at all.
+    Inside `transaction.atomic()` the publication is sent with the commit, or not at all.
 
     Args:
         channel: a name that some `Channel` class's pattern matches.
-        data: what JSON can hold; also dates, `Decimal`, `UUID` and lazy translations.
+        data: what JSON can hold, and dates, `Decimal`, `UUID` and lazy translations, which become text.
         idempotency_key: repeating a call with the same key and data publishes once.
         tags: text by name, which clients get beside the data.
 
     Returns:
-        Where the publication stands in the channel's log. In a channel that is not durable, None when that is not known
-        yet (inside a transaction), or known in another process only (this one has no node).
+        The position of the publication in the channel's log. For a channel that is not durable, None inside a
+        transaction, where the position is not known yet, and in a process without a node, which does not learn it.
 
     Raises:
         Refused: `UNKNOWN_CHANNEL`, no such channel (the text says why, and names the nearest patterns);
@@ -56,7 +56,7 @@ def publish(
         IdempotencyConflict: the key was used for other data.
         NotMigrated: the tables are missing; run `manage.py migrate`.
         SynchronousOnlyOperation: the function was called where an event loop runs; await `apublish`.
-        NoNode: the event loop of this process is stuck; the publication may still leave.
+        NoNode: the event loop of this process is stuck; the publication may still be sent.
     """
     refuse_event_loop("publish")
     return _send([_prepare(channel, data, idempotency_key, tags)])[0]
@@ -75,7 +75,9 @@ async def apublish(
 def broadcast(
     channels: Iterable[str], data: Any, *, idempotency_key: str = "", tags: Mapping[str, str] | None = None
 ) -> list[Position | None]:
-    """Publish the same data to several channels, from synchronous code; to the durable ones in one transaction.
+    """Publish the same data to several channels, from synchronous code.
+
+    The publications in durable channels share one transaction.
 
     Args:
         channels: the channels' names.
@@ -84,14 +86,14 @@ def broadcast(
         tags: as for `publish`.
 
     Returns:
-        What `publish` would have returned, in the order of `channels`.
+        A list with what `publish` returns for each channel, in the order of `channels`.
 
     Raises:
         Refused: as `publish`, before anything is published.
         TypeError, ValueError: JSON cannot hold the data.
         IdempotencyConflict: the key was used for other data in one of the channels.
         SynchronousOnlyOperation: the function was called where an event loop runs; await `abroadcast`.
-        NoNode: the event loop of this process is stuck; the publications may still leave.
+        NoNode: the event loop of this process is stuck; the publications may still be sent.
     """
     refuse_event_loop("broadcast")
     return _send(_prepare_all(channels, data, idempotency_key, tags))
@@ -114,11 +116,11 @@ def publish_to_user(
     idempotency_key: str = "",
     tags: Mapping[str, str] | None = None,
 ) -> Position | None:
-    """Publish to the personal channel of a user, which every connection of the user is subscribed to.
+    """Publish to the personal channel of a user. The server subscribes every connection of the user to it.
 
     Args:
-        user: the user, or the primary key, as it is or as text. In a project with `HOTCLUB["TOKENS"]`, whose users may
-            live elsewhere, any text names somebody: the `sub` claim of a token.
+        user: the user, or the primary key, as it is or as text. In a project with `HOTCLUB["TOKENS"]` also the `sub`
+            claim of a token, because users may live elsewhere.
         data: as for `publish`.
         idempotency_key: as for `publish`.
         tags: as for `publish`.
@@ -127,12 +129,12 @@ def publish_to_user(
         What `publish` returns.
 
     Raises:
-        ValueError: this is nobody: None, an unsaved or anonymous user, or no primary key of the user model.
+        ValueError: the user is None, unsaved, anonymous or not a primary key, or JSON cannot hold the data.
         Refused: `UNKNOWN_CHANNEL`, personal channels are off (`PERSONAL_CHANNEL`).
         TypeError: JSON cannot hold the data.
         IdempotencyConflict: the key was used for other data.
         SynchronousOnlyOperation: the function was called where an event loop runs; await `apublish_to_user`.
-        NoNode: the event loop of this process is stuck; the publication may still leave.
+        NoNode: the event loop of this process is stuck; the publication may still be sent.
     """
     refuse_event_loop("publish_to_user")
     return publish(personal_channel(user), data, idempotency_key=idempotency_key, tags=tags)
@@ -153,7 +155,10 @@ async def apublish_to_user(
 
 
 async def publish_message(channel: str, message: Message) -> Position | None:
-    """`apublish` for a finished message. Raises as it does."""
+    """Publish a message whose payload is made already. Returns and raises as `publish`.
+
+    A cancelled call may have published.
+    """
     return (await _asend([_Outgoing(channel, get_registry().route(channel), message)]))[0]
 
 

@@ -1,9 +1,8 @@
 """Durable channels: the broker over the tables.
 
-A publication is delivered by a *signal* from the process that committed it, plus its row. Whatever happens to the
-signal (the process died, it was another process, it came in the wrong order), the row is found: a signal out of order
-makes the node read what is missing, and a lost one is seen by the relay, which compares the tops of the subscribed
-channels with what was delivered.
+The process that commits a publication sends a *signal* with it to its own node, which delivers it. A node that gets a
+signal out of order reads the missing rows first. A node that gets no signal, such as the node of another process, finds
+the row by its *relay*: it regularly compares the tops of the subscribed channels with the delivered offsets.
 """
 
 import asyncio
@@ -30,7 +29,7 @@ _TOPS_PER_QUERY: Final = 500
 _ROWS_PER_QUERY: Final = 500
 _STREAMS_PER_PRUNING: Final = 500
 _GRACE: Final = 0.005
-"""Seconds that a gap may close by itself: publishers in several threads commit in order but signal in any."""
+"""Seconds to wait for the signals that fill a gap: the threads of a process commit in order but signal in any order."""
 
 _logger = logging.getLogger("hotclub.streams")
 
@@ -47,7 +46,15 @@ class DatabaseBroker:
         relay_interval: float = 0.25,
         prune_interval: float = 60.0,
     ) -> None:
-        """Intervals are seconds. `retention_of` says what is kept of a channel, None for one that no longer exists."""
+        """Nothing runs before `start`.
+
+        Args:
+            handler: takes the publications of subscribed channels.
+            run: runs a function that uses the database, such as `HookPool.run`.
+            retention_of: returns how much of a channel is kept, None for a channel that no longer exists.
+            relay_interval: seconds between two looks at the tops of the subscribed channels.
+            prune_interval: seconds between two prunings of the tables.
+        """
         self._handler = handler
         self._run = run
         self._retention_of = retention_of
@@ -62,7 +69,10 @@ class DatabaseBroker:
         self._histories: SharedReads[HistoryPage] = SharedReads()
 
     async def start(self) -> None:
-        """Begin to relay and to prune. Does not fail when the database is down: it is tried until it answers."""
+        """Begin to relay and to prune. Idempotent.
+
+        While the database fails, the broker tries again and again.
+        """
         self._loop = asyncio.get_running_loop()
         if self._loops:
             return
@@ -72,7 +82,7 @@ class DatabaseBroker:
         ]
 
     async def stop(self) -> None:
-        """End all background work. What was committed and not delivered is in the table."""
+        """End all background work. Committed publications that were not delivered remain in the table."""
         tasks = [*self._loops, *self._openings.values(), *self._fillings.values()]
         for task in tasks:
             task.cancel()
@@ -82,10 +92,12 @@ class DatabaseBroker:
         self._tails.clear()
 
     async def publish(self, channel: str, message: Message, retention: Retention) -> Position:
+        """Append in a transaction of its own; see `Broker.publish` and `sql.append`."""
         self._loop = asyncio.get_running_loop()
         return await self._run(self.append, channel, message, retention)
 
     def append(self, channel: str, message: Message, retention: Retention) -> Position:
+        """Append in the calling thread's transaction; see `DurableBroker.append` and `sql.append`."""
         with transaction.atomic(using=database()):
             position, publication, duplicate = sql.append(channel, message, retention)
             if not duplicate:
@@ -93,24 +105,33 @@ class DatabaseBroker:
         return position
 
     def _signal_soon(self, channel: str, epoch: str, publication: Publication) -> None:
-        """A signal from another thread. One that gets lost is no loss: the relay of every node finds the row."""
+        """Signal from any thread. The relay makes up for a signal that is lost."""
         loop = self._loop
         if loop is not None:
             with contextlib.suppress(RuntimeError):  # the loop has ended
-                # As late as a task that the same commit begins, or it would overtake what that publishes.
+                # The second turn keeps the signal behind the publications of a task that the same commit begins.
                 loop.call_soon_threadsafe(loop.call_soon, self.signal, channel, epoch, publication)
 
     def signal(self, channel: str, epoch: str, publication: Publication) -> None:
+        """Deliver a committed publication, or read what is missing before it; see `DurableBroker.signal`."""
         tail = self._tails.get(channel)
         if tail is not None:
             self._deliver(channel, tail, tail.offer(epoch, publication))
             self._catch_up(channel, tail)
 
     async def subscribe(self, channel: str) -> None:
+        """Begin to deliver a channel's publications; see `Broker.subscribe`.
+
+        A cancelled caller has subscribed unless the database fails.
+
+        Raises:
+            DatabaseError: the top of the channel could not be read, and the channel is not subscribed to.
+            BrokenStream: the channel's row can be neither found nor created.
+        """
         self._loop = asyncio.get_running_loop()
         tail = self._tails.get(channel)
         if tail is None:
-            # Registered before the top is read: a signal that comes in between is not missed.
+            # The tail is registered before the top is read, so that it gets the signals in between.
             tail = self._tails[channel] = Tail()
             self._openings[tail] = asyncio.create_task(self._open(channel, tail))
         opening = self._openings.get(tail)
@@ -118,14 +139,17 @@ class DatabaseBroker:
             await asyncio.shield(opening)
 
     async def unsubscribe(self, channel: str) -> None:
+        """Stop delivering a channel's publications; see `Broker.unsubscribe`."""
         self._tails.pop(channel, None)
 
     async def history(self, channel: str, query: HistoryQuery, retention: Retention) -> HistoryPage:
-        # After a restart all members of a channel ask for what came after the same publication.
+        """Read the kept part of a channel's log; see `Broker.history`. A cancelled call leaves nothing behind."""
+        # After a restart all members of a channel ask the same, so they share one read.
         read = partial(self._run, sql.read_history, channel, query, retention)
         return await self._histories.read((channel, query, retention), read)
 
     async def remove_history(self, channel: str) -> None:
+        """Delete a channel's entries; see `Broker.remove_history`. A cancelled call may delete some or all of them."""
         await self._run(sql.remove_entries, channel)
 
     async def _open(self, channel: str, tail: Tail) -> None:
@@ -150,7 +174,7 @@ class DatabaseBroker:
             self._fillings[tail] = asyncio.create_task(self._fill(channel, tail))
 
     async def _fill(self, channel: str, tail: Tail) -> None:
-        """Read what is missing. After an error the relay, which notices the gap again, repeats it."""
+        """Read and deliver the missing publications. After an error the relay notices the gap again."""
         try:
             await asyncio.sleep(_GRACE)
             while tail.behind and self._tails.get(channel) is tail:

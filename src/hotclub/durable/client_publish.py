@@ -1,4 +1,4 @@
-"""Publishing of a client in a durable channel: the permission, the hook's rows and the append in one transaction."""
+"""Publishing by clients to durable channels: the permission, the hook's rows and the append share a transaction."""
 
 import inspect
 from collections.abc import Callable
@@ -20,21 +20,33 @@ from hotclub.runtime.node import current_node
 
 @dataclass(frozen=True, slots=True)
 class DurablePublish:
-    """Ask, let the hook write its rows, and append. To be called in a pool thread.
+    """A client's publish: asks for the permission, calls the hook and appends, in one transaction.
 
-    Without `can_publish` nobody is asked. `encode` makes the payload of what `on_publish` returns. Unless it `keeps`
-    it, the log is another server's: that server is told what to append.
+    To be called in a pool thread.
     """
 
     route: Route
     info: ClientInfo
+    """The publishing client."""
     database: str
+    """The alias of the database with Hotclub's tables."""
     can_publish: Callable[[], Any] | None
+    """Asks for the permission; None allows every publish."""
     on_publish: Callable[[], Any]
+    """Calls the hook, which returns the data to publish, the position of its own publication, or None."""
     encode: Callable[[Any], Raw]
+    """Makes the payload of the data."""
     keeps: bool = True
+    """Whether this server keeps the channel's log. Otherwise the grant tells the other server what to publish."""
 
     def __call__(self) -> PublishGrant:
+        """Publish, and return the grant for the client.
+
+        Raises:
+            Refused: `PERMISSION_DENIED`, `can_publish` said no; `NOT_AVAILABLE`, see `raise_nothing`; or what the hook
+                raised.
+            TypeError: a hook is asynchronous.
+        """
         with transaction.atomic(using=self.database):
             if self.can_publish is not None and not _finished(self.can_publish()):
                 raise Refused(Code.PERMISSION_DENIED)
@@ -65,16 +77,16 @@ class DurablePublish:
 
 
 def raise_nothing() -> NoReturn:
-    """Refuse what cannot be said to a server that publishes whatever is not refused.
+    """Refuse a publish whose hook returned nothing: the proxy protocol cannot say "accepted, publish nothing".
 
     Raises:
-        Refused: `NOT_AVAILABLE`; what a durable channel's hook has written is rolled back with it.
+        Refused: `NOT_AVAILABLE`, always. In a durable channel it also rolls back what the hook has written.
     """
     raise Refused(Code.NOT_AVAILABLE, "on_publish() returned nothing for the server to publish")
 
 
 def _finished(result: Any) -> Any:
-    """The result of a hook that takes part in a transaction, which an async one cannot."""
+    """Return the result of a hook. Raises TypeError for an async hook, which cannot take part in a transaction."""
     if inspect.isawaitable(result):
         if inspect.iscoroutine(result):
             result.close()
@@ -83,9 +95,12 @@ def _finished(result: Any) -> Any:
 
 
 def append_durably(route: Route, message: Message) -> Position:
-    """Write a publication of a durable channel in the current transaction, and signal it after the commit.
+    """Append a message to a durable channel in the current transaction, and return its position. Synchronous.
 
-    In a process without a node there is nobody to signal it to; the relay of every node finds the row.
+    The node of this process delivers it at the commit. Every other node finds it by its relay.
+
+    Raises:
+        IdempotencyConflict, ValueError, ImproperlyConfigured: as `sql.append`.
     """
     node = current_node()
     if node is not None and node.durable is not None:

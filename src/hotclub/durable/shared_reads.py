@@ -1,4 +1,4 @@
-"""One answer for all who ask the same at the same time."""
+"""Shares one read among the callers that ask the same at the same time."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Hashable
@@ -8,10 +8,9 @@ _Answer = TypeVar("_Answer")
 
 
 class SharedReads(Generic[_Answer]):
-    """Reads that wait for their turn are joined by everybody who asks the same; those under way are joined by nobody.
+    """Runs the reads of each key one after the other. Callers that come while one runs share the next read.
 
-    So the answer is never older than the question, and a crowd that comes back at once costs as few reads as fit one
-    after the other into its arrival. Belongs to one event loop.
+    So every read begins after its callers have asked, and a crowd of callers costs few reads. For one event loop.
     """
 
     def __init__(self) -> None:
@@ -19,9 +18,16 @@ class SharedReads(Generic[_Answer]):
         self._waiting: dict[Hashable, asyncio.Task[_Answer]] = {}
 
     async def read(self, key: Hashable, work: Callable[[], Awaitable[_Answer]]) -> _Answer:
-        """The answer of `work()`, or of the same work for another caller with this key, begun after this call.
+        """Return the answer of a read that begins after this call.
 
-        A cancelled caller leaves the work to go on. Raises what `work` raises.
+        Args:
+            key: callers with the same key ask the same.
+            work: does the read. Of callers that share a read, the work of the first one is called.
+
+        Raises:
+            Exception: an error of `work`.
+
+        When a caller is cancelled, the read goes on for the others.
         """
         task = self._waiting.get(key)
         if task is None:
@@ -30,7 +36,7 @@ class SharedReads(Generic[_Answer]):
         return await asyncio.shield(task)
 
     async def stop(self) -> None:
-        """Cancel everything under way; its callers are cancelled with it."""
+        """Cancel all reads, and with them their callers. The object cannot be used afterwards."""
         tasks = [*self._running.values(), *self._waiting.values()]
         for task in tasks:
             task.cancel()
@@ -51,6 +57,6 @@ class SharedReads(Generic[_Answer]):
 
 
 def _look(task: "asyncio.Task[_Answer]") -> None:
-    """Every caller may have been cancelled, and then nobody else asks for the exception."""
+    """Retrieve the exception, which asyncio would log as lost when every caller was cancelled."""
     if not task.cancelled():
         task.exception()

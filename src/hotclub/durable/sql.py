@@ -2,12 +2,11 @@
 
 Rules of this file:
 
-- Offsets are taken by `UPDATE … SET top = top + 1 … RETURNING`, whose row lock lasts until the transaction ends. Who
-  comes second therefore gets its offset after the first has committed or rolled back: offsets commit in their order,
-  and a visible entry has no invisible one below it.
-- What is kept is always the newest part of a log without holes, so bounds are offsets ("everything above the floor"),
-  also when they were computed from times.
-- Retention holds when reading, however long ago the pruning ran.
+- `UPDATE … SET top = top + 1 … RETURNING` takes an offset, and its row lock lasts until the transaction ends. The next
+  publisher gets its offset after that, so offsets commit in their order, and entries below a visible one are visible.
+- The kept entries are the newest ones, without holes. Every bound is therefore an offset, the floor above which entries
+  are kept, even if it was computed from a time.
+- Reading applies the retention by itself and does not rely on the pruning.
 """
 
 import secrets
@@ -33,7 +32,7 @@ if TYPE_CHECKING:
 from hotclub.runtime.tables import database, entries, stream_versions, streams
 
 KEY_LIFETIME: Final = 300.0
-"""Seconds for which pruning leaves an entry alone, so that a retry with its idempotency key still finds it."""
+"""Seconds for which pruning spares an entry, so that a retry with the same idempotency key finds it."""
 
 _VENDORS: Final = ("sqlite", "postgresql")
 _KEY_LENGTH: Final = 255
@@ -47,13 +46,14 @@ _PUBLISHER: Final = msgspec.json.Decoder(ClientInfo)
 
 
 class BrokenStream(HotclubError):
-    """The tables contradict themselves: an entry stands where its stream says that none can be.
+    """The two tables contradict each other: an entry has an offset above its stream's top.
 
-    Rows were changed by hand, or one table of the two was restored from a backup. Deleting the stream's row cures it:
-    the channel starts again with a new epoch, and its subscribers are told to load afresh.
+    Somebody changed rows by hand, or restored one of the tables from a backup. Delete the stream's row: the channel
+    starts again with a new epoch, and its subscribers learn that they cannot recover.
     """
 
     def __init__(self, channel: str, offset: int) -> None:
+        """`offset` is where the next entry belongs, 0 if the stream's row cannot be created."""
         super().__init__(channel, offset)
         self.channel = channel
         self.offset = offset
@@ -64,7 +64,7 @@ class BrokenStream(HotclubError):
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """What pruning needs to know of one stream."""
+    """The bounds of one stream's log. Entries up to the offset `pruned` were deleted; `top` is the newest offset."""
 
     stream_id: int
     channel: str
@@ -76,19 +76,25 @@ class Bounds:
 
 
 def append(channel: str, message: Message, retention: Retention) -> tuple[Position, Publication, bool]:  # noqa: ARG001
-    """Write a publication in the caller's transaction, or in one of its own when there is none.
+    """Write a publication in the caller's transaction, or in one of its own when there is none. Synchronous.
 
-    The channel's other publishers wait from here until that transaction ends; publish late in it. `retention` is
-    applied when reading and pruning.
+    The channel's other publishers wait until that transaction ends, so publish late in it.
+
+    Args:
+        channel: the channel's name.
+        message: the publication.
+        retention: unused here: reading and pruning apply it.
 
     Returns:
-        The position, the publication as subscribers will see it, and whether nothing was written: this repeats an
-        earlier idempotency key, whose position and publication are returned, or its version is not newer, and the
-        position is the top.
+        The position, the publication as subscribers get it, and whether the message was a duplicate that was not
+        written. For a repeated idempotency key, position and publication are those of the first message. For a version
+        that is not newer, the position is the top.
 
     Raises:
         IdempotencyConflict: the key was used for another payload. The transaction remains usable.
         ValueError: the payload is not UTF-8 text without NUL, or the key is too long or holds NUL.
+        BrokenStream: the tables contradict each other.
+        NotMigrated: a table is missing.
         ImproperlyConfigured: the database is neither SQLite nor PostgreSQL.
     """
     connection = _connection()
@@ -131,9 +137,9 @@ def _return_offset(stream_id: int) -> None:
 
 
 def _advance(stream_id: int, channel: str, message: Message) -> bool:
-    """Take note of the message's version; False when one as new is there. The stream's row lock keeps others out.
+    """Store the message's version and return True, or return False when the stored version is as new.
 
-    What was published before under the same idempotency key is left to that key.
+    The stream's row lock keeps other publishers out. A repeated idempotency key returns True: the key finds its entry.
     """
     same_key = entries().filter(stream=stream_id, key=message.idempotency_key)
     if message.idempotency_key and same_key.exists():
@@ -164,7 +170,7 @@ def _take_offset(connection: BaseDatabaseWrapper, channel: str) -> tuple[int, st
 def _insert(
     connection: BaseDatabaseWrapper, stream_id: int, offset: int, message: Message, data: str, created: datetime
 ) -> bool:
-    """Write the entry unless its idempotency key is taken."""
+    """Write the entry, and return whether it was written. A used offset or idempotency key prevents it."""
     row: dict[str, int | str | None] = {
         "stream_id": stream_id,
         "offset": offset,
@@ -192,7 +198,7 @@ def _first_with_key(stream_id: int, key: str, channel: str, offset: int) -> Publ
 
 
 def _create_stream(channel: str) -> None:
-    # An epoch never is "_": protocol implementations use that for "no epoch".
+    # The epoch is hexadecimal, because protocol implementations use "_" for "no epoch".
     stream = streams().model(channel=channel, epoch=secrets.token_hex(4))
     streams().bulk_create([stream], ignore_conflicts=True)
 
@@ -221,7 +227,11 @@ def _text(what: str, raw: bytes) -> str:
 
 
 def open_stream(channel: str) -> Position:
-    """The top of the channel's log, which is created when there is none."""
+    """Return the top of the channel's log, and create the log when there is none. Synchronous.
+
+    Raises:
+        BrokenStream: the log can be neither found nor created.
+    """
     for _attempt in range(2):
         found = streams().filter(channel=channel).values_list("epoch", "top").first()
         if found is not None:
@@ -231,13 +241,16 @@ def open_stream(channel: str) -> Position:
 
 
 def read_tops(channels: Sequence[str]) -> dict[str, Position]:
-    """The tops of those channels that have a stream. One query."""
+    """Return the tops of the channels by name, without the channels that have no log. Synchronous; one query."""
     rows = streams().filter(channel__in=channels).values_list("channel", "epoch", "top")
     return {channel: Position(epoch, top) for channel, epoch, top in rows}
 
 
 def read_after(channel: str, offset: int, limit: int) -> tuple[Position, list[Publication]]:
-    """The top of the channel's log and up to `limit` publications above `offset`, in order."""
+    """Return the top of the channel's log and up to `limit` publications above `offset`, oldest first. Synchronous.
+
+    A channel without a log has the top 0 and the epoch "".
+    """
     found = streams().filter(channel=channel).values_list("pk", "epoch", "top").first()
     if found is None:
         return Position("", 0), []
@@ -249,10 +262,16 @@ def read_after(channel: str, offset: int, limit: int) -> tuple[Position, list[Pu
 
 
 def read_history(channel: str, query: HistoryQuery, retention: Retention) -> HistoryPage:
-    """Read the kept part of a log, creating an empty one where there is none. One query, unless it creates.
+    """Read the kept part of a log, and create the log when there is none. Synchronous; one query for an existing log.
+
+    Args:
+        channel: the channel's name.
+        query: the part to read.
+        retention: how much of the log is kept.
 
     Raises:
         UnrecoverablePosition: `query.since` names another epoch.
+        ImproperlyConfigured: the database is neither SQLite nor PostgreSQL.
     """
     nothing = query.limit == 0 or retention.size <= 0
     top, rows = (open_stream(channel), []) if nothing else _read_kept(channel, query, retention)
@@ -262,7 +281,7 @@ def read_history(channel: str, query: HistoryQuery, retention: Retention) -> His
 
 
 def _read_kept(channel: str, query: HistoryQuery, retention: Retention) -> tuple[Position, list[tuple[Any, ...]]]:
-    """The top of the log, and the rows that the query asks for. The log's row comes with each of them, or alone."""
+    """Return the top of the log and the rows for the query. The join repeats the top in every row, or has it alone."""
     connection = _connection()
     since = query.since
     after = since.offset if since is not None and not query.reverse else 0
@@ -271,7 +290,7 @@ def _read_kept(channel: str, query: HistoryQuery, retention: Retention) -> tuple
     with connection.cursor() as cursor:
         limit = f"LIMIT {int(query.limit)}" if query.limit > 0 else ""
         order = "DESC" if query.reverse else "ASC"
-        # What is older than the newest expired publication is gone too, whatever its time says.
+        # Clocks may go back, so every publication below an expired one counts as expired.
         cursor.execute(
             f"""
             SELECT log.epoch, log.top, entry."offset", entry.data, entry.tags, entry.publisher, entry.created
@@ -294,7 +313,7 @@ def _read_kept(channel: str, query: HistoryQuery, retention: Retention) -> tuple
 
 
 def _moment(connection: BaseDatabaseWrapper, value: datetime) -> datetime:
-    """A time as the driver has read it: SQLite's is in the zone of the connection, without saying so."""
+    """Return a time of the driver with its time zone. SQLite's times lack the zone, which is the connection's."""
     return value.replace(tzinfo=connection.timezone) if value.tzinfo is None else value
 
 
@@ -311,7 +330,7 @@ def _publication(row: tuple[Any, ...], epoch: str = "") -> Publication:
 
 
 def _named(epoch: str, offset: int) -> str:
-    """The epoch that a publication carries: only the first of a log names it."""
+    """Return the epoch that a publication carries: the first publication of a log names it, the others have ""."""
     return epoch if offset == 1 else ""
 
 
@@ -323,19 +342,23 @@ def _milliseconds(moment: datetime) -> int:
 
 
 def remove_entries(channel: str) -> None:
-    """Forget every publication of the channel; its position stays."""
+    """Delete every publication of the channel. The channel's position stays. Synchronous."""
     for bounds in _bounds(streams().filter(channel=channel)):
         _remove(bounds, bounds.top)
 
 
 def prune(after: int, count: int, retention_of: Callable[[str], Retention | None]) -> int | None:
-    """Remove what `retention_of` says is not kept, in the next `count` streams with entries after stream `after`.
+    """Delete expired entries in the next `count` streams after the stream `after`. Synchronous.
 
-    A channel without retention keeps nothing. Entries younger than KEY_LIFETIME stay, although they are no longer
-    shown. Deletes in bounded batches, each a transaction of its own.
+    Entries younger than `KEY_LIFETIME` stay, although no history shows them. Each batch of deletions is a transaction.
+
+    Args:
+        after: the primary key of a stream, 0 to begin.
+        count: the most streams to look at. Streams without entries do not count.
+        retention_of: returns how much of a channel is kept; None keeps nothing.
 
     Returns:
-        The stream to continue after, or None when there are no more.
+        The primary key of the stream to continue after, or None when no streams are left.
     """
     later = streams().filter(pk__gt=after, top__gt=models.F("pruned")).order_by("pk")
     found = _bounds(later[:count])
@@ -361,8 +384,11 @@ def _newest_before(stream_ids: Iterable[int], seconds: float) -> dict[int, int]:
 
 
 def _remove(bounds: Bounds, floor: int) -> None:
-    """Delete up to `floor`, then note it. Not in one transaction: that would hold rows an appender may wait for while
-    waiting for the stream's row, which the appender holds."""
+    """Delete the entries up to `floor`, then note the floor in the stream's row.
+
+    The two steps are no transaction, because it could deadlock: it would hold entries that an appender waits for, and
+    wait for the stream's row that the appender holds.
+    """
     pruned = bounds.pruned
     while pruned < floor:
         upper = min(floor, pruned + _DELETE_ROWS)

@@ -1,7 +1,7 @@
-"""The order of one durable channel's publications, restored from signals that may be late, early, doubled or lost.
+"""Restores the order of one durable channel's publications from signals that come late, early, twice or not at all.
 
-Pure: no I/O, no clock. Whoever owns a `Tail` offers it every signal, tells it now and then where the table stands, and
-reads the table for it while it is `behind`. What the methods return is to be delivered, in that order.
+Pure: no I/O, no clock. The owner of a `Tail` offers it every signal, regularly notices the top of the table, and reads
+the table while the tail is `behind`. The owner delivers the publications that the methods return, in their order.
 """
 
 from collections.abc import Sequence
@@ -10,13 +10,13 @@ from typing import Final
 from hotclub.engine.model import Position, Publication
 
 WAITING: Final = 1_000
-"""How many publications wait in memory for one before them; what comes on top is read from the table later."""
+"""The most publications that wait in memory for an earlier one. Further publications are read from the table."""
 
 
 class Tail:
     """The end of one channel's log, as far as this node has delivered it.
 
-    `seen` is the last offset delivered, `epoch` is "" until `open`.
+    `seen` is the last delivered offset. `epoch` is the log's epoch, "" until `open`.
     """
 
     __slots__ = ("_doubt", "_waiting", "_wanted", "epoch", "seen")
@@ -30,23 +30,31 @@ class Tail:
 
     @property
     def behind(self) -> bool:
-        """Whether the table has to be read after `seen`."""
+        """Whether the owner has to read the table after the offset `seen`."""
         return bool(self.epoch) and (self._doubt or self._wanted > self.seen)
 
     @property
     def mark(self) -> tuple[str, int, int]:
-        """Where this tail stands; the same after reading the table means that the table holds nothing more."""
+        """The state of the tail. If a reading of the table does not change it, the table holds nothing more."""
         return self.epoch, self.seen, self._wanted
 
     def open(self, position: Position) -> None:
-        """Begin after `position`, which was read from the table after the first `offer` could have come."""
+        """Begin after `position`, the top of the table. Read it after the tail gets signals, so that none is missed."""
         self.epoch = position.epoch
         self.seen = self._wanted = position.offset
 
     def offer(self, epoch: str, publication: Publication) -> list[Publication]:
-        """A signal: this publication was committed."""
+        """Take a signal: a publication was committed.
+
+        Args:
+            epoch: the epoch of the publication's log.
+            publication: the publication.
+
+        Returns:
+            The publications to deliver now: none if earlier ones are missing, else this one and those that waited.
+        """
         if epoch != self.epoch:
-            # Either not opened yet, or one of the two logs has ended: the table knows.
+            # The tail is not open yet, or belongs to another log than the signal. The table shows the present log.
             self._doubt = True
             return []
         offset = publication.offset
@@ -61,16 +69,30 @@ class Tail:
         return []
 
     def notice(self, asked: int, top: Position) -> None:
-        """The table's top, read when `seen` was `asked`."""
+        """Take the top of the table.
+
+        Args:
+            asked: the value of `seen` when the reading began.
+            top: the top.
+        """
         if top.epoch == self.epoch and top.offset >= asked:
             self._wanted = max(self._wanted, top.offset)
         elif top.offset > 0:
             self._doubt = True
 
     def fill(self, asked: int, top: Position, rows: Sequence[Publication], *, complete: bool) -> list[Publication]:
-        """Rows read after offset `asked`; `complete` if there are no more up to `top`.
+        """Take rows of the table.
 
-        A hole in them was pruned and cannot be filled: subscribers notice it by the offsets.
+        Pruned rows leave a hole that cannot be filled. Subscribers notice the hole by the offsets.
+
+        Args:
+            asked: the offset after which the rows were read.
+            top: the top of the table.
+            rows: the publications, oldest first.
+            complete: the rows reach the top.
+
+        Returns:
+            The publications to deliver now. After a change of the log there are none until the next reading.
         """
         self._doubt = False
         if top.epoch != self.epoch or top.offset < asked:
@@ -85,14 +107,16 @@ class Tail:
         return ready + self._release()
 
     def give_up(self) -> None:
-        """Forget what was signalled but is not in the table."""
+        """Forget signalled publications that the table does not hold."""
         self._waiting.clear()
         self._wanted = self.seen
         self._doubt = False
 
     def _restart(self, top: Position) -> None:
-        """Another log has taken this one's place. Its newest publication is delivered next, so that subscribers see
-        the new epoch at once."""
+        """Follow the log that has replaced this one, from before its newest publication.
+
+        The delivery of that publication shows subscribers the new epoch.
+        """
         self._waiting.clear()
         self.epoch = top.epoch
         self.seen = max(top.offset - 1, 0)

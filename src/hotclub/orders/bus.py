@@ -1,6 +1,6 @@
-"""The way of orders from process to process, as its two ends see it.
+"""The two ends of the way that orders take between processes.
 
-Today the way is a table (`orders/table.py`, `orders/read.py`); an engine with a bus of its own takes the place of both.
+`orders/table.py` and `orders/read.py` are the ends over a table. An engine with its own bus replaces both.
 """
 
 from collections.abc import Callable
@@ -10,29 +10,43 @@ from hotclub.orders.messages import Order
 
 
 class Sender(Protocol):
-    """The end in any process."""
+    """The end that gives orders out; every process has one."""
 
     def send(self, order: Order, origin: str) -> Callable[[], bool]:
-        """Give an order out, with the commit of the caller's transaction. Synchronous.
+        """Give an order to the other processes when the caller's transaction commits. Synchronous.
 
         Args:
-            order: what to do.
-            origin: the id of the node that does it of its own accord, "" for none.
+            order: the order.
+            origin: the id of the node that performs the order by itself and skips it on arrival, "" for none.
 
         Returns:
-            To be asked after the commit, in the same thread: whether the order was committed too, which it was not if
-            a savepoint has been rolled back.
+            A function for the same thread, after the commit. It returns False when a savepoint was rolled back, and the
+            order with it.
         """
         ...
 
 
 class Inbox(Protocol):
-    """The end in a process with a node. Called in the thread of the node's event loop; must not block."""
+    """The end that takes orders in a process with a node.
+
+    Both methods run in the thread of the node's event loop and must not block.
+    """
 
     def receive(self, order: Order, origin: str) -> None:
-        """An order has come: once, after its commit, and in the order of ids as far as they came together."""
+        """Take an order after its commit. Each order arrives once.
+
+        Orders that one look at the table finds arrive in the order of their ids.
+
+        Args:
+            order: the order.
+            origin: the node that performs the order by itself, as in `Sender.send`.
+        """
         ...
 
     def missed(self, reason: str) -> None:
-        """Orders may have been missed, so that nothing granted up to now is proven any more."""
+        """Doubt every grant made up to now, because orders that end grants may have been missed.
+
+        Args:
+            reason: why orders may have been missed, for the log.
+        """
         ...

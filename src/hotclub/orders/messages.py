@@ -1,4 +1,4 @@
-"""What one process of a site asks of the others: an order is one of these structs, and reads like a sentence."""
+"""The orders that one process of a site gives to the others. Each struct is one kind of order."""
 
 from typing import Final
 
@@ -13,10 +13,10 @@ from hotclub.engine.target import Target
 
 
 class EndConnections(Struct, frozen=True, omit_defaults=True, tag="end_connections"):
-    """End connections, with the code and the reason that their clients are shown. Those in `spare` live on.
+    """End connections. Their clients are shown the code and the reason. `spare` has the ids of connections to keep.
 
     Raises:
-        ValueError: the reason is none, see `Disconnect`.
+        ValueError: the reason is not 1 to 123 bytes of plain text, see `Disconnect`.
     """
 
     target: Target
@@ -29,7 +29,7 @@ class EndConnections(Struct, frozen=True, omit_defaults=True, tag="end_connectio
 
 
 class EndSubscriptions(Struct, frozen=True, omit_defaults=True, tag="end_subscriptions"):
-    """End subscriptions to one channel, or to all of them for ""."""
+    """End subscriptions to `channel`, or to every channel if it is "". From `code` 2500 on, clients subscribe again."""
 
     target: Target
     channel: str
@@ -37,7 +37,10 @@ class EndSubscriptions(Struct, frozen=True, omit_defaults=True, tag="end_subscri
 
 
 class Subscribe(Struct, frozen=True, omit_defaults=True, tag="subscribe"):
-    """Subscribe connections by the server's will. `ttl` is in seconds, 0 for ever."""
+    """Subscribe connections by the server's will (protocol §3.5). `ttl` is in seconds, 0 for ever.
+
+    Subscribers first get what the channel keeps after the position `since`, or nothing for None.
+    """
 
     target: Target
     channel: str
@@ -49,7 +52,10 @@ class Subscribe(Struct, frozen=True, omit_defaults=True, tag="subscribe"):
 
 
 class Refresh(Struct, frozen=True, omit_defaults=True, tag="refresh"):
-    """Let connections live for `ttl` seconds from now, 0 for ever and -1 for over; `info` replaces what is shown."""
+    """Let connections live for `ttl` seconds from now, 0 for ever; a negative `ttl` ends them.
+
+    `info` replaces the `conn_info` of the connections, unless it is empty.
+    """
 
     target: Target
     ttl: int = 0
@@ -57,7 +63,7 @@ class Refresh(Struct, frozen=True, omit_defaults=True, tag="refresh"):
 
 
 class Publish(Struct, frozen=True, omit_defaults=True, tag="publish"):
-    """Publish in a channel that is not durable."""
+    """Publish to a channel that is not durable. The fields are those of the broker's `Message`."""
 
     channel: str
     data: Raw
@@ -68,7 +74,7 @@ class Publish(Struct, frozen=True, omit_defaults=True, tag="publish"):
 
 
 class PublishUnkept(Struct, frozen=True, omit_defaults=True, tag="publish_unkept"):
-    """Publish for those who are subscribed now: in no history, whatever the channel keeps."""
+    """Publish to the present subscribers alone. The history does not keep the publication."""
 
     channel: str
     data: Raw
@@ -77,7 +83,7 @@ class PublishUnkept(Struct, frozen=True, omit_defaults=True, tag="publish_unkept
 
 
 class ChangeMap(Struct, frozen=True, omit_defaults=True, tag="change_map"):
-    """Set or remove a key of a map."""
+    """Set or remove one key of a map."""
 
     channel: str
     message: MapMessage
@@ -90,7 +96,7 @@ class ClearMap(Struct, frozen=True, omit_defaults=True, tag="clear_map"):
 
 
 class PublishPolled(Struct, frozen=True, omit_defaults=True, tag="publish_polled"):
-    """Send a key's value to those who follow the key in a shared poll."""
+    """Send a key's value to the followers of the key in a shared poll. The value's version counts in `epoch`."""
 
     channel: str
     item: PolledItem
@@ -98,7 +104,11 @@ class PublishPolled(Struct, frozen=True, omit_defaults=True, tag="publish_polled
 
 
 class TakeCommands(Struct, frozen=True, omit_defaults=True, tag="take_commands"):
-    """Take commands for an HTTP connection of the node `node`, which arrived at another node."""
+    """Take commands for an HTTP connection of the node `node`, when their request arrived at another node.
+
+    `session` is the connection's secret, `principal` the login that the request showed, and `data` the commands as the
+    client sent them (protocol §6.1).
+    """
 
     node: str
     session: str
@@ -123,14 +133,14 @@ _DECODER: Final[msgspec.json.Decoder[Order]] = msgspec.json.Decoder(Order)
 
 
 def encode_order(order: Order) -> str:
-    """The order as JSON text."""
+    """Return the order as JSON text."""
     return msgspec.json.encode(order).decode()
 
 
 def decode_order(text: str) -> Order:
-    """The order that `encode_order` wrote.
+    """Return the order that `encode_order` wrote.
 
     Raises:
-        msgspec.DecodeError: the text is no order.
+        msgspec.DecodeError: the text is not an order.
     """
     return _DECODER.decode(text)

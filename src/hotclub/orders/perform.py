@@ -1,4 +1,4 @@
-"""What each order does in a process with connections. For the thread of the node's event loop."""
+"""Performs orders among the connections of one node, in the thread of the node's event loop."""
 
 import contextlib
 import time
@@ -32,8 +32,10 @@ from hotclub.orders.messages import (
 
 
 def perform(node: Node, order: Order) -> None:
-    """Do what the order asks for, among the connections of this node. Blocks nobody; what takes longer goes on alone,
-    and its failure is logged."""
+    """Perform an order among the connections of this node.
+
+    The call does not wait. Orders that need to wait run in a task of the node, which logs a failure.
+    """
     _PERFORM[type(order)](node, order)
 
 
@@ -100,7 +102,10 @@ def _publish_unkept(node: Node, order: PublishUnkept) -> None:
 
 
 def deliver_unkept(node: Node, channel: str, message: Message) -> None:
-    """Send to the subscribers of this process, and keep nothing. Positions do not move. An idempotency key counts."""
+    """Send a message to the subscribers on this node, without a place in the channel's log.
+
+    A message whose idempotency key was used before is dropped.
+    """
     if message.idempotency_key and not node.channels.is_first(channel, message.idempotency_key):
         return
     publication = Publication(
@@ -129,7 +134,7 @@ def _publish_polled(node: Node, order: PublishPolled) -> None:
 
 def _take_commands(node: Node, order: TakeCommands) -> None:
     if order.node == node.id:
-        # The connection may have ended meanwhile, and nobody is left to be answered.
+        # 403, the commands come from another login than the connection: their request was answered at its own node.
         with contextlib.suppress(HttpError):
             emulate(node, Emulation(order.session, order.node, order.data), Handshake(principal=order.principal))
 

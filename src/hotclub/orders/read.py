@@ -1,4 +1,4 @@
-"""Reading the table of orders: each order once, and a word when any may have been missed."""
+"""Reads the table of orders: hands over each order once, and reports when orders may have been missed."""
 
 import asyncio
 import contextlib
@@ -17,7 +17,7 @@ from hotclub.runtime.pool import Run
 from hotclub.runtime.trying import Trying
 
 PATIENCE: Final = 60.0
-"""Seconds for which a reader may be silent. Orders are kept for twice as long, so that no clock has to be right."""
+"""Seconds for which a reader may fail to read before it reports missed orders. Orders are kept for twice as long."""
 _ROWS_PER_QUERY: Final = 500
 _ROWS_PER_PRUNING: Final = 1_000
 
@@ -25,7 +25,7 @@ _logger = logging.getLogger("hotclub.orders")
 
 
 class OrderReader:
-    """Hands every order that commits from `start` on to the inbox, once. Belongs to one event loop."""
+    """Hands every order that commits after `start` to an inbox, once. Belongs to one event loop."""
 
     def __init__(
         self,
@@ -36,7 +36,15 @@ class OrderReader:
         prune_interval: float,
         patience: float = PATIENCE,
     ) -> None:
-        """Intervals are seconds: between two looks, between two prunings. `run` may use the database."""
+        """Nothing runs before `start`.
+
+        Args:
+            inbox: takes the orders.
+            run: runs a function that uses the database, such as `HookPool.run`.
+            interval: seconds between two looks at the table.
+            prune_interval: seconds between two prunings of the table.
+            patience: seconds without a look after which orders may have been missed.
+        """
         self._inbox = inbox
         self._run = run
         self._interval = interval
@@ -46,14 +54,17 @@ class OrderReader:
         self._loops: list[asyncio.Task[None]] = []
         self._mark: Mark | None = None
         self._looked = 0.0
-        """When the last look that succeeded began."""
+        """When the last successful look began, on the monotonic clock."""
         self._done: set[int] = set()
-        """What was handed over although the mark does not show it."""
+        """The ids of orders that were handed over and that the mark does not cover yet."""
         self._old: deque[tuple[float, Mark]] = deque()
-        """Former marks and when they were there at the latest."""
+        """Earlier marks, each with the monotonic time at which the reader had reached the mark."""
 
     async def start(self) -> None:
-        """Begin to read and to prune. Does not fail when the database is down: it is tried until it answers."""
+        """Begin to read and to prune. Idempotent.
+
+        While the database fails, the reader tries again and again. After a cancelled call nothing runs.
+        """
         if self._loops:
             return
         with contextlib.suppress(Exception):
@@ -64,14 +75,14 @@ class OrderReader:
         ]
 
     async def stop(self) -> None:
-        """End the reading. Idempotent."""
+        """End the reading and the pruning. Idempotent. They also end when the call is cancelled."""
         loops, self._loops = self._loops, []
         for task in loops:
             task.cancel()
         await asyncio.gather(*loops, return_exceptions=True)
 
     async def _look(self) -> None:
-        """Hand over what is new. After an error the next look begins at the same mark."""
+        """Hand over the new orders. After an error the next look begins at the same mark."""
         since, began = self._mark, monotonic()
         page = await self._run(table.read, since, 0, _ROWS_PER_QUERY)
         reached, lost, ahead = page.mark, page.lost, set[int]()
@@ -80,7 +91,7 @@ class OrderReader:
             page = await self._run(table.read, since, page.rows[-1].id, _ROWS_PER_QUERY)
             lost |= page.lost
             self._hand_over(page.rows)
-            # These may have come after the first page, which the next look begins at.
+            # Rows of a later page may be newer than the mark of the first page, where the next look begins.
             ahead.update(row.id for row in page.rows)
         reason = self._doubt(since, reached, lost=lost)
         self._mark, self._done, self._looked = reached, ahead, began
@@ -90,7 +101,7 @@ class OrderReader:
             self._inbox.missed(reason)
 
     def _doubt(self, since: Mark | None, reached: Mark, *, lost: bool) -> str:
-        """Why the rows found since the mark may not be all there were; "" when they are."""
+        """Return why orders since the mark may have been missed, "" when none was."""
         if since is None:
             return "they could not be read from the start" if self._loops else ""
         if lost:
@@ -111,7 +122,10 @@ class OrderReader:
                 _logger.exception("An order of another process failed")
 
     async def _prune(self) -> None:
-        """Delete what every node that is not to doubt has read: those rows were there for twice its patience."""
+        """Delete the rows that this reader had read two `patience` ago.
+
+        A node that has not read those rows since then reports missed orders anyway.
+        """
         if self._mark is None:
             return
         now = monotonic()

@@ -1,4 +1,4 @@
-"""Giving orders out."""
+"""Gives orders to the nodes of the site."""
 
 from typing import Final
 
@@ -15,17 +15,26 @@ _SENDER: Final[Sender] = table
 
 
 def send(order: Order) -> None:
-    """Give the order to every node of the site, with the commit of the current transaction. Synchronous.
+    """Give an order to every node of the site when the current transaction commits. Synchronous.
 
-    A node gets it within `RELAY_INTERVAL`, also one that could not be reached for a while; a node that was away for too
-    long asks anew about everything it has granted.
+    A node reads the order within `RELAY_INTERVAL`. A node that cannot read for longer than `PATIENCE` makes its clients
+    subscribe again instead.
+
+    Raises:
+        ImproperlyConfigured: the database is neither SQLite nor PostgreSQL.
+        NotMigrated: the table of orders is missing.
+        DatabaseError: the order could not be inserted.
     """
     _SENDER.send(order, "")
 
 
 def everywhere(order: Order) -> None:
-    """`send`, but the node of this process performs the order at the commit itself, without waiting for the others'
-    way. Synchronous."""
+    """Give an order to every node as `send` does; the node of this process performs it at the commit. Synchronous.
+
+    Raises:
+        ImproperlyConfigured, NotMigrated, DatabaseError: as `send`. Outside a transaction the node of this process
+            performs the order all the same.
+    """
     node = current_node()
     if node is None:
         send(order)
@@ -33,6 +42,6 @@ def everywhere(order: Order) -> None:
         was_committed = _SENDER.send(order, node.id)
         after_commit(lambda: was_committed() and tell_node(node, perform, node, order))
     else:
-        # First, so that a failing database ends this process's connections all the same.
+        # The node comes first, so that it performs the order even when the database fails.
         tell_node(node, perform, node, order)
         _SENDER.send(order, node.id)

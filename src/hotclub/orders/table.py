@@ -1,9 +1,11 @@
 """Every SQL statement of orders: insert, read, prune. Synchronous; called in pool threads or by the user.
 
-No statement waits for a lock of anybody's open transaction, and rows appear in the order of commits, not of ids. So a
-reader does not walk along the ids; it remembers a `Mark`: what the database showed at its last look. SQLite has one
-writer, so that there the highest id says it all. On PostgreSQL a mark is the snapshot of the statement, and a row is
-new when that snapshot could not see the row's transaction: nothing is missed however late a transaction commits.
+On PostgreSQL no statement waits for a row lock of an open transaction, so rows appear in the order of commits and not
+of ids. A reader therefore remembers a `Mark`: the state of the table at its last look.
+
+- On PostgreSQL the mark is the snapshot of the reading statement. A row is new when the snapshot does not show the
+  row's transaction, so the reader finds a row however late its transaction commits.
+- SQLite has one writer at a time, so ids follow the commits, and the mark is the highest id.
 """
 
 from collections.abc import Callable
@@ -22,7 +24,7 @@ _VENDORS: Final = ("sqlite", "postgresql")
 
 
 class CurrentTransaction(Func):
-    """PostgreSQL's number of the transaction around the statement; never the same again in this database."""
+    """PostgreSQL's number of the current transaction. The server never gives out a number twice."""
 
     template = "pg_current_xact_id()::text::bigint"
     output_field = BigIntegerField()
@@ -30,10 +32,10 @@ class CurrentTransaction(Func):
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """What the database showed at one moment.
+    """The state of the table at one moment.
 
-    `place` names the table as it physically is, `seen` the rows in it (PostgreSQL: a snapshot; SQLite: the highest id),
-    `now` is the database's clock in seconds.
+    `place` names the running server and the table's file (PostgreSQL), and is "" on SQLite. `seen` says which rows were
+    there: a snapshot on PostgreSQL, the highest id on SQLite. `now` is the database's clock, in seconds since 1970.
     """
 
     place: str
@@ -43,7 +45,7 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One order as it stands in the table."""
+    """One row of the table. `payload` is the order as JSON text, `origin` a node's id or ""."""
 
     id: int
     origin: str
@@ -52,7 +54,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """What one look has found: the new rows by id, where the table stood, and whether rows are missing."""
+    """The result of one read: the mark, the new rows by id, and whether rows were `lost` before they could be read."""
 
     mark: Mark
     rows: list[Row]
@@ -64,29 +66,37 @@ def send(order: Order, origin: str) -> Callable[[], bool]:
 
     Raises:
         ImproperlyConfigured: the database is neither SQLite nor PostgreSQL.
+        NotMigrated: the table is missing.
         DatabaseError: the order could not be inserted.
     """
     connection = _connection()
     numbered = {"transaction_id": CurrentTransaction()} if connection.vendor == "postgresql" else {}
     payload = encode_order(order)
     row = orders().create(payload=payload, origin=origin, **numbered)
-    # Django forgets what was to be done after the commit when `atomic()` rolls a savepoint back, but not when the
-    # project's own code does.
+    # Django drops the callbacks for the commit when `atomic()` rolls a savepoint back. It keeps them when the project's
+    # own code does, so the callback has to look for the row.
     certain = not connection.in_atomic_block or not connection.savepoint_state
     return lambda: certain or _is_there(row.pk, payload)
 
 
 def _is_there(row: int, payload: str) -> bool:
-    """Whether the order, or an equal one, has this id: SQLite gives the id of a row that was rolled back away again."""
+    """Whether the row exists. SQLite gives the id of a rolled-back row out again, so the payload is compared, too."""
     try:
         return orders().filter(pk=row, payload=payload).exists()
     except DatabaseError:
-        # Committed in all likelihood; and nobody else will do it for this process.
+        # The row is probably there, and this process performs the order now or never.
         return True
 
 
 def read(since: Mark | None, after: int, limit: int) -> Page:
-    """Up to `limit` rows above the id `after` that came since the mark, in one statement; none without a mark."""
+    """Read up to `limit` rows that appeared since the mark and have an id above `after`. One statement.
+
+    Without a mark the page has no rows, only the mark to go on from.
+
+    Raises:
+        ImproperlyConfigured: the database is neither SQLite nor PostgreSQL.
+        DatabaseError: the database could not be read.
+    """
     connection = _connection()
     is_sqlite = connection.vendor == "sqlite"
     place, seen = ("", "0" if is_sqlite else "1:1:") if since is None else (since.place, since.seen)
@@ -106,7 +116,7 @@ def read(since: Mark | None, after: int, limit: int) -> Page:
 
 
 def _is_lost(connection: BaseDatabaseWrapper, since: Mark, mark: Mark, after: int, rows: list[Row], limit: int) -> bool:
-    """Whether the table contradicts the mark: it went back, or rows went before they were read."""
+    """Whether the table is older than the mark, or rows were deleted before they were read."""
     if connection.vendor == "postgresql":
         return _end(mark) < _end(since)
     first = max(int(since.seen), after) + 1
@@ -115,14 +125,19 @@ def _is_lost(connection: BaseDatabaseWrapper, since: Mark, mark: Mark, after: in
 
 
 def _end(mark: Mark) -> int:
-    """The number that the next transaction would have had."""
+    """The number of the next transaction at the time of the mark (PostgreSQL)."""
     return int(mark.seen.split(":")[1])
 
 
 def prune(seen: Mark, limit: int) -> int:
-    """Delete up to `limit` of the rows that the mark shows, and return how many there were.
+    """Delete up to `limit` of the rows that the mark shows, and return the number of deleted rows.
 
-    On PostgreSQL rows that another server has numbered go too: they were restored from its backup.
+    On PostgreSQL also rows whose transaction number is still to come are deleted: a backup of another server brought
+    them.
+
+    Raises:
+        ImproperlyConfigured: the database is neither SQLite nor PostgreSQL.
+        DatabaseError: the rows could not be deleted.
     """
     connection = _connection()
     statement = _PRUNE_SQLITE if connection.vendor == "sqlite" else _PRUNE_POSTGRESQL

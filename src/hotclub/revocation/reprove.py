@@ -1,4 +1,4 @@
-"""When a revocation may have been missed: whatever was granted up to now is asked for again."""
+"""Makes clients ask again for what the node granted, when the node may have missed a revocation."""
 
 import asyncio
 from typing import Final
@@ -15,17 +15,20 @@ _PER_TURN: Final = 100
 
 
 async def reprove(node: Node, *, personal: bool) -> None:
-    """End every subscription of the node so that its client subscribes again, and forget the grants of those who are
-    away.
+    """End every subscription of the node so that its client subscribes again, and forget the kept grants.
 
-    With `personal` the personal channels stay: they last as long as their logins. Takes a turn of the event loop per
-    hundred connections. Connections that are just being made are told to come again.
+    Each hundred connections take one turn of the event loop. A cancelled call leaves the remaining connections as they
+    are. A client that is connecting meanwhile is told to connect again.
+
+    Args:
+        node: the node.
+        personal: keep the subscriptions to personal channels, which end with their logins alone.
     """
     node.hub.peers.departed.forget(Target())
     peers = node.hub.peers.find(Target())
     for peer in peers:
         for subscriber in peer.subscribers.values():
-            # Or the end of the connection would have the grant remembered.
+            # Otherwise the node would keep the grant when the connection ends.
             subscriber.given = None
     for start in range(0, len(peers), _PER_TURN):
         for peer in peers[start : start + _PER_TURN]:
@@ -34,8 +37,11 @@ async def reprove(node: Node, *, personal: bool) -> None:
 
 
 def _doubt(peer: Peer, spared: str) -> None:
-    """A client's own subscriptions end one by one. What the server subscribed it to, or is about to decide, ends with
-    the connection: a refusal would be final for the client."""
+    """End the connection's subscriptions, except the one to the channel `spared`.
+
+    The connection itself ends where the client would not subscribe again: the server made one of the subscriptions, or
+    the end of an undecided subscription would be a final refusal.
+    """
     undecided = isinstance(peer, Session) and peer.revoked is not None
     subscribers = [subscriber for channel, subscriber in peer.subscribers.items() if channel != spared]
     if undecided or any(subscriber.server_side or subscriber.buffer is not None for subscriber in subscribers):

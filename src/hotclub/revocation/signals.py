@@ -1,14 +1,12 @@
-"""Signing out ends sockets: at once by Django's signals, and by a regular look for what no signal tells.
+"""Ends connections when Django's signals tell of the end of their login. `revocation/watch.py` finds the other ends.
 
-Who is ended how:
-
-- A logout, a deactivated and a deleted user: 3503 "signed out", which is final. The page shows it.
-- Anything that may leave the browser signed in (a rotated session key, a new password, a session that has vanished):
-  3011 "force reconnect". The page comes back with the cookie it has now; when that is worth nothing, connecting is
-  refused with the final code 3501, so nothing loops.
+- A logout, and the deactivation or deletion of a user, end the connections with 3503 "signed out". The code is final.
+- A rotated session key, a new password and a deleted session may leave the browser signed in. They end the connections
+  with 3011 "force reconnect", and the client reconnects with its present cookie. If the cookie opens nothing, the
+  server refuses the connection with the final code 3501, so the client does not try for ever.
 """
 
-# ruff: noqa: ARG001, SLF001 - receivers get what the signal sends; the underscored names are documented Django API
+# ruff: noqa: ARG001, SLF001 - a signal gives its receivers more than they use; Django documents the underscored names
 
 from collections.abc import Iterable
 from typing import Any, Final
@@ -36,7 +34,7 @@ _BEFORE: Final = "_hotclub_before"
 
 
 def connect_signals() -> None:
-    """Listen to what ends a login. Called once, when the apps are ready."""
+    """Connect the receivers of the signals that end a login. The app calls it once, when the apps are ready."""
     user_model = get_user_model()
     user_logged_out.connect(_logged_out, dispatch_uid="hotclub.logged_out")
     pre_save.connect(_before_save, sender=user_model, dispatch_uid="hotclub.before_save")
@@ -55,8 +53,8 @@ def _logged_out(sender: Any, request: HttpRequest | None, **kwargs: Any) -> None
 
 
 def _session_deleted(sender: Any, instance: AbstractBaseSession, using: str, **kwargs: Any) -> None:
-    # Logging in deletes the anonymous session, and `clearsessions` expired ones by the thousand: neither has
-    # connections.
+    # A login deletes the anonymous session, and `clearsessions` deletes expired sessions by the thousand. No connection
+    # is signed in with either.
     if instance.expire_date > timezone.now() and SESSION_KEY in instance.get_decoded():
         _end_tokens(instance.session_key)
         _reconnect(using, login=login_id(instance.session_key))
@@ -93,7 +91,7 @@ def _user_deleted(sender: Any, instance: AbstractBaseUser, using: str, **kwargs:
 
 
 def _end_tokens(session_key: str) -> None:
-    """Tokens that end with this session open nothing any more; in the caller's transaction, like the logout itself."""
+    """Revoke the tokens of this session, in the caller's transaction."""
     if get_config().tokens is not None:
         revoke_login(login_id(session_key))
 
@@ -104,9 +102,8 @@ def _reconnect(using: str, **target: str) -> None:
 
 
 def _after_commit(using: str, **whom_and_how: Any) -> None:
-    """Disconnect when the database that says so, which may be another one than Hotclub's, has committed.
+    """Call `disconnect` after the commit of the database `using`, which holds the users or the sessions.
 
-    The order is no part of that transaction, and its failure no failure of the logout: the regular look finds what the
-    order would have told.
+    A failing `disconnect` does not fail the logout: the regular look at logins ends the connections later.
     """
     after_commit(lambda: disconnect(**whom_and_how), using)

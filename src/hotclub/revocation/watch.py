@@ -1,4 +1,4 @@
-"""The regular look at logins: finds what no signal tells."""
+"""The regular look at the logins of connections. It finds the ends of logins that no signal tells of."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,17 +23,21 @@ _CHUNK: Final = 500
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What one look at some connections has found."""
+    """The result of one look at the logins of some connections."""
 
     gone: list[tuple[Client, Disconnect]] = field(default_factory=list)
-    """Whose logins do not stand, and how they have to go."""
+    """The clients whose logins are over, each with the reason to disconnect it with."""
     ends: dict[Client, datetime] = field(default_factory=dict)
-    """When the sessions of the others end, as far as it is known."""
+    """When the sessions of the other clients expire. Clients without a known time are missing."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Watched:
-    """When to look next, None for the regular look; and why: its session `ends` then, or seems to be gone."""
+    """When a connection is due, and why.
+
+    `due` None waits for the regular look. With `ends` the session expires at `due`. With `suspect` the session was not
+    found at the last look.
+    """
 
     due: datetime | None = None
     ends: bool = False
@@ -41,34 +45,38 @@ class _Watched:
 
 
 class SessionWatch:
-    """The live connections of this process that come from a session, and what has become of their logins."""
+    """The signed-in connections of this process, and when to look at their logins. Belongs to the event loop."""
 
     def __init__(self) -> None:
-        # Weak: a connection that breaks off while connecting is never reported as ended.
+        # The references are weak because `remove` is not called for a connection that breaks off while it connects.
         self._watched: WeakKeyDictionary[Client, _Watched] = WeakKeyDictionary()
 
     def add(self, client: Client) -> None:
-        """Watch a connection from now on. It is due at once: its login may have ended while it connected."""
+        """Watch a connection. It is due at once, because its login may have ended while it connected."""
         self._watched[client] = _Watched(due=timezone.now())
 
     def remove(self, client: Client) -> None:
-        """The connection has ended. Idempotent."""
+        """Stop watching a connection, which has ended. Idempotent."""
         self._watched.pop(client, None)
 
     def clients(self) -> list[Client]:
-        """The connections to look at regularly."""
+        """Return all watched connections, for the regular look."""
         return list(self._watched)
 
     def due(self) -> list[Client]:
-        """Those to look at now: nobody has yet, their session should be over, or it seemed to be gone."""
+        """Return the connections to look at now: the new ones, and those whose session has expired or was not found."""
         now = timezone.now()
         return [client for client, watched in self._watched.items() if watched.due is not None and watched.due <= now]
 
     def judge(self, clients: Iterable[Client], look: Look) -> list[tuple[Client, Disconnect]]:
-        """Which of these, at which somebody has looked, are to end now, and how.
+        """Return the connections to end now, each with the reason for its client, and note when the others are due.
 
-        A session that is gone before its time is looked at once more: if somebody has signed out in another process,
-        that is on its way here, and tells the client more than that it shall come back.
+        A connection whose session is gone too early ends only at its second look. If the user has signed out in another
+        process, an order with the better reason is on its way here.
+
+        Args:
+            clients: the connections that were looked at.
+            look: the result of `check` for them.
         """
         now = timezone.now()
         reasons, ending = dict(look.gone), []
@@ -88,9 +96,9 @@ class SessionWatch:
 
     @staticmethod
     def check(clients: Sequence[Client]) -> Look:
-        """Look at these, and renew the `user` of those that may stay.
+        """Look at the logins of connections, and renew the `user` of each connection that may stay.
 
-        Synchronous; two queries per 500 logins.
+        Synchronous; up to three queries per 500 connections. A session store without a model is asked once per session.
         """
         look = Look()
         for start in range(0, len(clients), _CHUNK):
@@ -125,8 +133,10 @@ def _has_same_password(client: Client, user: AbstractBaseUser) -> bool:
 
 
 def _lives(clients: Sequence[Client]) -> dict[Client, datetime | None]:
-    """Those whose login stands, and until when if that is known: the session of a cookie is there, and that of a token
-    was not revoked."""
+    """Return the clients whose login is not over, each with the time at which its session expires, if that is known.
+
+    The login of a cookie is over when its session is gone, the login of a token when it was revoked.
+    """
     alive = _living_sessions({client.session_key for client in clients if client.token_channels is None})
     revoked = revoked_logins({client.login_id for client in clients if client.token_channels is not None})
     return {

@@ -1,4 +1,4 @@
-"""Python values, as Django code has them, to payloads and back."""
+"""Encodes the values of Django code as payloads, and decodes payloads."""
 
 from typing import Any
 
@@ -10,26 +10,26 @@ from hotclub.engine.protocol.payload import encode_payload
 
 
 def encode(value: object) -> Raw:
-    """The payload of a value.
+    """Return the payload of a value.
 
     Dates, times, durations, `Decimal`, `UUID`, lazy translations (in the active language) and safe strings become text.
     Enumerations become their values, dataclasses objects.
 
     Raises:
-        TypeError: JSON cannot hold the value, such as a model instance: send a dictionary.
-        ValueError: NaN, an infinity, or a lone surrogate.
+        TypeError: JSON cannot hold the value, such as a model instance.
+        ValueError: the value holds NaN, an infinity or a lone surrogate.
     """
     return encode_payload(value, default=_plain)
 
 
 def decode(data: Raw) -> Any:
-    """The value of a validated payload; None for a null and for no payload."""
+    """Return the value of a validated payload, None for an empty one."""
     return msgspec.json.decode(data) if bytes(data) else None
 
 
 def _plain(value: Any) -> Any:
     if isinstance(value, Promise | str):
-        # str() of a safe string returns the safe string, which the encoder does not know.
+        # str() of a safe string returns the safe string itself, which the encoder does not accept.
         return str.__str__(str(value))
     if isinstance(value, int):
         return int(value)

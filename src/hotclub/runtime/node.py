@@ -1,4 +1,4 @@
-"""The node of this process, and how code in other threads and loops reaches it."""
+"""Keeps the node of this process, and lets code in other threads and loops call it."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -19,11 +19,11 @@ Result = TypeVar("Result")
 Params = ParamSpec("Params")
 
 ANSWER_TIMEOUT: Final = 5.0
-"""Seconds that another thread waits for the node's event loop."""
+"""Seconds for which another thread or loop waits for the node's event loop."""
 
 
 class NoNode(HotclubError):
-    """This process serves no connections, or its event loop gave no answer in time. Ask in a server process."""
+    """No node runs in this process, or its event loop gave no answer in time. Ask in a server process."""
 
     def __init__(self, reason: str = "") -> None:
         super().__init__(reason or "No node runs in this process; ask in the process that serves the site.")
@@ -35,21 +35,21 @@ class _Running:
 
 
 def current_node() -> "Node | None":
-    """The running node of this process, if it has one."""
+    """Return the running node of this process, None without one."""
     return _Running.node
 
 
 def set_current_node(node: "Node | None", pool: "HookPool | None" = None) -> None:
-    """Set the node that serves this process, and its thread pool."""
+    """Set the running node of this process and its thread pool, None when the node stops."""
     _Running.node = node
     _Running.pool = pool
 
 
 def require_node() -> "Node":
-    """The running node of this process.
+    """Return the running node of this process.
 
     Raises:
-        NoNode: there is none.
+        NoNode: no node runs.
     """
     if _Running.node is None:
         raise NoNode
@@ -57,19 +57,23 @@ def require_node() -> "Node":
 
 
 def after_commit(callback: Callable[[], object], using: str = "") -> None:
-    """Call back when the current transaction has committed, or now when there is none; an error is only logged.
+    """Call back after the commit of the current transaction, or now without one. An error of the callback is logged.
 
-    `using` is the alias of the transaction's database, "" for `HOTCLUB["DATABASE"]`. Pass a function and not a
-    `functools.partial`: Django logs the name, and a partial has none.
+    Args:
+        callback: a function. Django logs the name of the function, which a `functools.partial` does not have.
+        using: the alias of the transaction's database, "" for `HOTCLUB["DATABASE"]`.
+
+    Raises:
+        TransactionManagementError: the project's code has turned autocommit off, and no `atomic()` is open.
     """
     transaction.on_commit(callback, using=using or get_config().database, robust=True)
 
 
 def refuse_event_loop(name: str) -> None:
-    """Raise when called in a thread that runs an event loop, which a synchronous call would stop.
+    """Refuse a call of the synchronous function `name` in a thread with a running event loop, which it would stop.
 
     Raises:
-        SynchronousOnlyOperation: use the async twin.
+        SynchronousOnlyOperation: the thread runs an event loop.
     """
     try:
         asyncio.get_running_loop()
@@ -79,7 +83,7 @@ def refuse_event_loop(name: str) -> None:
 
 
 def tell_node(node: "Node", callback: Callable[..., object], *args: object) -> bool:
-    """Have the node's loop call back soon, in the order of these calls. False when the loop has ended."""
+    """Have the node's loop call a function soon, in the order of these calls. Returns False when the loop has ended."""
     try:
         node.loop.call_soon_threadsafe(callback, *args)
     except RuntimeError:
@@ -88,8 +92,10 @@ def tell_node(node: "Node", callback: Callable[..., object], *args: object) -> b
 
 
 def begin_in_node(node: "Node", work: Coroutine[Any, Any, object]) -> None:
-    """Have the node's loop run a coroutine soon, in the order of these calls, and wait for nothing: a commit must not
-    wait for a busy loop. A failure is logged."""
+    """Have the node's loop run a coroutine soon, in the order of these calls, and log a failure.
+
+    The call does not wait, so a busy loop does not delay a commit. A loop that has ended does not run the coroutine.
+    """
     watched = _logged(work)
     if not tell_node(node, node.channels.spawn, watched):
         watched.close()
@@ -99,15 +105,17 @@ def begin_in_node(node: "Node", work: Coroutine[Any, Any, object]) -> None:
 async def _logged(work: Coroutine[Any, Any, object]) -> None:
     try:
         await work
-    except Exception:  # noqa: BLE001 - nobody waits for it who could be told
+    except Exception:  # noqa: BLE001 - no caller waits for the error
         logger.exception("What was to be done after a commit failed")
 
 
 def ask_node(node: "Node", question: Coroutine[Any, Any, Result]) -> Result:
-    """Run a coroutine in the node's loop and wait for it, in a thread without a loop.
+    """Run a coroutine in the node's loop, and return its result. For threads without a loop.
 
     Raises:
-        NoNode: the loop has ended, or did not answer within `ANSWER_TIMEOUT`.
+        NoNode: the loop has ended, or did not answer within `ANSWER_TIMEOUT`; the coroutine is cancelled, but may have
+            run.
+        Exception: an error of the coroutine.
     """
     future = _submit(node, question)
     try:
@@ -118,7 +126,10 @@ def ask_node(node: "Node", question: Coroutine[Any, Any, Result]) -> Result:
 
 
 async def aask_node(node: "Node", question: Coroutine[Any, Any, Result]) -> Result:
-    """The async twin of `ask_node`, for any loop."""
+    """Run a coroutine in the node's loop, and return its result. For any loop, and without a timeout in the node's own.
+
+    A cancelled call cancels the coroutine. Raises as `ask_node`.
+    """
     if _lives_here(node):
         return await question
     try:
@@ -129,7 +140,11 @@ async def aask_node(node: "Node", question: Coroutine[Any, Any, Result]) -> Resu
 
 
 async def in_thread(function: Callable[Params, Result], /, *args: Params.args, **kwargs: Params.kwargs) -> Result:
-    """Run database code from async code: in the node's pool, or without a node in the thread that Django uses."""
+    """Run a synchronous function that uses the database, and return its result.
+
+    In the loop of the node the function runs in the node's pool, elsewhere in the thread of `sync_to_async`. When the
+    caller is cancelled, a function that has begun runs to its end.
+    """
     pool, node = _Running.pool, _Running.node
     if pool is not None and node is not None and _lives_here(node):
         return await pool.run(function, *args, **kwargs)

@@ -1,7 +1,7 @@
-"""The threads in which synchronous hooks run: bounded, and with database connections that are kept and watched.
+"""The thread pool for synchronous hooks, which keeps and checks the database connections of its threads.
 
-Django closes connections at the end of a request. A WebSocket has no such end, so the pool tidies up after each call:
-it closes a connection that is broken, that is too old, or that a hook left inside a transaction.
+Django closes old connections at the end of a request. A WebSocket has no such end, so the pool tidies up after each
+call: it closes a connection that is broken or too old, or that a hook left inside a transaction.
 """
 
 import asyncio
@@ -27,11 +27,11 @@ KEPT: Final = 60.0
 """Seconds for which a thread keeps a database connection whose `CONN_MAX_AGE` is Django's default, 0."""
 
 _TRUSTED_IDLE: Final = 1.0
-"""Seconds for which an unused connection is believed to be alive without asking it."""
+"""Seconds for which an unused connection counts as alive without a check."""
 
 
 class Run(Protocol):
-    """Runs a synchronous function where it may use the database and holds up nobody: `HookPool.run`."""
+    """Runs a synchronous function in a thread where it may use the database, such as `HookPool.run`."""
 
     def __call__(
         self, func: Callable[Params, Result], /, *args: Params.args, **kwargs: Params.kwargs
@@ -42,31 +42,38 @@ class HookPool:
     """A thread pool for code that uses the ORM. Belongs to no event loop; `run` may be awaited in any."""
 
     def __init__(self, threads: int) -> None:
+        """`threads` is the most threads. They start when calls need them."""
         self._executor = ThreadPoolExecutor(max_workers=threads, thread_name_prefix="hotclub")
         self._local = threading.local()
         self._opened: WeakSet[BaseDatabaseWrapper] = WeakSet()
         self._lock = threading.Lock()
 
     async def run(self, func: Callable[Params, Result], /, *args: Params.args, **kwargs: Params.kwargs) -> Result:
-        """Call `func` in a thread of the pool, with a copy of the caller's context variables, and return its result.
+        """Call `func` in a free thread of the pool, with a copy of the caller's context variables.
 
-        Waits for a free thread. When the caller is cancelled the call is dropped if it has not begun; one that has
-        begun runs to its end, and its result is lost.
+        Returns:
+            The result of `func`.
 
         Raises:
             RuntimeError: the pool is closed.
+            Exception: an error of `func`.
+
+        When the caller is cancelled, a call that waits for a thread is dropped. A call that has begun runs to its end.
         """
         call = functools.partial(contextvars.copy_context().run, func, *args, **kwargs)
         return await asyncio.get_running_loop().run_in_executor(self._executor, self._guarded, call)
 
     async def close(self) -> None:
-        """Wait for the calls under way, drop those that have not begun, and close the threads' connections."""
+        """Wait for the calls that have begun, drop the waiting ones, and close the threads' connections.
+
+        The pool also closes when the caller is cancelled.
+        """
         await asyncio.to_thread(self._shutdown)
 
     def _shutdown(self) -> None:
         self._executor.shutdown(cancel_futures=True)
         for connection in list(self._opened):
-            # The thread that owned it has ended.
+            # The thread that opened the connection has ended, so this thread may close it.
             connection.inc_thread_sharing()
             connection.close()
 
@@ -79,7 +86,7 @@ class HookPool:
 
     @property
     def _ages(self) -> dict[str, tuple[Any, float, float]]:
-        """This thread's open connections by alias: the driver's connection, when first seen, when last used."""
+        """This thread's open connections by alias: the driver's connection, and the times of its first and last use."""
         ages: dict[str, tuple[Any, float, float]] = self._local.__dict__.setdefault("ages", {})
         return ages
 
@@ -117,12 +124,12 @@ class HookPool:
 
 
 def _discard(connection: BaseDatabaseWrapper) -> None:
-    """Forget a connection inside a transaction: Django would refuse to use it again in this thread."""
+    """Close and forget a connection inside a transaction, which Django would not use again in this thread."""
     connection.close()
     del connections[connection.alias]
 
 
 def _max_age(connection: BaseDatabaseWrapper) -> float:
-    """Seconds for which a connection is kept: its `CONN_MAX_AGE`, where None is for ever and 0 is Django's default."""
+    """Return the seconds for which a connection is kept: its `CONN_MAX_AGE`, infinity for None, and `KEPT` for 0."""
     age: float | None = connection.settings_dict["CONN_MAX_AGE"]
     return math.inf if age is None else age or KEPT

@@ -1,7 +1,7 @@
-"""Hotclub's own tables, found when they are first asked for.
+"""Finds Hotclub's own tables when a function first needs them.
 
-A project imports `hotclub` before Django has loaded the apps, and models exist only after that. So no module that
-`hotclub/__init__.py` imports may import `hotclub.models`; it asks here instead.
+A project imports `hotclub` before Django has loaded the apps, and models exist only afterwards. So the modules that
+`hotclub/__init__.py` imports use these functions and do not import `hotclub.models`. The functions raise `NotMigrated`.
 """
 
 from functools import cache
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 
 class NotMigrated(HotclubError):
-    """A table of Hotclub's is not in the database `database`: run `manage.py migrate`.
+    """The database `database` does not have Hotclub's table `table`: run `manage.py migrate`.
 
-    It is raised before a statement is sent, so a transaction of the caller's remains usable.
+    The error comes before any statement on the table, so the caller's transaction remains usable.
     """
 
     def __init__(self, database: str, table: str) -> None:
@@ -35,7 +35,7 @@ class NotMigrated(HotclubError):
 
 
 def database() -> str:
-    """The alias of the database that holds the tables: `HOTCLUB["DATABASE"]`."""
+    """Return the alias of the database with Hotclub's tables: `HOTCLUB["DATABASE"]`."""
     return get_config().database
 
 
@@ -50,12 +50,12 @@ def entries() -> "QuerySet[Entry]":
 
 
 def stream_versions() -> "QuerySet[StreamVersion]":
-    """The newest version of each durable channel whose publisher numbers versions."""
+    """The newest versions of durable channels whose publishers number versions."""
     return _rows("StreamVersion")
 
 
 def orders() -> "QuerySet[Order]":
-    """What processes ask of each other."""
+    """The orders between processes."""
     return _rows("Order")
 
 
@@ -65,7 +65,7 @@ def tickets() -> "QuerySet[Ticket]":
 
 
 def revocations() -> "QuerySet[Revocation]":
-    """The logins whose tokens open nothing any more."""
+    """The logins whose tokens were revoked."""
     return _rows("Revocation")
 
 
@@ -75,12 +75,12 @@ def api_keys() -> "QuerySet[ApiKey]":
 
 
 def node_leases() -> "QuerySet[NodeLease]":
-    """The server processes of the site."""
+    """The leases of the site's server processes."""
     return _rows("NodeLease")
 
 
 def look_anew(alias: str) -> None:
-    """A migration has run: ask this database again which tables it has."""
+    """Ask the database for its tables again, because a migration has run."""
     _tables.cache_clear()
     _tables(alias)
 
@@ -93,7 +93,7 @@ def _rows(model: str) -> "QuerySet[Any]":
 
 
 def _require(alias: str, table: str) -> None:
-    """Raises NotMigrated: the database has no such table. Asks it once, and again only while a table is missing."""
+    """Raise NotMigrated when the database has no such table. The list of tables is read again while one is missing."""
     if table in _tables(alias):
         return
     _tables.cache_clear()

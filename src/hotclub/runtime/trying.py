@@ -1,4 +1,4 @@
-"""Background work that is tried until it succeeds, and that says so no more often than it has to."""
+"""Repeats background work that may fail, and logs only when it begins to fail and when it works again."""
 
 import asyncio
 import logging
@@ -6,20 +6,26 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 _LONGEST_PAUSE: Final = 5.0
-"""Seconds between two attempts, at most, unless the work's own interval is longer."""
+"""The longest pause between two failing attempts, in seconds, unless the interval of the work is longer."""
 
 
 class Trying:
-    """Repeats work, and reports when the work begins to fail and when it works again."""
+    """Repeats work by name, and logs when the work begins to fail and when it works again."""
 
     def __init__(self, logger: logging.Logger, whose: str) -> None:
-        """`whose` ends the sentence "The relay of …" on the log."""
+        """`whose` ends log messages such as "The relay of durable channels works again"."""
         self._logger = logger
         self._whose = whose
         self._failing: set[str] = set()
 
     async def repeat(self, what: str, interval: float, work: Callable[[], Awaitable[None]]) -> None:
-        """Do the work every `interval` seconds for ever; after failures, less and less often."""
+        """Do the work every `interval` seconds until the task is cancelled, and less often after failures.
+
+        Args:
+            what: the name of the work, for the log.
+            interval: seconds between two attempts, also before the first one.
+            work: the work.
+        """
         pause = interval
         while True:
             await asyncio.sleep(pause)
@@ -30,7 +36,10 @@ class Trying:
                 pause = max(interval, min(pause * 2, _LONGEST_PAUSE))
 
     async def attempt(self, what: str, work: Callable[..., Awaitable[None]], *args: Any) -> None:
-        """Do the work once. Raises what the work raises."""
+        """Do the work once, and log whether it begins to fail or works again. Raises the error of the work.
+
+        `what` is the name of the work, for the log.
+        """
         try:
             await work(*args)
         except Exception as error:
