@@ -221,7 +221,7 @@ class Channels:
     def _finished(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and task.exception() is not None:
-            logger.error("Clean-up failed", exc_info=task.exception())
+            logger.error("Background work failed", exc_info=task.exception())
 
     async def settle(self) -> None:
         """Wait until no clean-up runs. When the caller is cancelled, the clean-up goes on."""

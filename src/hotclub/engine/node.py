@@ -228,11 +228,11 @@ class Node:
         return len(sessions)
 
     def unsubscribe(self, target: Target, channel: str, reason: Unsubscribed) -> int:
-        """End the subscriptions of the connections that `target` names to the channel, at once, and return how many
-        they were. For the loop's thread."""
+        """End the subscriptions of the connections that `target` names to the channel, or to all channels for "", at
+        once. Returns how many they were. For the loop's thread."""
         peers = self.hub.peers.find(target, channel)
         self.hub.peers.departed.forget(target, channel)
-        subscribed = sum(channel in peer.subscribers for peer in peers)
+        subscribed = sum(channel in peer.subscribers if channel else len(peer.subscribers) for peer in peers)
         for peer in peers:
             # Also a connection without the subscription: its subscribe command may be under way.
             peer.expel(channel, reason)

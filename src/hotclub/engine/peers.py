@@ -44,7 +44,7 @@ class Peer(Protocol):
         ...
 
     def expel(self, channel: str, reason: Unsubscribed) -> None:
-        """End one subscription and tell the client. Idempotent."""
+        """End one subscription, or all of them for "", and tell the client. Idempotent."""
         ...
 
 

@@ -52,6 +52,13 @@ class Kind(Struct, frozen=True, kw_only=True):
     unidirectional: bool = False
 
 
+class Revoked(set[str]):
+    """The channels from which the server unsubscribes a connection while the application decides; "" is all of them."""
+
+    def __contains__(self, channel: object) -> bool:
+        return super().__contains__(channel) or super().__contains__("")
+
+
 class Session:
     """One connection.
 
@@ -97,7 +104,7 @@ class Session:
         self.kind = kind
         self.pulse = pulse
         self.subscribers: dict[str, Subscriber] = {}
-        self.revoked: set[str] | None = None
+        self.revoked: Revoked | None = None
         """While the application decides on channels: the channels from which the server unsubscribed this connection
         meanwhile. None while nothing is being decided."""
         self.postponed: list[Callable[[], Awaitable[None]]] = []
@@ -300,12 +307,16 @@ class Session:
         self.hub.peers.departed.drop(self.user_id, self.login, subscriber.channel)
 
     def expel(self, channel: str, reason: Unsubscribed) -> None:
-        """End one subscription by the server's will, and tell the client. Idempotent.
+        """End one subscription by the server's will, or all of them for "", and tell the client. Idempotent.
 
         Where the subscribe command is not answered yet, its answer becomes a refusal, and the client is told no more.
         """
         if self.revoked is not None:
             self.revoked.add(channel)
+        if not channel:
+            for name in list(self.subscribers):
+                self.expel(name, reason)
+            return
         subscriber = self.subscribers.get(channel)
         if subscriber is None:
             return

@@ -48,14 +48,7 @@ def _end_connections(node: Node, order: EndConnections) -> None:
 
 
 def _end_subscriptions(node: Node, order: EndSubscriptions) -> None:
-    reason = Unsubscribed(order.code)
-    if order.channel:
-        node.unsubscribe(order.target, order.channel, reason)
-        return
-    node.hub.peers.departed.forget(order.target)
-    for peer in node.hub.peers.find(order.target):
-        for name in list(peer.subscribers):
-            peer.expel(name, reason)
+    node.unsubscribe(order.target, order.channel, Unsubscribed(order.code))
 
 
 def _subscribe(node: Node, order: Subscribe) -> None:
@@ -68,7 +61,8 @@ def _subscribe(node: Node, order: Subscribe) -> None:
 
 
 def _refresh(node: Node, order: Refresh) -> None:
-    for peer in node.hub.peers.find(order.target):
+    # A connection that is being decided on gets its life from that decision, unless its life is over.
+    for peer in node.hub.peers.find(order.target, remember=order.ttl < 0):
         if order.ttl < 0:
             peer.close(Disconnect(Close.CONNECTION_EXPIRED))
         elif isinstance(peer, Session):

@@ -320,12 +320,13 @@ async def test_the_server_is_told_of_a_channel_that_has_no_such_subscribers(
 # What the server takes back while the application decides
 
 
-async def test_an_unsubscribe_reaches_a_subscription_that_is_being_decided_on(club: Club) -> None:
+@pytest.mark.parametrize("channel", ["log:a", ""])
+async def test_an_unsubscribe_reaches_a_subscription_that_is_being_decided_on(club: Club, channel: str) -> None:
     client = await club.connect("7")
     gate = club.application.hold("subscribe", "log:a")
     number = client.send(subscribe={"channel": "log:a"})
     await gate.entered.wait()
-    assert club.node.unsubscribe(Target(user_id="7"), "log:a", Unsubscribed(2000)) == 0
+    assert club.node.unsubscribe(Target(user_id="7"), channel, Unsubscribed(2000)) == 0
     gate.open()
     reply = await client.until(lambda received: next((item for item in received if item.get("id") == number), None))
     assert reply["error"]["code"] == 103
@@ -333,9 +334,10 @@ async def test_an_unsubscribe_reaches_a_subscription_that_is_being_decided_on(cl
     assert "subscribe" in await client.call(subscribe={"channel": "log:a"})
 
 
+@pytest.mark.parametrize("channel", ["log:a", ""])
 @pytest.mark.parametrize("command", [{"history": {"limit": 10}}, {"presence": {}}, {"presence_stats": {}}])
 async def test_an_unsubscribe_reaches_a_question_about_the_channel(
-    club: Club, command: dict[str, dict[str, object]]
+    club: Club, command: dict[str, dict[str, object]], channel: str
 ) -> None:
     await club.publish("log:a", "secret")
     client = await club.connect("7")
@@ -343,7 +345,7 @@ async def test_an_unsubscribe_reaches_a_question_about_the_channel(
     ((name, fields),) = command.items()
     number = client.send(**{name: {"channel": "log:a", **fields}})
     await gate.entered.wait()
-    club.node.unsubscribe(Target(user_id="7"), "log:a", Unsubscribed(2000))
+    club.node.unsubscribe(Target(user_id="7"), channel, Unsubscribed(2000))
     gate.open()
     reply = await client.until(lambda received: next((item for item in received if item.get("id") == number), None))
     assert reply["error"]["code"] == 103

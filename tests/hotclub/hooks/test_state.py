@@ -9,6 +9,7 @@ import pytest
 from msgspec import Raw
 
 import hotclub
+import hotclub.tokens
 from hotclub.engine.errors import Refused
 from hotclub.engine.port import Client as EngineClient
 from hotclub.engine.port import Handshake

@@ -10,7 +10,7 @@ from hotclub.engine.codes import Close, Code
 from hotclub.engine.errors import Disconnect, Refused
 from hotclub.engine.port import ResolvedChannel
 from hotclub.engine.protocol.payload import NotJson, check_payload
-from hotclub.engine.session import Session
+from hotclub.engine.session import Revoked, Session
 
 Handler = Callable[[Session, int, Any], Awaitable[None]]
 """Serves one command. Takes the session, the command's id (0 for none) and the request, and sends the reply.
@@ -39,8 +39,7 @@ def decision(session: Session, channel: str) -> Iterator[None]:
     Raises:
         Refused: `PERMISSION_DENIED`, at the end of the block.
     """
-    revoked: set[str] = set()
-    session.revoked = revoked
+    session.revoked = revoked = Revoked()
     try:
         yield
     finally:

@@ -16,7 +16,7 @@ from hotclub.engine.port import ConnectGrant, ConnectRequest, SubscribeGrant, Su
 from hotclub.engine.protocol import messages as wire
 from hotclub.engine.protocol.connection import Event
 from hotclub.engine.protocol.payload import check_payload
-from hotclub.engine.session import Session
+from hotclub.engine.session import Revoked, Session
 
 
 async def connect(session: Session, command: int, request: wire.ConnectCommand) -> None:
@@ -82,7 +82,7 @@ async def _open_all(session: Session, grant: ConnectGrant, request: wire.Connect
 
     Leaves out the channels from which the server unsubscribed this connection meanwhile.
     """
-    session.revoked = revoked = session.hub.peers.add(session)
+    session.revoked = revoked = Revoked(session.hub.peers.add(session))
     given = _given(session, request, grant.channels)
     granted = {**grant.channels, **given}
     channels = {name: await _narrowed(session, name, channel) for name, channel in granted.items()}
