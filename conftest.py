@@ -1,4 +1,4 @@
-"""What holds for every test: in CI (`CI=true`) nothing is skipped; workers begin with what takes long."""
+"""Rules for every test: in CI (`CI=true`) a skipped test fails, and workers begin with the slowest files."""
 
 import os
 import signal
@@ -10,7 +10,7 @@ import pytest
 
 from tests.support import matrix, run
 
-# A shell that starts the tests in the background has SIGINT ignored, which servers that the tests start would inherit.
+# A shell ignores SIGINT for programs in the background, and the servers that the tests start would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 IN_CI = os.environ.get("CI", "").lower() in {"1", "true"}
@@ -48,7 +48,7 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Files go to the workers in this order: what takes long comes first, so that nobody waits for it at the end."""
+    """Order the files for the workers: the slowest come first, so that no worker waits for one at the end."""
     if not hasattr(config, "workerinput"):
         return
     long = {item.path for item in items if item.get_closest_marker("slow") or item.get_closest_marker("browser")}
@@ -59,7 +59,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 @pytest.fixture(scope="session")
 def django_db_setup(django_db_setup: None) -> Iterator[None]:  # noqa: ARG001 - wanted for its effect
     """The test database, which is emptied quickly."""
-    # It needs the project's apps, which are loaded after this file.
+    # This module needs the project's apps, which Django loads after this file.
     from tests.support.flushing import quick_flushes  # noqa: PLC0415
 
     with quick_flushes():

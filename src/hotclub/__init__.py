@@ -1,7 +1,7 @@
-"""Hotclub: Django, live. Channels with history, recovery and presence, from the same Django process.
+"""Hotclub: live channels for Django, with history, recovery and presence, in the Django process itself.
 
-These are the names that a first page needs. Maps are in `hotclub.maps`, shared polls in `hotclub.polls`, tokens in
-`hotclub.tokens`, the test client in `hotclub.testing` and the ASGI application in `hotclub.asgi`.
+This module exports the names that most projects need. Maps are in `hotclub.maps`, shared polls in `hotclub.polls`,
+tokens in `hotclub.tokens`, the test client in `hotclub.testing` and the ASGI application in `hotclub.asgi`.
 """
 
 from hotclub.actions.connections import (

@@ -15,7 +15,7 @@ from hotclub.runtime.tables import look_anew
 
 
 class HotclubConfig(AppConfig):
-    """`hotclub` in `INSTALLED_APPS`."""
+    """The app config of `hotclub`. It holds the channels and procedures that the installed apps declare."""
 
     name = "hotclub"
     label = "hotclub"
@@ -29,14 +29,18 @@ class HotclubConfig(AppConfig):
 
     @property
     def registry(self) -> Registry:
-        """The channels and procedures of the installed apps, under the present settings."""
+        """The routes of the declared channels and procedures under the current settings.
+
+        Raises:
+            ImproperlyConfigured: the `HOTCLUB` setting holds a mistake.
+        """
         if self._registry is None:
             self._registry = Registry(self.declarations, get_config())
         return self._registry
 
     def ready(self) -> None:
-        """Import each app's `channels.py` and connect the signals."""
-        # These need the models, which are there only now.
+        """Import each app's `channels.py`, register the checks and connect the signals."""
+        # These modules import models, which Django has loaded before it calls `ready`.
         from hotclub.checks.registration import register_checks  # noqa: PLC0415
         from hotclub.revocation.signals import connect_signals  # noqa: PLC0415
         from hotclub.serving.wsgi import watch_for_wsgi  # noqa: PLC0415
@@ -52,7 +56,7 @@ class HotclubConfig(AppConfig):
         post_migrate.connect(self._migrated, sender=self, dispatch_uid="hotclub.migrated")
 
     def declare(self, declarations: Declarations) -> None:
-        """Serve these channels and procedures from the next start of a node on."""
+        """Replace the declared channels and procedures. A running node keeps those with which it started."""
         self.declarations = declarations
         self._registry = None
 

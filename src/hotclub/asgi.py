@@ -1,4 +1,4 @@
-"""What a project's `asgi.py` imports, at its top like any other module: nothing here needs the apps to be loaded."""
+"""The function that a project's `asgi.py` calls. Importing this module does not need the apps to be loaded."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -16,16 +16,17 @@ if TYPE_CHECKING:
 def application(
     django_app: ASGIApplication, websocket_urlpatterns: Sequence[Any] | ASGIApplication | None = None
 ) -> "HotclubApplication":
-    """What `asgi.py` gives to the server.
+    """Make the ASGI application of a project, for its `asgi.py`.
 
     Args:
-        django_app: what `get_asgi_application()` returns; call that first, it loads the apps.
-        websocket_urlpatterns: for Django Channels: either its URL patterns, which are served with its usual stack
-            (allowed hosts, session, user), or a whole ASGI application of your own making.
+        django_app: the application that `get_asgi_application()` returns. Call that function first: it loads the apps.
+        websocket_urlpatterns: the WebSockets of Django Channels: its URL patterns, which Hotclub serves with the usual
+            stack (allowed hosts, session, user), or a whole ASGI application. None refuses other WebSockets with 404.
 
     Returns:
-        An ASGI application. It serves `/connection/websocket` (see the `PATH` setting) and starts and stops with the
-        server's lifespan; on a server without lifespan it starts at the first connection.
+        An ASGI application. It serves `/connection/websocket` (see the `PATH` setting) and Hotclub's other paths, and
+        passes other requests to `django_app`. It starts and stops with the server's lifespan; on a server without
+        lifespan it starts at the first connection or API request.
 
     Raises:
         ImproperlyConfigured: `"hotclub"` is missing from `INSTALLED_APPS`.
@@ -33,7 +34,7 @@ def application(
     """
     if not apps.is_installed("hotclub"):
         raise ImproperlyConfigured(NOT_INSTALLED)
-    # By now `get_asgi_application()` has loaded the apps, which the implementation imports.
+    # The implementation imports models, which exist once `get_asgi_application()` has loaded the apps.
     from hotclub.serving.application import HotclubApplication  # noqa: PLC0415
 
     consumers = websocket_urlpatterns
@@ -43,7 +44,7 @@ def application(
 
 
 def _channels_stack(patterns: Sequence[Any]) -> ASGIApplication:
-    # Channels is an extra.
+    # Channels is an optional dependency.
     from channels.auth import AuthMiddlewareStack  # noqa: PLC0415
     from channels.routing import URLRouter  # noqa: PLC0415
     from channels.security.websocket import AllowedHostsOriginValidator  # noqa: PLC0415

@@ -1,4 +1,4 @@
-"""Shared polls: channels of keys whose values the project is asked for, once for all their followers."""
+"""Shared polls: channels of keys. Hotclub asks the project for a key's value once for all clients that follow it."""
 
 from hotclub.access.poll_keys import sign_keys
 from hotclub.actions.polls import ashared_poll_publish, shared_poll_publish

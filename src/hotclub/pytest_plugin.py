@@ -1,4 +1,4 @@
-"""The pytest plugin: the fixture `hotclub_client`. Installed with the package, which loads it by its entry point."""
+"""The pytest plugin with the fixture `hotclub_client`. Pytest loads it by the entry point of the package."""
 
 import inspect
 from collections.abc import Iterator
@@ -12,12 +12,12 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def hotclub_client(request: pytest.FixtureRequest) -> "Iterator[HotclubClient]":
-    """A `hotclub.testing.HotclubClient` whose site lasts as long as the test, async or not."""
-    # It needs the project's apps, which are loaded after the plugins.
+    """A `hotclub.testing.HotclubClient` for a plain or an async test. Its site ends with the test."""
+    # This module imports models, and Django loads the apps after pytest has loaded its plugins.
     from hotclub.testing.fixtures import client_for_test  # noqa: PLC0415
 
     if "db" in request.fixturenames:
-        # The test's transaction has to be open by now.
+        # The site must start inside the transaction of the test.
         request.getfixturevalue("db")
     with client_for_test(asynchronous=inspect.iscoroutinefunction(request.function)) as client:
         yield client

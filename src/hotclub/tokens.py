@@ -1,4 +1,4 @@
-"""Tokens and tickets: how a client without the session cookie proves who it is."""
+"""Tokens and tickets, with which a client authenticates without the session cookie."""
 
 from hotclub.access.tickets import aticket, ticket
 from hotclub.access.tokens import connection_token, subscription_token

@@ -11,7 +11,14 @@ app_name = "hotclub"
 
 @csrf_exempt
 async def api(request: HttpRequest, name: str) -> HttpResponse:
-    """One method of the HTTP API. The key authenticates; a cookie counts for the OpenAPI document alone."""
+    """Answer one request to the HTTP API (protocol §8.1).
+
+    An API key authenticates the request. A staff user may read the OpenAPI document with the session cookie instead.
+
+    Args:
+        request: the request.
+        name: a method of the API, `openapi.json`, or `LINES` for the API's path itself; any other name gets 404.
+    """
     if name != LINES and name not in NAMES:
         return HttpResponse(status=404)
     body = request.read(BODY_BYTES + 1)

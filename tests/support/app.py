@@ -87,7 +87,7 @@ WRITE_PATHS: Final = (STANDARD, FAST)
 
 
 class Gate:
-    """Holds a hook: `entered` tells that it has begun, `open` lets it go on."""
+    """Holds a hook. `entered` is set when the hook has begun; `open` lets the hook continue."""
 
     def __init__(self) -> None:
         self.entered = asyncio.Event()
@@ -103,13 +103,13 @@ class Gate:
 
 @dataclass
 class TinyApplication:
-    """Everybody may do everything, except in `deny:` channels. A user is who the connect data says."""
+    """An application that refuses nothing outside `deny:` channels. The connect data names the user."""
 
     procedures: bool = True
     ended: list[tuple[str, int, str]] = field(default_factory=list)
     left: list[tuple[str, str]] = field(default_factory=list)
     values: dict[str, PolledItem] = field(default_factory=dict)
-    """What shared polls are answered."""
+    """The values that shared polls return, by key."""
     epoch: str = ""
     polls: list[tuple[PollItem, ...]] = field(default_factory=list)
     _gates: dict[tuple[str, str], Gate] = field(default_factory=dict)
@@ -131,7 +131,7 @@ class TinyApplication:
 
     @property
     def bundle(self) -> Application:
-        """As a node takes it."""
+        """The application in the form that a node takes."""
         return Application(
             resolve=self.resolve, connects=self, subscribes=self, publishes=self, follows=self, calls=self
         )
@@ -312,7 +312,7 @@ async def _take_commands(node: Node, scope: Scope, receive: Any, send: Any, hand
 
 
 def _protocols(write_path: str, limits: Limits) -> dict[str, Any]:
-    """Options of uvicorn: its own classes, which know nothing of us, or ours."""
+    """Options of uvicorn: uvicorn's own protocol classes, or Hotclub's."""
     if write_path == STANDARD:
         return {"ws": "websockets-sansio"}
     return {

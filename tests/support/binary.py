@@ -1,4 +1,4 @@
-"""The protobuf form of the protocol for tests that think in JSON objects, with the classes that the PyPI SDK brings."""
+"""Converts between JSON objects and the protobuf form of the protocol, with the classes of the PyPI SDK."""
 
 import base64
 import json
@@ -28,7 +28,7 @@ def emulation(session: str, node: str, data: bytes) -> bytes:
 
 
 def delimited(message: bytes) -> bytes:
-    """A message after its length."""
+    """A message with its length in front."""
     return varint(len(message)) + message
 
 
@@ -56,7 +56,7 @@ def split(buffer: bytes) -> tuple[list[bytes], bytes]:
 
 
 def read_varint(data: bytes) -> tuple[int, int]:
-    """The number at the beginning, and where it ends. Raises IndexError when it is cut off."""
+    """The number at the beginning of the data, and the index after it. Raises IndexError for a cut number."""
     value = shift = index = 0
     while True:
         byte = data[index]

@@ -1,4 +1,4 @@
-"""Chromium windows that notice everything a page must not do."""
+"""Chromium windows that record errors, dialogs and foreign requests of a page."""
 
 import os
 import shutil
@@ -24,11 +24,11 @@ document.addEventListener("securitypolicyviolation", (event) => {
 """
 
 _CUT_OFF: Final = ("ERR_CONNECTION_RE", "ERR_EMPTY_RESPONSE", "WebSocket connection to", "ERR_SOCKET_NOT_CONNECTED")
-"""What the browser itself reports of a server that is not there."""
+"""Parts of the browser's own messages about a missing server."""
 
 
 async def launch(playwright: Playwright) -> Browser:
-    """The machine's own Chromium where there is one, or else Playwright's."""
+    """Start the machine's own Chromium if there is one, or else Playwright's."""
     executable = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
     arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
     return await playwright.chromium.launch(executable_path=executable, args=arguments)
@@ -36,13 +36,13 @@ async def launch(playwright: Playwright) -> Browser:
 
 @dataclass
 class Window:
-    """One browser context with one page. `offences` collects what no page of the site may ever do."""
+    """One browser context with one page. `offences` collects errors, warnings, dialogs and foreign requests."""
 
     context: BrowserContext
     page: Page
     url: str
     cut_off: bool = False
-    """The test takes the server away, so complaints about that are expected."""
+    """The test stops the server, so the browser's messages about a missing server are no offences."""
     offences: list[str] = field(default_factory=list)
 
     async def goto(self, path: str) -> None:
@@ -51,7 +51,7 @@ class Window:
         assert response.status < 500, f"{path} answered {response.status}"
 
     def check(self) -> None:
-        """Raise when the page did what it must not."""
+        """Raise AssertionError when the page has committed an offence."""
         offences = [text for text in self.offences if not (self.cut_off and any(part in text for part in _CUT_OFF))]
         assert offences == []
 
@@ -77,7 +77,7 @@ class Window:
 
 @asynccontextmanager
 async def window(browser: Browser, url: str, person: Person | None = None, **options: Any) -> AsyncIterator[Window]:
-    """A window of its own, signed in as that person; what the page did is checked at the end."""
+    """A new window, signed in as this person. The block ends with `check`."""
     context = await browser.new_context(**{"viewport": {"width": 1280, "height": 800}, "locale": "en-US", **options})
     try:
         if person is not None:
@@ -92,7 +92,7 @@ async def window(browser: Browser, url: str, person: Person | None = None, **opt
 
 
 async def accessibility(page: Page, axe: str) -> list[str]:
-    """What axe finds on the page as it stands: rule, help and the elements concerned."""
+    """The violations that axe finds on the current page: the rule, its help and the elements."""
     await page.evaluate(axe)
     found = await page.evaluate(
         "axe.run(document, {runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa']})"
@@ -104,6 +104,6 @@ async def accessibility(page: Page, axe: str) -> list[str]:
 
 
 def screenshot_path(*parts: str) -> Path:
-    """Where a screenshot goes: a folder for a person to look at, unknown to git."""
+    """The path of a screenshot, in a folder that git ignores."""
     SCREENSHOTS.mkdir(exist_ok=True)
     return SCREENSHOTS / ("-".join(parts) + ".png")

@@ -1,4 +1,4 @@
-"""Clients that live through faults and write down what they saw, for `checker`.
+"""Clients that survive faults and record their events for `checker`.
 
 A publisher repeats a message with the same id until it knows the outcome. A subscriber comes back with its position.
 Both are written on `wire`, so that they share no bug with an SDK.
@@ -24,7 +24,7 @@ _PAUSE = 0.02
 
 
 class Talk:
-    """How a channel's messages look: what a client sends for an id, and what it gets."""
+    """The form of a channel's messages: `wrap` makes data for an id, `unwrap` finds id and body in received data."""
 
     def __init__(
         self, channel: str, wrap: Callable[[str], Any], unwrap: Callable[[Any], tuple[str, str] | None]
@@ -51,7 +51,7 @@ def plain_talk(channel: str) -> Talk:
 
 
 async def open_client(port: int, headers: Mapping[str, str], channel: str) -> tuple[WireClient, Object]:
-    """A connection that is subscribed, tried until it succeeds."""
+    """Connect and subscribe, and repeat that until it succeeds."""
     while True:
         with contextlib.suppress(*_LOST):
             async with asyncio.timeout(5):
@@ -65,7 +65,7 @@ async def open_client(port: int, headers: Mapping[str, str], channel: str) -> tu
 
 
 class Publisher:
-    """Says one thing after the other. `acknowledged` counts; each is retried with its own id until it is settled."""
+    """Publishes one message after the other, and retries each with its own id until the server acknowledges it."""
 
     def __init__(self, port: int, headers: Mapping[str, str], talk: Talk, record: Recorder) -> None:
         self.acknowledged = 0
@@ -132,7 +132,7 @@ class Subscriber:
         self._offset: int | None = None
 
     async def run(self) -> None:
-        """Until cancelled."""
+        """Subscribe and record publications until cancelled."""
         while True:
             with contextlib.suppress(*_LOST):
                 async with asyncio.timeout(5):
@@ -200,7 +200,7 @@ async def _live(client: WireClient, channel: str) -> AsyncIterator[Object]:
 
 
 def stored_messages(server: Server, talk: Talk) -> list[Logged]:
-    """Everything said in a room, as the site's database has it: the channel itself shows only its newest part."""
+    """All messages of a room from the site's database. The channel itself keeps only the newest ones."""
     code = f"""
 import json
 from hotclub.models import Stream

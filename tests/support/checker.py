@@ -1,4 +1,4 @@
-"""The history checker: what publishers, subscribers and the log said, and every way in which they disagree.
+"""The history checker: it finds every contradiction between publishers, subscribers and the log.
 
 Pure functions over recorded events. A publisher records `Invoked` before it sends and `Settled` when it knows the
 outcome; a subscriber records `Resumed` at every (re)subscribe and `Delivered` for each publication its application
@@ -37,7 +37,7 @@ class Settled:
     outcome: Outcome
     epoch: str = ""
     offset: int = 0
-    """0 where the acknowledgement does not tell the position."""
+    """0 for an acknowledgement without a position."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +114,7 @@ class Anomaly:
 
 @dataclass(frozen=True, slots=True)
 class Needs:
-    """What a run must at least have done before its silence proves anything."""
+    """The least numbers of events for which a run without anomalies is valid."""
 
     acknowledged: int = 1
     resumes: int = 0
@@ -196,7 +196,7 @@ def _lost_durable(history: _History) -> Iterator[Anomaly]:
 
 
 def _lost(history: _History) -> Iterator[Anomaly]:
-    """By set coverage: everything stored behind the subscriber's first position was delivered or in a snapshot."""
+    """Every message stored after the subscriber's first position was delivered or was in a snapshot."""
     for (subscriber, channel), view in history.views.items():
         first = next((event for event in view if isinstance(event, Resumed)), None)
         if first is None or any(r.subscriber == subscriber and r.channel == channel for r in history.revoked):
@@ -266,7 +266,7 @@ def _positions(history: _History) -> dict[Key, tuple[str, int]]:
 
 
 def _reordered_ack(history: _History) -> Iterator[Anomaly]:
-    """If A was acknowledged before B was invoked, A stands before B: one sweep in the order of time."""
+    """A message that was acknowledged before another was invoked has the smaller offset. One sweep by time."""
     positions = _positions(history)
     moments: dict[tuple[str, str], list[tuple[float, int, int, str]]] = defaultdict(list)
     for key, (epoch, offset) in positions.items():
@@ -285,7 +285,7 @@ def _reordered_ack(history: _History) -> Iterator[Anomaly]:
 
 
 def _divergent(history: _History) -> Iterator[Anomaly]:
-    """One (channel, epoch, offset) names one message, whoever speaks of it."""
+    """One (channel, epoch, offset) names the same message in acknowledgements, deliveries and the log."""
     names: dict[tuple[str, str, int], str] = {}
     spoken: list[Settled | Delivered | Logged] = [ack for ack in history.acknowledged() if ack.offset]
     spoken += [event for event in history.events if isinstance(event, Delivered | Logged)]

@@ -1,7 +1,7 @@
 """Connections that subscribe, recover and unsubscribe all the time while others publish, and the judgement of it.
 
-Nothing is waited for that the protocol does not tell: whether something was lost, doubled or delivered to nobody's
-subscription is read from what each connection was sent, in that order.
+The messages to a connection, in their order, show a lost or doubled publication and a publication without a
+subscription. Waits end on messages of the protocol only.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ Publish = Callable[[int], Awaitable[Any]]
 
 
 class Churner:
-    """One connection that comes and goes, and knows what it should have been sent."""
+    """One connection that subscribes and unsubscribes, and checks the publications that it gets."""
 
     def __init__(self, client: WireClient, channel: str) -> None:
         self.client = client
@@ -26,12 +26,12 @@ class Churner:
         """Publications that came by a replay."""
         self.live = 0
         self.told = 0
-        """How often the server said that something is missing."""
+        """How often the server ended the subscription because of a missing publication."""
         self._read = 0
         self._asked: dict[int, str] = {}
 
     async def round(self, chance: random.Random) -> None:
-        """Subscribe where it left off, unsubscribe at once or after some publications; sometimes in one frame."""
+        """Subscribe from the last position and unsubscribe after some publications, or do both in one frame."""
         commands = [self._command("subscribe"), self._command("unsubscribe")]
         if chance.random() < 0.4:
             await self.client.send(*commands)
@@ -46,14 +46,14 @@ class Churner:
         self.judge()
 
     async def finish(self) -> None:
-        """Subscribe for good, and read everything up to there."""
+        """Subscribe and stay, and check every publication up to the reply."""
         command = self._command("subscribe")
         await self.client.send(command)
         await self.client.answer(command["id"])
         self.judge()
 
     async def keep_up(self, offset: int) -> None:
-        """Stay until this offset has come, and come back whenever the server says that something is missing."""
+        """Read until the publication with this offset. Subscribe again whenever the server ends the subscription."""
         while self.position[1] < offset:
             if not self.subscribed:
                 await self.finish()
@@ -70,7 +70,8 @@ class Churner:
         return {"id": number, method: asked}
 
     def judge(self) -> None:
-        """Read what has come since the last look, and fail over a loss, a double or a ghost."""
+        """Check the messages since the last call. Fail over a lost or doubled publication, and over one without a
+        subscription."""
         for item in self.client.inbox[self._read :]:
             method = self._asked.get(item.get("id", 0))
             publication = push_of(item, "pub", self.channel)
@@ -108,8 +109,8 @@ class Churner:
 async def churn(
     clients: Sequence[WireClient], channel: str, publishers: Sequence[Publish], *, rounds: int, each: int
 ) -> list[Churner]:
-    """Let every client come and go for so many rounds while every publisher publishes at least `each`, and go on
-    publishing until the last round is over. Then every client has come to the same position, or this fails."""
+    """Let every client subscribe and unsubscribe for `rounds` while every publisher publishes at least `each` messages,
+    until the last round ends. Then assert that all clients have the same position."""
     churners = [Churner(client, channel) for client in clients]
     for churner in churners:
         await churner.finish()

@@ -50,7 +50,7 @@ class Person:
     session: str
 
     def headers(self, port: int) -> dict[str, str]:
-        """What makes a handshake with that port this person's."""
+        """The headers that sign a handshake with this port in as this person."""
         return {"Cookie": f"sessionid={self.session}", "Origin": f"http://127.0.0.1:{port}"}
 
 
@@ -88,5 +88,5 @@ def populate(
 
 
 def draft(text: str, client_id: str | None = None) -> dict[str, Any]:
-    """What a client publishes to say something."""
+    """The data of a client's chat message."""
     return {"id": client_id or str(uuid4()), "text": text}

@@ -1,8 +1,7 @@
 """The wire client on every transport that takes commands, in both forms of the protocol.
 
-Without WebSockets that is an open HTTP response for what comes, and POSTs for what goes. What ends such a connection is
-its last push; it is handed on as the close frame that a WebSocket would have got. What is protobuf on the wire is JSON
-to the test.
+Without WebSockets the client reads messages from an open HTTP response and sends commands by POST. The last push tells
+the end of such a connection, and the test gets it as a close frame. The test gets protobuf messages as JSON.
 """
 
 import asyncio
@@ -38,7 +37,8 @@ class BinaryWebSocket(RawWebSocket):
 
 
 class EmulatedSocket:
-    """What `WireClient` needs. The first message opens the stream; `statuses` holds the answers to the others."""
+    """An emulated transport as a socket for `WireClient`. The first message opens the stream; `statuses` holds the
+    status of the response to each other message."""
 
     def __init__(self, port: int, transport: str, form: str, headers: Mapping[str, str]) -> None:
         self.statuses: list[int] = []
@@ -67,7 +67,7 @@ class EmulatedSocket:
         if self._binary:
             body = binary.emulation(**identity, data=data)
         else:
-            # What is no text cannot stand in JSON, and is sent as no text.
+            # JSON cannot hold bytes that are not UTF-8, so they are sent as lone surrogates.
             quoted = json.dumps(data.decode(errors="surrogateescape"))
             body = b'{"session":"%b","node":"%b","data":%b}' % (
                 *(identity[name].encode() for name in ("session", "node")),
@@ -77,7 +77,7 @@ class EmulatedSocket:
             self.statuses.append(answer.status)
 
     async def send_frame(self, opcode: int, payload: bytes = b"", **_options: Any) -> None:
-        """There are no frames, and so none to answer."""
+        """Does nothing: this transport has no frames."""
 
     async def read_frame(self) -> Frame:
         """The next message.
@@ -104,7 +104,7 @@ class EmulatedSocket:
             self.writer.transport.abort()
 
     async def identity(self) -> dict[str, str]:
-        """Session and node, as soon as they are known."""
+        """Wait for the connect reply, and return its session and node."""
         return dict(await self._identity)
 
     async def _read(self, connect: bytes) -> None:

@@ -1,4 +1,4 @@
-"""One subscriber, whatever the transport and the form of the protocol; for what has to hold on all of them."""
+"""One subscriber on any transport, in any form of the protocol, for tests of rules that hold on all of them."""
 
 import asyncio
 import contextlib
@@ -17,14 +17,14 @@ Since = tuple[str, int]
 
 
 class Member:
-    """`outcome` is 0, or the code with which the first of its channels was refused: of an error, or of the end."""
+    """A subscriber. `outcome` is 0, or the code that refused its first channel: of an error or of the disconnect."""
 
     def __init__(self, transport: str, port: int, connection: WireClient | Listening) -> None:
         self.transport = transport
         self.port = port
         self.outcome = 0
         self.position: Since = ("", 0)
-        """Where it entered the first of its channels."""
+        """The position from the reply to the subscribe of its first channel."""
         self._connection = connection
 
     @classmethod
@@ -70,11 +70,11 @@ class Member:
 
     @property
     def client(self) -> WireClient | None:
-        """What can send commands, on the transports where that is possible."""
+        """The client that sends commands; None on a unidirectional transport."""
         return self._connection if isinstance(self._connection, WireClient) else None
 
     def heard(self, text: str) -> bool:
-        """Whether anything that came holds this text."""
+        """Whether any received message holds this text."""
         connection = self._connection
         return text in json.dumps(connection.inbox if isinstance(connection, WireClient) else connection.pushes)
 
@@ -82,7 +82,7 @@ class Member:
         await self._connection.wait(lambda: self.heard(text), seconds)
 
     async def ended(self, seconds: float) -> tuple[int, str]:
-        """How the server ended it."""
+        """Wait for the end of the connection, and return its code and reason."""
         if isinstance(self._connection, WireClient):
             closed = await self._connection.ended(seconds)
             return closed.code, closed.reason
@@ -90,7 +90,7 @@ class Member:
         return code, self._connection.reason
 
     async def unsubscribed(self, channel: str, seconds: float) -> int:
-        """With which code the server has ended its subscription."""
+        """Wait until the server ends the subscription, and return the code."""
         await self._connection.wait(lambda: self._unsubscribe(channel) is not None, seconds)
         told = self._unsubscribe(channel)
         assert told is not None
@@ -106,5 +106,5 @@ class Member:
 
 
 async def all_ended(members: list[Member], seconds: float) -> set[tuple[int, str]]:
-    """How they ended, all of them and in time."""
+    """Wait until all connections have ended, and return their codes and reasons."""
     return set(await asyncio.gather(*(member.ended(seconds) for member in members)))

@@ -1,4 +1,4 @@
-"""Quick flushes: a transactional test ends with one, and most of its time went into making every permission anew."""
+"""Quick flushes of the database. A transactional test ends with a flush, which would create all permissions again."""
 
 import contextlib
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from django.db import DEFAULT_DB_ALIAS, models, transaction
 
 
 class _AfterFlush:
-    """Stands in for the signal `post_migrate`: it is sent once, and what it made is put back after later flushes."""
+    """Replaces `emit_post_migrate_signal`: the first flush sends the signal, and later flushes restore its rows."""
 
     def __init__(self, emit: Any) -> None:
         self._emit = emit
@@ -41,7 +41,7 @@ def _rows(model: type[models.Model]) -> list[models.Model]:
 
 @contextlib.contextmanager
 def quick_flushes() -> Iterator[None]:
-    """Within the block, flushes of the default database cost little."""
+    """Make flushes of the default database quick within the block."""
     after = _AfterFlush(emit_post_migrate_signal)
     with patch.object(flush, "emit_post_migrate_signal", after):
         yield

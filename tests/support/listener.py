@@ -84,7 +84,7 @@ class Listener:
     """Use as `async with Listener.open(port, "sse-json", channel) as listener`."""
 
     def __init__(self, channel: str, form: str, *, delta: bool = False) -> None:
-        """With `delta` it asks for differences, and `seen` holds what they come to."""
+        """With `delta` the subscriber asks for differences, and `seen` holds the publications made from them."""
         self.channel = channel
         self.seen: list[tuple[int, bytes]] = []
         """Offset and data of every publication, in the order they came."""
@@ -92,7 +92,7 @@ class Listener:
         self.epoch = ""
         self.offset = 0
         self.wire_bytes = 0
-        """How many bytes of publications' data came over the wire."""
+        """The bytes of publications' data on the wire."""
         self.differences = 0
         self._form = form
         self._delta = delta
@@ -107,12 +107,12 @@ class Listener:
     async def open(
         cls, port: int, transport: str, channel: str, *, since: Since | None = None, delta: bool = False, **fields: Any
     ) -> AsyncIterator[Self]:
-        """A live subscriber, until the block ends. With `since` it asks for what came after that position.
+        """A live subscriber, until the block ends. With `since` it asks for the publications after that position.
 
-        `fields` are further ones of its subscribe command.
+        `fields` are more fields of its subscribe command.
 
         Raises:
-            Refused: the server said no.
+            Refused: the server refused the connection or the subscription.
         """
         name, _, form = transport.partition("-")
         listener = cls(channel, form, delta=delta)
@@ -134,10 +134,10 @@ class Listener:
                 await task
 
     async def until(self, condition: Callable[[], bool], *, timeout: float = 15) -> None:
-        """Wait until the condition holds; it is looked at after each message.
+        """Wait until the condition holds; it is checked after each message.
 
         Raises:
-            Refused: the server said no instead.
+            Refused: the server sent an error or ended the connection.
         """
         async with asyncio.timeout(timeout), self._news:
             await self._news.wait_for(lambda: self._refusal is not None or condition())
@@ -145,7 +145,7 @@ class Listener:
             raise self._refusal
 
     async def until_seen(self, count: int, *, timeout: float = 15) -> None:
-        """Wait for so many publications in all."""
+        """Wait until `seen` holds this number of publications."""
         await self.until(lambda: len(self.seen) >= count, timeout=timeout)
 
     # One way of connecting each

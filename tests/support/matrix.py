@@ -1,7 +1,7 @@
 """Which combinations of transport and form `make test` runs; the others wait for `make test-all`.
 
-A test whose own business is the transport, or the first of its kind, is marked `smoke`, and so may be one of the values
-that it is run with: it runs on every transport in both.
+A test of a transport itself, or the first test of its kind, is marked `smoke`, and so may be one of its parameters.
+Such a test runs on every transport with both commands.
 """
 
 from collections.abc import Iterable
@@ -11,7 +11,7 @@ import pytest
 
 
 def mostly(always: Iterable[str], values: Iterable[str]) -> list[Any]:
-    """The values for `parametrize`, of which `make test` runs these alone unless the test is a smoke test."""
+    """The values for `parametrize`. `make test` runs only those in `always`, except for a smoke test."""
     kept = set(always)
     return [value if value in kept else pytest.param(value, marks=pytest.mark.matrix) for value in values]
 
@@ -22,6 +22,6 @@ def smoke(value: Any, name: str) -> Any:
 
 
 def keep_smoke(item: pytest.Item) -> None:
-    """A smoke test is not left out."""
+    """Have `make test` run a smoke test with all values."""
     if item.get_closest_marker("smoke"):
         item.own_markers[:] = [mark for mark in item.own_markers if mark.name != "matrix"]

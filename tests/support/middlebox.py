@@ -1,4 +1,4 @@
-"""An HTTP proxy on loopback that refuses what the networks of hotels and offices refuse."""
+"""An HTTP proxy on loopback that refuses WebSockets and other requests, as the networks of hotels and offices do."""
 
 import asyncio
 import base64
@@ -13,24 +13,24 @@ from typing import Final, Self
 _REFUSAL: Final = b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 _CHUNK: Final = 16_384
 _WEBSOCKET_GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
-"""What a server proves with that it has read the handshake (RFC 6455 §1.3)."""
+"""The text with which a server proves that it has read the handshake (RFC 6455 §1.3)."""
 
 
 class Sockets(enum.Enum):
-    """What becomes of WebSockets."""
+    """The treatment of WebSockets."""
 
     REFUSED = "refused"
-    """403, as is everything with a path in `refused`."""
+    """A WebSocket gets 403, like a request with a path in `refused`."""
     MUTE = "mute"
-    """They open, and then nothing passes in either direction."""
+    """A WebSocket opens, and then no byte passes in either direction."""
     PASS = "pass"
 
 
 class Middlebox:
     """Listens on `port` and forwards to `target`, request by request.
 
-    `sockets` says what it does to WebSockets; new ones follow when it is changed, and `cut` ends the old ones. `passed`
-    and `stopped` hold the paths of the requests, so that a test can prove which way was taken.
+    `sockets` is the treatment of new WebSockets, and `cut` ends the old ones. `passed` and `stopped` hold the paths of
+    the requests, so that a test can prove which transport a client used.
     """
 
     def __init__(self, target: int, refused: Collection[str] = (), *, sockets: Sockets = Sockets.REFUSED) -> None:
@@ -56,14 +56,14 @@ class Middlebox:
         self.cut()
 
     def cut(self) -> None:
-        """End every WebSocket that has passed, without a word."""
+        """Reset every WebSocket that has passed, without a close frame."""
         for writer in self._open:
             writer.transport.abort()
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         back, forth = await asyncio.open_connection("127.0.0.1", self.target)
         answers = asyncio.create_task(_pump(back, writer))
-        # A server that closes an idle connection is not to be kept secret from its client.
+        # When the server closes an idle connection, the client must see that.
         answers.add_done_callback(lambda _: writer.close())
         try:
             with contextlib.suppress(OSError, asyncio.IncompleteReadError):

@@ -33,14 +33,14 @@ class SdkError(Exception):
 
 
 class Unauthorized(Exception):
-    """What a callback raises to reject with the SDK's `UnauthorizedError`."""
+    """A callback raises this to reject with the SDK's `UnauthorizedError`."""
 
 
 class NpmClient:
-    """One client. `events` holds everything it told, in order.
+    """One client of the SDK. `events` holds all its events, in order.
 
-    A function may stand wherever the SDK takes one among the options (`getToken`, `getState`, …): it is called with the
-    SDK's context, may be async, and what it raises rejects the SDK's promise.
+    An option for which the SDK takes a function (`getToken`, `getState`, …) may be a Python function. It gets the SDK's
+    context and may be async, and an exception that it raises rejects the SDK's promise.
     """
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -85,7 +85,7 @@ class NpmClient:
         return await self.context("subscribed", channel, start=start)
 
     async def call(self, command: str, **arguments: Any) -> Any:
-        """Do one command and return what its promise gave.
+        """Run one command and return the value of its promise.
 
         Raises:
             SdkError: the promise was rejected.
@@ -186,18 +186,18 @@ class NpmClient:
         try:
             value = self._callbacks[question["callback"]](question.get("context"))
             answer["value"] = await value if inspect.isawaitable(value) else value
-        except Exception as error:  # noqa: BLE001 - it is the SDK that is told
+        except Exception as error:  # noqa: BLE001 - the SDK gets the error
             answer |= {"error": str(error), "unauthorized": isinstance(error, Unauthorized)}
         self._send(answer)
 
 
 def signed(signature: str) -> Callback:
-    """A `getSignature` for shared polls whose answer is this, whatever the keys."""
+    """A `getSignature` for shared polls that returns this signature for all keys."""
     return lambda context: {"keys": context["keys"], "signature": signature}
 
 
 def _driver_port() -> int:
-    """The port of the process that drives every client of this one; it is started when there is none."""
+    """The port of the Node.js process that runs the clients of this process. It is started if it does not run."""
     process, port = _driver()
     if process.poll() is not None:
         _driver.cache_clear()

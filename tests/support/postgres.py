@@ -39,7 +39,7 @@ class Cluster:
         self._base = f"postgres://hotclub@127.0.0.1:{port}"
 
     def create(self, template: str = "template1") -> str:
-        """The URL of a new database, which begins as a copy of `template`: a name, or the URL of another one."""
+        """Create a copy of the database `template`, a name or a URL, and return the URL of the copy."""
         name = f"test_{uuid4().hex}"
         source = template.rpartition("/")[2]
         with psycopg.connect(f"{self._base}/postgres", autocommit=True) as connection:
@@ -54,7 +54,7 @@ def shared_cluster() -> Cluster:
 
 
 def project_template() -> str:
-    """The URL of a database with the tables of the tests' own project, made once, to begin others from."""
+    """The URL of a database with the tables of the tests' own project, made once in a run, as a template for others."""
 
     def make(folder: Path) -> None:
         url = shared_cluster().create()
@@ -65,12 +65,12 @@ def project_template() -> str:
 
 
 def stop(directory: Path) -> None:
-    """End the server that lives in the directory; whatever it holds is thrown away."""
+    """Stop the server in this directory at once. Its data is lost."""
     _run([*_control(directory), "-m", "immediate", "stop"], directory, _user())
 
 
 def _start(told: Path) -> None:
-    """Start the server beside the folder, and tell there on which port it listens."""
+    """Start the server beside the folder `told`, and write its port to a file in that folder."""
     user, port, directory = _user(), free_port(), told.with_name(run.POSTGRES)
     directory.mkdir()
     if user is not None:
@@ -83,7 +83,7 @@ def _start(told: Path) -> None:
 
 
 def _user() -> str | None:
-    """PostgreSQL refuses to run as root; the packages bring a user for it."""
+    """The user that runs PostgreSQL, None for the current one. PostgreSQL refuses root; its packages make a user."""
     return "postgres" if os.geteuid() == 0 else None
 
 

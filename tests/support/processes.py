@@ -33,7 +33,7 @@ class ProcessFailed(Exception):
 
 
 def free_port() -> int:
-    """A port that nobody listens on at this moment, and that no other worker of this run is given."""
+    """A port that is free at this moment, and that no other worker of this run gets."""
     for port in random.sample(_own_ports(), 100):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -46,7 +46,7 @@ def free_port() -> int:
 
 
 def kept_waiting(process: int) -> float:
-    """For how many seconds the main thread of a process has waited for its turn on a processor."""
+    """The seconds for which the main thread of a process has waited for a processor."""
     return int(Path(f"/proc/{process}/schedstat").read_text().split()[1]) / 10**9
 
 
@@ -58,7 +58,7 @@ def _own_ports() -> range:
 
 
 async def poll_until(condition: Callable[[], bool], what: str, *, timeout: float = 10.0) -> None:
-    """Look at the outside world until the condition holds; for what sends no event to wait for."""
+    """Check the condition every 20 ms until it holds, for conditions without an event to wait for."""
     deadline = time.monotonic() + timeout
     while not condition():
         if time.monotonic() > deadline:
@@ -76,7 +76,7 @@ class Server:
     port: int = field(default_factory=free_port)
     process: "subprocess.Popen[bytes] | None" = None
     _logged: int = 0
-    """How much was in the log before the last start."""
+    """The bytes in the log before the last start."""
 
     @property
     def log(self) -> Path:
@@ -108,7 +108,7 @@ class Server:
             server.stop()
 
     def copy_tables(self) -> None:
-        """Give it the empty tables of its module in SQLite: they are migrated once in a run, and copied."""
+        """Copy the empty SQLite tables of its module into its directory. They are migrated once in a run."""
 
         def make(folder: Path) -> None:
             Server(folder, self.module).manage("migrate", "-v", "0")
@@ -167,18 +167,18 @@ class Server:
 
     @property
     def work(self) -> float:
-        """Seconds of processor time that it has used, to a hundredth; unlike a clock, it knows nothing of others."""
+        """The seconds of processor time that the server has used, to a hundredth. Other processes do not count."""
         user, system = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()[11:13]
         return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
     @property
     def kept_waiting(self) -> float:
-        """Seconds in which its main thread could have run, and others had the processor."""
+        """The seconds for which its main thread has waited for a processor."""
         return kept_waiting(self.pid)
 
     @contextlib.contextmanager
     def works_less_than(self, seconds: float) -> Iterator[None]:
-        """Assert that what the block asks of it costs it no more processor time."""
+        """Assert that the server uses less processor time than this during the block."""
         before = self.work
         yield
         assert self.work - before < seconds
@@ -198,7 +198,7 @@ class Server:
             )
 
     def kill(self) -> None:
-        """SIGKILL: nothing is written, closed or told."""
+        """Send SIGKILL: the server writes nothing and closes no connection."""
         self._end(signal.SIGKILL)
 
     def stop(self) -> int:
@@ -229,7 +229,7 @@ class Server:
             raise ProcessFailed(f"{self.module} ignored {number.name}:\n{self.tail()}") from None
 
     def _answers(self) -> bool:
-        """Whether this very process says that it answers: on the port alone, somebody else's server might.
+        """Whether this process has logged its URL. An answer on the port could come from another server.
 
         Raises:
             ProcessFailed: it has ended.

@@ -1,4 +1,4 @@
-"""A uvicorn for the test's own event loop, which ends at once: the original looks every 100 ms whether it is to end."""
+"""A uvicorn server for the test's own event loop that ends at once. The original checks for its end every 100 ms."""
 
 import asyncio
 import contextlib

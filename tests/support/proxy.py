@@ -13,13 +13,13 @@ _CHUNK: Final = 16_384
 
 
 class Mode(enum.Enum):
-    """What happens to the bytes of every connection, in both directions."""
+    """The treatment of the bytes of every connection, in both directions."""
 
     PASS = "pass"
     BLACK_HOLE = "black hole"
-    """Bytes are taken and thrown away; nobody is told."""
+    """The proxy reads bytes and drops them."""
     STALL = "stall"
-    """Nothing is read any more, so that both sides fill their buffers."""
+    """The proxy reads no bytes, so that both sides fill their buffers."""
     THROTTLE = "throttle"
     """`rate` bytes per second and direction."""
     REFUSE = "refuse"

@@ -16,7 +16,7 @@ _QUICK: Final = {"min_resubscribe_delay": 0.02, "max_resubscribe_delay": 0.1}
 class PypiClient:
     """One client of `centrifuge-python`. `events` holds (name, channel or "", context), in order.
 
-    What the SDK tells of a server-side subscription is a client's event, with the channel in its context.
+    An event of a server-side subscription is a client's event, with the channel in its context.
     """
 
     def __init__(self, port: int, *, path: str = "/connection/websocket", **options: Any) -> None:
@@ -30,7 +30,7 @@ class PypiClient:
     @classmethod
     @contextlib.asynccontextmanager
     async def connected(cls, port: int, *, ready: bool = True, **options: Any) -> "AsyncIterator[PypiClient]":
-        """A connected client, or with `ready` false one that is about to be, until the block ends."""
+        """A connected client, until the block ends. With `ready` false the client may still be connecting."""
         client = cls(port, **options)
         await client.sdk.connect()
         try:
@@ -41,7 +41,7 @@ class PypiClient:
             await client.sdk.disconnect()
 
     async def subscribe(self, channel: str, *, ready: bool = True, **options: Any) -> centrifuge.Subscription:
-        """A live subscription, or with `ready` false one that is asked for."""
+        """A live subscription. With `ready` false the server may not have answered yet."""
         handler = self._handler(centrifuge.SubscriptionEventHandler, _SUBSCRIPTION_EVENTS, channel)
         subscription = self.sdk.new_subscription(channel, events=handler, **_QUICK, **options)
         await subscription.subscribe()
@@ -92,8 +92,8 @@ class PypiClient:
 
 
 class Getter:
-    """A token or state callback. It gives its answers one after the other, the last one for ever; an exception among
-    them is raised, and a function is asked."""
+    """A token or state callback. It returns its answers one after the other, and repeats the last one. An exception
+    among them is raised, and a function is called."""
 
     def __init__(self, *answers: Any) -> None:
         self._answers = list(answers)

@@ -180,13 +180,13 @@ class RawWebSocket:
         return Frame(first & 0xF, payload, bool(first & 0x80), (first >> 4) & 0x7)
 
     async def read_close(self) -> Frame:
-        """Everything up to the close frame, which is returned; an end of the stream without one is an error."""
+        """Read up to the close frame and return it. The end of the stream without a close frame is an error."""
         while (frame := await self.read_frame()).opcode != CLOSE:
             pass
         return frame
 
     async def read_eof(self) -> None:
-        """Wait for the end of the stream, whatever comes before it. A reset is an end, too."""
+        """Skip bytes until the end of the stream. A reset is an end, too."""
         try:
             while await self.reader.read(65_536):
                 pass

@@ -1,4 +1,4 @@
-"""Requests that open a transport, as bytes, from any address of the loopback network; and how they are answered."""
+"""Sends requests that open a transport, as bytes from any loopback address, and reads the responses."""
 
 import asyncio
 import contextlib
@@ -34,7 +34,7 @@ _COMMANDS: Final = ("POST", "/emulation", (_JSON,), b'{"session":"s","node":"n",
 OPENINGS: Final = tuple(_OPENING)
 """Every transport, in each form of the protocol."""
 ENDPOINTS: Final = (*OPENINGS, "emulation")
-"""The same, and where the commands of emulated transports are posted to."""
+"""All of `OPENINGS`, and the endpoint for the commands of emulated transports."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,8 @@ class Answer:
 
 
 def request(port: int, endpoint: str, *more: bytes, host: str = "", without: str = "", query: str = "") -> bytes:
-    """The request that opens a transport, with these header lines too, and without the one that begins so."""
+    """The request that opens a transport, with the header lines `more` and without the line that begins with
+    `without`."""
     method, path, lines, body = _OPENING.get(endpoint, _COMMANDS)
     if query:
         path += f"{'&' if '?' in path else '?'}{query}"
@@ -59,7 +60,7 @@ def request(port: int, endpoint: str, *more: bytes, host: str = "", without: str
 async def answered(
     port: int, sent: bytes, *, source: str = "127.0.0.1"
 ) -> AsyncIterator[tuple[Answer, asyncio.StreamReader]]:
-    """How these bytes are answered, with the connection open until the block ends."""
+    """Send the bytes and read the head of the response. The connection stays open until the block ends."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port, local_addr=(source, 0))
     try:
         async with asyncio.timeout(5):
@@ -72,6 +73,6 @@ async def answered(
 
 
 async def answer(port: int, sent: bytes, *, source: str = "127.0.0.1") -> Answer:
-    """How these bytes are answered; the connection is left at once."""
+    """Send the bytes, read the head of the response and close the connection."""
     async with answered(port, sent, source=source) as (found, _):
         return found

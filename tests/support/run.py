@@ -1,4 +1,4 @@
-"""One run of the tests, whose workers share what takes long to make: it is made once, by whoever needs it first."""
+"""One run of the tests. Its workers share folders that take long to make; the first worker that needs one makes it."""
 
 import fcntl
 import os
@@ -9,23 +9,23 @@ from pathlib import Path
 from typing import Final
 
 _FOLDER: Final = "HOTCLUB_TEST_RUN"
-"""The variable that tells the workers, which are children of the process that begins the run."""
+"""The variable with the run's folder. The workers inherit it from the process that begins the run."""
 
 POSTGRES: Final = "postgres"
 """The folder of the one PostgreSQL, within the run's own."""
 
 
 def begin() -> Path:
-    """Make the run's folder and tell it to this process and those that it will start."""
+    """Make the run's folder and store its path for this process and its children."""
     folder = Path(tempfile.mkdtemp(prefix="hotclub-run-"))
-    # The database's own user has a folder in it.
+    # The user of the database must reach its folder inside.
     folder.chmod(0o711)
     os.environ[_FOLDER] = str(folder)
     return folder
 
 
 def made(name: str, make: Callable[[Path], None]) -> Path:
-    """A folder of the run, which `make` fills when nobody has asked for it before."""
+    """A folder of the run, which `make` fills at the first request of all workers."""
     target = Path(os.environ[_FOLDER]) / name
     with target.with_name(f"{name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -42,7 +42,7 @@ def end(folder: Path) -> None:
     """Stop what runs in the run's folder, and remove it."""
     server = folder / POSTGRES
     if server.exists():
-        # Not before it is needed: it brings the database's driver.
+        # This import loads the driver of the database, which most runs do not need.
         from tests.support.postgres import stop
 
         stop(server)

@@ -47,7 +47,7 @@ def store(
 
 
 def sqlite_options(directory: Path) -> dict[str, Any]:
-    """How a site is to set up SQLite."""
+    """The settings that a site needs for SQLite."""
     return {
         "ENGINE": "django.db.backends.sqlite3",
         "NAME": str(directory / "project.sqlite3"),

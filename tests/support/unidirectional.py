@@ -1,4 +1,4 @@
-"""A connection that only listens, as raw as a test wants it: a request as it stands on the wire, and what it brings."""
+"""A connection of a unidirectional transport: it sends raw bytes as its request and collects the pushes."""
 
 import asyncio
 import contextlib
@@ -12,11 +12,12 @@ from tests.support.listener import Response
 from tests.support.rawws import CLOSE, RawWebSocket
 
 WAYS: Final = ("uni_sse", "uni_sse-post", "uni_http_stream", "uni_websocket", "uni_websocket-query")
-"""Each unidirectional transport, and where it takes its request."""
+"""The unidirectional transports, each with the place of its request after the dash."""
 
 
 class Listening:
-    """`status` is the answer's, 101 of a WebSocket; `pushes` are what came, `code` is how it ended, 0 until it has."""
+    """`status` is the status of the response, 101 for a WebSocket. `pushes` are the received pushes, and `code` is the
+    code of the disconnect, 0 before it."""
 
     def __init__(self, status: int, writer: asyncio.StreamWriter) -> None:
         self.status = status
@@ -64,12 +65,12 @@ class Listening:
         return {"disconnect": {"code": self.code}} if self.code else {}
 
     async def ended(self, timeout: float = 5) -> int:
-        """The code of its end."""
+        """Wait for the end of the connection, and return its code."""
         await self.wait(lambda: self.code != 0, timeout)
         return self.code
 
     async def wait(self, condition: Callable[[], bool], timeout: float = 5) -> None:
-        """Wait until the condition holds; it is looked at after each push."""
+        """Wait until the condition holds; it is checked after each push."""
         async with asyncio.timeout(timeout), self._news:
             await self._news.wait_for(condition)
 

@@ -1,4 +1,4 @@
-"""A protocol client written from the protocol's document, on `rawws`: it hides nothing and forgets nothing.
+"""A protocol client written from the protocol's document, on `rawws`, that keeps every message.
 
 `WireClient.inbox` holds every object the server sent, in order; `expect` waits for the next one that matches.
 """
@@ -46,7 +46,7 @@ def push_of(item: Object, kind: str, channel: str | None = None) -> Object | Non
 
 
 class WireClient:
-    """A connection that reads all the time, answers pings and keeps what came."""
+    """A connection that reads all the time, answers pings and keeps the received messages."""
 
     form: ClassVar[str] = "json"
 
@@ -98,15 +98,15 @@ class WireClient:
         return next(self._ids)
 
     async def send(self, *commands: Object) -> None:
-        """The commands, in one frame."""
+        """Send the commands in one frame."""
         await self.socket.send_text("\n".join(json.dumps(command) for command in commands))
 
     async def send_message(self, data: bytes) -> None:
-        """These very bytes as one message."""
+        """Send exactly these bytes as one message."""
         await self.socket.send_message(data)
 
     async def publish_bytes(self, channel: str, data: bytes) -> int:
-        """Publish these very bytes, and return the command's id without waiting."""
+        """Publish exactly these bytes, and return the command's id without waiting."""
         command = self.next_id()
         await self.send_message(b'{"id":%d,"publish":{"channel":"%b","data":%b}}' % (command, channel.encode(), data))
         return command
@@ -129,11 +129,11 @@ class WireClient:
         return await self.result(await self.start(method, **fields), method)
 
     async def answer(self, command_id: int) -> Object:
-        """The reply to a command, whatever it says."""
+        """The reply to a command, a result or an error."""
         return await self.expect(lambda item: item.get("id") == command_id)
 
     async def fate(self, command_id: int) -> int:
-        """What became of a command: 0, the code of its error, or that of the connection's end."""
+        """The outcome of a command: 0, the code of its error, or the code of the connection's end."""
         try:
             reply = await self.answer(command_id)
         except Closed as end:
@@ -214,9 +214,9 @@ class WireClient:
         return len(self.inbox) > count or self.closed is not None
 
     async def settled(self) -> None:
-        """Everything the server had sent before it read this command is in the inbox.
+        """Wait until the inbox holds every message that the server sent before it read this command.
 
-        The presence of no channel is asked for: any answer, an error too, comes behind what was queued before.
+        The command asks for the presence of an unknown channel. Its reply comes after all queued messages.
         """
         command_id = await self.start("presence_stats", channel="no-such-channel")
         await self.expect(lambda item: item.get("id") == command_id)
@@ -266,7 +266,7 @@ class WireClient:
             self._news.notify_all()
 
     async def wait(self, condition: Callable[[], bool], timeout: float = 5.0) -> None:
-        """Wait until the condition holds; it is looked at after each frame."""
+        """Wait until the condition holds; it is checked after each frame."""
         async with asyncio.timeout(timeout), self._news:
             await self._news.wait_for(condition)
 

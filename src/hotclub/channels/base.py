@@ -1,4 +1,4 @@
-"""What a Django developer writes in an app's `channels.py`: `Channel` classes, one per namespace, and procedures."""
+"""The classes that an app's `channels.py` uses: `Channel`, with a subclass for each namespace, and `History`."""
 
 # ruff: noqa: ARG002, D417 - the hooks are there to be overridden; `**values` stands for the captured values
 
@@ -13,12 +13,12 @@ from hotclub.conf.values import Rate
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """How much of a channel is kept: the newest `size` publications, each for `ttl`."""
+    """The history of a channel: the newest `size` publications, each kept for `ttl`."""
 
     size: int
     """The most publications that are kept."""
     ttl: timedelta
-    """How long each of them is kept."""
+    """How long each publication is kept."""
     durable: bool = False
     """Whether publications are rows of the project's database, written in the transaction of the code that publishes.
     Otherwise the engine keeps them."""
@@ -36,42 +36,44 @@ class Channel:
     exception and answers with error 100. When the connection ends while a hook runs, an `async` hook is cancelled; a
     plain one runs to its end, and its result is dropped.
 
-    A class that is only a base for others says so: `class Base(Channel, abstract=True)`.
+    Mark a class that is only a base for other classes: `class Base(Channel, abstract=True)`.
     """
 
     pattern: ClassVar[str]
     """The channel's name with Django's path converters, such as `chat:<int:room_id>`."""
     history: ClassVar[History | None] = None
-    """How much of each channel is kept; None for nothing."""
+    """The history of each channel; None keeps no publications."""
     presence: ClassVar[bool] = False
-    """Whether members can ask who is here, and are told who joins and leaves."""
+    """Whether members can list the members of the channel, and get a message when a member joins or leaves."""
     recovery: ClassVar[bool | Literal["cache"]] = True
-    """Whether a client that was away gets what it missed. `"cache"`: only the newest publication, which new subscribers
-    get as well. Needs `history`."""
+    """Whether a client that reconnects gets the publications that it missed. With `"cache"` it gets the newest
+    publication only, and a new subscriber gets that publication, too. Needs `history`."""
     position: ClassVar[bool] = False
-    """Without `recovery`: whether a client that misses a publication is told, and subscribes anew. Needs `history`."""
+    """Without `recovery`: whether Hotclub tells a client that it missed a publication, so that it subscribes again.
+    Needs `history`."""
     delta: ClassVar[bool] = False
     """Whether clients may get the differences between publications instead of the publications."""
     filters: ClassVar[bool] = False
-    """Whether clients may choose publications by their tags. These publications then come without differences."""
+    """Whether clients may choose publications by their tags. Such a client gets no differences."""
     compaction: ClassVar[bool] = False
     """Whether publications name the channel by a number, which is shorter. Only clients of the JSON form that
     understand the number get it."""
     token: ClassVar[bool] = False
-    """Whether a client needs a subscription token (`hotclub.tokens.subscription_token`) to subscribe. The token is
-    permission enough; a class that has a `can_subscribe` as well asks both."""
+    """Whether a client needs a subscription token (`hotclub.tokens.subscription_token`) to subscribe. A class with its
+    own `can_subscribe` requires both, a class without it the token only."""
     rate: ClassVar[Rate | None] = None
-    """How often one user may publish here, such as `Rate(20, per=2)`; beyond it a publish is error 111."""
+    """How often one user may publish here, such as `Rate(20, per=2)`. A publish beyond the rate gets error 111."""
     presence_clients: ClassVar[str] = ""
-    """The name of a map in which every subscriber stands under the connection's id, such as `"online:{channel}"`;
-    `{channel}` is this channel's name, and the captured values are known by theirs."""
+    """The name of a map that lists every subscriber by the connection's id, such as `"online:{channel}"`. `{channel}`
+    stands for this channel's name, and `{room_id}` for a captured value `room_id`."""
     presence_users: ClassVar[str] = ""
-    """The name of a map in which every subscriber stands under the user's id; made like that of `presence_clients`."""
+    """The name of a map that lists every subscriber by the user's id, with the same placeholders as
+    `presence_clients`."""
     publication: ClassVar[Any] = None
-    """The type of what subscribers get, such as a `TypedDict`, for clients in other languages (`manage.py
-    hotclub_types`). None: what `on_publish` is annotated to return."""
+    """The type of the data that subscribers get, such as a `TypedDict`, for `manage.py hotclub_types`. None takes the
+    return annotation of `on_publish`."""
     message: ClassVar[Any] = None
-    """The type of what clients publish. None: as `on_publish` annotates its `data`."""
+    """The type of the data that clients publish. None takes the annotation of `data` in `on_publish`."""
     abstract: ClassVar[bool] = False
 
     def __init_subclass__(cls, *, abstract: bool = False, **kwargs: Any) -> None:
@@ -81,9 +83,8 @@ class Channel:
     def can_subscribe(self, client: Client, *args: Any, **kwargs: Any) -> Any:
         """Whether this client may be in the channel.
 
-        Hotclub asks at every subscribe, and again when the client asks for presence or history.
-
-        What the client sent with its subscribe command is `client.data`, None when Hotclub asks again.
+        Hotclub calls the hook at every subscribe, and again when the client asks for presence or history. `client.data`
+        is the data of the subscribe command, None in the later calls.
 
         Args:
             client: the connection that wants to subscribe.
@@ -95,7 +96,7 @@ class Channel:
         raise NotImplementedError(f"{type(self).__name__} has no can_subscribe(); write one that returns True or False")
 
     def can_publish(self, client: Client, *args: Any, **kwargs: Any) -> Any:
-        """Whether this subscriber may publish. Unless overridden: whether the class has an `on_publish`.
+        """Whether this subscriber may publish. By default a class with its own `on_publish` allows it.
 
         Args:
             client: the connection that wants to publish.
@@ -107,7 +108,7 @@ class Channel:
         return type(self).on_publish is not Channel.on_publish
 
     def on_publish(self, client: Client, data: Any, *args: Any, **kwargs: Any) -> Any:
-        """A client published. The hook checks the data, stores what the project needs, and says what everybody gets.
+        """A client published. The hook may check and store the data, and returns the data that subscribers get.
 
         In a durable channel the hook is a plain function and runs in the transaction that appends the result: an
         exception rolls back both.
@@ -118,27 +119,27 @@ class Channel:
             **values: what `pattern` captures.
 
         Returns:
-            What subscribers get instead of `data`. The `Position` of what the hook has published itself, or None, to
-            accept the publish without a publication.
+            The data that subscribers get. None accepts the publish without a publication, and so does a `Position`, of
+            a publication that the hook itself has made.
         """
         return data
 
     def on_subscribe(self, client: Client, *args: Any, **kwargs: Any) -> Any:
-        """The client may subscribe and is about to; called after `can_subscribe`.
+        """The client is about to subscribe. Hotclub calls the hook after `can_subscribe` has allowed it.
 
-        What the client sent with its subscribe command is `client.data`.
+        `client.data` is the data of the subscribe command.
 
         Args:
             client: the connection that subscribes.
             **values: what `pattern` captures.
 
         Returns:
-            JSON for the subscriber, which comes with the reply; None for nothing.
+            JSON for the subscriber, sent with the reply; None for no data.
         """
 
     def on_unsubscribe(self, client: Client, *args: Any, **kwargs: Any) -> Any:
-        """The client's subscription has ended, for whatever reason. Nobody waits for the hook, so it refuses nothing:
-        Hotclub logs what it raises.
+        """The client's subscription has ended, for any reason. The hook cannot refuse: Hotclub logs an exception that
+        it raises.
 
         Args:
             client: the connection whose subscription has ended.
@@ -146,8 +147,8 @@ class Channel:
         """
 
     def on_presence_change(self, client: Client, joined: bool, *args: Any, **kwargs: Any) -> Any:
-        """The client has joined the channel, or left it. Only with `presence`. Nobody waits for the hook, so it refuses
-        nothing: Hotclub logs what it raises.
+        """The client has joined the channel, or left it. Only with `presence`. The hook cannot refuse: Hotclub logs an
+        exception that it raises.
 
         Args:
             client: the connection that joined or left.
@@ -156,7 +157,7 @@ class Channel:
         """
 
     def get_state(self, client: Client, *args: Any, **kwargs: Any) -> Any:
-        """What the channel is about, as it stands now: for a client that comes for the first time or was away too long.
+        """Returns the current state of the subject of the channel, for a client that is new or was away too long.
 
         Clients call the procedure `hotclub.state` with `{"channel": …}`, and with a `token` where the channel needs one
         that the client has not subscribed with yet. The reply is `{"state": …}`, with the `epoch`
@@ -172,28 +173,28 @@ class Channel:
         """
 
     def tags_filter(self, client: Client, *args: Any, **kwargs: Any) -> Callable[[Mapping[str, str]], bool] | None:
-        """Which publications this client may have, by their tags.
+        """Returns a filter that decides by the tags which publications this client gets.
 
-        Hotclub asks at the subscribe, that of the server included, and for the history. Publications of a channel with
-        this hook come without differences.
+        Hotclub calls the hook at every subscribe, by the client or by the server, and when the client reads the
+        history. Publications of a channel with this hook come without differences.
 
         Args:
             client: the connection that subscribes or reads the history.
             **values: what `pattern` captures.
 
         Returns:
-            A function that takes the tags of a publication and returns whether the client may have it; None for all
-            publications.
+            A function that takes the tags of a publication and returns whether the client gets the publication; None
+            for all publications.
         """
         return None
 
     def channel_info(self, client: Client, *args: Any, **kwargs: Any) -> Any:
-        """What members see of this client in this channel (`chan_info`); called at the subscribe.
+        """Returns the data that members see of this client in this channel (`chan_info`). Called at the subscribe.
 
         Args:
             client: the connection that subscribes.
             **values: what `pattern` captures.
 
         Returns:
-            JSON; None for nothing.
+            JSON; None for no data.
         """

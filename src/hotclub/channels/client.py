@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
 
 class TokenUser:
-    """The user that a token names and that this project's database does not hold: authenticated, without permissions.
+    """The user of a token without a row in this project's database: authenticated, and without permissions.
 
-    A site whose users live elsewhere needs no row for each of them. `pk` is the `sub` claim of the token.
+    A site that keeps its users elsewhere needs no rows for them. `pk` is the `sub` claim of the token.
     """
 
     is_authenticated = True
@@ -47,15 +47,19 @@ class TokenUser:
         return self.pk
 
     def get_username(self) -> str:
+        """Return `pk`."""
         return self.pk
 
     def has_perm(self, perm: str, obj: Any = None) -> bool:  # noqa: ARG002
+        """Return False."""
         return False
 
     def has_perms(self, perm_list: Any, obj: Any = None) -> bool:  # noqa: ARG002
+        """Return False."""
         return False
 
     def has_module_perms(self, app_label: str) -> bool:  # noqa: ARG002
+        """Return False."""
         return False
 
     def __eq__(self, other: object) -> bool:
@@ -69,16 +73,16 @@ class TokenUser:
 
 
 AnyUser: TypeAlias = "AbstractBaseUser | TokenUser | UUID | int | str"
-"""What names a user: the user, or the primary key, as it is or as text."""
+"""A user, or the primary key of a user, as it is or as text."""
 
 
 @dataclass(slots=True, weakref_slot=True, kw_only=True, eq=False)
 class Client:
     """The connection that a hook or procedure is called for.
 
-    Hotclub takes it from the handshake, and from the login or a signed token: the peer sets nothing but `data` and
-    `claimed_headers`. Hotclub renews `user` from the database every `LOGIN_CHECK` seconds, and drops its permission
-    cache before every hook.
+    Hotclub fills it from the handshake, and from the login or a signed token. `data` and `claimed_headers` are the
+    client's own claims. Hotclub renews `user` from the database every `LOGIN_CHECK` seconds, and drops the user's
+    permission cache before every hook.
     """
 
     id: str
@@ -88,20 +92,20 @@ class Client:
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     """The lower-cased headers of the request that opened the connection."""
     address: str = ""
-    """Where the client is, by the rules of `TRUSTED_PROXIES`."""
+    """The client's IP address, found by the rules of `TRUSTED_PROXIES`."""
     login_id: str = ""
     """A hash of the session key, the same for all tabs of one login; safe to log. "" without a login."""
     info: Any = None
     """JSON that members of a channel see of this connection (`conn_info`); the `ON_CONNECT` hook may set it."""
     meta: Any = None
-    """What the connection token says for the server alone (its `meta` claim)."""
+    """The `meta` claim of the connection token, which only the server sees."""
     claimed_headers: Mapping[str, str] = field(default_factory=dict, repr=False)
-    """Headers that the client names in its connect command, because a browser cannot set real ones. The client chooses
-    them: check them."""
+    """Headers in the client's connect command, because a browser cannot set real ones. The client chooses them: check
+    them."""
     token_channels: frozenset[str] | None = None
     """The channels that the connection token names; None for a connection without a token."""
     granted: set[str] = field(default_factory=set, repr=False)
-    """The channels that a subscription token or the server has allowed this connection."""
+    """The channels that a subscription token or the server allows for this connection."""
     session_key: str = field(default="", repr=False)
     auth_hash: str = field(default="", repr=False)
     password_proof: str = field(default="", repr=False)
@@ -113,18 +117,18 @@ class Client:
         In the `ON_CONNECT` hook it is the data of the connect command; in `can_subscribe`, `channel_info`,
         `on_subscribe` and `tags_filter` that of the subscribe command; in the hooks of a publish, what is published; in
         a procedure, its arguments. A hook that is called without a command (at the end of a subscription or of the
-        connection, on a change of presence, and when `can_subscribe` is asked again) sees None. The data is the
-        client's own word: check it.
+        connection, on a change of presence, and when `can_subscribe` is asked again) sees None. The client chooses the
+        data: check it.
 
         Raises:
-            Refused: `BAD_REQUEST`, the data is no JSON, which the protobuf form can carry.
+            Refused: `BAD_REQUEST`, the data is not JSON. Clients of the protobuf form can send such data.
         """
         handled = _handled.get()
         return handled[1].value if handled is not None and handled[0] is self else None
 
     @property
     def is_anonymous(self) -> bool:
-        """Whether nobody is signed in on this connection."""
+        """Whether the connection has no signed-in user."""
         return bool(self.user.is_anonymous)
 
     @property
@@ -133,13 +137,13 @@ class Client:
         return "" if self.is_anonymous else str(self.user.pk)
 
     def forget_permissions(self) -> None:
-        """Make the next `user.has_perm()` ask the database again."""
+        """Drop the permission cache of `user`, so that the next `user.has_perm()` queries the database."""
         for cache in ("_perm_cache", "_user_perm_cache", "_group_perm_cache"):
             self.user.__dict__.pop(cache, None)
 
 
 class CommandData:
-    """What came with a command, decoded when it is first asked for."""
+    """The data of a command, decoded at its first use."""
 
     __slots__ = ("_raw", "_value")
 
@@ -149,7 +153,11 @@ class CommandData:
 
     @property
     def value(self) -> Any:
-        """Decoded JSON, None for nothing. Raises Refused `BAD_REQUEST` for bytes that are no JSON."""
+        """Decoded JSON, None for no data.
+
+        Raises:
+            Refused: `BAD_REQUEST`, the bytes are not JSON.
+        """
         if self._raw is not None:
             try:
                 self._value = decode(self._raw)
@@ -163,9 +171,9 @@ _handled: Final[ContextVar[tuple[Client, CommandData] | None]] = ContextVar("hot
 
 
 class handling:  # noqa: N801 - reads as a statement: with handling(client, data)
-    """Within this block, and in its context alone, `client.data` is this.
+    """Sets `client.data` within the block, for the current context only.
 
-    Every call of a hook stands in such a block of its own, so no hook sees the data of another command.
+    Every call of a hook runs in its own block, so no hook sees the data of another command.
     """
 
     __slots__ = ("_handled", "_token")
@@ -181,19 +189,22 @@ class handling:  # noqa: N801 - reads as a statement: with handling(client, data
 
 
 def personal_channel(user: "AnyUser") -> str:
-    """The name of a user's personal channel. Raises ValueError like `user_id_of`."""
+    """Return the name of a user's personal channel.
+
+    Raises:
+        ValueError: the argument names no user; see `user_id_of`.
+    """
     return f"#{user_id_of(user)}"
 
 
 def user_id_of(user: "AnyUser") -> str:
-    """A user's primary key as text: what `Client.user_id` is on the connections of this user.
+    """Return a user's primary key as text, which equals `Client.user_id` on the connections of this user.
 
-    A key is given as it is (a number, a `UUID`) or as text. It must be one that the user model's primary key accepts;
-    whether there is such a user is not asked. In a project with `HOTCLUB["TOKENS"]`, whose users may live elsewhere,
-    any text names somebody: the `sub` claim of a token.
+    A key is given as it is (a number, a `UUID`) or as text, and must be valid for the primary key of the user model.
+    The user need not exist. In a project with `HOTCLUB["TOKENS"]` any text is valid, as the `sub` claim of a token.
 
     Raises:
-        ValueError: this is nobody: None, an anonymous or unsaved user, or no primary key of the user model.
+        ValueError: the argument is None, an anonymous or unsaved user, or no primary key of the user model.
     """
     key: Any = user.pk if hasattr(user, "pk") else user
     if key is None or key == "":
@@ -204,20 +215,20 @@ def user_id_of(user: "AnyUser") -> str:
 
 
 def user_id_or_anonymous(user: "AnyUser | AnonymousUser | None") -> str:
-    """`user_id_of`, but "" for None, "" and an `AnonymousUser`."""
+    """Return `user_id_of(user)`, but "" for None, "" and an `AnonymousUser`. Raises the errors of `user_id_of`."""
     if user is None or user == "" or getattr(user, "is_anonymous", False):
         return ""
     return user_id_of(user)  # type: ignore[arg-type]  # anonymous ones are gone
 
 
 def _accepted(key: Any) -> Any:
-    """The key as the user model's primary key has it. Raises ValueError: it is none."""
+    """The key as a value of the user model's primary key. Raises ValueError for an invalid key."""
     model = get_user_model()
     try:
         found = model._meta.pk.to_python(key)  # noqa: SLF001 - public, by its documentation
     except (ValidationError, ValueError, TypeError, OverflowError):
         found = None
-    # A number that is no key (1.5, True) would be made one.
+    # `to_python` makes keys of 1.5 and True.
     if found is None or isinstance(key, bool) or (not isinstance(key, str) and found != key):
         hint = "pass a user, or the primary key of one"
         raise ValueError(f"{key!r:.100} is no primary key of {model._meta.label}: {hint}")  # noqa: SLF001 - the same

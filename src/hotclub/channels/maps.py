@@ -1,4 +1,4 @@
-"""Channels of keys and values: maps, whose values are published, and shared polls, whose values are asked for."""
+"""The classes for maps in an app's `channels.py`: `MapChannel`, with a subclass for each namespace, and `MapEntry`."""
 
 # ruff: noqa: ARG002, D417 - the hooks are there to be overridden; `**values` stands for the captured values
 
@@ -13,41 +13,41 @@ from hotclub.channels.client import Client
 
 @dataclass(frozen=True, slots=True)
 class MapEntry:
-    """What a map's `on_publish` may return to set another key than the client named, or more than its data."""
+    """An entry that a map's `on_publish` may return, to set another key or to add tags and a score."""
 
     key: str
-    """The key that is set."""
+    """The key to set."""
     data: Any
-    """What JSON can hold."""
+    """The value: data that JSON can hold."""
     tags: Mapping[str, str] = field(default_factory=dict)
-    """Text by name, by which subscribers may choose."""
+    """Text by name. Subscribers may choose entries by their tags."""
     score: int = 0
     """The entry's place in an ordered map."""
 
 
 class MapChannel(Channel, abstract=True):
-    """A namespace of maps: channels that hold the newest value of each key, and tell subscribers what changes.
+    """A namespace of maps: channels that hold the newest value of each key, and send changes to their subscribers.
 
     Without `history` a map is ephemeral: a client that comes back loads it anew. With `history` it is persistent: it
-    has positions, and a client that comes back gets the changes that `history` still holds. Either way the engine
-    holds the values, for as long as it runs. With `delta` every key has its own chain of differences.
+    has positions, and a client that comes back gets the changes that `history` still holds. The engine holds the values
+    in both cases, for as long as it runs. With `delta` every key has its own chain of differences.
 
-    Options and hooks are those of `Channel` and these.
+    The class has the options and hooks of `Channel`, and the following ones.
     """
 
     key_ttl: ClassVar[timedelta | None] = None
     """How long a key lives after it was last set; None: until it is removed."""
     max_keys: ClassVar[int] = 10_000
-    """The most keys in one map; setting one more is error 106."""
+    """The most keys in one map. A publish of a further key gets error 106."""
     holds: ClassVar[Literal["values", "clients", "users"]] = "values"
-    """What the keys are. Maps of clients and of users are filled by other channels, see `Channel.presence_clients`."""
+    """The kind of the keys. Other channels fill the maps of clients and of users, see `Channel.presence_clients`."""
     ordered: ClassVar[bool] = False
     """Whether the entries are read by score, highest first, instead of by key."""
     debounce: ClassVar[timedelta | None] = None
-    """The time in which a client sends only the newest of what it publishes to a key."""
+    """The interval in which a client sends only the newest of its values for a key."""
 
     def can_publish_key(self, client: Client, key: str, *args: Any, **kwargs: Any) -> Any:
-        """Whether this subscriber may set the key. Unless overridden: whether the class has an `on_publish`.
+        """Whether this subscriber may set the key. By default a class with its own `on_publish` allows it.
 
         Args:
             client: the connection that wants to set the key.
@@ -60,7 +60,7 @@ class MapChannel(Channel, abstract=True):
         return type(self).on_publish is not MapChannel.on_publish
 
     def can_remove_key(self, client: Client, key: str, *args: Any, **kwargs: Any) -> Any:
-        """Whether this subscriber may remove the key. Unless overridden: whether the class has an `on_remove`.
+        """Whether this subscriber may remove the key. By default a class with its own `on_remove` allows it.
 
         Args:
             client: the connection that wants to remove the key.
@@ -82,7 +82,7 @@ class MapChannel(Channel, abstract=True):
             **values: what `pattern` captures.
 
         Returns:
-            The data that is stored instead, a `MapEntry` to set another key, or None to change nothing.
+            The data to store, a `MapEntry` to set another key, or None to change nothing.
         """
         return data
 
@@ -95,6 +95,6 @@ class MapChannel(Channel, abstract=True):
             **values: what `pattern` captures.
 
         Returns:
-            The key that is removed instead, or None to change nothing.
+            The key to remove, or None to change nothing.
         """
         return key

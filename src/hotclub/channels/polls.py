@@ -1,4 +1,4 @@
-"""Shared polls: channels of keys whose values the application is asked for."""
+"""The classes for shared polls in an app's `channels.py`. Hotclub asks the app for the values of their keys."""
 
 # ruff: noqa: D417 - `**values` stands for the captured values
 
@@ -17,21 +17,21 @@ class Polled:
     key: str
     """The key."""
     data: Any = None
-    """What JSON can hold."""
+    """The value: data that JSON can hold."""
     version: int = 0
     """A number that grows with every change of the value."""
     removed: bool = False
-    """Whether the key is gone; its followers are told, and follow it no longer."""
+    """Whether the key is gone. Hotclub tells the clients that follow the key, and they stop following it."""
 
 
 @dataclass(frozen=True, slots=True)
 class PollResult:
-    """What `SharedPollChannel.poll` returns when versions can begin anew."""
+    """A result of `SharedPollChannel.poll` whose versions may restart."""
 
     items: Iterable[Polled]
     """The values."""
     epoch: str = ""
-    """What the versions count in. Another epoch than before makes every follower begin anew."""
+    """The name of the current series of versions. A new epoch makes every follower start again."""
 
 
 class SharedPollChannel(Channel, abstract=True):
@@ -40,7 +40,7 @@ class SharedPollChannel(Channel, abstract=True):
     Hotclub asks for a key once per `interval`, however many clients follow it. A client may follow the keys that a
     signature of the server allows, see `hotclub.polls.sign_keys`.
 
-    Options and hooks are those of `Channel` and these, without `history` and `filters`.
+    The class has the options and hooks of `Channel`, without `history` and `filters`, and the following ones.
     """
 
     interval: ClassVar[timedelta] = timedelta(seconds=10)
@@ -52,10 +52,10 @@ class SharedPollChannel(Channel, abstract=True):
     timeout: ClassVar[timedelta] = timedelta(seconds=30)
     """How long `poll` may take. Hotclub ignores a later result, and asks for the keys again."""
     versioned: ClassVar[bool] = True
-    """Whether what `poll` returns has versions. Without versions a value has changed when its JSON has."""
+    """Whether the results of `poll` have versions. Without versions Hotclub compares the JSON of the values."""
 
     def poll(self, keys: Mapping[str, int], *args: Any, **kwargs: Any) -> Any:
-        """The values of these keys. Hotclub logs what the hook raises, and asks for the keys again.
+        """Returns the values of these keys. Hotclub logs an exception of the hook, and asks for the keys again.
 
         Args:
             keys: each key with the version of the value that its followers have, 0 for none.

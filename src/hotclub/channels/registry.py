@@ -1,4 +1,4 @@
-"""From a channel's name to its class, and from a method's name to its procedure."""
+"""Finds the class for a channel's name, and the procedure for a method's name."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -31,13 +31,13 @@ from hotclub.engine.protocol.messages import MAP_CLIENTS_TYPE, MAP_TYPE, MAP_USE
 
 _NAME: Final = re.compile(r"[A-Za-z0-9_.:#-]{1,255}")
 PERSONAL: Final = "#<str:user_id>"
-"""The pattern of the users' personal channels, which comes after all others."""
+"""The pattern of the users' personal channels, which Hotclub tries after all other patterns."""
 _CACHED_NAMES: Final = 8192
 _MAP_TYPES: Final = {"values": MAP_TYPE, "clients": MAP_CLIENTS_TYPE, "users": MAP_USERS_TYPE}
 
 
 class Route(ResolvedChannel, frozen=True, kw_only=True, eq=False):
-    """A channel's name, resolved: the engine's options, the class instance and the captured values."""
+    """A resolved channel: the options for the engine, the instance of its class, and the captured values."""
 
     channel: Channel
     kwargs: Mapping[str, Any]
@@ -53,7 +53,7 @@ class Declarations:
 
     @classmethod
     def collect(cls, modules: Iterable[ModuleType]) -> Self:
-        """Gather what stands in the modules' own names; what is imported in several places counts once."""
+        """Gather the channel classes and procedures among the modules' names. One in several modules counts once."""
         channels: dict[type[Channel], None] = {}
         procedures: dict[Any, Procedure] = {}
         for module in modules:
@@ -66,8 +66,8 @@ class Declarations:
 
 
 class UnknownChannel(Refused):
-    """No pattern matches the name. A client is told just that; the text of the exception, for whoever called with the
-    name, says why and names the nearest patterns."""
+    """No pattern matches the name. A client gets the error code only. The text of the exception gives the reason and
+    the nearest patterns to the calling code."""
 
     def __init__(self, name: str, patterns: Sequence[RoutePattern]) -> None:
         super().__init__(Code.UNKNOWN_CHANNEL)
@@ -79,7 +79,7 @@ class UnknownChannel(Refused):
 
     @property
     def explanation(self) -> str:
-        """Why, in one printable line. Made only for who reads it: peers ask for unknown names as fast as they like."""
+        """The reason, in one printable line. It is made at each use, because clients may send many unknown names."""
         return explain(self.name, self._patterns)
 
 
@@ -94,14 +94,14 @@ class Registry:
             self._compiled.append(
                 _Compiled(_personal_channel(config), compile_pattern(_PersonalChannel.pattern), config)
             )
-        # Peers choose the names, so the cache is bounded; names that match nothing are remembered as well.
+        # Clients choose the names, so the cache is bounded. It also holds names that no pattern matches.
         self.resolve = lru_cache(maxsize=_CACHED_NAMES)(self._resolve)
 
     def route(self, name: str) -> Route:
-        """The route of a channel.
+        """Return the route of a channel.
 
         Raises:
-            UnknownChannel: no pattern matches.
+            UnknownChannel: no pattern matches the name.
         """
         route = self.resolve(name)
         if route is None:
@@ -135,7 +135,8 @@ class Registry:
         )
 
     def _presence_map(self, template: str, kind: int, name: str, kwargs: Mapping[str, Any]) -> str:
-        """The name of a presence map, or "" where there is no such map: a subscriber is not to suffer for it."""
+        """The name of a presence map. Logs an error and returns "" for a missing map, so that the subscribe
+        succeeds."""
         if not template:
             return ""
         found = template.format(**{**kwargs, "channel": name})
@@ -147,7 +148,11 @@ class Registry:
 
 
 def get_registry() -> Registry:
-    """The registry of the installed apps. Raises ImproperlyConfigured: Hotclub is none of them."""
+    """Return the registry of the installed apps.
+
+    Raises:
+        ImproperlyConfigured: `"hotclub"` is missing from `INSTALLED_APPS`, or the settings hold a mistake.
+    """
     try:
         registry: Registry = apps.get_app_config("hotclub").registry  # type: ignore[attr-defined]
     except LookupError:
@@ -156,10 +161,10 @@ def get_registry() -> Registry:
 
 
 def compile_pattern(pattern: str) -> RoutePattern:
-    """A pattern with path converters, compiled.
+    """Compile a pattern with Django's path converters.
 
     Raises:
-        ImproperlyConfigured: the pattern is none.
+        ImproperlyConfigured: the pattern is malformed.
     """
     route = path(pattern, _no_view)
     assert isinstance(route, URLPattern)
@@ -168,8 +173,11 @@ def compile_pattern(pattern: str) -> RoutePattern:
 
 
 def captured(pattern: RoutePattern, name: str) -> dict[str, Any] | None:
-    """The values that a pattern captures from a name; None when it does not match, or when the name is a second
-    spelling of another one (`chat:007`): what is authorised by value must be one channel."""
+    """Return the values that a pattern captures from a name, None when it does not match.
+
+    A second spelling of a name, such as `chat:007` for `chat:7`, does not match: hooks authorise the captured values,
+    so equal values must belong to one channel.
+    """
     matched = pattern.match(name)
     texts = pattern.regex.search(name)
     if matched is None or texts is None:
@@ -182,12 +190,12 @@ def captured(pattern: RoutePattern, name: str) -> dict[str, Any] | None:
 
 
 def is_name(name: str) -> bool:
-    """Whether a channel can have this name: its alphabet and length."""
+    """Return whether a channel can have this name, by its alphabet and length."""
     return _NAME.fullmatch(name) is not None
 
 
 def channel_spec(channel: type[Channel] | Channel) -> ChannelSpec:
-    """The engine's options of a channel class."""
+    """Return the engine's options for a channel class."""
     cls = channel if isinstance(channel, type) else type(channel)
     history = channel.history
     spec = ChannelSpec(
@@ -219,14 +227,14 @@ def _map_spec(channel: type[MapChannel], spec: ChannelSpec) -> ChannelSpec:
         map=MapSpec(
             type=_MAP_TYPES[channel.holds],
             key_ttl=0.0 if key_ttl is None else key_ttl.total_seconds(),
-            # There are no more members than connections, and nobody can be told that there is no room for them.
+            # The connections bound the members, and no client could be told that its entry finds no room.
             keys=channel.max_keys if channel.holds == "values" else 0,
             ordered=channel.ordered,
         ),
         durable=False,
         recoverable=spec.retention.size > 0,
         cache=False,
-        # Members have no data, so there is nothing to be different.
+        # Members have no data of which there could be differences.
         delta=spec.delta and channel.holds == "values",
         debounce=0 if debounce is None else round(debounce.total_seconds() * 1000),
     )
@@ -248,7 +256,7 @@ class _Compiled:
         self.channel = channel
         self.spec = channel_spec(channel)
         if config.insecure and type(channel).can_subscribe is Channel.can_subscribe:
-            # Nobody is kept out, so nobody has to come in first.
+            # The insecure mode lets every client subscribe, so publishing does not require it.
             self.spec = structs.replace(self.spec, members_only=False)
         self.pattern = pattern
 
@@ -257,7 +265,7 @@ class _Compiled:
 
 
 class _PersonalChannel(Channel):
-    """`#<user id>`: every signed-in connection is subscribed to its own by the server."""
+    """The channel `#<user id>`. The server subscribes every signed-in connection to the channel of its user."""
 
     pattern = PERSONAL
 

@@ -1,7 +1,7 @@
-"""What Python code gets of a channel: publications, members and entries of maps, with their JSON decoded.
+"""The results of Hotclub's functions: publications, members and entries of maps, with decoded JSON.
 
-The engine keeps payloads as the bytes that came in. A result keeps these bytes, too, as `raw`, and decodes them when
-somebody looks at `data`.
+The engine keeps payloads as the received bytes. A result holds these bytes as `raw`, and decodes them at the first use
+of `data`.
 """
 
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ from hotclub.engine.model import Position
 
 @dataclass(frozen=True)
 class ClientInfo:
-    """Who a connection is, as members of a channel see it."""
+    """A connection, as the members of a channel see it."""
 
     user: str
     """The user's primary key as text, "" for an anonymous connection."""
@@ -32,17 +32,17 @@ class ClientInfo:
 
     @cached_property
     def conn_info(self) -> Any:
-        """What the connection shows in every channel: `Client.info`. None for nothing."""
+        """The data that the connection shows in every channel: `Client.info`. None for no data."""
         return _decode(self.raw_conn_info)
 
     @cached_property
     def chan_info(self) -> Any:
-        """What the connection shows in this channel: what `channel_info` returned. None for nothing."""
+        """The data that the connection shows in this channel: the result of `channel_info`. None for no data."""
         return _decode(self.raw_chan_info)
 
     @classmethod
     def of(cls, info: model.ClientInfo) -> Self:
-        """The engine's, for Python code."""
+        """Convert the engine's object."""
         return cls(info.user, info.client, bytes(info.conn_info), bytes(info.chan_info))
 
 
@@ -51,9 +51,9 @@ class Publication:
     """One message of a channel, or one entry of a map."""
 
     raw: bytes = field(default=b"", repr=False)
-    """The JSON text as it was published: b"null" for a published null, b"" where nothing was published."""
+    """The JSON text as it was published: b"null" for a published null, b"" for an entry without data."""
     info: ClientInfo | None = None
-    """The connection that published, None when the server did."""
+    """The connection that published, None for a publication of the server."""
     offset: int = 0
     """The place in the channel's log, 0 without history."""
     tags: Mapping[str, str] = field(default_factory=dict)
@@ -79,7 +79,7 @@ class Publication:
 
     @classmethod
     def of(cls, publication: model.Publication) -> Self:
-        """The engine's, for Python code."""
+        """Convert the engine's object."""
         return cls(
             raw=bytes(publication.data),
             info=None if publication.info is None else ClientInfo.of(publication.info),
@@ -95,16 +95,16 @@ class Publication:
 
 @dataclass(frozen=True)
 class HistoryPage:
-    """A part of what a channel keeps."""
+    """A part of a channel's history."""
 
     publications: tuple[Publication, ...]
     """The publications in the order asked for."""
     top: Position
-    """The newest position of the channel's log at the moment they were read."""
+    """The newest position of the channel's log at the time of the read."""
 
     @classmethod
     def of(cls, page: model.HistoryPage) -> Self:
-        """The engine's, for Python code."""
+        """Convert the engine's object."""
         return cls(tuple(map(Publication.of, page.publications)), page.top)
 
 
@@ -115,30 +115,30 @@ class MapPage:
     entries: tuple[Publication, ...]
     """The entries, each with its `key`."""
     top: Position
-    """Where the map stood when the entries were read; offset 0 in a map without history."""
+    """The position of the map at the time of the read; offset 0 in a map without history."""
     cursor: str = ""
-    """What to pass for the next page, "" after the last."""
+    """The cursor to pass for the next page, "" after the last page."""
 
     @classmethod
     def of(cls, page: maps.MapPage) -> Self:
-        """The engine's, for Python code."""
+        """Convert the engine's object."""
         return cls(tuple(map(Publication.of, page.entries)), page.top, page.cursor)
 
 
 @dataclass(frozen=True)
 class MapOutcome:
-    """What became of a change of a map."""
+    """The outcome of a change of a map."""
 
     position: Position
-    """Where the map stands; offset 0 in a map without history."""
+    """The position of the map after the call; offset 0 in a map without history."""
     suppressed: Suppressed | None = None
-    """Why the change was not made, None when it was."""
+    """The reason why the change was not made, None when it was made."""
     current: Publication | None = None
-    """The key's entry that `expected` did not meet, None when there is no such key or nothing was compared."""
+    """The entry of the key that `expected` did not match; None without such an entry or without a comparison."""
 
     @classmethod
     def of(cls, outcome: maps.MapOutcome) -> Self:
-        """The engine's, for Python code."""
+        """Convert the engine's object."""
         current = None if outcome.current is None else Publication.of(outcome.current)
         return cls(outcome.position, outcome.suppressed, current)
 

@@ -21,7 +21,7 @@ class Procedure:
 
     @cached_property
     def parameters(self) -> Mapping[str, tuple[Any, bool]]:
-        """Each argument after the client: its type, and whether it must be given.
+        """The arguments after the client, by name: the type of each, and whether a call must give it.
 
         Raises:
             TypeError: the function does not take the client first, or has an argument that cannot be given by name.
@@ -40,7 +40,7 @@ class Procedure:
         return {item.name: (hints.get(item.name, Any), item.default is item.empty) for item in found[1:]}
 
     def convert(self, data: Any) -> dict[str, Any]:
-        """The arguments of a call.
+        """Convert the data of a call to the arguments of the function, by name.
 
         Args:
             data: decoded JSON, None for a call without data.
@@ -71,6 +71,7 @@ def _convert(name: str, value: Any, kind: Any) -> Any:
 
 
 RPC_ATTRIBUTE: Final = "hotclub_rpc"
+"""The attribute in which `rpc` stores the procedure's name on the function."""
 
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -84,10 +85,10 @@ def rpc(name: str) -> Callable[[Function], Function]:
     by raising, as a hook of `Channel` does.
 
     Args:
-        name: how clients call the function, such as `"chat.mark_read"`.
+        name: the procedure's name for clients, such as `"chat.mark_read"`.
 
     Returns:
-        A decorator. It returns the function unchanged. What the function returns is the reply, as JSON.
+        A decorator. It returns the function unchanged. The result of the function is the reply, as JSON.
 
     Raises:
         Refused: to the client: `BAD_REQUEST` with the name of an argument that is unknown, missing or of another type;

@@ -1,4 +1,4 @@
-"""Why no pattern matches a name, and which patterns the caller may have meant."""
+"""Explains why no pattern matches a name, and suggests similar patterns."""
 
 import re
 from collections.abc import Sequence
@@ -8,6 +8,7 @@ from typing import Final
 from django.urls.resolvers import RoutePattern
 
 LONGEST: Final = 255
+"""The most characters of a channel's name."""
 _FOREIGN: Final = re.compile(r"[^A-Za-z0-9_.:#-]")
 _CAPTURED: Final = re.compile(r"<[^<>]*>")
 _ALPHABET: Final = "A-Z a-z 0-9 _ . : # -"
@@ -17,7 +18,7 @@ _SIMILAR: Final = 0.5
 
 
 def explain(name: str, patterns: Sequence[RoutePattern]) -> str:
-    """One sentence about a name that none of the patterns matches; printable, and of bounded length."""
+    """Return the reason why no pattern matches the name, in one clause. The text is printable and of bounded length."""
     if not name:
         return "a channel's name is not empty"
     if len(name) > LONGEST:
@@ -33,12 +34,12 @@ def explain(name: str, patterns: Sequence[RoutePattern]) -> str:
 
 
 def shown(text: str) -> str:
-    """A name or a pattern for a message: quoted, escaped and cut."""
+    """Return a name or a pattern for a message: quoted, escaped, and cut after 100 characters."""
     return ascii(text if len(text) <= _SHOWN else f"{text[:_SHOWN]}...")
 
 
 def _nearest(name: str, patterns: Sequence[str]) -> list[str]:
-    """The patterns whose beginning the name has, then those whose names look most like it."""
+    """The patterns that begin like the name, then the patterns that resemble the name most."""
     begins = [pattern for pattern in patterns if (start := pattern.partition("<")[0]) and name.startswith(start)]
     bare = [_CAPTURED.sub("1", pattern) for pattern in patterns]
     close = get_close_matches(name, set(bare), n=_SUGGESTIONS, cutoff=_SIMILAR)

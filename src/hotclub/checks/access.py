@@ -1,4 +1,4 @@
-"""System checks of who gets in: the insecure mode, tokens, API keys and rates."""
+"""System checks of access: the insecure mode, tokens, API keys and rates."""
 
 # ruff: noqa: ARG001 - Django calls every check with the same arguments
 
@@ -14,11 +14,12 @@ from hotclub.conf.token_keys import BadKey, TokenSettings, token_settings
 from hotclub.conf.values import HASHED, Rate
 
 SHORT_KEY: Final = 20
-"""Characters below which an API key may be guessed."""
+"""An API key with fewer characters than this can be guessed."""
 
 
 def check_access(app_configs: Sequence[AppConfig] | None = None, **kwargs: Any) -> list[CheckMessage]:
-    """E022, E023, W008-W010. A `HOTCLUB` with mistakes is left to the check that reports them."""
+    """Check the insecure mode, tokens, API keys and rates: E022, E023, W008-W010. Finds nothing while `check_settings`
+    reports a mistake."""
     raw = raw_settings()
     if not isinstance(raw, Mapping) or any(problems(raw)):
         return []

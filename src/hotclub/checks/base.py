@@ -1,4 +1,4 @@
-"""What every system check shares: how Django calls it, what the project declares, and how a finding is put."""
+"""The common parts of the system checks: their argument, the project's declarations, and the messages."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -9,21 +9,30 @@ from django.core.checks import CheckMessage, Error, Warning  # noqa: A004
 from hotclub.channels.registry import Declarations
 
 Apps = Sequence[AppConfig] | None
+"""The apps that Django passes to a check. Hotclub's checks ignore the argument and check the whole project."""
 
 
 def declared() -> Declarations:
-    """The channel classes and procedures of the installed apps."""
+    """Return the channel classes and procedures of the installed apps."""
     declarations: Declarations = apps.get_app_config("hotclub").declarations  # type: ignore[attr-defined]
     return declarations
 
 
 def make_error(number: int, message: str, hint: str, obj: type | Callable[..., Any] | None = None) -> CheckMessage:
-    """A mistake, with its number, what to do about it, and the class or function that holds it."""
+    """Return the message of a mistake.
+
+    Args:
+        number: the number in the id, such as 11 for `hotclub.E011`.
+        message: a sentence that names the mistake.
+        hint: a sentence that tells what to do.
+        obj: the class or function that holds the mistake, None for the whole project.
+    """
     return Error(message, hint=hint, obj=_named(obj), id=f"hotclub.E{number:03}")
 
 
 def make_warning(number: int, message: str, hint: str, obj: type | None = None) -> CheckMessage:
-    """A doubt about how the project is written or run, with its number, what to do about it, and the class it is in."""
+    """Return the message of a doubtful setting or class. The arguments are those of `make_error`; the id begins with
+    `hotclub.W`."""
     return Warning(message, hint=hint, obj=_named(obj), id=f"hotclub.W{number:03}")
 
 

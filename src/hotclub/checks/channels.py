@@ -30,6 +30,7 @@ HOOKS: Final = (
     "on_presence_change",
     "channel_info",
 )
+"""The hooks that must be plain methods of a channel class."""
 
 
 _RESERVED: Final = frozenset({"self", "client", "data", "joined", "key", "keys"})
@@ -42,7 +43,7 @@ _LITERAL: Final = re.compile(r"[A-Za-z0-9_.:#-]*")
 
 
 def check_channels(app_configs: Apps = None, **kwargs: Any) -> list[CheckMessage]:
-    """E010–E016, E019: the channel classes."""
+    """Check the channel classes: E010–E016, E019."""
     known = declared().channels
     found = [message for cls in known for message in _class_problems(cls)]
     by_pattern: dict[str, list[type[Channel]]] = defaultdict(list)
@@ -78,7 +79,7 @@ def _class_problems(cls: type[Channel]) -> Iterator[CheckMessage]:
 
 
 def _limits() -> Limits:
-    """The limits in force, or the default ones where the settings hold a mistake of their own."""
+    """The limits of the settings, or the default limits while the settings hold a mistake."""
     try:
         return get_config().limits
     except ImproperlyConfigured:
@@ -86,7 +87,7 @@ def _limits() -> Limits:
 
 
 def _insecure() -> bool:
-    """Whether nobody has to be asked, which another check warns of."""
+    """Whether the insecure mode makes `can_subscribe` optional. W008 warns of that mode."""
     raw = raw_settings()
     return isinstance(raw, Mapping) and raw.get("INSECURE") is True
 
@@ -126,17 +127,17 @@ def _history_problems(cls: type[Channel]) -> Iterator[CheckMessage]:
 
 
 def is_count(value: Any) -> bool:
-    """Whether this is a whole number from 1."""
+    """Return whether the value is a whole number from 1."""
     return isinstance(value, int) and not isinstance(value, bool) and value >= 1
 
 
 def is_duration(value: Any) -> bool:
-    """Whether this is a timedelta greater than 0."""
+    """Return whether the value is a timedelta greater than 0."""
     return isinstance(value, timedelta) and value > timedelta()
 
 
 def check_procedures(app_configs: Apps = None, **kwargs: Any) -> list[CheckMessage]:
-    """E017–E018: the functions marked with `rpc`."""
+    """Check the functions marked with `rpc`: E017, E018."""
     found: list[CheckMessage] = []
     by_name: dict[str, list[Procedure]] = defaultdict(list)
     for procedure in declared().procedures:

@@ -1,4 +1,4 @@
-"""System check of hooks: E024, each takes what it is called with."""
+"""System check of hooks: E024, a hook does not take the arguments of its call."""
 
 # ruff: noqa: ARG001 - Django calls every check with the same arguments
 
@@ -27,7 +27,7 @@ _CHANNEL: Final[Mapping[str, tuple[str, ...]]] = {
     "tags_filter": _CLIENT,
     "channel_info": _CLIENT,
 }
-"""Each hook with what it is given by position; the captured values come by their names."""
+"""Each hook with the names of its positional arguments. Captured values are passed by name."""
 _MAP: Final[Mapping[str, tuple[str, ...]]] = {
     "can_publish_key": ("client", "key"),
     "can_remove_key": ("client", "key"),
@@ -38,13 +38,14 @@ _POLL: Final[Mapping[str, tuple[str, ...]]] = {"poll": ("keys",)}
 
 
 def arguments_of(channel: type[Channel]) -> dict[str, tuple[str, ...]]:
-    """The hooks of a channel class, each with the names of what it is given by position."""
+    """Return the hooks of a channel class, each with the names of its positional arguments after `self`."""
     keyed = _MAP if issubclass(channel, MapChannel) else _POLL if issubclass(channel, SharedPollChannel) else {}
     return {**_CHANNEL, **keyed}
 
 
 def check_hook_parameters(app_configs: Apps = None, **kwargs: Any) -> list[CheckMessage]:
-    """E024: the parameters of hooks fit the patterns. Other mistakes in a class are left to the other checks."""
+    """Check the parameters of hooks: E024. A class with an invalid pattern is skipped, because E010 and E012 report
+    it."""
     return [message for channel in declared().channels for message in _channel_problems(channel)]
 
 
@@ -65,7 +66,13 @@ def _channel_problems(channel: type[Channel]) -> Iterator[CheckMessage]:
 def parameter_problems(
     function: Callable[..., Any], given: tuple[str, ...], captured: tuple[str, ...]
 ) -> Iterator[str]:
-    """What of a function's parameters does not fit a call with `given` by position and `captured` by name."""
+    """Yield each reason why a call of the function would fail or mix up its arguments.
+
+    Args:
+        function: the hook as it stands in the class.
+        given: the names of the positional arguments, `self` included.
+        captured: the names of the keyword arguments.
+    """
     parameters = inspect.signature(function).parameters
     kinds = {name: item.kind for name, item in parameters.items()}
     takes_any = inspect.Parameter.VAR_KEYWORD in kinds.values()

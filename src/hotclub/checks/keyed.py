@@ -1,4 +1,4 @@
-"""What can be wrong with maps and shared polls, before the first connection (hotclub.E019)."""
+"""Finds the mistakes in maps and shared polls, for the system check E019."""
 
 import inspect
 from collections.abc import Iterator
@@ -14,13 +14,19 @@ from hotclub.channels.registry import compile_pattern
 from hotclub.engine.limits import Limits
 
 MAP_HOOKS: Final = ("can_publish_key", "can_remove_key", "on_remove")
+"""The hooks of maps that must be plain methods."""
 _HOLDS: Final = ("values", "clients", "users")
 _SECONDS: Final = "Use a timedelta greater than 0."
 _METHOD: Final = "Write it as `def` or `async def` in the class body, without staticmethod or property."
 
 
 def keyed_problems(channel: type[Channel], limits: Limits) -> Iterator[tuple[str, str]]:
-    """Every mistake in a channel class that has to do with keys, each with what to do about it."""
+    """Yield the mistakes in a map, a shared poll or the names of presence maps, as (message, hint).
+
+    Args:
+        channel: the channel class.
+        limits: the limits of the settings; `presence_refresh` bounds `key_ttl` from below.
+    """
     yield from _presence_problems(channel)
     if issubclass(channel, MapChannel):
         yield from _map_problems(channel, limits)
@@ -32,7 +38,7 @@ def _presence_problems(channel: type[Channel]) -> Iterator[tuple[str, str]]:
     try:
         captured = dict.fromkeys(compile_pattern(channel.pattern).converters, "x")
     except (AttributeError, TypeError, ImproperlyConfigured):
-        return  # The pattern is the mistake, and has a check of its own.
+        return  # E010 and E012 report the pattern.
     for name in ("presence_clients", "presence_users"):
         template: Any = getattr(channel, name)
         try:

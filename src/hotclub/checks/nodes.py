@@ -1,4 +1,4 @@
-"""System check of a running site, with `--deploy`: E026."""
+"""System check of the running site, for `check --deploy`: E026."""
 
 # ruff: noqa: ARG001 - Django calls every check with the same arguments
 
@@ -16,7 +16,8 @@ from hotclub.serving.lease import ADVICE, SPLIT, held, splits
 
 
 def check_nodes(app_configs: Apps = None, **kwargs: Any) -> list[CheckMessage]:
-    """E026: the processes that serve the site now share their engine. Nothing is found without a database."""
+    """Check that the processes which now serve the site share their engine: E026. Finds nothing when the leases cannot
+    be read."""
     try:
         leases, alias = held(), get_config().database
     except (DatabaseError, HotclubError, ImproperlyConfigured):

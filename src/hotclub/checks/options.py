@@ -1,4 +1,4 @@
-"""System checks of a channel class's attributes: W011, misspelt ones; E025, options that need a history."""
+"""System checks of the attributes of channel classes: W011, misspelt names; E025, options that need a history."""
 
 # ruff: noqa: ARG001 - Django calls every check with the same arguments
 
@@ -26,11 +26,11 @@ _FOREIGN: Final[Mapping[str, str]] = {
     "force_push_join_leave": "presence",
     "authorize": "can_subscribe",
 }
-"""What other servers call an option or a hook, and what it is here."""
+"""Names of options and hooks in other servers, each with Hotclub's name."""
 
 
 def check_options(app_configs: Apps = None, **kwargs: Any) -> list[CheckMessage]:
-    """W011, E025: the attributes of channel classes."""
+    """Check the attributes of channel classes: W011, E025."""
     known = declared().channels
     # An abstract base that several classes share is reported once.
     written = dict.fromkeys(part for channel in known for part in _written(channel))
@@ -39,12 +39,12 @@ def check_options(app_configs: Apps = None, **kwargs: Any) -> list[CheckMessage]
 
 
 def _written(channel: type[Channel]) -> Iterator[type[Channel]]:
-    """The project's own classes that make up a channel class."""
+    """The channel class and its bases, without Hotclub's own classes."""
     return (part for part in channel.__mro__ if issubclass(part, Channel) and part not in _BASES)
 
 
 def _public(*classes: type) -> set[str]:
-    """The attributes of classes: what stands in them, or is only annotated. Classes inside and constants are none."""
+    """The names of set or annotated attributes of the classes that begin with a lower-case letter."""
     names = {name for cls in classes for name in (*vars(cls), *inspect.get_annotations(cls))}
     return {name for name in names if name[0].islower()}
 
@@ -57,7 +57,7 @@ def _misspelt(channel: type[Channel]) -> Iterator[CheckMessage]:
 
 
 def _meant(name: str, known: set[str]) -> str:
-    """What to do about an attribute that is no option and no hook; "" for one that is like none."""
+    """The hint for an attribute that is neither an option nor a hook, "" when it resembles none of them."""
     for base in _BASES:
         if name in _public(base):
             return f"It belongs to {base.__name__}: inherit from that, or remove it."

@@ -1,8 +1,8 @@
-"""System check of patterns: W012, a name that two patterns match belongs to the first.
+"""System check of patterns: W012, two patterns match the same name, which belongs to the first.
 
-Each pattern becomes a row of steps, every one of which takes a character of some set, once or any number of times. Two
-rows are walked together for a name that both take. What is found counts only if both patterns really match it, so a
-converter that refuses some of its texts is no false alarm.
+Each pattern becomes a row of steps. A step takes a character of some set, once or any number of times. The check walks
+two rows together to find a name that both accept. It reports the name only if both patterns match it, so a converter
+that refuses some texts causes no false alarm.
 """
 
 # ruff: noqa: ARG001 - Django calls every check with the same arguments
@@ -25,7 +25,7 @@ from hotclub.checks.base import Apps, declared, make_warning
 from hotclub.conf.config import raw_settings
 
 Step = tuple[frozenset[str], bool]
-"""The characters that may come, and whether any number of them."""
+"""The characters that a step takes, and whether it takes any number of them."""
 
 _ANY: Final = frozenset(string.ascii_letters + string.digits + "_.:#-")
 _SETS: Final[Mapping[type, frozenset[str]]] = {
@@ -42,13 +42,13 @@ _SAMPLES: Final = (
     *("a", "ab", "abc", "abcd", "abcdef", "A", "AB", "ABC", "a1", "a-b", "a_b", "a.b", "en", "en-us", "true"),
     *(_UUID, _UUID.replace("-", "")),
 )
-"""Texts for the converters of the project's own."""
+"""Texts to try with the project's own converters."""
 _PARTS: Final = re.compile(r"<(?:[^<>:]+:)?(?P<name>[^<>:]+)>")
 _MOST_ROWS: Final = 64
 
 
 def check_overlaps(app_configs: Apps = None, **kwargs: Any) -> list[CheckMessage]:
-    """W012: patterns of several channel classes that match the same names."""
+    """Check that no two patterns match the same name: W012."""
     known = declared().channels
     compiled: list[tuple[str, type[Channel] | None, RoutePattern]] = [
         (cls.__qualname__, cls, pattern) for cls in known if (pattern := _compiled(cls)) is not None
@@ -70,7 +70,7 @@ def _has_personal_channels() -> bool:
 
 
 def common_name(one: RoutePattern, other: RoutePattern) -> str:
-    """A name that both patterns match, "" when none was found."""
+    """Return a name that both patterns match, "" when the search found none."""
     for left, right in product(_rows(one), _rows(other)):
         name = _walk(left, right)
         if name and is_name(name) and captured(one, name) is not None and captured(other, name) is not None:
@@ -86,7 +86,7 @@ def _compiled(channel: type[Channel]) -> RoutePattern | None:
 
 
 def _rows(pattern: RoutePattern) -> list[list[Step]]:
-    """The steps of a pattern; several rows when a converter of the project's own is tried with sample texts."""
+    """The rows of a pattern. A converter of the project's own adds a row for each sample text that it accepts."""
     text, end, parts = str(pattern), 0, []
     for found in _PARTS.finditer(text):
         parts += [[_literal(text[end : found.start()])], _texts(pattern.converters[found["name"]])]
@@ -96,7 +96,7 @@ def _rows(pattern: RoutePattern) -> list[list[Step]]:
 
 
 def _texts(converter: Any) -> list[list[Step]]:
-    """The ways in which a converter's text may be walked."""
+    """The alternative steps for a converter's text: one row for a known converter, one per sample for another."""
     if type(converter) is UUIDConverter:
         return [_literal(_UUID)]
     characters = _SETS.get(type(converter))
@@ -110,7 +110,7 @@ def _literal(text: str) -> list[Step]:
 
 
 def _walk(left: Sequence[Step], right: Sequence[Step]) -> str:
-    """The shortest text that both rows take to their ends, "" for none."""
+    """The shortest text that both rows accept, "" for none."""
     waiting, seen = deque([(0, 0, "")]), {(0, 0)}
     while waiting:
         i, j, text = waiting.popleft()

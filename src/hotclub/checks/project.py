@@ -1,7 +1,7 @@
-"""System checks: every mistake that can be seen before the first connection, each with what to do about it.
+"""System checks of the project: its apps, middleware, ASGI application, database and cookies.
 
-E001–E009 are mistakes in `HOTCLUB`, E010–E019 in channel classes and procedures, E020–E029 in the project;
-warnings are about how the project is run.
+E001–E009 are mistakes in `HOTCLUB`, E010–E019 in channel classes and procedures, E020–E029 in the project. Warnings
+concern the way in which the project is written or run.
 """
 
 # ruff: noqa: ARG001 - Django calls every check with the same arguments
@@ -22,7 +22,7 @@ _DATABASES: Final = ("sqlite", "postgresql")
 
 
 def check_apps(app_configs: Apps = None, **kwargs: Any) -> list[CheckMessage]:
-    """E020: the apps that signing in needs. W007: the order that decides whose `runserver` runs."""
+    """Check that the apps for signing in are installed (E020), and that Hotclub's `runserver` comes first (W007)."""
     found: list[CheckMessage] = [
         make_error(20, f"{name} is not installed.", f'Add "{name}" to INSTALLED_APPS: sockets use Django\'s sessions.')
         for name in ("django.contrib.auth", "django.contrib.sessions")
@@ -37,7 +37,7 @@ def check_apps(app_configs: Apps = None, **kwargs: Any) -> list[CheckMessage]:
 
 
 def check_middleware(app_configs: Apps = None, **kwargs: Any) -> list[CheckMessage]:
-    """W002: pages and sockets have to agree on who is signed in."""
+    """Check the middleware with which pages sign users in: W002. Pages and connections must know the same user."""
     needed = {
         "django.contrib.sessions.middleware.SessionMiddleware": "SessionMiddleware",
         "django.contrib.auth.middleware.AuthenticationMiddleware": "AuthenticationMiddleware",
@@ -56,7 +56,7 @@ _ASK: Final = "application = hotclub.asgi.application(get_asgi_application())"
 
 
 def check_asgi(app_configs: Apps = None, **kwargs: Any) -> list[CheckMessage]:
-    """W003, W004: the ASGI application serves us."""
+    """Check that the ASGI application serves Hotclub: W003, W004."""
     path = getattr(settings, "ASGI_APPLICATION", None)
     if not path:
         message = (
@@ -66,7 +66,7 @@ def check_asgi(app_configs: Apps = None, **kwargs: Any) -> list[CheckMessage]:
         return [make_warning(3, message, hint)]
     try:
         served = import_string(path)
-    except Exception as error:  # noqa: BLE001 - whatever the project's module raises
+    except Exception as error:  # noqa: BLE001 - the project's module may raise anything
         hint = f"Correct the path, or that module; in it write: {_ASK}."
         return [make_warning(4, f"ASGI_APPLICATION {path!r} cannot be imported: {error!r}", hint)]
     if getattr(served, "serves_hotclub", False):
@@ -75,7 +75,7 @@ def check_asgi(app_configs: Apps = None, **kwargs: Any) -> list[CheckMessage]:
 
 
 def _foreign_application(path: str, served: Any) -> CheckMessage:
-    """W004 for an ASGI application that is not ours, though ours may be inside it."""
+    """W004 for an application without `serves_hotclub`. Hotclub's application may be inside it."""
     if _is_router(served):
         message = f"ASGI_APPLICATION {path!r} is a ProtocolTypeRouter of Channels, which hands Hotclub no connections."
         hint = (
@@ -95,12 +95,12 @@ def _foreign_application(path: str, served: Any) -> CheckMessage:
 
 
 def _is_router(served: Any) -> bool:
-    """Whether it is Channels' router. Channels need not be installed, so it is known by its name."""
+    """Whether the application is the router of Channels. The class's name tells, because Channels may be missing."""
     return any(cls.__name__ == "ProtocolTypeRouter" for cls in type(served).__mro__)
 
 
 def check_database(app_configs: Apps = None, **kwargs: Any) -> list[CheckMessage]:
-    """E021, W001: the database can hold durable channels."""
+    """Check that the database can hold durable channels: E021, W001."""
     raw = raw_settings()
     alias = raw.get("DATABASE", "default") if isinstance(raw, dict) else "default"
     durable = any(isinstance(cls.history, History) and cls.history.durable for cls in declared().channels)
@@ -120,7 +120,7 @@ def check_database(app_configs: Apps = None, **kwargs: Any) -> list[CheckMessage
 
 
 def check_connections(app_configs: Apps = None, **kwargs: Any) -> list[CheckMessage]:
-    """W005: persistent connections of Django's own, which under ASGI belong to threads that come and go."""
+    """Check that Django keeps no persistent connections: W005. Under ASGI their threads come and go."""
     hint = "Set CONN_MAX_AGE to 0 or use a connection pool; hooks then keep theirs for a minute."
     return [
         make_warning(5, f"The database {alias!r} has CONN_MAX_AGE {options['CONN_MAX_AGE']!r}.", hint)
@@ -130,7 +130,8 @@ def check_connections(app_configs: Apps = None, **kwargs: Any) -> list[CheckMess
 
 
 def check_cookies(app_configs: Apps = None, **kwargs: Any) -> list[CheckMessage]:
-    """W006, when deployed: the session cookie is the key to every socket."""
+    """Check that browsers send the session cookie over HTTPS only: W006, for `check --deploy`. The cookie opens
+    connections."""
     if settings.DEBUG or settings.SESSION_COOKIE_SECURE:
         return []
     hint = "Set SESSION_COOKIE_SECURE = True and serve over HTTPS."

@@ -1,4 +1,4 @@
-"""Which checks `manage.py check` runs."""
+"""Registers the system checks that `manage.py check` runs."""
 
 from django.core.checks import Tags, register
 
@@ -20,7 +20,7 @@ from hotclub.checks.settings import check_hooks, check_settings
 
 
 def register_checks() -> None:
-    """Have `manage.py check` run all of these."""
+    """Register every check with Django. `check_nodes` and `check_cookies` run with `--deploy` only."""
     for check in (check_settings, check_hooks, check_channels, check_procedures, check_apps, check_middleware):
         register(check, "hotclub")
     for check in (check_hook_parameters, check_options, check_overlaps):

@@ -21,7 +21,7 @@ NOT_INSTALLED: Final = '"hotclub" is missing from INSTALLED_APPS.'
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
-    """The settings, with defaults filled in. Times are seconds."""
+    """The settings, with their defaults. Times are in seconds."""
 
     engine: str = "memory://"
     backend: str | None = None
@@ -30,12 +30,12 @@ class Config:
     emulation_path: str = "/emulation"
     ready_path: str = ""
     on_connect: str | None = None
-    """The hook `on_connect(client)`, plain or `async`: a connection wants to come in.
+    """The hook `on_connect(client)`, plain or `async`: a client wants to connect.
 
     Called once per connection, before its first subscription. The hook may set `client.info`.
 
     Args:
-        client: the connection; `client.data` is what it sent with its connect command.
+        client: the connection; `client.data` is the data of its connect command.
 
     Returns:
         JSON for the client, a `Welcome`, or None.
@@ -47,7 +47,7 @@ class Config:
     on_disconnect: str | None = None
     """The hook `on_disconnect(client)`, plain or `async`: an accepted connection has ended.
 
-    Nobody waits for the hook, so it refuses nothing: Hotclub logs what it raises.
+    The hook cannot refuse: Hotclub logs an exception that it raises.
 
     Args:
         client: the connection that has ended.
@@ -86,22 +86,22 @@ class Config:
 
     @property
     def websocket_path(self) -> str:
-        """Where browsers connect, below the script prefix."""
+        """The path of the WebSocket transport, below the script prefix."""
         return self.transport_path("websocket")
 
     @property
     def ready_address(self) -> str | None:
-        """Where monitors ask, below the script prefix; None for nowhere."""
+        """The path that tells whether the process is ready, below the script prefix; None without `READY_PATH`."""
         return f"/{self.ready_path.lstrip('/')}" if self.ready_path else None
 
     def transport_path(self, transport: str) -> str:
-        """The path of a transport, below the script prefix."""
+        """Return the path of a transport such as `"sse"`, below the script prefix."""
         folder = self.path.strip("/")
         return f"/{folder}/{transport}" if folder else f"/{transport}"
 
 
 def get_config() -> Config:
-    """The project's configuration, read once.
+    """Return the project's configuration, which is read once.
 
     Raises:
         ImproperlyConfigured: the `HOTCLUB` setting holds a mistake; `manage.py check` lists all of them.
@@ -110,7 +110,7 @@ def get_config() -> Config:
 
 
 def reset_config() -> None:
-    """Read the settings anew at the next use."""
+    """Make the next `get_config` read the settings again."""
     _read.cache_clear()
 
 
@@ -130,5 +130,5 @@ def _read() -> Config:
 
 
 def raw_settings() -> Any:
-    """The `HOTCLUB` setting as it stands."""
+    """Return the `HOTCLUB` setting unchecked, {} when it is missing."""
     return getattr(settings, "HOTCLUB", {})

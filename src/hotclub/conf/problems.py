@@ -1,4 +1,4 @@
-"""Every mistake in a `HOTCLUB` setting, with what to do about it."""
+"""Finds the mistakes in a `HOTCLUB` setting."""
 
 import dataclasses
 import math
@@ -28,11 +28,12 @@ from hotclub.conf.values import (
 from hotclub.engine.limits import Limits
 
 ENGINES: Final = ("memory",)
+"""The schemes that `ENGINE` may have without a `BACKEND`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """A mistake in the settings: which kind (the number of its system check), what it is and what to do."""
+    """A mistake in the settings: the number of its system check, such as `E007`, a message, and a hint what to do."""
 
     check: str
     message: str
@@ -40,7 +41,7 @@ class Problem:
 
 
 def problems(raw: Any) -> Iterator[Problem]:
-    """Every mistake in a `HOTCLUB` setting."""
+    """Yield every mistake in a `HOTCLUB` setting. `raw` is the setting as the project has written it."""
     if not isinstance(raw, Mapping):
         yield Problem("E001", "HOTCLUB is not a dictionary.", 'Write HOTCLUB = {"ENGINE": "memory://"}.')
         return
@@ -90,7 +91,7 @@ def _database(name: str, value: Any) -> Iterator[Problem]:
 
 
 def _url(name: str, value: Any) -> Iterator[Problem]:
-    """The `ENGINE` of a project's own back end, which alone knows what the URL may be."""
+    """Check the `ENGINE` of a project's own back end. Only the back end knows which URLs it takes."""
     if not isinstance(value, str) or "://" not in value:
         yield Problem("E003", f"HOTCLUB[{name!r}] is {value!r}, which is not a URL.", "Write scheme://address.")
 
@@ -181,7 +182,7 @@ def _explained(
     check: str,
     explain: Callable[[Any], Iterator[tuple[str, str]]],
 ) -> Callable[[str, Any], Iterator[Problem]]:
-    """Make a check of a function that yields pairs of a mistake and a hint."""
+    """Make a check from a function that yields pairs of a message and a hint."""
     return lambda _name, value: (Problem(check, message, hint) for message, hint in explain(value))
 
 
@@ -194,7 +195,7 @@ def _wrong(name: str, value: Any, hint: str) -> Problem:
 
 
 def rate_problems(raw: Any) -> Iterator[tuple[str, str]]:
-    """The mistakes in a `RATES` setting, each with what to do."""
+    """Yield the mistakes in a `RATES` setting, as (message, hint)."""
     if not isinstance(raw, Mapping):
         yield "HOTCLUB['RATES'] is not a dictionary.", 'Write {"CONNECTS_PER_ADDRESS": (1000, 10)}.'
         return
@@ -209,7 +210,7 @@ def rate_problems(raw: Any) -> Iterator[tuple[str, str]]:
 
 
 def proxy_problems(raw: Any) -> Iterator[tuple[str, str]]:
-    """The mistakes in a `TRUSTED_PROXIES` setting, each with what to do."""
+    """Yield the mistakes in a `TRUSTED_PROXIES` setting, as (message, hint)."""
     hint = 'Use a list of addresses and networks, such as ["127.0.0.1", "10.0.0.0/8", "unix"].'
     if isinstance(raw, str) or not isinstance(raw, Sequence):
         yield f"HOTCLUB['TRUSTED_PROXIES'] is {raw!r}.", hint
@@ -220,7 +221,7 @@ def proxy_problems(raw: Any) -> Iterator[tuple[str, str]]:
 
 
 def key_problems(raw: Any) -> Iterator[tuple[str, str]]:
-    """The mistakes in an `API_KEYS` setting, each with what to do."""
+    """Yield the mistakes in an `API_KEYS` setting, as (message, hint)."""
     hint = f'Write each key as "…", as "{HASHED}<digest>", or as {{"KEY": …, "CHANNELS": ["chat:*"], "METHODS": […]}}.'
     if not isinstance(raw, list | tuple):
         yield "HOTCLUB['API_KEYS'] is not a list.", hint
@@ -239,7 +240,7 @@ def key_problems(raw: Any) -> Iterator[tuple[str, str]]:
 
 
 def token_problems(raw: Any) -> Iterator[tuple[str, str]]:
-    """The mistakes in a `TOKENS` setting, each with what to do."""
+    """Yield the mistakes in a `TOKENS` setting, as (message, hint)."""
     hint = 'Write {"HMAC_SECRET": "…"}, or {"KEYS": [{"ALGORITHM": "ES256", "KEY": "-----BEGIN PUBLIC KEY-----…"}]}.'
     if raw is None:
         return
@@ -306,4 +307,4 @@ SETTINGS: Final[dict[str, Callable[[str, Any], Iterator[Problem]]]] = {
     "LOGIN_CHECK": _seconds,
     "DATABASE": _database,
 }
-"""Each key with the function that yields what is wrong with a value."""
+"""Each key with the function that yields the mistakes in its value."""

@@ -1,6 +1,6 @@
 """The `TOKENS` setting as data: the keys, each with its one algorithm, from the settings and from a JWKS file.
 
-The server never fetches a key over the network. Which of these keys verifies a token is decided in `access.keys`.
+The server never fetches a key over the network. `access.keys` decides which of these keys verifies a token.
 """
 
 import json
@@ -17,14 +17,16 @@ from jwt.algorithms import get_default_algorithms
 from hotclub.conf.values import suggest
 
 HMAC: Final = ("HS256", "HS384", "HS512")
+"""The algorithms with a shared secret (RFC 7518 §3.2)."""
 ALGORITHMS: Final = (
     *HMAC,
     *("RS256", "RS384", "RS512", "PS256", "PS384", "PS512"),
     *("ES256", "ES384", "ES512", "EdDSA"),
 )
 STRONG_SECRET: Final = 32
-"""Bytes of a random secret that nobody can find by trying."""
+"""The least bytes of a random secret that cannot be guessed."""
 STRONG_RSA: Final = 2048
+"""The least bits of a strong RSA key."""
 
 TOKEN_FIELDS: Final = ("HMAC_SECRET", "KEYS", "JWKS_FILE", "AUDIENCE", "ISSUER", "LEEWAY")
 KEY_FIELDS: Final = ("ALGORITHM", "KEY", "PRIVATE_KEY", "KID", "ISSUER")
@@ -33,7 +35,7 @@ _OF_CURVE: Final = {"P-256": "ES256", "P-384": "ES384", "P-521": "ES512", "Ed255
 
 
 class BadKey(ValueError):
-    """A key of the settings cannot be used; the text says why, and holds nothing of the key."""
+    """A key of the settings cannot be used. The text gives the reason and no part of the key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +50,7 @@ class Key:
 
     @property
     def weakness(self) -> str:
-        """Why this key is too weak, "" for one that is not."""
+        """The reason why this key is too weak, "" for a strong key."""
         if self.algorithm in HMAC and len(self.public) < STRONG_SECRET:
             return f"a secret of {len(self.public)} bytes; use at least {STRONG_SECRET} random ones"
         if isinstance(self.public, RSAPublicKey) and self.public.key_size < STRONG_RSA:
@@ -58,7 +60,7 @@ class Key:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenSettings:
-    """The `TOKENS` setting. `audience` and `issuer` are checked only when they are given."""
+    """The `TOKENS` setting. An empty `audience` or `issuer` is not checked. `leeway` is in seconds."""
 
     keys: tuple[Key, ...] = ()
     jwks_file: str = ""
@@ -67,7 +69,7 @@ class TokenSettings:
     leeway: float = 30.0
 
     def all_keys(self) -> tuple[Key, ...]:
-        """The keys of the settings, then the keys of the JWKS file, which is read again when it has changed.
+        """Return the keys of the settings, then the keys of the JWKS file (RFC 7517). A changed file is read again.
 
         Raises:
             BadKey: the file cannot be used.
@@ -76,10 +78,10 @@ class TokenSettings:
 
 
 def token_settings(raw: Mapping[str, Any]) -> TokenSettings:
-    """The settings of a `TOKENS` dictionary.
+    """Convert a `TOKENS` dictionary.
 
     Raises:
-        BadKey: a key in it cannot be used.
+        BadKey: a key in the dictionary cannot be used.
     """
     keys = []
     if raw.get("HMAC_SECRET"):
@@ -95,7 +97,7 @@ def token_settings(raw: Mapping[str, Any]) -> TokenSettings:
 
 
 def make_key(entry: Any) -> Key:
-    """The key of one entry in `TOKENS["KEYS"]`.
+    """Convert one entry of `TOKENS["KEYS"]`.
 
     Args:
         entry: a dictionary with `ALGORITHM`, `KEY` or `PRIVATE_KEY` or both, and optionally `KID` and `ISSUER`.
@@ -126,7 +128,7 @@ def make_key(entry: Any) -> Key:
 
 
 def _verifier(verifier: Any, signer: Any) -> Any:
-    """The public half of a pair of which the settings give one half or both.
+    """The public half of a pair of keys, of which the settings hold one half or both.
 
     Raises:
         BadKey: the halves are swapped, or both are missing.

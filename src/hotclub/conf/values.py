@@ -1,4 +1,4 @@
-"""The values that settings are made of: origins, rates, proxy networks and API keys."""
+"""The types of values in the settings: origins, rates, proxy networks and API keys."""
 
 import difflib
 import hashlib
@@ -22,7 +22,7 @@ _PORTS: Final = {"http": 80, "https": 443}
 
 
 class Origin(NamedTuple):
-    """Scheme, host and port. Two equal origins are the same place."""
+    """An origin: scheme, host and port, with the default port of the scheme filled in (RFC 6454)."""
 
     scheme: str
     host: str
@@ -30,7 +30,7 @@ class Origin(NamedTuple):
 
 
 def parse_origin(text: str) -> Origin | None:
-    """The origin that a browser writes like this; None for `null` and for text with path, user name or wildcard."""
+    """Parse an origin as a browser sends it. Return None for `null` and for text with a path, user name or wildcard."""
     match = _ORIGIN.fullmatch(text.lower())
     if match is None:
         return None
@@ -40,21 +40,21 @@ def parse_origin(text: str) -> Origin | None:
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """How often something may happen."""
+    """A limit on how often something may happen."""
 
     count: int
-    """How many times, all of which may come at once."""
+    """The most times that it may happen at once."""
     per: float = 1.0
-    """The seconds in which the count comes back, evenly."""
+    """The seconds in which the whole count becomes available again, evenly."""
 
     def bucket(self, now: float) -> TokenBucket:
-        """A full bucket."""
+        """Return a full bucket. `now` is the time of the caller's clock, in seconds."""
         return TokenBucket(self.count / self.per, self.count, now)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RateLimits:
-    """The `RATES` setting. None is no limit."""
+    """The `RATES` setting. None sets no limit."""
 
     connects: Rate | None = Rate(5_000, 10)
     """The handshakes of all addresses together, in each process."""
@@ -68,30 +68,34 @@ class RateLimits:
 
 
 def rate_limits(raw: Mapping[str, Any]) -> RateLimits:
-    """The limits of a setting without mistakes."""
+    """Convert a `RATES` setting in which `rate_problems` finds no mistake."""
     values: dict[str, Any] = {name.lower(): Rate(*value) if is_rate(value) else value for name, value in raw.items()}
     return RateLimits(**values)
 
 
 def is_rate(value: Any) -> bool:
+    """Return whether a value of the settings is a pair (count, seconds) of positive numbers."""
     if not isinstance(value, list | tuple) or len(value) != 2:
         return False
     return is_positive(value[0], int) and is_positive(value[1], int | float)
 
 
 def is_positive(value: Any, kind: Any) -> bool:
+    """Return whether the value is a finite number of this type greater than 0. A bool is no number."""
     return isinstance(value, kind) and not isinstance(value, bool) and math.isfinite(value) and value > 0
 
 
 UNIX: Final = "unix"
-"""In `TRUSTED_PROXIES`: a proxy that connects through a Unix socket, and so has no address."""
+"""The entry of `TRUSTED_PROXIES` for a proxy that connects through a Unix socket and has no address."""
 
 
 Network = IPv4Network | IPv6Network
+"""A network of addresses; a single address is a network of one."""
 
 
 @lru_cache(maxsize=256)
 def parse_network(text: str) -> Network | None:
+    """Parse an address or a network such as `10.0.0.0/8`. Return None for any other text."""
     try:
         return ip_network(text, strict=False)
     except ValueError:
@@ -99,14 +103,16 @@ def parse_network(text: str) -> Network | None:
 
 
 HASHED: Final = "sha256:"
+"""The beginning of a `KEY` in the settings that is a digest of the key."""
 
 
 API_KEY_FIELDS: Final = ("KEY", "NAME", "CHANNELS", "METHODS")
+"""The fields of an entry of `API_KEYS`."""
 
 
 @dataclass(frozen=True, slots=True)
 class KeyRights:
-    """What one API key allows. Without patterns it is for all channels, without methods for all methods."""
+    """The rights of one API key. Empty `channels` (shell patterns) allow all channels, empty `methods` all methods."""
 
     digest: str
     name: str = ""
@@ -114,30 +120,40 @@ class KeyRights:
     methods: tuple[str, ...] = ()
 
     def allows_method(self, method: str) -> bool:
+        """Return whether the key may call this method of the API."""
         return not self.methods or method in self.methods
 
     def allows_channel(self, channel: str) -> bool:
-        """Whether the key is for this channel. Patterns are those of a shell: `*`, `?` and `[…]`."""
+        """Return whether the key may use this channel. The patterns have `*`, `?` and `[…]`, as in a shell."""
         return not self.channels or any(fnmatchcase(channel, pattern) for pattern in self.channels)
 
     def require(self, channel: str) -> None:
-        """Raises Refused `PERMISSION_DENIED` when the key is not for this channel."""
+        """Refuse a channel that the key may not use.
+
+        Raises:
+            Refused: `PERMISSION_DENIED`.
+        """
         if not self.allows_channel(channel):
             raise Refused(Code.PERMISSION_DENIED, "the API key is not for this channel")
 
     def require_everything(self) -> None:
-        """Raises Refused `PERMISSION_DENIED` when the key is for some channels only."""
+        """Refuse a key that may use some channels only.
+
+        Raises:
+            Refused: `PERMISSION_DENIED`.
+        """
         if self.channels:
             raise Refused(Code.PERMISSION_DENIED, "the API key is for some channels only")
 
 
 def digest_of(key: str) -> str:
-    """The digest of a key, which is all that is kept. A key is long and random, so a plain digest is enough."""
+    """Return the SHA-256 digest of a key, in hexadecimal. Hotclub stores the digest and not the key. The keys are long
+    and random, so the digest needs no salt."""
     return hashlib.sha256(key.encode(errors="surrogatepass")).hexdigest()
 
 
 def rights_of(entry: str | Mapping[str, Any]) -> KeyRights:
-    """What one entry of `API_KEYS` allows."""
+    """Return the rights of one entry of `API_KEYS`."""
     fields: Mapping[str, Any] = {"KEY": entry} if isinstance(entry, str) else entry
     key: str = fields["KEY"]
     return KeyRights(
@@ -149,12 +165,17 @@ def rights_of(entry: str | Mapping[str, Any]) -> KeyRights:
 
 
 def is_list_of_text(value: Any) -> bool:
-    """Whether a value is a list of strings, as channels and methods are."""
+    """Return whether the value is a list or tuple of strings."""
     return isinstance(value, list | tuple) and all(isinstance(item, str) for item in value)
 
 
 def suggest(name: Any, known: Collection[str]) -> str:
-    """The hint for an unknown key: the key that was probably meant, or all the known ones."""
+    """Return the hint for an unknown key: a similar known key, if there is one, and all known keys.
+
+    Args:
+        name: the unknown key.
+        known: the known keys, in upper case.
+    """
     upper = str(name).upper()
     if upper in known:
         return f"Keys are upper case: write {upper!r}."

@@ -1,3 +1,3 @@
-"""The version of the distribution; the build reads it here, and its pattern knows no annotation."""
+"""The version of the distribution. The build reads it here with a pattern that allows no annotation."""
 
 __version__ = "0.1.0"

@@ -12,13 +12,13 @@ VERSION: Final = "3.0.0"
 
 
 def asyncapi(interface: Interface, *, title: str, version: str, host: str = "", path: str = "") -> dict[str, Any]:
-    """The document, ready for JSON.
+    """Return the AsyncAPI document, for JSON.
 
     Args:
-        interface: what to describe.
+        interface: the channels and procedures of the project.
         title: the project's name.
         version: the version of the interface.
-        host: where the site is served, "" to leave the server out.
+        host: the host name of the site, "" to leave the server out.
         path: the path of the WebSocket.
     """
     document: dict[str, Any] = {

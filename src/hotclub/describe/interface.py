@@ -1,4 +1,4 @@
-"""What a project's channels and procedures carry, as JSON Schema: from patterns, annotations and declared types."""
+"""Describes the data of a project's channels and procedures as JSON Schema, from annotations and declared types."""
 
 import inspect
 import re
@@ -20,13 +20,14 @@ from hotclub.engine.model import Position
 Schema = Mapping[str, Any]
 
 REFERENCE: Final = "#/components/schemas/"
-"""How a schema refers to another one."""
+"""The beginning of a reference from one schema to another."""
 
 _CAPTURE: Final = re.compile(r"<(?:(?P<converter>[^>:]+):)?(?P<name>[^>]+)>")
 
 
 class Undescribable(HotclubError):
-    """A type has no JSON form, or an annotation names nothing. `where` is the channel or procedure it belongs to."""
+    """A type has no JSON form, an annotation cannot be read, or two classes or types share a name. `where` names the
+    channel class or the procedure."""
 
     def __init__(self, where: str, problem: str) -> None:
         super().__init__(where, problem)
@@ -39,7 +40,7 @@ class Undescribable(HotclubError):
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """A value that a channel's pattern captures; `whole` says that it is a number."""
+    """A value that a pattern captures: its name, the name of its path converter, and whether it is a whole number."""
 
     name: str
     converter: str
@@ -48,10 +49,10 @@ class Parameter:
 
 @dataclass(frozen=True, slots=True)
 class ChannelInterface:
-    """One namespace. `message` is None where clients cannot publish.
+    """One namespace, with the schemas of its data.
 
-    `publication` is what subscribers receive, `message` what clients publish, `info` what members see of each other
-    (`chan_info`), `data` what comes with the answer to a subscribe.
+    Subscribers receive `publication`, and clients publish `message`, which is None where clients cannot publish.
+    Members see `info` of each other (`chan_info`). `data` comes with the reply to a subscribe command.
     """
 
     name: str
@@ -64,14 +65,14 @@ class ChannelInterface:
     data: Schema
 
     def address(self, place: Callable[[Parameter], str]) -> str:
-        """The name of a channel; `place` gives the text for each parameter."""
+        """Return the pattern with the text of `place(parameter)` for each captured value."""
         parameters = {parameter.name: parameter for parameter in self.parameters}
         return _CAPTURE.sub(lambda found: place(parameters[found["name"]]), self.pattern)
 
 
 @dataclass(frozen=True, slots=True)
 class ProcedureInterface:
-    """One procedure: its arguments as one object, and what it returns."""
+    """One procedure, with the schemas of its arguments, as one object, and of its result."""
 
     name: str
     summary: str
@@ -81,7 +82,7 @@ class ProcedureInterface:
 
 @dataclass(frozen=True, slots=True)
 class Interface:
-    """Everything that clients of a project can use, in alphabetical order."""
+    """The channels, procedures and named schemas of a project, each in alphabetical order."""
 
     channels: Sequence[ChannelInterface]
     procedures: Sequence[ProcedureInterface]
@@ -89,10 +90,10 @@ class Interface:
 
 
 def describe(declarations: Declarations) -> Interface:
-    """The interface of these channels and procedures.
+    """Describe the declared channels and procedures.
 
     Raises:
-        Undescribable: a type has no JSON form.
+        Undescribable: a type has no JSON form, an annotation cannot be read, or two classes or types share a name.
     """
     types = _Types()
     taken: dict[str, type[Channel]] = {}
@@ -108,7 +109,7 @@ def describe(declarations: Declarations) -> Interface:
 
 @dataclass
 class _Types:
-    """Turns types into schemas. Gathers named types, so that schemas refer to them."""
+    """Turns types into schemas, and collects the schemas of named types, to which the others refer."""
 
     schemas: dict[str, Schema] = field(default_factory=dict)
 
@@ -163,13 +164,13 @@ def _takes_messages(cls: type[Channel]) -> bool:
 
 
 def _is_written(cls: type[Channel], hook: str) -> bool:
-    """Whether the project has written the hook; otherwise it is the one of Hotclub's base class."""
+    """Whether the project overrides the hook of Hotclub's base class."""
     owner = next((base for base in cls.__mro__ if hook in vars(base)), Channel)
     return owner not in (Channel, MapChannel, SharedPollChannel)
 
 
 def _published(cls: type[Channel], hints: Mapping[str, Any]) -> Any:
-    """What clients publish: as declared, or as the hook's argument after the client is annotated."""
+    """The type that clients publish: the class's `message`, or the annotation of `data` in `on_publish`."""
     if cls.message is not None:
         return cls.message
     names = list(inspect.signature(cls.on_publish).parameters)
@@ -177,15 +178,15 @@ def _published(cls: type[Channel], hints: Mapping[str, Any]) -> Any:
 
 
 def _sent(returned: Any) -> Any:
-    """The type of what subscribers get, from the type that a hook returns. Nobody gets `Position` and None, and a
-    `MapEntry` may hold anything."""
+    """The type that subscribers get, from the return type of a hook. `Position` and None are not sent, and a `MapEntry`
+    does not tell the type of its data."""
     kinds = get_args(returned) if get_origin(returned) in (Union, UnionType) else (returned,)
     sent = [kind for kind in kinds if kind not in (None, NoneType, Position, MapEntry)]
     return Union[tuple(sent)] if sent else Any  # noqa: UP007 - made at run time
 
 
 def _returned(where: str, cls: type[Channel], hook: str) -> Any:
-    """The type that a hook returns, None for a hook that the project has not written."""
+    """The return type of a hook, None for a hook that the project does not override."""
     return _hints(where, getattr(cls, hook)).get("return", Any) if _is_written(cls, hook) else None
 
 
@@ -214,6 +215,6 @@ def _hints(where: str, function: Callable[..., Any]) -> Mapping[str, Any]:
 
 
 def _summary(described: Any) -> str:
-    """The first paragraph of its own docstring, in one line."""
+    """The first paragraph of the object's own docstring, in one line."""
     text = inspect.cleandoc(described.__doc__ or "")
     return " ".join(text.split("\n\n")[0].split())

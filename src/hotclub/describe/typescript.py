@@ -1,4 +1,4 @@
-"""A project's interface as TypeScript. The same declarations give the same text."""
+"""Writes a project's interface as TypeScript. The same declarations give the same text."""
 
 import json
 import re
@@ -14,8 +14,8 @@ _NOTHING: Final = "Record<string, never>"
 
 
 def typescript(interface: Interface) -> str:
-    """The module: a type for each named schema, `Channels` and `Procedures` with what each of them carries, and
-    `channels`, which makes channel names."""
+    """Return the text of a TypeScript module: a type for each named schema, the interfaces `Channels` and `Procedures`
+    with the types of their data, and the object `channels`, whose functions make channel names."""
     parts = [_HEADER]
     parts += [f"export type {_type_name(name)} = {_type(schema)};\n" for name, schema in interface.schemas.items()]
     parts.append(_interface("Channels", (_channel(channel) for channel in interface.channels)))

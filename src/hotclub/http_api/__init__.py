@@ -1,1 +1,1 @@
-"""The HTTP API: publishing and control for programs that are no part of the site (protocol §8.1)."""
+"""The HTTP API: programs outside the site publish and control connections (protocol §8.1)."""

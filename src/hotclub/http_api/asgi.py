@@ -10,7 +10,12 @@ from hotclub.runtime.node import in_thread
 
 
 def api_name(path: str, config: Config) -> str:
-    """The method that a path below the script prefix names, "" for none of ours."""
+    """Return the name of an API request: a method, `DOCUMENT` or `LINES`; "" for a path outside the API.
+
+    Args:
+        path: the path of the request, below the script prefix.
+        config: the configuration, whose `api_path` is the API's path.
+    """
     folder = config.api_path.strip("/")
     if folder and path == f"/{folder}":
         return LINES
@@ -19,7 +24,17 @@ def api_name(path: str, config: Config) -> str:
 
 
 async def serve_api(name: str, scope: Scope, receive: Receive, send: Send) -> None:
-    """Answer one request."""
+    """Answer one request to the HTTP API. A cancelled call may have performed the method.
+
+    Args:
+        name: the name of the request, from `api_name`.
+        scope: the request's ASGI scope.
+        receive: the request's ASGI `receive`.
+        send: the request's ASGI `send`.
+
+    Raises:
+        NotMigrated, DatabaseError: the key or the session cannot be looked up.
+    """
     try:
         body = await read_body(receive, BODY_BYTES, get_config().limits.connect_timeout)
     except HttpError as error:

@@ -1,4 +1,4 @@
-"""One request to the HTTP API, from its bytes to the answer's; the same for ASGI and for Django's views."""
+"""Answers one request to the HTTP API (protocol §8.1), for ASGI and for Django's views."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -24,8 +24,9 @@ DOCUMENT: Final = "openapi.json"
 NAMES: Final = frozenset({*METHODS, "batch", DOCUMENT})
 """The names below the API's path."""
 LINES: Final = "/"
-"""The name of a request to the API's path itself."""
+"""The name of a request to the API's path itself, whose body holds a command in each line."""
 BODY_BYTES: Final = 8 * 1024 * 1024
+"""The most bytes of a request's body."""
 
 _STATUS: Final[dict[int, HTTPStatus]] = {
     Code.INTERNAL_ERROR: HTTPStatus.INTERNAL_SERVER_ERROR,
@@ -47,7 +48,8 @@ Perform = Callable[[], Awaitable[Struct]]
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A request. `headers` have lower-cased names."""
+    """A request: the HTTP method, one of `NAMES` or `LINES`, the headers by lower-case name, the query string and the
+    body."""
 
     verb: str
     name: str
@@ -55,12 +57,12 @@ class Call:
     query: str
     body: bytes
     staff: bool = False
-    """Whether a staff user asks, who may read the document without a key."""
+    """Whether a staff user sent the request. A staff user may read the OpenAPI document without a key."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A response with a JSON body. `allow` names the allowed verbs in a 405."""
+    """A response with a JSON body. `allow` names the allowed HTTP methods in a 405."""
 
     status: int
     body: bytes = b""
@@ -68,7 +70,12 @@ class Answer:
 
 
 async def answer(call: Call) -> Answer:
-    """Perform a request. It never raises: an error is an answer."""
+    """Perform a request and return the answer, also for an error of the method. A cancelled call may have performed the
+    method.
+
+    Raises:
+        NotMigrated, DatabaseError: the key cannot be looked up.
+    """
     config = get_config()
     rights = await find_rights(presented_key(call.headers, call.query, config), config)
     if call.name == DOCUMENT:
@@ -84,13 +91,13 @@ async def answer(call: Call) -> Answer:
 
 
 async def _method(rights: KeyRights, call: Call) -> Answer:
-    """Run one method and make its answer. Raises as `_run`."""
+    """Run one method and return its answer. Raises the errors of `_run`."""
     outcome = await _run(rights, call.name, Raw(call.body))
     if isinstance(outcome, wire.ApiError):
         return _told(outcome, call.headers.get("x-centrifugo-error-mode", ""))
     told: dict[str, Any] = {"result": outcome}
     if isinstance(outcome, wire.BatchResult):
-        # Clients look for the replies of a batch beside `result`, not in it.
+        # Clients read the replies of a batch beside `result`.
         told["replies"] = outcome.replies
     return Answer(HTTPStatus.OK, msgspec.json.encode(told))
 
@@ -104,7 +111,7 @@ async def _document(call: Call, rights: KeyRights | None) -> Answer:
 
 
 async def _lines(rights: KeyRights, body: bytes) -> Answer:
-    """Run the commands of an older client, one in each line, in their order. The answer has a line for each.
+    """Run the commands of an older client, one in each line, in their order. The answer has one line per command.
 
     Raises:
         msgspec.DecodeError: there is no command, or a line is not one.
@@ -146,7 +153,7 @@ def _refused(status: HTTPStatus, why: str = "") -> Answer:
 
 
 async def _run(rights: KeyRights, name: str, body: Raw) -> Struct | wire.ApiError:
-    """Run one method; the result or the error.
+    """Run one method and return its result or its error.
 
     Raises:
         msgspec.DecodeError: the body is not JSON, or a field has another type than the method's.
@@ -171,11 +178,11 @@ async def _finish(name: str, perform: Perform) -> Struct | wire.ApiError:
 
 
 def _prepare(rights: KeyRights, name: str, body: Raw) -> Perform:
-    """The work of a request, ready to be done.
+    """Check and decode a request, and return a function that performs it.
 
     Raises:
         Refused: `PERMISSION_DENIED`, `METHOD_NOT_FOUND` or `BAD_REQUEST`.
-        msgspec.DecodeError: as `_run`.
+        msgspec.DecodeError: the same errors as `_run`.
     """
     if name != "batch" and name not in METHODS:
         raise Refused(Code.METHOD_NOT_FOUND)
@@ -189,14 +196,15 @@ def _prepare(rights: KeyRights, name: str, body: Raw) -> Perform:
 
 
 def _commands(rights: KeyRights, request: wire.BatchRequest) -> list[Callable[[], Awaitable[dict[str, Any]]]]:
-    """The work of each command. All commands are read before the first is done, so a malformed batch does nothing."""
+    """Decode the commands of a batch and return a function for each. All commands are decoded before the first runs, so
+    a malformed batch changes nothing."""
     if len(request.commands) > _COMMANDS:
         raise Refused(Code.BAD_REQUEST, f"a batch has at most {_COMMANDS} commands")
     return [partial(_command, name, perform) for name, perform in (_parse(rights, it) for it in request.commands)]
 
 
 def _parse(rights: KeyRights, command: dict[str, Raw] | None) -> tuple[str, Perform]:
-    """The name and the work of one command. The work of a refused command is to fail."""
+    """The name of one command and a function that performs it. The function of a refused command raises its error."""
     named = {} if command is None else {name: body for name, body in command.items() if bytes(body) != b"null"}
     if command is None or len(named) > 1:
         return "", partial(_fail, Refused(Code.BAD_REQUEST, "a command is an object with the name of one method"))
@@ -221,11 +229,11 @@ async def _command(name: str, perform: Perform) -> dict[str, Any]:
 
 
 def _decode(body: Raw, kind: type[Struct]) -> Any:
-    """A request. A field that is null counts as left out, unless it is a payload.
+    """Decode a request. A null field counts as missing, except in the payloads `data` and `params`.
 
     Raises:
-        Refused: `BAD_REQUEST`, something is missing.
-        msgspec.DecodeError: as `_run`.
+        Refused: `BAD_REQUEST`, a required field is missing.
+        msgspec.DecodeError: the same errors as `_run`.
     """
     fields = msgspec.json.decode(body, type=dict[str, Raw] | None) or {}
     given = {name: value for name, value in fields.items() if bytes(value) != b"null" or name in ("data", "params")}

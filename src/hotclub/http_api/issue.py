@@ -1,4 +1,4 @@
-"""Making and revoking API keys. Synchronous."""
+"""Makes and revokes API keys. Synchronous."""
 
 import secrets
 from collections.abc import Sequence
@@ -10,13 +10,20 @@ from hotclub.conf.values import digest_of
 from hotclub.models import ApiKey
 
 PREFIX: Final = "hc_"
-"""The beginning of every key, by which scanners find leaked ones."""
+"""The beginning of every key. Secret scanners find leaked keys by it."""
 
 _SHOWN: Final = 8
 
 
 def issue_key(row: ApiKey) -> str:
-    """Give a new row its key and save it. The key is returned here and never again."""
+    """Make a key for a new row, and save the row.
+
+    Returns:
+        The key. The row stores its digest only, so the key cannot be read again.
+
+    Raises:
+        IntegrityError: the name of the row is taken.
+    """
     key = PREFIX + secrets.token_urlsafe(32)
     row.beginning = key[:_SHOWN]
     row.digest = digest_of(key)
@@ -25,10 +32,19 @@ def issue_key(row: ApiKey) -> str:
 
 
 def new_key(name: str, *, channels: Sequence[str] = (), methods: Sequence[str] = ()) -> str:
-    """Make a key and return it. Raises IntegrityError when the name is taken."""
+    """Make a key and return it.
+
+    Args:
+        name: a unique name for people.
+        channels: shell patterns of the channels that the key may use; none allow all channels.
+        methods: the API methods that the key may call; none allow all methods.
+
+    Raises:
+        IntegrityError: the name is taken.
+    """
     return issue_key(ApiKey(name=name, channels=list(channels), methods=list(methods)))
 
 
 def revoke_key(name: str) -> bool:
-    """End a key for every later request; False when there is no such key."""
+    """Make every later request with this key fail. Return False when no unrevoked key has the name."""
     return bool(ApiKey.objects.filter(name=name, revoked=None).update(revoked=timezone.now()))

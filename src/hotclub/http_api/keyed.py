@@ -1,4 +1,9 @@
-"""The HTTP API's methods for maps and shared polls."""
+"""The HTTP API's methods for maps and shared polls (protocol §8.1).
+
+Every method takes the rights of the API key and a decoded request, and raises `Refused`: `PERMISSION_DENIED` for a
+channel outside the rights, `UNKNOWN_CHANNEL`, `BAD_REQUEST` for a channel of another kind. A cancelled call may have
+made its change.
+"""
 
 from typing import Annotated, Any, Final
 
@@ -20,9 +25,12 @@ from hotclub.http_api import messages as wire
 from hotclub.runtime.node import in_thread
 
 NOWHERE: Final = Position("", 0)
+"""The position in a request that names none."""
 
 
 class MapPublishRequest(Struct, frozen=True, kw_only=True):
+    """A key of a map and its new value."""
+
     channel: wire.Name
     key: wire.Name
     data: Raw | UnsetType = UNSET
@@ -43,6 +51,8 @@ class MapPublishRequest(Struct, frozen=True, kw_only=True):
 
 
 class MapRemoveRequest(Struct, frozen=True, kw_only=True):
+    """A key to remove from a map."""
+
     channel: wire.Name
     key: wire.Name
     expected_position: wire.StreamPosition | None = None
@@ -50,7 +60,7 @@ class MapRemoveRequest(Struct, frozen=True, kw_only=True):
 
 
 class MapChangeResult(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Where the map stands, and why the change was not made, if so."""
+    """The position of the map after the request, and the reason if the change was not made."""
 
     offset: int = 0
     epoch: str = ""
@@ -59,6 +69,8 @@ class MapChangeResult(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class MapReadStateRequest(Struct, frozen=True, kw_only=True):
+    """A page of a map's entries, or one key."""
+
     channel: wire.Name
     key: str = ""
     cursor: str = ""
@@ -85,6 +97,8 @@ class MapEntry(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class MapReadStateResult(Struct, frozen=True, kw_only=True):
+    """Entries of a map, its position, and the `cursor` of the next page, "" after the last."""
+
     entries: list[MapEntry]
     epoch: str
     offset: int
@@ -92,6 +106,8 @@ class MapReadStateResult(Struct, frozen=True, kw_only=True):
 
 
 class MapReadStreamRequest(Struct, frozen=True, kw_only=True):
+    """A part of the changes that a persistent map keeps."""
+
     channel: wire.Name
     since_offset: wire.Count = 0
     since_epoch: str = ""
@@ -101,17 +117,21 @@ class MapReadStreamRequest(Struct, frozen=True, kw_only=True):
 
 
 class MapReadStreamResult(Struct, frozen=True, kw_only=True):
+    """Changes of a map, and its position."""
+
     entries: list[MapEntry]
     epoch: str
     offset: int
 
 
 class MapStatsResult(Struct, frozen=True):
+    """The number of keys in a map."""
+
     num_keys: int
 
 
 class SharedPollPublishRequest(Struct, frozen=True, kw_only=True):
-    """A key's value, before it is asked for the next time; for who follows it, in every process of the site."""
+    """A key's new value, for the clients of all processes that follow the key."""
 
     channel: wire.Name
     key: wire.Name
@@ -123,6 +143,12 @@ class SharedPollPublishRequest(Struct, frozen=True, kw_only=True):
 
 
 async def map_publish(rights: KeyRights, request: MapPublishRequest) -> MapChangeResult:
+    """Set a key of a map.
+
+    Raises:
+        Refused: also `NOT_AVAILABLE` for an option that the channel does not have.
+        IdempotencyConflict: the idempotency key was used for another change.
+    """
     spec = _require_map(rights, request.channel)
     if request.delta and not spec.delta:
         raise Refused(Code.NOT_AVAILABLE, "the channel's class has no delta")
@@ -143,6 +169,12 @@ async def map_publish(rights: KeyRights, request: MapPublishRequest) -> MapChang
 
 
 async def map_remove(rights: KeyRights, request: MapRemoveRequest) -> MapChangeResult:
+    """Remove a key of a map.
+
+    Raises:
+        Refused: see the module.
+        IdempotencyConflict: the idempotency key was used for another change.
+    """
     _require_map(rights, request.channel)
     message = MapMessage(
         key=request.key,
@@ -154,6 +186,12 @@ async def map_remove(rights: KeyRights, request: MapRemoveRequest) -> MapChangeR
 
 
 async def map_read_state(rights: KeyRights, request: MapReadStateRequest) -> MapReadStateResult:
+    """Read the entries of a map.
+
+    Raises:
+        Refused: see the module.
+        UnrecoverablePosition: the map has another epoch than the request.
+    """
     _require_map(rights, request.channel)
     query = MapQuery(key=request.key, cursor=request.cursor, limit=_page_size(request), asc=request.asc)
     page = await maps.read_map(request.channel, query)
@@ -176,6 +214,12 @@ def _page_size(request: MapReadStateRequest) -> int:
 
 
 async def map_read_stream(rights: KeyRights, request: MapReadStreamRequest) -> MapReadStreamResult:
+    """Read the changes that a persistent map keeps.
+
+    Raises:
+        Refused: see the module.
+        UnrecoverablePosition: the map has another epoch than the request.
+    """
     _require_map(rights, request.channel)
     since = Position(request.since_epoch, request.since_offset)
     query = HistoryQuery(
@@ -188,17 +232,20 @@ async def map_read_stream(rights: KeyRights, request: MapReadStreamRequest) -> M
 
 
 async def map_stats(rights: KeyRights, request: wire.ChannelRequest) -> MapStatsResult:
+    """Count the keys of a map."""
     _require_map(rights, request.channel)
     return MapStatsResult((await maps.amap_stats(request.channel)).num_keys)
 
 
 async def map_clear(rights: KeyRights, request: wire.ChannelRequest) -> wire.Empty:
+    """Remove every key of a map."""
     _require_map(rights, request.channel)
     await maps.amap_clear(request.channel)
     return wire.Empty()
 
 
 async def shared_poll_publish(rights: KeyRights, request: SharedPollPublishRequest) -> wire.Empty:
+    """Send a key's new value to its followers; see `hotclub.polls.shared_poll_publish` for the errors."""
     rights.require(request.channel)
     data = EMPTY if request.removed else _payload(request.data, request.b64data)
     item = PolledItem(key=request.key, data=data, version=request.version, removed=request.removed)

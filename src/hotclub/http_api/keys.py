@@ -1,4 +1,4 @@
-"""Who may call the API: keys of the settings and of the database, compared by their digests."""
+"""Finds the rights of an API key in the settings and in the database, by its digest."""
 
 from collections.abc import Mapping
 from urllib.parse import parse_qs
@@ -14,7 +14,13 @@ _QUERY_FIELDS = 20
 
 
 def presented_key(headers: Mapping[str, str], query: str, config: Config) -> str:
-    """The key of a request, "" for none. `headers` have lower-cased names."""
+    """Return the API key of a request, "" when it has none.
+
+    Args:
+        headers: the headers by lower-case name; the key is in `x-api-key` or `authorization: apikey …`.
+        query: the query string, which may hold the key as `api_key` if `API_KEY_IN_QUERY` is set.
+        config: the configuration.
+    """
     scheme, _, rest = headers.get("authorization", "").partition(" ")
     key = headers.get("x-api-key") or (rest.strip() if scheme.lower() == "apikey" else "")
     if key or not config.api_key_in_query:
@@ -26,13 +32,17 @@ def presented_key(headers: Mapping[str, str], query: str, config: Config) -> str
 
 
 async def find_rights(key: str, config: Config) -> KeyRights | None:
-    """What the bearer of this key may do, None when there is no such key."""
+    """Return the rights of an API key, None for an unknown or revoked key. A cancelled call changes nothing.
+
+    Raises:
+        NotMigrated, DatabaseError: the keys of the database cannot be read.
+    """
     if not key:
         return None
     digest = digest_of(key)
     found = None
     for rights in map(rights_of, config.api_keys):
-        # Every key is compared, so that the time of the answer does not tell which one was nearly right.
+        # Every key is compared, so that the time of the answer reveals nothing about the position of a match.
         if constant_time_compare(rights.digest, digest):
             found = found or rights
     return found or await in_thread(_stored_rights, digest)

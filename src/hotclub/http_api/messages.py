@@ -1,4 +1,4 @@
-"""Requests and results of the HTTP API, as on the wire (protocol §8.1). The OpenAPI document is made of them."""
+"""Requests and results of the HTTP API, as on the wire (protocol §8.1). The OpenAPI document describes these types."""
 
 from base64 import b64decode
 from typing import Annotated, Any
@@ -19,7 +19,7 @@ Key = Annotated[str, Meta(max_length=255)]
 
 
 class ClientInfo(Struct, frozen=True, kw_only=True):
-    """Who a connection is, as members of a channel see it."""
+    """A connection, as the members of a channel see it."""
 
     user: str
     client: str
@@ -48,7 +48,7 @@ class _Publishing(Struct, frozen=True, kw_only=True):
     b64data: str = ""
     """Payload bytes in base64, instead of `data`. Bytes that are not JSON reach clients of the protobuf form only."""
     skip_history: bool = False
-    """Sends to the present subscribers alone, and keeps nothing."""
+    """Sends to the current subscribers only, and keeps nothing."""
     tags: dict[str, str] = {}
     idempotency_key: Key = ""
     """Repeating a request with the same key publishes once."""
@@ -61,33 +61,42 @@ class _Publishing(Struct, frozen=True, kw_only=True):
 
 
 class PublishRequest(_Publishing, frozen=True, kw_only=True):
+    """A publication for one channel."""
+
     channel: Name
 
 
 class BroadcastRequest(_Publishing, frozen=True, kw_only=True):
+    """A publication for several channels."""
+
     channels: Annotated[list[str], Meta(min_length=1)]
 
 
 class PublishResult(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Where the publication stands, when the channel keeps a history and that is known yet."""
+    """The position of the publication, left out for a channel without history and for a position that is not known
+    yet."""
 
     offset: int = 0
     epoch: str = ""
 
 
 class ApiError(Struct, frozen=True):
-    """What went wrong: a code of the protocol, and a message for people."""
+    """An error: a code of the protocol, and a message for people."""
 
     code: int
     message: str
 
 
 class BroadcastResponse(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The result or the error for one channel."""
+
     result: PublishResult | None = None
     error: ApiError | None = None
 
 
 class BroadcastResult(Struct, frozen=True):
+    """A response for each channel, in the order of the request."""
+
     responses: list[BroadcastResponse]
 
 
@@ -104,6 +113,8 @@ class _Addressed(Struct, frozen=True, kw_only=True):
 
 
 class SubscribeRequest(_Addressed, frozen=True, kw_only=True):
+    """Connections to subscribe to a channel."""
+
     channel: Name
     expire_at: Time = 0
     info: Raw | UnsetType = UNSET
@@ -116,41 +127,57 @@ class SubscribeRequest(_Addressed, frozen=True, kw_only=True):
 
 
 class UnsubscribeRequest(_Addressed, frozen=True, kw_only=True):
+    """Connections to unsubscribe from a channel."""
+
     channel: str = ""
     """"" is every channel."""
 
 
 class DisconnectReason(Struct, frozen=True, kw_only=True):
+    """The code and the text with which connections end."""
+
     code: Annotated[int, Meta(ge=0, le=2**32 - 1)] = int(Close.FORCE_DISCONNECT)
     reason: str = "force disconnect"
 
 
 class DisconnectRequest(_Addressed, frozen=True, kw_only=True):
+    """Connections to end."""
+
     whitelist: list[str] = []
-    """Client ids that are spared."""
+    """Ids of clients whose connections stay."""
     disconnect: DisconnectReason | None = None
 
 
 class RefreshRequest(_Addressed, frozen=True, kw_only=True):
+    """Connections whose expiry changes, or that expire now."""
+
     expired: bool = False
     expire_at: Time = 0
     info: Raw | UnsetType = UNSET
 
 
 class ChannelRequest(Struct, frozen=True):
+    """The name of a channel."""
+
     channel: Name
 
 
 class PresenceResult(Struct, frozen=True):
+    """The members of a channel, by client id."""
+
     presence: dict[str, ClientInfo]
 
 
 class PresenceStatsResult(Struct, frozen=True):
+    """The numbers of connections and of users in a channel."""
+
     num_clients: int
     num_users: int
 
 
 class HistoryRequest(Struct, frozen=True, kw_only=True):
+    """A part of a channel's history."""
+
     channel: Name
     limit: Limit = 0
     """0 reads the position alone, -1 everything kept."""
@@ -159,29 +186,39 @@ class HistoryRequest(Struct, frozen=True, kw_only=True):
 
 
 class HistoryResult(Struct, frozen=True, kw_only=True):
+    """Publications of a channel, and the newest position of its log."""
+
     publications: list[Publication]
     epoch: str
     offset: int
 
 
 class ChannelsRequest(Struct, frozen=True):
+    """The channels to list."""
+
     pattern: str = ""
-    """As of a shell: `chat:*`, `?`, `[ab]`. "" is all."""
+    """A shell pattern of names: `chat:*`, `?`, `[ab]`. "" lists all channels."""
 
 
 class ChannelInfo(Struct, frozen=True):
+    """The number of connections in a channel."""
+
     num_clients: int
 
 
 class ChannelsResult(Struct, frozen=True):
+    """Channels, by name."""
+
     channels: dict[str, ChannelInfo]
 
 
 class InfoRequest(Struct, frozen=True):
-    pass
+    """A request without fields."""
 
 
 class NodeResult(Struct, frozen=True, kw_only=True):
+    """A node and its numbers. `uptime` is in seconds."""
+
     uid: str
     name: str
     version: str
@@ -193,24 +230,30 @@ class NodeResult(Struct, frozen=True, kw_only=True):
 
 
 class InfoResult(Struct, frozen=True):
+    """The node that answers, in a list of one."""
+
     nodes: list[NodeResult]
 
 
 class RpcRequest(Struct, frozen=True):
+    """A call of the project's function `API_RPC`."""
+
     method: Name
     params: Raw | UnsetType = UNSET
 
 
 class RpcResult(Struct, frozen=True, omit_defaults=True):
+    """The value that the project's function returned."""
+
     data: Raw | UnsetType = UNSET
 
 
 class Empty(Struct, frozen=True):
-    """The result of a method that has none."""
+    """The result of a method that returns nothing."""
 
 
 class LineCommand(Struct, frozen=True):
-    """A request in the form of older clients, of which a body holds one in each line."""
+    """A request of an older client, whose body holds one command in each line."""
 
     id: Annotated[int, Meta(ge=0, le=2**32 - 1)] = 0
     """A number that the answer repeats."""
@@ -223,7 +266,7 @@ class BatchRequest(Struct, frozen=True):
 
     commands: list[dict[str, Raw] | None] = []
     parallel: bool = False
-    """Whether they may run at the same time; otherwise they run in their order."""
+    """Whether the commands may run at the same time; otherwise they run in their order."""
 
 
 class BatchResult(Struct, frozen=True):
@@ -233,7 +276,15 @@ class BatchResult(Struct, frozen=True):
 
 
 def binary(base64_text: str, field: str) -> bytes:
-    """The bytes of a field in base64. Raises Refused `BAD_REQUEST` for text that is not base64."""
+    """Decode a field in base64 (RFC 4648).
+
+    Args:
+        base64_text: the value of the field.
+        field: the name of the field, for the message.
+
+    Raises:
+        Refused: `BAD_REQUEST`, the text is not base64.
+    """
     try:
         return b64decode(base64_text, validate=True)
     except ValueError:
@@ -241,16 +292,18 @@ def binary(base64_text: str, field: str) -> bytes:
 
 
 def payload(field: Raw | UnsetType) -> Raw:
-    """The payload of a field, EMPTY where it is left out."""
+    """Return the payload of a field, `EMPTY` for a missing field."""
     return model.EMPTY if field is UNSET else field
 
 
 def client_info(info: model.ClientInfo) -> ClientInfo:
+    """Convert the engine's client information for the wire."""
     return ClientInfo(
         user=info.user, client=info.client, conn_info=info.conn_info or UNSET, chan_info=info.chan_info or UNSET
     )
 
 
 def publication(item: model.Publication) -> Publication:
+    """Convert the engine's publication for the wire."""
     info = None if item.info is None else client_info(item.info)
     return Publication(data=item.data, offset=item.offset, info=info, tags=item.tags)

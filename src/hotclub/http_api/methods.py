@@ -1,4 +1,9 @@
-"""One function per method of the HTTP API, in one table."""
+"""One function per method of the HTTP API, and the table of all methods (protocol §8.1).
+
+Every method takes the rights of the API key and a decoded request. It raises `Refused`, among others with
+`PERMISSION_DENIED` for a channel outside the rights and with `UNKNOWN_CHANNEL`. A cancelled call may have made its
+change.
+"""
 
 import asyncio
 import inspect
@@ -35,7 +40,7 @@ from hotclub.runtime.node import aask_node, current_node, in_thread, require_nod
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """One method: what it takes, what it answers, and what it does."""
+    """One method: a summary, the types of its request and result, and its function."""
 
     summary: str
     request: type[Struct]
@@ -44,12 +49,18 @@ class Method:
 
 
 async def publish(rights: KeyRights, request: wire.PublishRequest) -> wire.PublishResult:
+    """Publish to a channel. Raises the errors of `publish_to`."""
     rights.require(request.channel)
     return await publish_to(request.channel, request)
 
 
 async def broadcast(rights: KeyRights, request: wire.BroadcastRequest) -> wire.BroadcastResult:
-    # A bad payload is bad for every channel, so the request is refused and not each channel.
+    """Publish to several channels, one after the other. A refused channel has an error in the result.
+
+    Raises:
+        Refused: `BAD_REQUEST`, `b64data` is not base64.
+    """
+    # Every channel would refuse this payload, so the whole request is refused.
     wire.binary(request.b64data, "b64data")
     return wire.BroadcastResult([await _broadcast_one(rights, channel, request) for channel in request.channels])
 
@@ -63,6 +74,12 @@ async def _broadcast_one(rights: KeyRights, channel: str, request: wire.Broadcas
 
 
 async def subscribe(rights: KeyRights, request: wire.SubscribeRequest) -> wire.Empty:
+    """Subscribe the addressed connections in every process.
+
+    Raises:
+        Refused: also `EXPIRED`, `expire_at` is over; `BAD_REQUEST`, a field is malformed; `NOT_AVAILABLE`, an option is
+            not supported.
+    """
     rights.require(request.channel)
     ttl = _ttl(request.expire_at)
     if ttl < 0:
@@ -82,6 +99,7 @@ async def subscribe(rights: KeyRights, request: wire.SubscribeRequest) -> wire.E
 
 
 async def unsubscribe(rights: KeyRights, request: wire.UnsubscribeRequest) -> wire.Empty:
+    """End the subscriptions of the addressed connections in every process. All channels need a key for all channels."""
     if request.channel:
         rights.require(request.channel)
         get_registry().route(request.channel)
@@ -92,6 +110,11 @@ async def unsubscribe(rights: KeyRights, request: wire.UnsubscribeRequest) -> wi
 
 
 async def disconnect(rights: KeyRights, request: wire.DisconnectRequest) -> wire.Empty:
+    """End the addressed connections in every process. Needs a key for all channels.
+
+    Raises:
+        Refused: also `BAD_REQUEST`, the code or the reason cannot be sent.
+    """
     rights.require_everything()
     wanted = request.disconnect or wire.DisconnectReason()
     try:
@@ -104,6 +127,7 @@ async def disconnect(rights: KeyRights, request: wire.DisconnectRequest) -> wire
 
 
 async def refresh(rights: KeyRights, request: wire.RefreshRequest) -> wire.Empty:
+    """Change the expiry of the addressed connections in every process. Needs a key for all channels."""
     rights.require_everything()
     ttl = -1 if request.expired else _ttl(request.expire_at)
     await in_thread(everywhere, Refresh(_target(request), ttl, _payload(request.info, "", "info")))
@@ -111,18 +135,26 @@ async def refresh(rights: KeyRights, request: wire.RefreshRequest) -> wire.Empty
 
 
 async def presence(rights: KeyRights, request: wire.ChannelRequest) -> wire.PresenceResult:
+    """List the members of a channel."""
     rights.require(request.channel)
     members = await connections.read_members(request.channel)
     return wire.PresenceResult({client: wire.client_info(member) for client, member in members.items()})
 
 
 async def presence_stats(rights: KeyRights, request: wire.ChannelRequest) -> wire.PresenceStatsResult:
+    """Count the connections and the users in a channel."""
     rights.require(request.channel)
     stats = await connections.apresence_stats(request.channel)
     return wire.PresenceStatsResult(stats.num_clients, stats.num_users)
 
 
 async def history(rights: KeyRights, request: wire.HistoryRequest) -> wire.HistoryResult:
+    """Read publications of a channel. Publications that are not JSON are left out.
+
+    Raises:
+        Refused: also `NOT_AVAILABLE`, the channel keeps no publications.
+        UnrecoverablePosition: `since` names another epoch than the channel's.
+    """
     rights.require(request.channel)
     _require_log(request.channel)
     since = None if request.since is None else Position(request.since.epoch, request.since.offset)
@@ -138,6 +170,12 @@ async def history(rights: KeyRights, request: wire.HistoryRequest) -> wire.Histo
 
 
 async def history_remove(rights: KeyRights, request: wire.ChannelRequest) -> wire.Empty:
+    """Delete the publications that a channel keeps.
+
+    Raises:
+        Refused: also `NOT_AVAILABLE`, the channel keeps no publications.
+        NoNode: the channel is not durable, and this process has no node.
+    """
     rights.require(request.channel)
     if _require_log(request.channel).durable and current_node() is None:
         await in_thread(remove_entries, request.channel)
@@ -157,6 +195,11 @@ def _require_log(channel: str) -> ChannelSpec:
 
 
 async def channels(rights: KeyRights, request: wire.ChannelsRequest) -> wire.ChannelsResult:
+    """List the channels within the rights that have subscribers in this process.
+
+    Raises:
+        NoNode: this process has no node.
+    """
     hub = require_node().hub
     found = [name for name in hub.channels() if rights.allows_channel(name)]
     if request.pattern:
@@ -165,6 +208,11 @@ async def channels(rights: KeyRights, request: wire.ChannelsRequest) -> wire.Cha
 
 
 async def info(_rights: KeyRights, _request: wire.InfoRequest) -> wire.InfoResult:
+    """Describe the node of this process.
+
+    Raises:
+        NoNode: this process has no node.
+    """
     node = require_node()
     found = node.info()
     return wire.InfoResult(
@@ -184,6 +232,11 @@ async def info(_rights: KeyRights, _request: wire.InfoRequest) -> wire.InfoResul
 
 
 async def rpc(_rights: KeyRights, request: wire.RpcRequest) -> wire.RpcResult:
+    """Call the project's function `API_RPC`. Exceptions of the function pass through.
+
+    Raises:
+        Refused: `METHOD_NOT_FOUND`, the setting is missing.
+    """
     path = get_config().api_rpc
     if path is None:
         raise Refused(Code.METHOD_NOT_FOUND)
@@ -234,7 +287,7 @@ METHODS: Final[dict[str, Method]] = {
 
 
 def api_error(error: Refused | IdempotencyConflict | UnrecoverablePosition) -> wire.ApiError:
-    """An error as the API answers it. A conflict has another code here than for clients."""
+    """Return the API's form of an error. A conflict has another code here than in the client protocol."""
     if isinstance(error, IdempotencyConflict):
         return wire.ApiError(Code.CONCURRENT_PAGINATION, f"conflict: {error}")
     if isinstance(error, UnrecoverablePosition):
@@ -263,7 +316,7 @@ def _payload(plain: Raw | UnsetType, base64_text: str, field: str) -> Raw:
 
 
 def _ttl(expire_at: int) -> int:
-    """Seconds until then, 0 for ever, -1 for over."""
+    """The whole seconds until `expire_at`, at least 1; 0 for no expiry, -1 for a past time."""
     if not expire_at:
         return 0
     left = expire_at - time.time()
@@ -271,7 +324,12 @@ def _ttl(expire_at: int) -> int:
 
 
 async def together(calls: Sequence[Callable[[], Awaitable[dict[str, Any]]]], *, parallel: bool) -> list[dict[str, Any]]:
-    """The answers of these calls, in their order."""
+    """Run the calls of a batch and return their answers in order.
+
+    Args:
+        calls: functions that each run one command.
+        parallel: whether the commands run at the same time; otherwise one after the other.
+    """
     if not parallel:
         return [await call() for call in calls]
     return list(await asyncio.gather(*(call() for call in calls)))

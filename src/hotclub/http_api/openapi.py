@@ -1,4 +1,4 @@
-"""The OpenAPI document of the HTTP API, made of the same types that decode and encode it."""
+"""The OpenAPI document of the HTTP API, made from the types that decode requests and encode results."""
 
 from http import HTTPStatus
 from typing import Any, Final
@@ -28,7 +28,7 @@ _ERROR_MODE: Final = {
 
 
 def document() -> dict[str, Any]:
-    """The whole document, for OpenAPI 3.1."""
+    """Return the whole OpenAPI 3.1 document, for JSON."""
     methods = {**METHODS, "batch": Method("Several methods in one request.", wire.BatchRequest, wire.BatchResult, _no)}
     types = [kind for method in methods.values() for kind in (method.request, method.result)]
     schemas, components = msgspec.json.schema_components([*types, wire.ApiError], ref_template=_REF)
@@ -56,7 +56,7 @@ def document() -> dict[str, Any]:
 
 
 def _allow_nulls(request: dict[str, Any]) -> None:
-    """Let optional fields be null, which counts as left out."""
+    """Allow null in optional fields. The API treats a null field as missing."""
     required = request.get("required", ())
     for name, field in request.get("properties", {}).items():
         if name not in required:

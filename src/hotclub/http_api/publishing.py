@@ -1,4 +1,4 @@
-"""Publishing for the HTTP API: binary payloads, versions, and publications that skip the history."""
+"""Publishes for the HTTP API: binary payloads, versions, and publications that skip the history (protocol §8.1)."""
 
 from msgspec import Raw
 
@@ -20,12 +20,19 @@ Request = wire.PublishRequest | wire.BroadcastRequest
 
 
 async def publish_to(channel: str, request: Request) -> wire.PublishResult:
-    """Publish what the request holds to one channel.
+    """Publish the payload of a request to one channel. A cancelled call may have published.
+
+    Args:
+        channel: the name of the channel, one of the request's.
+        request: the payload and its options.
+
+    Returns:
+        The position of the publication; an empty result when it has none or it is not known yet.
 
     Raises:
-        Refused: `UNKNOWN_CHANNEL`, no such channel; `BAD_REQUEST`, the payload is not one, the channel takes keys, or
-            two options contradict each other; `NOT_AVAILABLE`, this process or channel cannot do it.
-        IdempotencyConflict: the key was used for other data.
+        Refused: `UNKNOWN_CHANNEL`, no such channel; `BAD_REQUEST`, the payload is malformed, the channel takes keys, or
+            two options contradict each other; `NOT_AVAILABLE`, the process or the channel lacks an option.
+        IdempotencyConflict: the idempotency key was used for other data.
     """
     if not channel:
         raise Refused(Code.BAD_REQUEST, "channel is required")
@@ -59,12 +66,16 @@ async def _publish_unkept(channel: str, message: Message) -> None:
     if not message.binary:
         await in_thread(everywhere, PublishUnkept(channel, message.data, message.tags, message.idempotency_key))
     elif node is not None:
-        # An order is JSON, and these bytes are none.
+        # An order is JSON, so it cannot carry these bytes to another process.
         tell_node(node, deliver_unkept, node, channel, message)
 
 
 def message_of(request: Request) -> Message:
-    """The message of a request. Raises Refused `BAD_REQUEST` for a payload that is malformed."""
+    """Return the message of a request.
+
+    Raises:
+        Refused: `BAD_REQUEST`, the payload is malformed.
+    """
     data, binary = _data(request)
     return Message(
         data=data,

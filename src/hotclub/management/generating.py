@@ -1,4 +1,4 @@
-"""The base of the commands that write a file from the project's declarations."""
+"""The base class of the commands that write a file from the project's declarations."""
 
 from pathlib import Path
 from typing import Any
@@ -11,17 +11,28 @@ from hotclub.describe.interface import Interface, Undescribable, describe
 
 
 class GeneratingCommand(BaseCommand):
-    """Writes a text to a file or prints it; with `--check` it only says whether the file is current."""
+    """Writes a text to a file or prints it. With `--check` it fails if the file is not current."""
 
     def text(self, interface: Interface, options: dict[str, Any]) -> str:
-        """The whole text."""
+        """Return the whole text.
+
+        Args:
+            interface: the channels and procedures of the project.
+            options: the options of the command line.
+        """
         raise NotImplementedError
 
     def add_arguments(self, parser: CommandParser) -> None:
+        """See `BaseCommand.add_arguments`."""
         parser.add_argument("file", nargs="?", type=Path, help=_("where to write; without it, the text is printed"))
         parser.add_argument("--check", action="store_true", help=_("only fail if the file is not current"))
 
     def handle(self, *args: Any, **options: Any) -> None:
+        """See `BaseCommand.handle`.
+
+        Raises:
+            CommandError: the declarations cannot be described, or `--check` finds an old file.
+        """
         file: Path | None = options["file"]
         try:
             text = self.text(describe(get_registry().declarations), options)

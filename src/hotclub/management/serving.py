@@ -1,4 +1,4 @@
-"""What `hotclub_serve` and `runserver` have in common."""
+"""Loads the ASGI application that `hotclub_serve` and `runserver` serve."""
 
 from collections.abc import Callable
 from typing import Any, cast
@@ -13,10 +13,10 @@ from hotclub.asgi import application
 
 
 def load_application() -> Callable[..., Any]:
-    """The project's ASGI application: `ASGI_APPLICATION`, or Django with Hotclub around it when that is not set.
+    """Return the project's ASGI application: `ASGI_APPLICATION`, or without that setting Hotclub around Django.
 
     Raises:
-        CommandError: it cannot be imported.
+        CommandError: the path in `ASGI_APPLICATION` cannot be imported.
     """
     path: str | None = getattr(settings, "ASGI_APPLICATION", None)
     if not path:

@@ -1,4 +1,4 @@
-"""A project as an ASGI application: our transports, Channels' consumers beside them, Django for everything else."""
+"""The ASGI application of a project: Hotclub's transports, the consumers of Django Channels, and Django itself."""
 
 import asyncio
 from collections.abc import Sequence
@@ -23,10 +23,10 @@ from hotclub.serving.service import Service
 
 
 class HotclubApplication:
-    """See `hotclub.asgi.application`."""
+    """The application that `hotclub.asgi.application` returns. It serves one event loop."""
 
     serves_hotclub = True
-    """For the system check, which cannot tell an instance behind a wrapper from a foreign application."""
+    """Tells the system check W004 that an application serves Hotclub; a project's wrapper sets the same attribute."""
 
     def __init__(self, django_app: ASGIApplication, consumers: ASGIApplication | None) -> None:
         redact_logs()
@@ -58,10 +58,13 @@ class HotclubApplication:
             raise ValueError(f"Hotclub serves http, websocket and lifespan, not {scope['type']!r}")
 
     async def _admit(self, address: str) -> Node:
-        """The node, for a connection from this address, "" for a request that opens none.
+        """Count a new connection and return the node, which the first call starts.
+
+        Args:
+            address: the address of the client, "" for a request that opens no connection.
 
         Raises:
-            RefusedHandshake: 503, with when to try again.
+            RefusedHandshake: 503 with the seconds to wait; there are too many new connections.
         """
         service = await self._started()
         if address:
@@ -104,8 +107,8 @@ class HotclubApplication:
 
     @property
     def _trouble(self) -> str:
-        """Why this process is not ready, "" when it is. Without lifespan it starts with the first connection, and is
-        ready for that."""
+        """The reason why this process is not ready, "" when it is ready. Without lifespan a process is ready before
+        the first connection, which starts it."""
         if self._stopped:
             return "this process is stopping"
         return "" if self._lease is None else self._lease.trouble
@@ -126,7 +129,7 @@ class HotclubApplication:
                 self._stopped = False
                 try:
                     await self._started()
-                except Exception as error:  # noqa: BLE001 - the server is told, whatever it was
+                except Exception as error:  # noqa: BLE001 - any error fails the startup
                     logger.exception("Hotclub could not start")
                     await send({"type": "lifespan.startup.failed", "message": str(error)})
                     return
@@ -150,7 +153,7 @@ async def _refuse(
     send: Send,
     more: Sequence[tuple[bytes, bytes]] = (),
 ) -> None:
-    """Answer the handshake with an HTTP status, or with the server's own 403 where it can say no other."""
+    """Refuse a WebSocket handshake with this HTTP status. A server without the extension for that sends its own 403."""
     await receive()
     if "websocket.http.response" not in scope.get("extensions", {}):
         await send({"type": "websocket.close", "code": 1008})

@@ -1,4 +1,4 @@
-"""The frame parser of uvicorn's WebSocket protocol, with bounds of its own and, if wanted, compression."""
+"""The frame parser of uvicorn's WebSocket protocol, with bounds on messages and optional compression (RFC 7692)."""
 
 import logging
 from typing import Final
@@ -15,7 +15,7 @@ _SUBPROTOCOL: Final = "Sec-WebSocket-Protocol"
 
 
 class TooManyFragments(PayloadTooBig):
-    """A message has been cut into more than `limit` frames."""
+    """A message has more than `limit` frames."""
 
     def __init__(self, limit: int) -> None:
         super().__init__(None, limit)
@@ -25,13 +25,14 @@ class TooManyFragments(PayloadTooBig):
 
 
 class FrameParser(ServerProtocol):
-    """A frame parser that bounds how many frames a message may be cut into, and takes a close frame between them.
+    """A frame parser that bounds the frames and the bytes of a message. It accepts a close frame between two fragments.
 
-    The bound on the bytes of a message holds for a compressed message when it is decompressed.
+    The bound on the bytes applies to the decompressed message.
     """
 
     def __init__(self, limits: Limits, *, compression: bool) -> None:
-        # Without a context, nothing is kept per connection, and a message's length tells nothing of another message.
+        # Without context takeover a connection keeps no compression state, and the length of a message reveals nothing
+        # about an earlier message.
         deflate = ServerPerMessageDeflateFactory(server_no_context_takeover=True, client_no_context_takeover=True)
         super().__init__(
             extensions=[deflate] if compression else [],
@@ -42,20 +43,24 @@ class FrameParser(ServerProtocol):
         self._fragments = 0
 
     def accept(self, request: Request) -> Response:
-        """See `ServerProtocol.accept`. An empty field for the subprotocol counts as none."""
-        # Some clients without a subprotocol send the field empty, the PyPI SDK up to 0.5 among them.
+        """See `ServerProtocol.accept`. An empty `Sec-WebSocket-Protocol` field counts as missing."""
+        # Some clients without a subprotocol send an empty field, among them the PyPI SDK up to 0.5.
         if request.headers.get_all(_SUBPROTOCOL) == [""]:
             del request.headers[_SUBPROTOCOL]
         return super().accept(request)
 
     @property
     def window_bits(self) -> int:
-        """The window of compressed frames in bits, 0 when no compression was agreed on."""
+        """The window of compressed frames in bits, 0 when client and server agreed on no compression."""
         agreed = [item for item in self.extensions if isinstance(item, PerMessageDeflate)]
         return agreed[0].local_max_window_bits if agreed else 0
 
     def recv_frame(self, frame: Frame) -> None:
-        """See `ServerProtocol.recv_frame`. Raises TooManyFragments."""
+        """See `ServerProtocol.recv_frame`.
+
+        Raises:
+            TooManyFragments: the message has more than `Limits.fragments` frames.
+        """
         if frame.opcode in (Opcode.TEXT, Opcode.BINARY):
             self._fragments = 1
         elif frame.opcode is Opcode.CONT:
@@ -63,6 +68,6 @@ class FrameParser(ServerProtocol):
             if self._fragments > self._most_fragments:
                 raise TooManyFragments(self._most_fragments)
         elif frame.opcode is Opcode.CLOSE:
-            # A close frame may come in the middle of a message, which is then discarded. The base class refuses that.
+            # A close frame may come between two fragments (RFC 6455 §5.4). The base class refuses it there.
             self.current_size = None
         super().recv_frame(frame)

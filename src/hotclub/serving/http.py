@@ -1,6 +1,6 @@
-"""The transports over plain HTTP, as ASGI endpoints beside Django: origin, CORS, and which path is which (§6).
+"""The transports over plain HTTP as ASGI endpoints: their paths, the check of the origin, and CORS (protocol §6).
 
-Their responses are async from end to end and hold no thread, whatever middleware the project has for its views.
+The responses are async from end to end and hold no thread. The project's middleware does not run for them.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -31,7 +31,7 @@ _PREFLIGHT: Final[Headers] = (
 
 
 def endpoints(config: Config) -> Mapping[str, Endpoint]:
-    """The HTTP transports by their path."""
+    """Return the endpoint of each path, below the script prefix."""
     return {
         config.transport_path("http_stream"): serve_http_stream,
         config.transport_path("sse"): serve_sse,
@@ -44,9 +44,17 @@ def endpoints(config: Config) -> Mapping[str, Endpoint]:
 async def serve_http(
     admit: Callable[[str], Awaitable[Node]], endpoint: Endpoint, scope: Scope, receive: Receive, send: Send
 ) -> None:
-    """Run one request to an HTTP transport; what is wrong with it is answered with a status and no body.
+    """Answer one request to an HTTP transport. A refused or malformed request gets a status without a body.
 
-    `admit` gives the node, for a connection from an address or, for "", for commands of one that is open.
+    Cancellation ends the connection that the request has opened.
+
+    Args:
+        admit: returns the node; it takes the client's address, or "" for a request that opens no connection, and raises
+            `RefusedHandshake`.
+        endpoint: the endpoint of the path, from `endpoints`.
+        scope: the request's ASGI scope.
+        receive: the request's ASGI `receive`.
+        send: the request's ASGI `send`.
     """
     try:
         handshake = check_http_request(scope, get_config())
@@ -72,9 +80,11 @@ async def serve_emulation(
 ) -> None:
     """Take commands for a connection of this or another process (protocol §6.1).
 
+    A cancelled call may have delivered the commands.
+
     Raises:
-        HttpError: 400, 403, 405, 413, 415, 404 for a connection that no node of this site has made, or 429 when this
-            process has handed on too much.
+        HttpError: 400, 405, 408, 413 or 415, the request is malformed; 403, the request has another login than the
+            connection; 404, no node of this site made the session; 429, this process has forwarded too many commands.
     """
     emulation = await read_emulation(node, scope, receive)
     if not is_issued(node, emulation.node, emulation.session):
@@ -90,7 +100,7 @@ async def serve_emulation(
 
 
 def _cors(handshake: Handshake) -> Headers:
-    """What lets a page of an allowed origin read the answer. The origin was checked before."""
+    """The headers that let a page of another origin read the response. `check_http_request` has checked the origin."""
     origin = handshake.headers.get("origin")
     if origin is None:
         return ()

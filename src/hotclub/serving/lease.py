@@ -1,8 +1,8 @@
-"""The lease of a server process: how the processes on one database know of each other.
+"""The lease of a server process: a row by which the processes on one database find each other.
 
-With the memory engine every process has subscribers, presence and history of its own, so a second process splits the
-site. Each node renews a row by the clock of the database; a row that is not renewed for `LIFETIME` counts for nothing.
-A row that was there before this process counts only after it was renewed, so a restart after a crash is no alarm.
+With the memory engine every process has its own subscribers, presence and history, so a second process splits the site.
+Each node renews its row by the clock of the database. A row that was not renewed for `LIFETIME` has expired. A row that
+is older than this process counts only after a renewal, so the row of a crashed process raises no alarm.
 """
 
 import asyncio
@@ -25,6 +25,7 @@ from hotclub.runtime.tables import NotMigrated, database, node_leases
 RENEWAL: Final = 5.0
 """Seconds between two renewals."""
 LIFETIME: Final = timedelta(seconds=15)
+"""The time from the last renewal of a lease to its expiry."""
 ONE_PROCESS: Final = frozenset({"memory"})
 """Engines whose channels live in one process."""
 ADVICE: Final = "Run one process: `manage.py hotclub_serve`, or your server with one worker (`--workers 1`)."
@@ -34,14 +35,14 @@ SPLIT: Final = (
 )
 
 _HURRY: Final = 1.0
-"""Seconds between two looks while it is not clear whether an older lease is renewed."""
+"""Seconds between two renewals while an older lease may belong to a dead process."""
 _LAST_WAIT: Final = 2.0
 _LONGEST: Final = 255
 
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A lease of some process: the node's id, where it runs, the kind of its engine, and when it was renewed."""
+    """A lease: the node's id, its host and process id, the kind of its engine, and the time of the last renewal."""
 
     node: str
     process: str
@@ -50,37 +51,45 @@ class Held:
 
 
 def this_process() -> str:
-    """The host and the process id, to tell a process by."""
+    """Return the host and the process id as one text, which identifies this process."""
     return f"{socket.gethostname()}, process {os.getpid()}"[:_LONGEST]
 
 
 def engine_kind(config: Config) -> str:
-    """What a lease says of the engine: the class of `BACKEND`, or the scheme of `ENGINE`, whose rest may hold a
-    password."""
+    """Return the engine's name for a lease: the path of `BACKEND`, or the scheme of `ENGINE`. The rest of the URL may
+    hold a password."""
     return (config.backend or config.engine.partition("://")[0])[:_LONGEST]
 
 
 def splits(mine: str, other: str) -> bool:
-    """Whether two processes with engines of these kinds do not share their channels. A back end of the project's own is
-    believed to be shared."""
+    """Return whether two processes with these kinds of engine have separate channels. Two processes with the same back
+    end of the project's own are assumed to share their channels."""
     return mine != other or mine in ONE_PROCESS
 
 
 def held() -> list[Held]:
-    """The leases that have not expired. Synchronous; one query.
+    """Return the leases that have not expired. Synchronous; one query.
 
     Raises:
-        NotMigrated: there is no table of leases.
+        NotMigrated: the table of leases is missing.
     """
     rows = node_leases().filter(renewed__gte=Now() - LIFETIME).order_by("pk")
     return [Held(*row) for row in rows.values_list("node", "process", "engine", "renewed")]
 
 
 def renew(node: str, process: str, engine: str) -> list[Held]:
-    """Write the lease of a node, delete expired ones, and return those of the others. Synchronous.
+    """Write the lease of a node, and delete the expired leases of other nodes. Synchronous.
+
+    Args:
+        node: the id of the node.
+        process: the host and process id of the node, from `this_process`.
+        engine: the kind of the node's engine, from `engine_kind`.
+
+    Returns:
+        The unexpired leases of the other nodes.
 
     Raises:
-        NotMigrated: there is no table of leases.
+        NotMigrated: the table of leases is missing.
     """
     rows = node_leases()
     if not rows.filter(node=node).update(renewed=Now()):
@@ -91,27 +100,31 @@ def renew(node: str, process: str, engine: str) -> list[Held]:
     leases = [(Held(*row[:4]), bool(row[4])) for row in found]
     expired = [lease.node for lease, is_over in leases if is_over]
     if expired:
-        # A node that was only late may have renewed its lease by now.
+        # A late node may have renewed its lease after the query above.
         rows.filter(node__in=expired, renewed__lt=Now() - LIFETIME).delete()
     return [lease for lease, is_over in leases if not is_over]
 
 
 def remove(node: str) -> None:
-    """Delete the lease of a node. Synchronous."""
+    """Delete the lease of a node. Synchronous.
+
+    Raises:
+        NotMigrated: the table of leases is missing.
+    """
     node_leases().filter(node=node).delete()
 
 
 class Neighbours:
-    """Which other processes are alive, from one look at the leases to the next. Pure."""
+    """Decides which other processes are alive, by comparing successive reads of the leases. Pure."""
 
     def __init__(self) -> None:
         self._first: dict[str, datetime] = {}
-        """The leases found at the first look, until they are renewed."""
+        """Node id → last renewal of the leases that the first read found, until they are renewed."""
         self._looked = False
         self._alive: frozenset[str] = frozenset()
 
     def look(self, others: Iterable[Held]) -> list[Held]:
-        """Those of the other leases whose processes have lived since the first look."""
+        """Take the other nodes' leases, and return the leases that were written after the first call."""
         others = list(others)
         if not self._looked:
             self._looked, self._first = True, {item.node: item.renewed for item in others}
@@ -122,18 +135,25 @@ class Neighbours:
 
     @property
     def doubtful(self) -> Collection[str]:
-        """Nodes whose leases may be those of dead processes."""
+        """The ids of the nodes whose leases may belong to dead processes."""
         return self._first.keys()
 
 
 class Lease:
-    """Keeps this node's lease, and says so when another process splits the site. Belongs to one event loop."""
+    """Renews this node's lease, and logs an error when another process splits the site. Belongs to one event loop."""
 
     def __init__(self, node: str, engine: str, pool: HookPool, *, interval: float = RENEWAL) -> None:
-        """`engine` is the kind of this node's, `pool` where the database is asked; a renewal is due every `interval`
-        seconds."""
+        """Make a lease that `start` begins to renew.
+
+        Args:
+            node: the id of this node.
+            engine: the kind of this node's engine, from `engine_kind`.
+            pool: the threads that query the database.
+            interval: the seconds between two renewals.
+        """
         self.trouble = ""
-        """Why this process is not ready to serve, for anybody to read; "" when it is."""
+        """The reason why this process is not ready to serve, "" when it is ready. It is public: `READY_PATH` shows
+        it."""
         self._node = node
         self._process = this_process()
         self._engine = engine
@@ -146,28 +166,28 @@ class Lease:
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Begin to renew. Waits for nothing: a site without its tables, or without its database, starts all the
-        same."""
+        """Start the renewals in the running loop and return at once. A site starts without its tables or its database,
+        too."""
         self._task = asyncio.create_task(self._keep(), name="hotclub lease")
 
     async def stop(self) -> None:
-        """End the renewals and remove the lease, if the database lets us; otherwise it expires."""
+        """End the renewals and delete the lease. A lease that cannot be deleted expires, as after a cancelled call."""
         self._stopping.set()
         if self._task is not None:
-            # A renewal under way would write the row again, so it may end first.
+            # A renewal that is under way would write the row again after its removal.
             await asyncio.wait({self._task}, timeout=_LAST_WAIT)
             self._task.cancel()
             await asyncio.wait({self._task})
         try:
             await self._pool.run(remove, self._node)
-        except Exception as error:  # noqa: BLE001 - whatever it was, the lease expires
+        except Exception as error:  # noqa: BLE001 - the lease expires after any error
             logger.debug("The lease of this process was not removed: %s", error)
 
     async def _keep(self) -> None:
         while not self._stopping.is_set():
             try:
                 others = await self._pool.run(renew, self._node, self._process, self._engine)
-            except Exception as error:  # noqa: BLE001 - whatever it was, the next renewal may succeed
+            except Exception as error:  # noqa: BLE001 - the next renewal may succeed after any error
                 self._fail(error)
             else:
                 self._judge(others)

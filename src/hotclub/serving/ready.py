@@ -1,6 +1,6 @@
-"""Whether this process is ready to serve, for load balancers and monitors: the path `READY_PATH`.
+"""The path `READY_PATH`, which tells load balancers and monitors whether this process is ready to serve.
 
-The answer is what the process knows already: asking costs no query. It names no host and no process.
+The response comes from memory, without a query. It names no host and no process.
 """
 
 from http import HTTPStatus
@@ -12,7 +12,8 @@ from hotclub.engine.transports.stream import respond
 
 
 async def serve_ready(trouble: str, scope: Scope, send: Send) -> None:
-    """Answer 200 `{"ready": true}`, or 503 with the trouble as the `reason`; 405 to what is neither GET nor HEAD."""
+    """Answer one request: 200 `{"ready": true}`, or 503 with `trouble` as the `reason`. A method other than GET and
+    HEAD gets 405."""
     if scope["method"] not in ("GET", "HEAD"):
         await respond(send, HTTPStatus.METHOD_NOT_ALLOWED, [(b"allow", b"GET, HEAD")])
         return

@@ -1,4 +1,4 @@
-"""What must not stand in logs: credentials that some clients can send in the URL only, and what forges lines."""
+"""A log filter against credentials and forged lines. Some clients can send their credentials only in the URL."""
 
 import logging
 import re
@@ -10,16 +10,18 @@ _LOGGERS: Final = ("uvicorn.access", "uvicorn.error")
 
 
 class Redaction(logging.Filter):
-    """Takes credentials out of the URLs of log records, escapes and cuts them, and lets every record pass."""
+    """Removes credentials from the arguments of log records, escapes control characters, and cuts long text. Every
+    record passes."""
 
     def filter(self, record: logging.LogRecord) -> bool:
+        """See `logging.Filter.filter`. Changes the record and returns True."""
         if isinstance(record.args, tuple):
             record.args = tuple(_plain(redact(value)) if isinstance(value, str) else value for value in record.args)
         return True
 
 
 def redact(text: str) -> str:
-    """A text with the credentials in its URLs left out."""
+    """Return the text with `…` in place of each credential in a URL."""
     return _SECRETS.sub(r"\1…", text)
 
 
@@ -29,7 +31,7 @@ def _plain(text: str) -> str:
 
 
 def redact_logs() -> None:
-    """Keep credentials out of the server's logs. Idempotent."""
+    """Add a `Redaction` to uvicorn's loggers. Idempotent."""
     for name in _LOGGERS:
         target = logging.getLogger(name)
         if not any(isinstance(known, Redaction) for known in target.filters):

@@ -1,4 +1,4 @@
-"""uvicorn with our protocol classes, for `hotclub_serve` and `runserver`. Any other ASGI server can run a site, too."""
+"""Runs uvicorn with Hotclub's protocol classes, for `hotclub_serve` and `runserver`. Other ASGI servers work, too."""
 
 import contextlib
 import signal
@@ -23,7 +23,7 @@ _DRAIN_SECONDS: Final = 10
 
 
 class CannotListen(HotclubError):
-    """The address cannot be listened on, most often because another process does already."""
+    """The server cannot listen on the address, most often because another process does."""
 
     def __init__(self, host: str, port: int, reason: OSError) -> None:
         super().__init__(host, port, reason)
@@ -40,7 +40,7 @@ class CannotListen(HotclubError):
 
 
 class _Server(Server):
-    """A server that says when it answers."""
+    """A uvicorn server that calls `on_ready` with its URL once it answers requests."""
 
     def __init__(self, config: Config, on_ready: Callable[[str], None] | None) -> None:
         super().__init__(config)
@@ -53,10 +53,14 @@ class _Server(Server):
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A socket bound to the address; port 0 takes any free one.
+    """Return a socket that listens on the address.
+
+    Args:
+        host: a host name or an IP address of this machine.
+        port: the TCP port; 0 takes any free port.
 
     Raises:
-        CannotListen: somebody else listens there, or the address is not this machine's.
+        CannotListen: another process listens on the address, or the address is not one of this machine.
     """
     try:
         family, kind, proto, _name, address = socket.getaddrinfo(
@@ -68,7 +72,7 @@ def listen(host: str, port: int) -> socket.socket:
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)
-        # Two servers can share an address until one of them listens.
+        # With SO_REUSEADDR two sockets can bind one address until one of them listens.
         listener.listen(_BACKLOG)
     except OSError as reason:
         listener.close()
@@ -89,7 +93,15 @@ def run(  # noqa: PLR0913 - options, each by its name
 ) -> None:
     """Serve an ASGI application until SIGINT or SIGTERM, then close every connection and return.
 
-    `listener` is closed at the end. `on_ready` gets the URL as soon as requests are answered.
+    Args:
+        app: the ASGI application.
+        listener: the listening socket, which is closed at the end.
+        limits: the bounds on messages, fragments and deadlines.
+        compression: whether WebSocket messages may be compressed (RFC 7692).
+        log_level: the level of uvicorn's own log.
+        access_log: whether uvicorn logs every HTTP request.
+        loop: uvicorn's name of the event loop.
+        on_ready: called with the URL once the server answers requests.
     """
     config = Config(
         app,
@@ -102,7 +114,7 @@ def run(  # noqa: PLR0913 - options, each by its name
         log_level=log_level,
         access_log=access_log,
         server_header=False,
-        # Whom to believe about the client is a setting of the project, and not whoever connects from this machine.
+        # `TRUSTED_PROXIES` decides which proxies are believed. uvicorn would believe every process on this machine.
         proxy_headers=False,
         timeout_graceful_shutdown=_DRAIN_SECONDS,
     )
@@ -123,20 +135,20 @@ def _bounded_log() -> Iterator[None]:
 
 
 def raise_file_limit() -> None:
-    """Allow this process as many open files as it may have: each connection is one, and the usual 1,024 are few."""
+    """Raise this process's limit of open files as far as the system allows. Each connection is an open file."""
     try:
         resource = import_module("resource")
     except ImportError:  # Windows has no such limits
         return
     _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    # Some systems call their limit infinite and refuse to set it so; then the old one stays.
+    # Some systems report an infinite hard limit and refuse it as a soft limit. The old limit then stays.
     with contextlib.suppress(OSError, ValueError):
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 @contextlib.contextmanager
 def _quiet_termination() -> Iterator[None]:
-    """Uvicorn raises the signals that stopped it once more when it is done. Being asked to stop is no failure."""
+    """Ignore the SIGTERM that uvicorn raises again after its shutdown, so that the process ends with status 0."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -1,4 +1,4 @@
-"""The composition root of the Django face: one `Service` per server process, with everything its node needs."""
+"""The composition root of a server process: one `Service` makes the node and everything that the node needs."""
 
 import asyncio
 import contextlib
@@ -29,9 +29,9 @@ from hotclub.runtime.node import current_node, set_current_node
 from hotclub.runtime.pool import HookPool
 
 _EXPIRY_CHECK: Final = 0.5
-"""Seconds between two looks at the sessions that are due."""
+"""Seconds between two checks of the sessions that are due."""
 _INNER_THREADS: Final = 3
-"""For signing in, reading durable channels and watching sessions."""
+"""Threads that sign in, read durable channels and orders, check sessions and renew the lease."""
 
 
 class Service:
@@ -40,13 +40,18 @@ class Service:
     def __init__(
         self, config: Config | None = None, registry: Registry | None = None, *, patience: float = PATIENCE
     ) -> None:
-        """Nothing runs before `start`. The first two arguments default to the project's own; `patience` is the seconds
-        after which unread orders put every grant in doubt."""
+        """Make a service that does nothing before `start`.
+
+        Args:
+            config: the configuration; None for the project's.
+            registry: the channels and procedures; None for the project's.
+            patience: the seconds without a successful read of orders after which every grant is checked again.
+        """
         self.config = config or get_config()
         registry = registry or get_registry()
         self._pool = self._make_pool(self.config.threads)
         self._watch = SessionWatch()
-        # What keeps the site going must not queue behind slow hooks.
+        # The site's own queries must not queue behind slow hooks.
         self._inner_pool = self._make_pool(_INNER_THREADS)
         self.traffic = Traffic(self.config.rates)
         self._application = compose(
@@ -69,7 +74,7 @@ class Service:
         self._running: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Begin to serve in the running loop. Idempotent."""
+        """Start the node, its stores and its readers in the running loop. Idempotent."""
         if self.node.started:
             return
         await self._backend.start()
@@ -80,7 +85,7 @@ class Service:
         self._running = asyncio.create_task(self._watch_sessions(), name="hotclub session watch")
 
     async def stop(self) -> None:
-        """Close every connection with 3001, finish their hooks, and release threads and database connections."""
+        """Close every connection with 3001, finish the hooks, and release threads and database connections."""
         if self._running is not None:
             self._running.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -97,11 +102,11 @@ class Service:
 
     @property
     def inner_pool(self) -> HookPool:
-        """The threads for what the site itself asks the database, which slow hooks do not hold up."""
+        """The threads for the site's own queries. Hooks run in another pool, so slow hooks do not delay them."""
         return self._inner_pool
 
     def _make_pool(self, threads: int) -> HookPool:
-        """A thread pool; `hotclub.testing` has one whose calls it waits for."""
+        """Make a thread pool. `hotclub.testing` overrides this method to wait for the calls of its pools."""
         return HookPool(threads)
 
     def _make_node(self) -> Node:
@@ -131,12 +136,13 @@ class Service:
         return found.spec.retention if found is not None and found.spec.durable else None
 
     def receive(self, order: Order, origin: str) -> None:
-        """Perform an order of another process; see `orders.bus.Inbox`."""
+        """Perform an order of another process; see `orders.bus.Inbox.receive`. This node has performed its own orders
+        already."""
         if origin != self.node.id:
             perform(self.node, order)
 
-    def missed(self, reason: str) -> None:  # noqa: ARG002 - the reader has logged it
-        """Have everything proven anew that an unread order may have ended; see `orders.bus.Inbox`."""
+    def missed(self, reason: str) -> None:  # noqa: ARG002 - the reader has logged the reason
+        """Check every grant and login that an unread order may have ended; see `orders.bus.Inbox.missed`."""
         self.node.channels.spawn(self._reprove())
 
     async def _reprove(self) -> None:
@@ -155,12 +161,13 @@ class Service:
                 next_look = monotonic() + regular
             try:
                 await self.check_sessions(self._watch.clients() if everybody else self._watch.due())
-            except Exception:  # noqa: BLE001 - whatever it was, the next look may succeed
+            except Exception:  # noqa: BLE001 - the next check may succeed after any error
                 paused = monotonic() + regular
                 logger.exception("Sessions could not be checked; tried again in %g s", regular)
 
     async def check_sessions(self, clients: Sequence[Client]) -> None:
-        """End those of these connections whose login is over."""
+        """Disconnect the given clients whose login is over, and renew `user` on the others. A database error passes
+        through; a cancelled call disconnects no client."""
         if not clients:
             return
         look = await self._inner_pool.run(self._watch.check, clients)

@@ -1,11 +1,10 @@
-"""uvicorn's protocol classes, bounded before anything is buffered, and with a synchronous way out.
+"""uvicorn's protocol classes, with bounds on buffered bytes and a synchronous way to write frames.
 
 - A WebSocket connection is the `FrameWriter` in its own scope: the fan-out hands whole frames to the transport, without
-a
-  coroutine, a queue or an encoding in between.
-- The bounds of `Limits` hold for each frame header, fragment and request head. Peers that send a request head slowly or
-  do not answer a close frame meet a deadline.
-- A server that stops lets the engine close its connections with 3001, so that clients know that they are to come back.
+  a coroutine, a queue or another encoding.
+- The bounds of `Limits` apply to each frame header, fragment and request head. A peer that sends a request head slowly
+  or does not answer a close frame meets a deadline.
+- A server that stops lets the engine close its connections with 3001, so that the clients reconnect.
 
 The classes rely on uvicorn's internals; `tests/hotclub/serving/test_server.py` tests the behaviour. A method without a
 docstring overrides uvicorn's, or belongs to the protocol that the section's heading names.
@@ -34,16 +33,17 @@ from hotclub.serving.frames import FrameParser
 _HEAD_BYTES: Final = 65_536
 _HEADERS: Final = 128
 _SINGLE: Final = frozenset({b"host", b"origin", b"cookie", b"content-length", b"authorization"})
-"""Header fields that a request may have once: a proxy and this server must not be able to read different ones."""
+"""Header fields that a request may have only once. Of a repeated field a proxy could read another one than this
+server."""
 
 _SLICE: Final = 8_192
 """Bytes parsed at a time; the rest waits unparsed, because tiny frames take a hundred times their size once parsed."""
 
 _DEFLATED_SLICE: Final = 512
-"""Bytes parsed at a time where frames may be compressed: a kilobyte of them may take a megabyte once parsed."""
+"""Bytes parsed at a time where frames may be compressed: a compressed kilobyte may take a megabyte once parsed."""
 
 _QUEUED: Final = 32
-"""How many messages the application may leave unread before the socket is read no further."""
+"""The most unread messages of the application. At this number the socket is read no further."""
 
 _CONTROL_RATE: Final = 10.0
 _CONTROL_BURST: Final = 100
@@ -55,8 +55,8 @@ _REFUSED: Final = "Refused a request"
 class WebSocketProtocol(WebSocketsSansIOProtocol):
     """One WebSocket connection, and the `FrameWriter` that the engine finds in its scope."""
 
-    # Slots for the base class's attributes, too: in a dictionary they would take 1.2 KiB of every idle connection.
-    # An attribute that is missing here is kept in a dictionary and works all the same.
+    # The slots include the base class's attributes: a dictionary of them would take 1.2 KiB per idle connection. An
+    # attribute that is missing here goes into a dictionary and works, too.
     __slots__ = (
         *("_control", "_failed", "_slice", "_unparsed", "app", "app_state", "asgi_version", "client", "close_sent"),
         *("close_timeout", "close_timer", "config", "conn", "connections", "curr_msg_data_type", "default_headers"),
@@ -69,7 +69,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
     def __init__(self, *args: Any, limits: Limits, compression: bool = False, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.conn: FrameParser = FrameParser(limits, compression=compression)
-        # In place of asyncio's queue and event, which take more memory of every idle connection.
+        # asyncio's queue and event take more memory per idle connection.
         self.queue = Mailbox()  # type: ignore[assignment]
         self.writable = Gate()  # type: ignore[assignment]
         self.close_timeout = limits.close_timeout
@@ -126,7 +126,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         return message
 
     def _parse(self) -> None:
-        """Parse what has arrived, until too many messages wait for the application."""
+        """Parse the received bytes until too many messages wait for the application."""
         while self._unparsed and (self.close_sent or self.queue.qsize() < _QUEUED):
             piece = bytes(self._unparsed[: self._slice])
             del self._unparsed[: self._slice]
@@ -188,9 +188,9 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         self.handle_parser_exception()
 
     def handle_parser_exception(self) -> None:
-        """The peer broke the WebSocket protocol: send it a close frame, and give it time to read that.
+        """The peer broke the WebSocket protocol: send a close frame, and give the peer time to read it.
 
-        Closing the socket at once would reset a peer that is still sending, and the close frame would be lost.
+        Closing the socket at once would reset a peer that is still sending, and the peer would lose the close frame.
         """
         if self._failed:
             return
@@ -211,11 +211,11 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
     async def send(self, message: Any) -> None:
         await super().send(message)
         if message["type"] == "websocket.accept":
-            # Kilobytes that are not read again. The parser refers to the same request.
+            # The headers take kilobytes and are not read again. The parser refers to the same request.
             self.request.headers.clear()
             self.request = self.response = None  # type: ignore[assignment]
         elif message["type"] == "websocket.http.response.body" and not message.get("more_body", False):
-            # Otherwise the base class logs that the application forgot the handshake.
+            # Otherwise the base class logs that the application did not finish the handshake.
             self.handshake_complete = True
         if self.close_timer is not None:
             self._reset_later()
@@ -243,7 +243,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         self._reset_unless_flushed()
 
     def _reset_unless_flushed(self) -> None:
-        """Set a deadline for a transport that closes: it waits until the peer has read everything, perhaps for ever."""
+        """Set a deadline for a closing transport with unsent bytes, which would wait for its peer without end."""
         if self.transport.is_closing() and self.transport.get_write_buffer_size() > 0:
             self._reset_later()
 
@@ -254,8 +254,8 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
 
 
 class HttpProtocol(HttpToolsProtocol):
-    """One HTTP connection, until it becomes a WebSocket: its request heads are bounded in size and time, and
-    unambiguous."""
+    """One HTTP connection, which may become a WebSocket. It bounds the size and the time of a request head, and refuses
+    an ambiguous one."""
 
     def __init__(self, *args: Any, limits: Limits, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -302,7 +302,11 @@ class HttpProtocol(HttpToolsProtocol):
         _give_up_after(self.transport, seconds)
 
     def _check_head(self) -> None:
-        """Raises ValueError for a head that two parsers could read differently. httptools answers that with 400."""
+        """Refuse a request head that two parsers could read differently.
+
+        Raises:
+            ValueError: the head is ambiguous or too large. The base class answers with 400.
+        """
         names = [name for name, _value in self.headers]
         for name in _SINGLE:
             if names.count(name) > 1:
@@ -310,14 +314,14 @@ class HttpProtocol(HttpToolsProtocol):
         if sum(len(name) + len(value) for name, value in self.headers) + len(self.url) > _HEAD_BYTES:
             raise ValueError("the request head is too large")
         for _name, value in self.headers:
-            # Raises UnicodeDecodeError. A byte of 80 to 9F is a control character in Latin-1, and a part of a letter in
-            # valid UTF-8.
+            # Raises UnicodeDecodeError, a ValueError. A byte from 80 to 9F is a control character in Latin-1 and a part
+            # of a letter in UTF-8.
             value.decode()
         if self.parser.should_upgrade() and (b"content-length" in names or b"transfer-encoding" in names):
             raise ValueError("an upgrade has a body")
 
     def _unsupported_upgrade_warning(self) -> None:
-        # The bytes that follow belong to a protocol that this server does not speak: do not keep the connection open.
+        # The following bytes belong to a protocol that this server does not speak.
         if self.cycle is not None:
             self.cycle.keep_alive = False
 
@@ -341,15 +345,15 @@ def _address(client: tuple[str, int] | None) -> str:
 
 
 def _refuse(transport: asyncio.Transport, client: tuple[str, int] | None, status: bytes, answer: bytes = b"") -> None:
-    """Answer a request with this status and end its connection. `answer` is the whole response where one is made."""
+    """Answer a request with this status and close its connection. A nonempty `answer` is sent as the whole response."""
     report(_REFUSED, status=int(status[:3]), address=_address(client))
     transport.write(answer or b"HTTP/1.1 " + status + b"\r\nconnection: close\r\ncontent-length: 0\r\n\r\n")
     transport.close()
 
 
 def _reset(transport: asyncio.Transport) -> None:
-    """End a connection at once, whatever is unsent."""
-    # Without lingering the kernel forgets the connection at once, instead of waiting for a peer that is not there.
+    """Reset a connection and drop its unsent bytes."""
+    # With a linger time of 0 the kernel drops the connection at once and does not wait for an absent peer.
     connection = transport.get_extra_info("socket")
     if connection is not None:
         with contextlib.suppress(OSError):
@@ -358,7 +362,8 @@ def _reset(transport: asyncio.Transport) -> None:
 
 
 def _give_up_after(transport: asyncio.Transport, seconds: float) -> None:
-    """Reset the connection once its peer has taken nothing for so long, where the kernel can do that: on Linux."""
+    """Have the kernel reset the connection once sent bytes stay unacknowledged for these seconds. Works on Linux only
+    (TCP_USER_TIMEOUT)."""
     connection = transport.get_extra_info("socket")
     option = getattr(socket, "TCP_USER_TIMEOUT", None)
     if transport.is_closing() or connection is None or option is None:

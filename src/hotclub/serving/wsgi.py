@@ -1,4 +1,4 @@
-"""One line of the log where a site is served through WSGI, which has no live connections."""
+"""Logs a warning in a process that serves the site through WSGI, which has no live connections."""
 
 from typing import Any, Final
 
@@ -11,12 +11,13 @@ _UID: Final = "hotclub.wsgi"
 
 
 def watch_for_wsgi() -> None:
-    """Say it at this process's first request through WSGI, and look no further. Costs nothing under ASGI."""
+    """Log the warning at this process's first request through WSGI, and only then. Requests through ASGI cost
+    nothing."""
     request_started.connect(_warn_once, sender=WSGIHandler, dispatch_uid=_UID)
 
 
 def _warn_once(**_kwargs: Any) -> None:
-    # Of several threads, one disconnects.
+    # When several threads arrive at once, only one of them disconnects the receiver and logs.
     if request_started.disconnect(sender=WSGIHandler, dispatch_uid=_UID):
         logger.warning(
             "This process serves the site through WSGI, which has no live connections: every path of Hotclub is 404 "

@@ -11,11 +11,12 @@ from hotclub.models import ApiKey
 
 
 class Command(BaseCommand):
-    """Looks after the keys."""
+    """Makes, lists and revokes API keys in the database."""
 
     help = "Makes, lists and revokes keys of the HTTP API."
 
     def add_arguments(self, parser: CommandParser) -> None:
+        """See `BaseCommand.add_arguments`."""
         actions = parser.add_subparsers(dest="action", required=True)
         create = actions.add_parser("create", help=_("make a key and print it, this once"))
         create.add_argument("name", help=_("what to call it"))
@@ -26,6 +27,11 @@ class Command(BaseCommand):
         revoke.add_argument("name", help=_("the name of the key"))
 
     def handle(self, *args: Any, **options: Any) -> None:
+        """See `BaseCommand.handle`.
+
+        Raises:
+            CommandError: the name is taken or unknown, or a method does not exist.
+        """
         actions = {"create": self._create, "list": self._list, "revoke": self._revoke}
         actions[options["action"]](options)
 

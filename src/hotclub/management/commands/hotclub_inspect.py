@@ -1,4 +1,4 @@
-"""`manage.py hotclub_inspect`: what the durable channels hold."""
+"""`manage.py hotclub_inspect`: positions and sizes of the durable channels."""
 
 import json
 from typing import Any
@@ -15,26 +15,28 @@ _COLUMNS = ("channel", "epoch", "top", "kept", "bytes", "oldest", "newest")
 
 
 class OctetLength(Func):
-    """The bytes of a text, where `Length` counts its characters."""
+    """The number of bytes of a text. Django's `Length` counts its characters."""
 
     function = "OCTET_LENGTH"
     output_field = BigIntegerField()
 
     def as_sqlite(self, compiler: Any, connection: Any, **extra: Any) -> Any:
-        """SQLite has the function only since 3.43."""
+        """Return the SQL for SQLite, which has `OCTET_LENGTH` only since 3.43."""
         return self.as_sql(compiler, connection, template="LENGTH(CAST(%(expressions)s AS BLOB))", **extra)
 
 
 class Command(BaseCommand):
-    """Prints one line per stream."""
+    """Prints one line per durable channel."""
 
     help = "Shows the durable channels: positions, kept entries and their size."
 
     def add_arguments(self, parser: CommandParser) -> None:
+        """See `BaseCommand.add_arguments`."""
         parser.add_argument("prefix", nargs="?", default="", help=_("only channels whose names begin like this"))
         parser.add_argument("--json", action="store_true", help=_("print a JSON list"))
 
     def handle(self, *args: Any, **options: Any) -> None:
+        """See `BaseCommand.handle`."""
         rows = list(_summaries(options["prefix"]))
         if options["json"]:
             self.stdout.write(json.dumps(rows, indent=2, default=str))

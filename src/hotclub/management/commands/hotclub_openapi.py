@@ -9,9 +9,10 @@ from hotclub.http_api.openapi import document
 
 
 class Command(BaseCommand):
-    """Prints the document."""
+    """Prints the OpenAPI document."""
 
     help = "Prints the OpenAPI document of the HTTP API."
 
     def handle(self, *args: Any, **options: Any) -> None:
+        """See `BaseCommand.handle`."""
         self.stdout.write(json.dumps(document(), indent=2, sort_keys=True))

@@ -15,16 +15,22 @@ from hotclub.runtime.tables import NotMigrated
 
 
 class Command(BaseCommand):
-    """Publishes one message and prints where it stands."""
+    """Publishes one message and prints its position."""
 
     help = "Publishes a message to a channel of the running site."
 
     def add_arguments(self, parser: CommandParser) -> None:
+        """See `BaseCommand.add_arguments`."""
         parser.add_argument("channel", help=_("name of the channel, such as chat:42"))
         parser.add_argument("json", help=_("the message as JSON; - reads it from standard input"))
         parser.add_argument("--key", default="", help=_("idempotency key: repeating the command publishes once"))
 
     def handle(self, *args: Any, **options: Any) -> None:
+        """See `BaseCommand.handle`.
+
+        Raises:
+            CommandError: the channel or the payload is refused, the key was used for other data, or a table is missing.
+        """
         text = sys.stdin.buffer.read() if options["json"] == "-" else options["json"].encode(errors="surrogateescape")
         channel = options["channel"]
         try:

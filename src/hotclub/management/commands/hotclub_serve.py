@@ -11,12 +11,13 @@ from hotclub.serving.server import CannotListen, listen, run
 
 
 class Command(BaseCommand):
-    """Serves pages and sockets until it is told to stop."""
+    """Serves pages and live connections until SIGINT or SIGTERM."""
 
     help = "Serves the site, pages and live connections alike, with uvicorn."
     requires_migrations_checks = True
 
     def add_arguments(self, parser: CommandParser) -> None:
+        """See `BaseCommand.add_arguments`."""
         parser.add_argument("--host", default="127.0.0.1", help=_("address to listen on (default: %(default)s)"))
         parser.add_argument("--port", type=int, default=8000, help=_("port to listen on (default: %(default)s)"))
         parser.add_argument("--workers", type=int, default=1, help=_("processes; the memory engine has exactly one"))
@@ -29,6 +30,11 @@ class Command(BaseCommand):
         parser.add_argument("--access-log", action="store_true", help=_("report every HTTP request"))
 
     def handle(self, *args: Any, **options: Any) -> None:
+        """See `BaseCommand.handle`.
+
+        Raises:
+            CommandError: there is more than one worker, the application cannot be imported, or the address is taken.
+        """
         config = get_config()
         if options["workers"] != 1:
             raise CommandError(

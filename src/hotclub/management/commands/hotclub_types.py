@@ -8,9 +8,10 @@ from hotclub.management.generating import GeneratingCommand
 
 
 class Command(GeneratingCommand):
-    """See docs/reference/types.md."""
+    """Writes the TypeScript types; see docs/reference/types.md."""
 
     help = "Writes TypeScript types for the project's channels and procedures."
 
     def text(self, interface: Interface, options: dict[str, Any]) -> str:
+        """See `GeneratingCommand.text`."""
         return typescript(interface)

@@ -1,7 +1,7 @@
 """`manage.py runserver`: Django's development server with live connections.
 
-Everything stays as Django has it (arguments, checks, banner, autoreload, static files), except that an ASGI server
-runs the project's ASGI application.
+Arguments, checks, banner, autoreload and static files are Django's own. An ASGI server runs the project's ASGI
+application.
 """
 
 import os
@@ -28,7 +28,7 @@ class Command(runserver.Command):
     port: str
 
     def get_handler(self, *args: Any, **options: Any) -> Any:
-        """The ASGI application, with static files in front of it where Django would serve them."""
+        """Return the ASGI application. It serves static files where Django's own command would serve them."""
         handler: Any = load_application()
         serves_static = options["use_static_handler"] and apps.is_installed("django.contrib.staticfiles")
         if serves_static and (settings.DEBUG or options["insecure_serving"]):
@@ -36,8 +36,9 @@ class Command(runserver.Command):
         return handler
 
     def inner_run(self, *args: Any, **options: Any) -> None:
-        """Check the project and serve it; in the autoreloader's thread unless that is off."""
-        # The autoreloader has kept an error of loading the project, for this process to report.
+        """Check the project and serve it until the process is stopped. Runs in the thread of the autoreloader, unless
+        `--noreload` is given."""
+        # The autoreloader has stored an exception from loading the project, and this call raises it.
         autoreload.raise_last_exception()
         if not options["skip_checks"]:
             self.stdout.write("Performing system checks...\n\n")
@@ -49,7 +50,7 @@ class Command(runserver.Command):
             listener = listen(self.addr, int(self.port))
         except CannotListen as error:
             self.stderr.write(f"Error: {error}")
-            # sys.exit() would end this thread alone, and the autoreloader would wait for a change of the code.
+            # sys.exit() would end this thread only, and the autoreloader would wait for a change of the code.
             os._exit(1)
         config = get_config()
         run(
