@@ -201,6 +201,9 @@ class TinyApplication:
     async def refresh_subscription(self, client: Client, channel: ResolvedChannel, token: str) -> RefreshGrant:
         raise Refused(108)
 
+    def taken_back(self, client: Client, channel: str) -> None:
+        """Nothing to forget: this application keeps no grants."""
+
     def token_channel(self, token: str) -> str:
         return ""
 

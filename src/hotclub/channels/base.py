@@ -184,7 +184,7 @@ class Channel:
 
         Returns:
             A function that takes the tags of a publication and returns whether the client gets the publication; None
-            for all publications.
+            for all publications. A function that raises is logged, and holds the publication back from this client.
         """
         return None
 

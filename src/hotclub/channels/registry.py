@@ -109,19 +109,25 @@ class Registry:
         return route
 
     def _resolve(self, name: str) -> Route | None:
+        found = self._match(name)
+        if found is None:
+            return None
+        compiled, kwargs = found
+        return Route(
+            name=name,
+            spec=self._with_presence_maps(name, compiled, kwargs),
+            channel=compiled.channel,
+            kwargs=MappingProxyType(kwargs),
+            pattern=compiled.channel.pattern,
+        )
+
+    def _match(self, name: str) -> "tuple[_Compiled, dict[str, Any]] | None":
         if not is_name(name):
             return None
         for compiled in self._compiled:
             kwargs = compiled.match(name)
             if kwargs is not None:
-                spec = self._with_presence_maps(name, compiled, kwargs)
-                return Route(
-                    name=name,
-                    spec=spec,
-                    channel=compiled.channel,
-                    kwargs=MappingProxyType(kwargs),
-                    pattern=compiled.channel.pattern,
-                )
+                return compiled, kwargs
         return None
 
     def _with_presence_maps(self, name: str, compiled: "_Compiled", kwargs: Mapping[str, Any]) -> ChannelSpec:
@@ -140,8 +146,9 @@ class Registry:
         if not template:
             return ""
         found = template.format(**{**kwargs, "channel": name})
-        route = self._resolve(found)
-        if route is None or route.spec.type != kind:
+        # `_resolve` would ask for the presence maps of the map, and never end for a map that names itself.
+        match = self._match(found)
+        if match is None or match[0].spec.type != kind:
             logger.error("The channel %r has no map for its presence: %r is none of that kind", name, found)
             return ""
         return found

@@ -1,6 +1,7 @@
 """The common parts of the system checks: their argument, the project's declarations, and the messages."""
 
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 from typing import Any
 
 from django.apps import AppConfig, apps
@@ -34,6 +35,16 @@ def make_warning(number: int, message: str, hint: str, obj: type | None = None) 
     """Return the message of a doubtful setting or class. The arguments are those of `make_error`; the id begins with
     `hotclub.W`."""
     return Warning(message, hint=hint, obj=_named(obj), id=f"hotclub.W{number:03}")
+
+
+def is_count(value: Any) -> bool:
+    """Return whether the value is a whole number from 1."""
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+
+
+def is_duration(value: Any) -> bool:
+    """Return whether the value is a timedelta greater than 0."""
+    return isinstance(value, timedelta) and value > timedelta()
 
 
 def _named(obj: type | Callable[..., Any] | None) -> str | None:

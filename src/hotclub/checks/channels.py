@@ -6,7 +6,6 @@ import inspect
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from datetime import timedelta
 from typing import Any, Final
 
 from asgiref.sync import iscoroutinefunction
@@ -16,7 +15,7 @@ from django.core.exceptions import ImproperlyConfigured
 from hotclub.channels.base import Channel, History
 from hotclub.channels.registry import compile_pattern
 from hotclub.channels.rpc import Procedure
-from hotclub.checks.base import Apps, declared, make_error
+from hotclub.checks.base import Apps, declared, is_count, is_duration, make_error
 from hotclub.checks.keyed import keyed_problems
 from hotclub.conf.config import get_config, raw_settings
 from hotclub.engine.limits import Limits
@@ -124,16 +123,6 @@ def _history_problems(cls: type[Channel]) -> Iterator[CheckMessage]:
         if history.durable and iscoroutinefunction(getattr(cls, name)):
             hint = "It runs in a database transaction, which Django has in synchronous code only: write a plain `def`."
             yield make_error(16, f"{name} of this durable channel is async.", hint, cls)
-
-
-def is_count(value: Any) -> bool:
-    """Return whether the value is a whole number from 1."""
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
-
-
-def is_duration(value: Any) -> bool:
-    """Return whether the value is a timedelta greater than 0."""
-    return isinstance(value, timedelta) and value > timedelta()
 
 
 def check_procedures(app_configs: Apps = None, **kwargs: Any) -> list[CheckMessage]:

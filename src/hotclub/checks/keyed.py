@@ -11,6 +11,7 @@ from hotclub.channels.base import Channel, History
 from hotclub.channels.maps import MapChannel
 from hotclub.channels.polls import SharedPollChannel
 from hotclub.channels.registry import compile_pattern
+from hotclub.checks.base import is_duration
 from hotclub.engine.limits import Limits
 
 MAP_HOOKS: Final = ("can_publish_key", "can_remove_key", "on_remove")
@@ -51,18 +52,18 @@ def _presence_problems(channel: type[Channel]) -> Iterator[tuple[str, str]]:
 def _map_problems(channel: type[MapChannel], limits: Limits) -> Iterator[tuple[str, str]]:
     key_ttl: Any = channel.key_ttl
     history: Any = channel.history
-    if key_ttl is not None and not _is_duration(key_ttl):
+    if key_ttl is not None and not is_duration(key_ttl):
         yield f"key_ttl is {key_ttl!r}.", f"{_SECONDS} None keeps a key until it is removed."
     if channel.holds not in _HOLDS:
         yield f"holds is {channel.holds!r}.", f"Use one of {', '.join(map(repr, _HOLDS))}."
     elif channel.holds != "values":
         least = timedelta(seconds=limits.presence_refresh)
-        if not _is_duration(key_ttl) or key_ttl <= least:
+        if not is_duration(key_ttl) or key_ttl <= least:
             hint = f"Set key_ttl to more than {limits.presence_refresh:g} s, the interval at which members are renewed."
             yield "A map of members must forget those whose server has died.", hint
     if isinstance(history, History) and history.durable:
         yield "A map cannot be durable: its values live in the engine.", "Leave durable out of its history."
-    if channel.debounce is not None and not _is_duration(channel.debounce):
+    if channel.debounce is not None and not is_duration(channel.debounce):
         yield f"debounce is {channel.debounce!r}.", _SECONDS
     yield from _count_problems(channel, ("max_keys",))
     yield from _hook_problems(channel, MAP_HOOKS)
@@ -72,7 +73,7 @@ def _poll_problems(channel: type[SharedPollChannel]) -> Iterator[tuple[str, str]
     if channel.poll is SharedPollChannel.poll:
         yield "This shared poll has no poll().", "Write `def poll(self, keys, …)` that returns Polled items."
     for name in ("interval", "timeout"):
-        if not _is_duration(getattr(channel, name)):
+        if not is_duration(getattr(channel, name)):
             yield f"{name} is {getattr(channel, name)!r}.", _SECONDS
     yield from _count_problems(channel, ("batch_size", "max_keys"))
     if channel.history is not None or channel.filters:
@@ -91,7 +92,3 @@ def _hook_problems(channel: type[Channel], hooks: tuple[str, ...]) -> Iterator[t
     for name in hooks:
         if not inspect.isfunction(inspect.getattr_static(channel, name)):
             yield f"{name} is no method.", _METHOD
-
-
-def _is_duration(value: Any) -> bool:
-    return isinstance(value, timedelta) and value > timedelta()

@@ -86,7 +86,7 @@ def _secrets(name: str, value: Any) -> Iterator[Problem]:
 
 
 def _database(name: str, value: Any) -> Iterator[Problem]:
-    if value not in settings.DATABASES:
+    if not isinstance(value, str) or value not in settings.DATABASES:
         yield _wrong(name, value, f"Use one of the aliases in DATABASES: {', '.join(settings.DATABASES)}.")
 
 

@@ -89,7 +89,7 @@ def token_settings(raw: Mapping[str, Any]) -> TokenSettings:
     keys += [make_key(entry) for entry in raw.get("KEYS", ())]
     return TokenSettings(
         keys=tuple(keys),
-        jwks_file=os.fspath(raw.get("JWKS_FILE", "")),
+        jwks_file=os.fspath(raw.get("JWKS_FILE") or ""),
         audience=_several(raw.get("AUDIENCE")),
         issuer=_several(raw.get("ISSUER")),
         leeway=raw.get("LEEWAY", 30.0),

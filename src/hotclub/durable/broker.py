@@ -13,16 +13,16 @@ from functools import partial
 from itertools import islice
 from typing import Final
 
-from django.db import transaction
+from django.db import DatabaseError, transaction
 
 from hotclub.durable import sql
 from hotclub.durable.shared_reads import SharedReads
 from hotclub.durable.tail import Tail
 from hotclub.engine.broker.base import HistoryQuery, Message, PublicationHandler, Retention
 from hotclub.engine.model import HistoryPage, Position, Publication
-from hotclub.runtime.node import after_commit
+from hotclub.runtime.node import after_commit, commit_is_certain
 from hotclub.runtime.pool import Run
-from hotclub.runtime.tables import database
+from hotclub.runtime.tables import database, entries
 from hotclub.runtime.trying import Trying
 
 _TOPS_PER_QUERY: Final = 500
@@ -31,7 +31,7 @@ _STREAMS_PER_PRUNING: Final = 500
 _GRACE: Final = 0.005
 """Seconds to wait for the signals that fill a gap: the threads of a process commit in order but signal in any order."""
 
-_logger = logging.getLogger("hotclub.streams")
+_logger = logging.getLogger("hotclub.durable")
 
 
 class DatabaseBroker:
@@ -98,10 +98,16 @@ class DatabaseBroker:
 
     def append(self, channel: str, message: Message, retention: Retention) -> Position:
         """Append in the calling thread's transaction; see `DurableBroker.append` and `sql.append`."""
+        certain = commit_is_certain()
         with transaction.atomic(using=database()):
             position, publication, duplicate = sql.append(channel, message, retention)
             if not duplicate:
-                after_commit(lambda: self._signal_soon(channel, position.epoch, publication))
+
+                def tell() -> None:
+                    if certain or _is_there(channel, position, publication):
+                        self._signal_soon(channel, position.epoch, publication)
+
+                after_commit(tell)
         return position
 
     def _signal_soon(self, channel: str, epoch: str, publication: Publication) -> None:
@@ -207,3 +213,15 @@ class DatabaseBroker:
         after: int | None = 0
         while after is not None:
             after = await self._run(sql.prune, after, _STREAMS_PER_PRUNING, self._retention_of)
+
+
+def _is_there(channel: str, position: Position, publication: Publication) -> bool:
+    """Return whether the log holds this publication, or an equal one, at the position.
+
+    False when the database does not answer: the relay finds the publication then.
+    """
+    rows = entries().filter(stream__channel=channel, stream__epoch=position.epoch, offset=position.offset)
+    try:
+        return rows.filter(data=bytes(publication.data).decode()).exists()
+    except DatabaseError:
+        return False

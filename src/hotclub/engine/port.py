@@ -318,6 +318,10 @@ class Subscribes(Protocol):
         another subscription, `SUBSCRIPTION_EXPIRED` for an expired one."""
         ...
 
+    def taken_back(self, client: Client, channel: str) -> None:
+        """Forget the grant of a channel from which the server unsubscribed the client meanwhile. Must not block."""
+        ...
+
     def token_channel(self, token: str) -> str:
         """The name of the channel that a subscription token is for, "" when it names none. Must not wait."""
         ...

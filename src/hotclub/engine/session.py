@@ -17,7 +17,7 @@ from hotclub.engine.hub import Hub
 from hotclub.engine.kept_grants import Given
 from hotclub.engine.limits import Limits
 from hotclub.engine.model import EMPTY, ClientInfo
-from hotclub.engine.observe import report
+from hotclub.engine.observe import logger, report
 from hotclub.engine.outbox import Flusher, Outbox, Sink
 from hotclub.engine.port import Application, Client, Handshake, ResolvedChannel, SubscribeGrant
 from hotclub.engine.protocol.base import Codec, Encoder
@@ -257,7 +257,10 @@ class Session:
         subscribers, self.subscribers = list(self.subscribers.values()), {}
         for subscriber in subscribers:
             self.expire_subscription_in(subscriber, 0)
-            await self.retire(subscriber)
+            try:
+                await self.retire(subscriber)
+            except Exception:  # noqa: BLE001 - one failing store must not keep the other subscriptions
+                logger.exception("A subscription of an ended connection was not wholly withdrawn")
         if self.connected:
             reason = self.ended_with or Disconnect(Close.CONNECTION_CLOSED)
             await self.application.connects.disconnected(self.client, reason.code, reason.reason)

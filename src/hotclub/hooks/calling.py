@@ -4,6 +4,7 @@ The hooks of one command are a generator: it yields a `HookCall` for each hook, 
 consecutive plain hooks share one call of the thread pool, and async hooks may come between them.
 """
 
+import asyncio
 import contextlib
 import contextvars
 import inspect
@@ -198,11 +199,22 @@ class answering:  # noqa: N801 - reads as a statement: with answering(hook)
 
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
         # A class is three times as fast as a generator, and every command passes here.
-        if error is not None and isinstance(error, Exception) and not isinstance(error, HotclubError):
+        if error is not None and not isinstance(error, HotclubError) and not _ends_the_command(error):
             raise _refusal(self._where, error) from None
 
 
-def _refusal(where: Hook | str, error: Exception) -> Refused:
+def _ends_the_command(error: BaseException) -> bool:
+    """Return whether the error comes from outside the hook: an interrupt, or the cancellation of the command's task."""
+    if isinstance(error, asyncio.CancelledError):
+        try:
+            task = asyncio.current_task()
+        except RuntimeError:  # a thread of the pool
+            return False
+        return task is not None and task.cancelling() > 0
+    return isinstance(error, KeyboardInterrupt)
+
+
+def _refusal(where: Hook | str, error: BaseException) -> Refused:
     if isinstance(error, PermissionDenied):
         return Refused(Code.PERMISSION_DENIED)
     if isinstance(error, ValidationError):
@@ -239,7 +251,7 @@ def hook_name(where: Hook | str) -> str:
     return f"{where.__module__}.{name}" if name else repr(where)
 
 
-def _explained(name: str, error: Exception) -> str:
+def _explained(name: str, error: BaseException) -> str:
     try:
         text = str(error)
     except Exception:  # noqa: BLE001 - the `__str__` of the exception is foreign code

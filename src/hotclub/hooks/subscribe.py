@@ -1,5 +1,6 @@
 """Decides on subscriptions by tokens and `can_subscribe`, and calls the hooks for joins, leaves and their ends."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from hotclub.access.admission import Admission
@@ -10,6 +11,7 @@ from hotclub.channels.registry import Route
 from hotclub.conf.config import Config
 from hotclub.engine.codes import Code
 from hotclub.engine.errors import Refused
+from hotclub.engine.observe import logger
 from hotclub.engine.port import Client as EngineClient
 from hotclub.engine.port import Predicate, RefreshGrant, ResolvedChannel, SubscribeGrant, SubscribeRequest
 from hotclub.hooks.calling import (
@@ -37,6 +39,21 @@ def may_subscribe(config: Config, client: Client, route: Route) -> Steps[None]:
         return
     if not (yield ask(route.channel.can_subscribe, client, **route.kwargs)):
         raise Refused(Code.PERMISSION_DENIED)
+
+
+def _guarded(route: Route, admits: Predicate | None) -> Predicate | None:
+    """Return a filter that logs the exception of the project's filter, and then holds the publication back."""
+    if admits is None:
+        return None
+
+    def guarded(tags: Mapping[str, str]) -> bool:
+        try:
+            return bool(admits(tags))
+        except Exception:  # noqa: BLE001 - a hook is foreign code
+            logger.exception("The filter that tags_filter() of %r returned failed", route.pattern)
+            return False
+
+    return guarded
 
 
 class SubscribeHooks:
@@ -73,7 +90,7 @@ class SubscribeHooks:
         admits = yield from optional(route, "tags_filter", mine)
         hooks = route.channel
         return SubscribeGrant(
-            admits=admits,
+            admits=_guarded(route, admits),
             info=signed.info if info is None else encoded(hooks.channel_info, info),
             data=signed.data if data is None else encoded(hooks.on_subscribe, data),
             ttl=signed.ttl,
@@ -93,6 +110,10 @@ class SubscribeHooks:
     async def refresh_subscription(self, client: EngineClient, channel: ResolvedChannel, token: str) -> RefreshGrant:
         """See `Subscribes.refresh_subscription`."""
         return await self._admission.refresh_subscription(client_of(client), channel.name, token)
+
+    def taken_back(self, client: EngineClient, channel: str) -> None:
+        if isinstance(client.state, Client):
+            client.state.granted.discard(channel)
 
     def token_channel(self, token: str) -> str:
         """See `Subscribes.token_channel`."""
@@ -119,7 +140,7 @@ class SubscribeHooks:
         route, mine = route_of(channel), client_of(client)
         with answering(route.pattern):
             admits: Predicate | None = await self._hooks.run(mine, optional(route, "tags_filter", mine))
-            return admits
+            return _guarded(route, admits)
 
     async def unsubscribed(self, client: EngineClient, channel: ResolvedChannel) -> None:
         """See `Subscribes.unsubscribed`. Calls `on_unsubscribe`, and logs its failure."""

@@ -12,7 +12,7 @@ from hotclub.orders.messages import Order
 class Sender(Protocol):
     """The end that gives orders out; every process has one."""
 
-    def send(self, order: Order, origin: str) -> Callable[[], bool]:
+    def send(self, order: Order, origin: str) -> Callable[[], int]:
         """Give an order to the other processes when the caller's transaction commits. Synchronous.
 
         Args:
@@ -20,8 +20,8 @@ class Sender(Protocol):
             origin: the id of the node that performs the order by itself and skips it on arrival, "" for none.
 
         Returns:
-            A function for the same thread, after the commit. It returns False when a savepoint was rolled back, and the
-            order with it.
+            A function for the same thread, after the commit. It returns the id of the order's row, or 0 when a
+            savepoint was rolled back, and the order with it.
         """
         ...
 
@@ -32,7 +32,7 @@ class Inbox(Protocol):
     Both methods run in the thread of the node's event loop and must not block.
     """
 
-    def receive(self, order: Order, origin: str) -> None:
+    def receive(self, order: Order, origin: str, number: int) -> None:
         """Take an order after its commit. Each order arrives once.
 
         Orders that one look at the table finds arrive in the order of their ids.
@@ -40,6 +40,7 @@ class Inbox(Protocol):
         Args:
             order: the order.
             origin: the node that performs the order by itself, as in `Sender.send`.
+            number: the id of the order's row.
         """
         ...
 

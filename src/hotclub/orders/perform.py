@@ -4,6 +4,7 @@ import contextlib
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, Final
+from weakref import WeakKeyDictionary
 
 from hotclub.engine.broker.base import Message
 from hotclub.engine.codes import Close
@@ -30,6 +31,9 @@ from hotclub.orders.messages import (
     TakeCommands,
 )
 
+_performed: Final[WeakKeyDictionary[Node, set[int]]] = WeakKeyDictionary()
+"""The rows whose orders have arrived at `perform_once` of each node once."""
+
 
 def perform(node: Node, order: Order) -> None:
     """Perform an order among the connections of this node.
@@ -37,6 +41,27 @@ def perform(node: Node, order: Order) -> None:
     The call does not wait. Orders that need to wait run in a task of the node, which logs a failure.
     """
     _PERFORM[type(order)](node, order)
+
+
+def origin_of(node: Node) -> str:
+    """Return the origin of an order that both the commit and the reader of this node bring to `perform_once`."""
+    return f"{node.id}:commit"
+
+
+def perform_once(node: Node, number: int, order: Order) -> None:
+    """Perform an order on its first arrival, and skip its second. Call this in the thread of the node's event loop.
+
+    Args:
+        node: the node of this process, which gave the order in a transaction.
+        number: the id of the order's row.
+        order: the order.
+    """
+    performed = _performed.setdefault(node, set())
+    if number in performed:
+        performed.discard(number)
+    else:
+        performed.add(number)
+        perform(node, order)
 
 
 def _end_connections(node: Node, order: EndConnections) -> None:

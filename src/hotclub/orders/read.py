@@ -115,7 +115,7 @@ class OrderReader:
                 continue
             self._done.add(row.id)
             try:
-                self._inbox.receive(decode_order(row.payload), row.origin)
+                self._inbox.receive(decode_order(row.payload), row.origin, row.id)
             except msgspec.DecodeError:
                 _logger.exception("An order that is none was dropped")
             except Exception:

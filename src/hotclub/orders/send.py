@@ -7,7 +7,7 @@ from django.db import transaction
 from hotclub.orders import table
 from hotclub.orders.bus import Sender
 from hotclub.orders.messages import Order
-from hotclub.orders.perform import perform
+from hotclub.orders.perform import origin_of, perform, perform_once
 from hotclub.runtime.node import after_commit, current_node, tell_node
 from hotclub.runtime.tables import database
 
@@ -39,8 +39,9 @@ def everywhere(order: Order) -> None:
     if node is None:
         send(order)
     elif transaction.get_connection(database()).in_atomic_block:
-        was_committed = _SENDER.send(order, node.id)
-        after_commit(lambda: was_committed() and tell_node(node, perform, node, order))
+        # Django drops this callback when an earlier callback of the project raises. The reader performs the order then.
+        row = _SENDER.send(order, origin_of(node))
+        after_commit(lambda: (number := row()) and tell_node(node, perform_once, node, number, order))
     else:
         # The node comes first, so that it performs the order even when the database fails.
         tell_node(node, perform, node, order)

@@ -18,6 +18,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import BigIntegerField, Func
 
 from hotclub.orders.messages import Order, encode_order
+from hotclub.runtime.node import commit_is_certain
 from hotclub.runtime.tables import database, orders
 
 _VENDORS: Final = ("sqlite", "postgresql")
@@ -61,7 +62,7 @@ class Page:
     lost: bool
 
 
-def send(order: Order, origin: str) -> Callable[[], bool]:
+def send(order: Order, origin: str) -> Callable[[], int]:
     """Insert the order in the caller's transaction, or at once when there is none; see `Sender.send`.
 
     Raises:
@@ -73,10 +74,8 @@ def send(order: Order, origin: str) -> Callable[[], bool]:
     numbered = {"transaction_id": CurrentTransaction()} if connection.vendor == "postgresql" else {}
     payload = encode_order(order)
     row = orders().create(payload=payload, origin=origin, **numbered)
-    # Django drops the callbacks for the commit when `atomic()` rolls a savepoint back. It keeps them when the project's
-    # own code does, so the callback has to look for the row.
-    certain = not connection.in_atomic_block or not connection.savepoint_state
-    return lambda: certain or _is_there(row.pk, payload)
+    certain = commit_is_certain()
+    return lambda: row.pk if certain or _is_there(row.pk, payload) else 0
 
 
 def _is_there(row: int, payload: str) -> bool:

@@ -69,6 +69,16 @@ def after_commit(callback: Callable[[], object], using: str = "") -> None:
     transaction.on_commit(callback, using=using or get_config().database, robust=True)
 
 
+def commit_is_certain() -> bool:
+    """Return whether `after_commit` calls back only for what the current transaction keeps.
+
+    Django drops the callbacks when `atomic()` rolls a savepoint back. Django keeps them when the project's own code
+    rolls a savepoint back, so the callback has to look for the row.
+    """
+    connection = transaction.get_connection(get_config().database)
+    return not connection.in_atomic_block or not connection.savepoint_state
+
+
 def refuse_event_loop(name: str) -> None:
     """Refuse a call of the synchronous function `name` in a thread with a running event loop, which it would stop.
 

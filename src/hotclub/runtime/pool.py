@@ -81,6 +81,9 @@ class HookPool:
         self._wake_connections()
         try:
             return call()
+        except StopIteration as error:
+            # A future cannot hold a StopIteration, so the caller would wait for ever.
+            raise RuntimeError("a function raised StopIteration") from error
         finally:
             self._tidy_connections()
 

@@ -37,7 +37,7 @@ def endpoints(config: Config) -> Mapping[str, Endpoint]:
         config.transport_path("sse"): serve_sse,
         config.transport_path("uni_http_stream"): serve_uni_http_stream,
         config.transport_path("uni_sse"): serve_uni_sse,
-        config.emulation_path: serve_emulation,
+        "/" + config.emulation_path.lstrip("/"): serve_emulation,
     }
 
 

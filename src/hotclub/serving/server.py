@@ -1,6 +1,7 @@
 """Runs uvicorn with Hotclub's protocol classes, for `hotclub_serve` and `runserver`. Other ASGI servers work, too."""
 
 import contextlib
+import errno
 import signal
 import socket
 import threading
@@ -19,6 +20,7 @@ from hotclub.engine.observe import FloodFilter, logger
 from hotclub.serving.uvicorn import HttpProtocol, WebSocketProtocol
 
 _BACKLOG: Final = 2_048
+_LAST_PORT: Final = 65_535
 _DRAIN_SECONDS: Final = 10
 
 
@@ -60,8 +62,11 @@ def listen(host: str, port: int) -> socket.socket:
         port: the TCP port; 0 takes any free port.
 
     Raises:
-        CannotListen: another process listens on the address, or the address is not one of this machine.
+        CannotListen: another process listens on the address, the address is not one of this machine, or the port
+            is no number of a port.
     """
+    if not 0 <= port <= _LAST_PORT:
+        raise CannotListen(host, port, OSError(errno.EINVAL, f"a port is a number from 0 to {_LAST_PORT}"))
     try:
         family, kind, proto, _name, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE

@@ -21,7 +21,7 @@ from hotclub.engine.observe import logger
 from hotclub.engine.target import Target
 from hotclub.hooks.application import compose
 from hotclub.orders.messages import Order
-from hotclub.orders.perform import perform
+from hotclub.orders.perform import origin_of, perform, perform_once
 from hotclub.orders.read import PATIENCE, OrderReader
 from hotclub.revocation.reprove import reprove
 from hotclub.revocation.watch import SessionWatch
@@ -91,14 +91,19 @@ class Service:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._running
             self._running = None
-        await self._orders.stop()
-        await self.node.stop()
-        await self._durable.stop()
-        await self._backend.stop()
+        # The stack runs the last step first, and every step even after a failure.
+        async with contextlib.AsyncExitStack() as steps:
+            steps.push_async_callback(self._inner_pool.close)
+            steps.push_async_callback(self._pool.close)
+            steps.callback(self._abdicate)
+            steps.push_async_callback(self._backend.stop)
+            steps.push_async_callback(self._durable.stop)
+            steps.push_async_callback(self.node.stop)
+            steps.push_async_callback(self._orders.stop)
+
+    def _abdicate(self) -> None:
         if current_node() is self.node:
             set_current_node(None)
-        await self._pool.close()
-        await self._inner_pool.close()
 
     @property
     def inner_pool(self) -> HookPool:
@@ -135,10 +140,12 @@ class Service:
         found = self._application.resolve(channel)
         return found.spec.retention if found is not None and found.spec.durable else None
 
-    def receive(self, order: Order, origin: str) -> None:
+    def receive(self, order: Order, origin: str, number: int) -> None:
         """Perform an order of another process; see `orders.bus.Inbox.receive`. This node has performed its own orders
         already."""
-        if origin != self.node.id:
+        if origin == origin_of(self.node):
+            perform_once(self.node, number, order)
+        elif origin != self.node.id:
             perform(self.node, order)
 
     def missed(self, reason: str) -> None:  # noqa: ARG002 - the reader has logged the reason

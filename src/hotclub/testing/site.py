@@ -80,6 +80,7 @@ class Site(Service):
 
     async def start(self) -> None:
         """Begin to serve the test, in the running event loop."""
+        await self._backend.start()
         await self.node.start()
         set_current_node(self.node, self.pool)
 

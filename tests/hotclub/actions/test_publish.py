@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from asgiref.sync import sync_to_async
 from django.core.exceptions import SynchronousOnlyOperation
-from django.db import connections, transaction
+from django.db import connection, connections, transaction
 
 import hotclub
 from hotclub.models import Entry
@@ -137,6 +137,21 @@ async def test_a_savepoint_that_is_rolled_back_in_a_commit_is_never_seen(serve: 
     await sync_to_async(work)()
 
     assert await received(client, 3) == ["before", "after", "after"]
+
+
+async def test_a_savepoint_that_the_project_rolls_back_is_never_seen_in_a_durable_channel(serve: Serve) -> None:
+    client = await listener(serve, "room:1")
+
+    def work() -> None:
+        with transaction.atomic():
+            savepoint = str(connection.savepoint())
+            hotclub.publish("room:1", "rolled back")
+            connection.savepoint_rollback(savepoint)
+        hotclub.publish("room:1", "kept")
+
+    await sync_to_async(work)()
+
+    assert await received(client, 1) == ["kept"]
 
 
 async def test_an_idempotency_key_publishes_once(serve: Serve) -> None:

@@ -174,6 +174,11 @@ def test_a_presence_map_that_is_none_is_left_out(declare: Declare, caplog: pytes
     assert "people:7" in caplog.text
 
 
+def test_a_presence_map_that_names_itself_is_resolved(declare: Declare) -> None:
+    declare(type("Own", (People,), {"presence_users": "{channel}", "__module__": __name__}))
+    assert get_registry().route("people:7").spec.users_map == "people:7"
+
+
 async def test_what_on_publish_returns_is_what_stands_in_the_map() -> None:
     async with connected("board:a") as c:
         await put(c, "board:a", "k", 1)
@@ -334,12 +339,12 @@ async def test_a_node_does_what_other_processes_ask_for(caplog: pytest.LogCaptur
     service = Service()
     await service.start()
     try:
-        service.receive(ChangeMap("board:a", MapMessage(key="k", data=Raw(b"1"))), "another")
-        service.receive(ChangeMap("board:a", MapMessage(key="l", data=Raw(b"1"))), "another")
-        service.receive(ChangeMap("unheard-of", MapMessage(key="l", data=Raw(b"1"))), "another")
+        service.receive(ChangeMap("board:a", MapMessage(key="k", data=Raw(b"1"))), "another", 1)
+        service.receive(ChangeMap("board:a", MapMessage(key="l", data=Raw(b"1"))), "another", 2)
+        service.receive(ChangeMap("unheard-of", MapMessage(key="l", data=Raw(b"1"))), "another", 3)
         await service.node.channels.settle()
         assert set(await entries("board:a")) == {"k", "l"}
-        service.receive(ClearMap("board:a"), "another")
+        service.receive(ClearMap("board:a"), "another", 4)
         await service.node.channels.settle()
         assert await entries("board:a") == {}
         assert "unheard-of" in caplog.text

@@ -295,7 +295,7 @@ async def test_a_log_that_began_anew_is_reported_with_its_new_epoch(site: Runnin
 async def test_a_database_that_fails_is_reported_once_and_tried_until_it_answers(
     site: Running, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.WARNING, "hotclub.streams")
+    caplog.set_level(logging.WARNING, "hotclub.durable")
     monkeypatch.setattr(trying, "_LONGEST_PAUSE", 0.05)
     async with site() as running:
         await running.broker.subscribe("room")

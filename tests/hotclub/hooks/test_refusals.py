@@ -1,9 +1,10 @@
 """What a refusal says: to the log always why, to the client only with DEBUG."""
 
+import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -37,6 +38,53 @@ class Broken(hotclub.Channel):
 class Durable(Broken):
     pattern = "durable:<str:name>"
     history = hotclub.History(size=10, ttl=timedelta(hours=1), durable=True)
+
+
+class Leaving(hotclub.Channel):
+    """Raises what `except Exception` does not catch, or what a generator and a future take for an end."""
+
+    pattern = "leaving:<str:name>"
+    errors: ClassVar = {
+        "stop": StopIteration,
+        "astop": StopAsyncIteration,
+        "exit": SystemExit,
+        "close": GeneratorExit,
+        "cancel": asyncio.CancelledError,
+    }
+
+    def can_subscribe(self, client: hotclub.Client, name: str) -> bool:
+        raise self.errors[name]
+
+
+class LeavingAsync(Leaving):
+    pattern = "leaving-async:<str:name>"
+
+    async def can_subscribe(self, client: hotclub.Client, name: str) -> bool:  # type: ignore[override]
+        raise self.errors[name]
+
+
+class Filtered(hotclub.Channel):
+    pattern = "filtered"
+
+    def can_subscribe(self, client: hotclub.Client) -> bool:
+        return True
+
+    def tags_filter(self, client: hotclub.Client) -> Callable[[Mapping[str, str]], bool] | None:
+        return (lambda tags: bool(tags["missing"])) if client.data else None
+
+
+class Held(hotclub.Channel):
+    """Decides when the test says so."""
+
+    pattern = "held"
+    token = True
+    history = hotclub.History(size=10, ttl=timedelta(hours=1))
+    asked: ClassVar = asyncio.Event()
+    decide: ClassVar = asyncio.Event()
+
+    async def can_subscribe(self, client: hotclub.Client) -> bool:
+        self.asked.set()
+        return await self.decide.wait()
 
 
 def fail(client: hotclub.Client) -> None:
@@ -106,6 +154,52 @@ async def test_a_hook_that_fails_is_named_to_the_client_with_debug_alone(
     assert f"{__name__}.broken failed: ZeroDivisionError: by zero" in rpc
     assert f"{__name__}.Broken.on_publish failed: TypeError: A publication cannot hold object" in publish
     assert f"{__name__}.Durable.on_publish failed: TypeError" in durable
+
+
+@pytest.mark.parametrize("pattern", ["leaving", "leaving-async"])
+@pytest.mark.parametrize("error", list(Leaving.errors))
+async def test_a_hook_that_raises_an_end_is_a_hook_that_fails(
+    serve: Serve, declare: Declare, pattern: str, error: str
+) -> None:
+    declare(Leaving, LeavingAsync, Filtered)
+    async with await signed_in(await serve()) as client:
+        assert (await message(client.subscribe(f"{pattern}:{error}")))[0] == 100
+        await client.subscribe("filtered")
+
+
+async def test_a_filter_that_fails_keeps_nothing_from_other_subscribers(
+    serve: Serve, declare: Declare, caplog: Log
+) -> None:
+    declare(Filtered)
+    site = await serve()
+    person = await amake_person()
+    headers = {"Origin": site.url, "Cookie": person.cookie}
+    clients = [await WireClient.connected(port(site), headers=headers) for _ in range(3)]
+    for client, data in zip(clients, (None, 1, None), strict=True):
+        await client.subscribe("filtered", **({} if data is None else {"data": data}))
+    await hotclub.apublish("filtered", "news")
+    for client in (clients[0], clients[2]):
+        assert [item["data"] for item in await client.publications("filtered", 1)] == ["news"]
+    assert "tags_filter() of 'filtered'" in caplog.text
+    for client in clients:
+        await client.close()
+
+
+async def test_what_the_server_takes_back_during_the_decision_cannot_be_read(
+    serve: Serve, declare: Declare, hotclub_settings: Configure
+) -> None:
+    declare(Held)
+    hotclub_settings(TOKENS=TOKENS)
+    site, person = await serve(), await amake_person()
+    token = subscription_token(person.user, "held")
+    headers = {"Origin": site.url, "Cookie": person.cookie}
+    async with await WireClient.connected(port(site), headers=headers) as client:
+        number = await client.start("subscribe", channel="held", token=token)
+        await Held.asked.wait()
+        await hotclub.aunsubscribe("held", user=person.user)
+        Held.decide.set()
+        assert await client.fate(number) == 103
+        assert (await message(client.call("history", channel="held", limit=10)))[0] == 103
 
 
 async def test_a_connect_hook_that_fails_is_named_with_debug(

@@ -81,7 +81,7 @@ class Process:
             self, run=self._run, **{"interval": 0.02, "prune_interval": NEVER, "patience": NEVER, **options}
         )
 
-    def receive(self, order: Order, origin: str) -> None:
+    def receive(self, order: Order, origin: str, number: int) -> None:
         self.received.put_nowait(order)
         self.origins.append(origin)
 
@@ -349,8 +349,8 @@ async def test_a_failing_order_does_not_stop_the_next_ones(
     async with start(interval=NEVER) as process:
         receive = process.receive
 
-        def fail_first(order: Order, origin: str) -> None:
-            receive(order, origin)
+        def fail_first(order: Order, origin: str, number: int) -> None:
+            receive(order, origin, number)
             if order == publish("bad"):
                 raise LookupError("nothing there")
 

@@ -255,7 +255,7 @@ async def test_thousands_of_connections_are_doubted_in_many_turns_of_the_loop() 
 def performed(monkeypatch: pytest.MonkeyPatch) -> "asyncio.Queue[Order]":
     """The orders that this process performs, whatever way they come."""
     orders: asyncio.Queue[Order] = asyncio.Queue()
-    for module in ("hotclub.orders.send", "hotclub.serving.service"):
+    for module in ("hotclub.orders.send", "hotclub.orders.perform", "hotclub.serving.service"):
         monkeypatch.setattr(f"{module}.perform", lambda _node, order: orders.put_nowait(order))
     return orders
 
@@ -278,6 +278,25 @@ async def test_an_order_acts_here_once_and_with_its_commit(performed: "asyncio.Q
         await sync_to_async(in_transaction)()
         await sync_to_async(send)(EndConnections(Target(user_id="last"), 3503, "over"))
         assert await users(performed, 4) == ["1", "2", "3", "last"]
+        assert performed.empty()
+
+
+async def test_an_order_acts_here_once_when_a_callback_of_the_project_fails(
+    performed: "asyncio.Queue[Order]",
+) -> None:
+    def in_transaction() -> None:
+        with transaction.atomic():
+            hotclub.disconnect(1)
+            transaction.on_commit(lambda: 1 / 0)
+            # Django calls no callback after the failed one.
+            hotclub.disconnect(2)
+
+    async with running():
+        with pytest.raises(ZeroDivisionError):
+            await sync_to_async(in_transaction)()
+        assert await users(performed, 2) == ["1", "2"]
+        await sync_to_async(send)(EndConnections(Target(user_id="last"), 3503, "over"))
+        assert await users(performed, 1) == ["last"]
         assert performed.empty()
 
 

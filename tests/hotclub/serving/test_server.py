@@ -509,6 +509,12 @@ def test_an_unknown_host_is_told_in_one_line() -> None:
         listen("nowhere.invalid", 80)
 
 
+@pytest.mark.parametrize("port", [-1, 65_536, 70_000])
+def test_a_number_that_is_no_port_is_told_in_one_line(port: int) -> None:
+    with pytest.raises(CannotListen, match=rf"^Cannot listen on 127\.0\.0\.1:{port}: a port is a number"):
+        listen("127.0.0.1", port)
+
+
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1", "0.0.0.0", "localhost"])
 def test_every_kind_of_address_can_be_listened_on(host: str) -> None:
     if ":" in host and not socket.has_ipv6:

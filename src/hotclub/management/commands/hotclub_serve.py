@@ -7,6 +7,7 @@ from django.utils.translation import gettext as _
 
 from hotclub.conf.config import get_config
 from hotclub.management.serving import load_application
+from hotclub.serving.lease import engine_kind
 from hotclub.serving.server import CannotListen, listen, run
 
 
@@ -39,7 +40,7 @@ class Command(BaseCommand):
         if options["workers"] != 1:
             raise CommandError(
                 _("%(engine)s lives in one process, so its channels would not reach other workers. Run one worker.")
-                % {"engine": config.engine}
+                % {"engine": engine_kind(config)}
             )
         application = load_application()
         try:
