@@ -66,6 +66,15 @@ async def test_an_idempotency_key_is_forgotten_in_time(store: Store) -> None:
     assert (await store.set("2", key="k")).suppressed is None
 
 
+async def test_a_key_whose_time_is_over_does_not_wait_for_the_sweep(store: Store) -> None:
+    await store.set("1", EPHEMERAL)
+    store.clock.now += EPHEMERAL.key_ttl
+    assert (await store.broker.stats("ch")).num_keys == 0
+    await store.set("1", EPHEMERAL)
+    store.clock.now += EPHEMERAL.key_ttl
+    assert (await store.broker.read("ch", MapQuery(), EPHEMERAL)).entries == ()
+
+
 async def test_sweeping_gives_back_an_ephemeral_map_without_keys(store: Store) -> None:
     await store.set("1", EPHEMERAL)
     store.broker.sweep()

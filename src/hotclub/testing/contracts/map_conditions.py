@@ -133,7 +133,7 @@ class IdempotencyTests:
         with pytest.raises(IdempotencyConflict):
             await kept.set("b", 1, idempotency_key="k")
         with pytest.raises(IdempotencyConflict):
-            await kept.remove("a", idempotency_key="k")
+            await kept.remove("a", data=Raw(b"1"), idempotency_key="k")
         assert [item.offset for _, item, _ in await kept.seen()] == [1]
 
     async def test_a_repeated_removal_is_a_repetition(self, kept: MapBench) -> None:

@@ -46,10 +46,12 @@ class PresenceContract:
 
     async def test_who_is_not_there_may_be_dropped(self, presence: Presence) -> None:
         await presence.drop("room", "a")
+        bob = ClientInfo("2", "b")
         await presence.touch("room", ClientInfo("1", "a"))
+        await presence.touch("room", bob)
         await presence.drop("room", "a")
         await presence.drop("room", "a")
-        assert await presence.members("room") == {}
+        assert await presence.members("room") == {"b": bob}
 
     async def test_a_channel_that_nobody_used_is_empty(self, presence: Presence) -> None:
         assert await presence.members("room") == {}
