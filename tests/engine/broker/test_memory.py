@@ -7,7 +7,8 @@ from hotclub.engine.broker.base import IDEMPOTENCY_TTL, Broker, Message, Publica
 from hotclub.engine.broker.memory import MemoryBroker
 from hotclub.engine.broker.ring import META_TTL
 from hotclub.engine.model import Position, Publication
-from hotclub.testing.contracts import KEEP, BrokerContract
+from hotclub.testing.contracts import BrokerContract
+from hotclub.testing.contracts.broker import KEEP
 
 
 class Clock:

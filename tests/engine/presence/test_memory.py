@@ -1,7 +1,11 @@
-"""Presence of a single process."""
+"""Presence of a single process: the contract of all presences, and the memory that it gives back."""
 
-from hotclub.engine.model import ClientInfo, PresenceStats
+import pytest
+
+from hotclub.engine.model import ClientInfo
+from hotclub.engine.presence.base import Presence
 from hotclub.engine.presence.memory import MemoryPresence
+from hotclub.testing.contracts import PresenceContract
 
 
 class Clock:
@@ -11,30 +15,29 @@ class Clock:
         return self.now
 
 
-async def test_members_are_there_until_they_leave() -> None:
-    presence = MemoryPresence(60.0)
-    alice, bob = ClientInfo("1", "a"), ClientInfo("2", "b")
-    await presence.touch("room", alice)
-    await presence.touch("room", bob)
-    assert await presence.members("room") == {"a": alice, "b": bob}
-    await presence.drop("room", "a")
-    await presence.drop("room", "a")
-    assert await presence.members("room") == {"b": bob}
-    assert await presence.members("elsewhere") == {}
+class MemoryMaker:
+    def __init__(self) -> None:
+        self.clock = Clock()
+
+    async def make(self, ttl: float) -> Presence:
+        return MemoryPresence(ttl, clock=self.clock)
+
+    async def pass_time(self, seconds: float) -> None:
+        self.clock.now += seconds
 
 
-async def test_a_lease_that_nobody_renews_runs_out() -> None:
+class TestContract(PresenceContract):
+    @pytest.fixture
+    def maker(self) -> MemoryMaker:
+        return MemoryMaker()
+
+
+async def test_a_channel_that_everybody_has_left_takes_no_memory() -> None:
     clock = Clock()
     presence = MemoryPresence(60.0, clock=clock)
-    await presence.touch("room", ClientInfo("1", "a"))
-    clock.now = 40.0
-    await presence.touch("room", ClientInfo("2", "b"))
+    await presence.touch("left", ClientInfo("1", "a"))
+    await presence.touch("expired", ClientInfo("1", "a"))
+    await presence.drop("left", "a")
     clock.now = 60.0
-    assert list(await presence.members("room")) == ["b"]
-
-
-async def test_all_anonymous_connections_count_as_one_user() -> None:
-    presence = MemoryPresence(60.0)
-    for client, user in (("a", ""), ("b", ""), ("c", "7"), ("d", "7")):
-        await presence.touch("room", ClientInfo(user, client))
-    assert await presence.stats("room") == PresenceStats(num_clients=4, num_users=2)
+    assert await presence.members("expired") == {}
+    assert not presence._channels

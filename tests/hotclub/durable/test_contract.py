@@ -13,7 +13,8 @@ from hotclub.engine.broker.base import DurableBroker, Message, PublicationHandle
 from hotclub.engine.errors import IdempotencyConflict
 from hotclub.models import Entry
 from hotclub.runtime.pool import HookPool
-from hotclub.testing.contracts import KEEP, Bench, BrokerContract
+from hotclub.testing.contracts import BrokerContract
+from hotclub.testing.contracts.broker import KEEP, Bench
 from tests.support.stores import ALIAS, postgres_url, store
 
 __all__ = ["postgres_url", "store"]

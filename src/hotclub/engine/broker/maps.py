@@ -34,7 +34,7 @@ class MapMessage(Struct, frozen=True, kw_only=True, omit_defaults=True):
     A change with a `version` is suppressed unless the version is higher than the key's of the same `version_epoch`; 0
     is no version. A change with `expected` is suppressed unless the key was last changed at that position (compare and
     set, in persistent maps only). With `renew`, a key that `mode` keeps from being set lives on as if it had been set.
-    `score` orders the entries of ordered maps.
+    `score` orders the entries of ordered maps. A removal without tags is handed over with the tags of the entry.
     """
 
     key: str
@@ -57,7 +57,7 @@ class Suppressed(Enum):
     """Why a change was not made."""
 
     IDEMPOTENCY = "idempotency"
-    """A change with the same idempotency key was made before."""
+    """A change with the same idempotency key was made before. This is looked at before anything else."""
     VERSION = "version"
     """The key has this version or a higher one."""
     KEY_EXISTS = "key_exists"
@@ -71,7 +71,8 @@ class Suppressed(Enum):
 class MapOutcome(Struct, frozen=True, kw_only=True):
     """What became of a change.
 
-    `position` is where the map stands, offset 0 without positions. `suppressed` is why the change was not made, None
+    `position` is where the map stands, or for a repeated idempotency key where the first change with that key stands;
+    its offset is 0 without positions. `suppressed` is why the change was not made, None
     when it was. `current` is the key's entry at a `POSITION_MISMATCH`, None when the map does not have the key.
     """
 
@@ -94,7 +95,7 @@ class MapQuery(Struct, frozen=True, kw_only=True):
     key: str = ""
     asc: bool = False
     ordered: bool = False
-    """By score, highest first, instead of by key."""
+    """By score, highest first, instead of by key. Entries of one score are read by key, in the same direction."""
 
 
 class MapPage(Struct, frozen=True):
@@ -145,7 +146,11 @@ class MapBroker(Protocol):
         ...
 
     async def clear(self, channel: str) -> None:
-        """Forget every entry and the log. A persistent map gets a new epoch, so that its subscribers load it anew."""
+        """Forget every entry and the log.
+
+        A persistent map gets a new epoch, so that its subscribers load it anew. In an ephemeral map the removal of
+        every key is handed over.
+        """
         ...
 
     async def subscribe(self, channel: str) -> None:

@@ -14,7 +14,7 @@ class Presence(Protocol):
     """
 
     async def touch(self, channel: str, info: ClientInfo) -> None:
-        """Add the connection to the channel, or renew its lease."""
+        """Add the connection to the channel, or renew its lease and replace its info."""
         ...
 
     async def drop(self, channel: str, client: str) -> None:

@@ -1,12 +1,4 @@
-"""Tests for those who implement a port: what every implementation must do. They need pytest with pytest-asyncio.
-
-```python
-class TestMyBroker(BrokerContract):
-    @pytest.fixture
-    async def maker(self):
-        yield MyMaker()
-```
-"""
+"""The contract of brokers."""
 
 import asyncio
 from collections.abc import Awaitable
@@ -17,8 +9,8 @@ from msgspec import Raw
 
 from hotclub.engine.broker.base import Broker, HistoryQuery, Message, PublicationHandler, Retention
 from hotclub.engine.errors import IdempotencyConflict, UnrecoverablePosition
-from hotclub.engine.model import Position, Publication
-from hotclub.testing.site import TIMEOUT
+from hotclub.engine.model import Position
+from hotclub.testing.contracts.deliveries import Deliveries, Delivery
 
 KEEP: Final = Retention(size=3, ttl=60.0)
 """What the channels of the contract keep."""
@@ -41,13 +33,10 @@ class Bench:
     """The broker under test, and the publications that it has handed to its handler."""
 
     def __init__(self, maker: BrokerMaker) -> None:
+        self._deliveries = Deliveries()
+        self.take = self._deliveries.take
         self.pass_time = maker.pass_time
         self.broker: Broker
-        self._seen: asyncio.Queue[tuple[str, Publication, str]] = asyncio.Queue()
-
-    def take(self, channel: str, publication: Publication, epoch: str) -> None:
-        """Take a publication: the broker's `PublicationHandler`."""
-        self._seen.put_nowait((channel, publication, epoch))
 
     async def publish(self, text: str, *, key: str = "", channel: str = "ch", retention: Retention = KEEP) -> Position:
         """Publish JSON text, with an idempotency key or without one. Returns its position."""
@@ -58,18 +47,14 @@ class Bench:
         page = await self.broker.history("ch", query, KEEP)
         return [publication.offset for publication in page.publications]
 
-    async def seen(self) -> list[tuple[str, Publication, str]]:
+    async def seen(self) -> list[Delivery]:
         """The publications handed over since the last call, each with its channel and epoch.
 
         A publication in a channel of its own marks their end.
         """
         await self.broker.subscribe("mark")
         await self.publish("null", channel="mark")
-        found: list[tuple[str, Publication, str]] = []
-        async with asyncio.timeout(TIMEOUT):
-            while (delivery := await self._seen.get())[0] != "mark":
-                found.append(delivery)
-        return found
+        return await self._deliveries.before("mark")
 
 
 class BrokerContract:
