@@ -11,7 +11,7 @@ from tests.support.clubhouse import Site, populate, prepare
 from tests.support.processes import Server
 
 ROOMS = ("Lobby", "Cut", "Empty", "Faults", "Typing", "Hostile", "Pictures", "Closed")
-PEOPLE = ("Alice", "Bob", "Mallory", "Carol", "Dave")
+PEOPLE = ("Alice", "Bob", "Mallory", "Erin", "Frank")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -28,16 +28,16 @@ async def run(page: Page, script: str) -> None:
 
 
 async def test_what_is_sent_to_a_person_arrives_on_their_page_and_is_kept(browser: Browser, site: Site) -> None:
-    carol = site.people["Carol"]
+    erin = site.people["Erin"]
     message = {"type": "shipped", "order": 7}
-    async with window(browser, site.server.url, carol, bypass_csp=True) as first:
+    async with window(browser, site.server.url, erin, bypass_csp=True) as first:
         await first.goto("/chat/")
         await run(first.page, RECEIVE)
         await first.page.wait_for_function("client.state === 'connected'")
-        site.server.manage("hotclub_publish", f"#{carol.id}", json.dumps(message))
+        site.server.manage("hotclub_publish", f"#{erin.id}", json.dumps(message))
         await first.page.wait_for_function("shown.length === 1")
         assert await first.page.evaluate("shown") == [message]
-    async with window(browser, site.server.url, carol, bypass_csp=True) as second:
+    async with window(browser, site.server.url, erin, bypass_csp=True) as second:
         await second.goto("/chat/")
         await run(second.page, RECEIVE.replace(CONNECT, "") + HISTORY + CONNECT)
         await second.page.wait_for_function("shown.length === 1")
@@ -45,11 +45,11 @@ async def test_what_is_sent_to_a_person_arrives_on_their_page_and_is_kept(browse
 
 
 async def test_nobody_else_gets_it(browser: Browser, site: Site) -> None:
-    async with window(browser, site.server.url, site.people["Dave"], bypass_csp=True) as dave:
-        await dave.goto("/chat/")
-        await run(dave.page, RECEIVE)
-        await dave.page.wait_for_function("client.state === 'connected'")
-        site.server.manage("hotclub_publish", f"#{site.people['Carol'].id}", '"for Carol"')
-        site.server.manage("hotclub_publish", f"#{site.people['Dave'].id}", '"for Dave"')
-        await dave.page.wait_for_function("shown.length === 1")
-        assert await dave.page.evaluate("shown") == ["for Dave"]
+    async with window(browser, site.server.url, site.people["Frank"], bypass_csp=True) as frank:
+        await frank.goto("/chat/")
+        await run(frank.page, RECEIVE)
+        await frank.page.wait_for_function("client.state === 'connected'")
+        site.server.manage("hotclub_publish", f"#{site.people['Erin'].id}", '"for Erin"')
+        site.server.manage("hotclub_publish", f"#{site.people['Frank'].id}", '"for Frank"')
+        await frank.page.wait_for_function("shown.length === 1")
+        assert await frank.page.evaluate("shown") == ["for Frank"]
