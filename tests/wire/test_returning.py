@@ -13,22 +13,13 @@ from hotclub.engine.broker.memory_map import MemoryMapBroker
 from hotclub.engine.model import Position
 from tests.engine.support import ClubApplication
 from tests.support.app import Served, raw, serve
+from tests.support.clock import Clock
 from tests.support.returning import BY_THE_SERVER, TRANSPORTS, Outcome, come_back, whole
 
 KEPT = 2
 """What the short log and the short map keep."""
 LIFETIME = 300
 MAP = {"type": 1, "phase": 1}
-
-
-class Clock:
-    """The time of the brokers."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture

@@ -141,8 +141,7 @@ class Service:
         return found.spec.retention if found is not None and found.spec.durable else None
 
     def receive(self, order: Order, origin: str, number: int) -> None:
-        """Perform an order of another process; see `orders.bus.Inbox.receive`. This node has performed its own orders
-        already."""
+        """Perform an order unless this node has performed the order by itself; see `orders.bus.Inbox.receive`."""
         if origin == origin_of(self.node):
             perform_once(self.node, number, order)
         elif origin != self.node.id:

@@ -9,24 +9,12 @@ from hotclub.engine.broker.ring import META_TTL
 from hotclub.engine.model import Position, Publication
 from hotclub.testing.contracts import BrokerContract
 from hotclub.testing.contracts.broker import KEEP
+from tests.support.clock import Clock, MakerByClock
 
 
-class Clock:
-    now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-class MemoryMaker:
-    def __init__(self) -> None:
-        self.clock = Clock()
-
+class MemoryMaker(MakerByClock):
     async def make(self, handler: PublicationHandler) -> Broker:
         return MemoryBroker(handler, clock=self.clock)
-
-    async def pass_time(self, seconds: float) -> None:
-        self.clock.now += seconds
 
 
 class TestContract(BrokerContract):

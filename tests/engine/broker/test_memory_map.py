@@ -10,37 +10,25 @@ from hotclub.engine.codes import Code
 from hotclub.engine.errors import Refused
 from hotclub.testing.contracts import MapBrokerContract
 from hotclub.testing.contracts.map_bench import EPHEMERAL, PERSISTENT
+from tests.support.clock import Clock, MakerByClock
 
 
-class Clock:
-    now = 1_000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-class MemoryMaker:
-    def __init__(self) -> None:
-        self.clock = Clock()
-
+class MemoryMaker(MakerByClock):
     async def make(self, handler: PublicationHandler) -> MapBroker:
         return MemoryMapBroker(handler, clock=self.clock)
-
-    async def pass_time(self, seconds: float) -> None:
-        self.clock.now += seconds
 
 
 class TestContract(MapBrokerContract):
     @pytest.fixture
     def maker(self) -> MemoryMaker:
-        return MemoryMaker()
+        return MemoryMaker(Clock(1_000.0))
 
 
 class Store:
     """A broker to which nobody is subscribed, and its clock."""
 
     def __init__(self) -> None:
-        self.clock = Clock()
+        self.clock = Clock(1_000.0)
         self.broker = MemoryMapBroker(lambda *_: None, clock=self.clock)
 
     async def set(self, value: str, retention: MapRetention = PERSISTENT, key: str = "") -> MapOutcome:

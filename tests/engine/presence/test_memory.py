@@ -6,24 +6,12 @@ from hotclub.engine.model import ClientInfo
 from hotclub.engine.presence.base import Presence
 from hotclub.engine.presence.memory import MemoryPresence
 from hotclub.testing.contracts import PresenceContract
+from tests.support.clock import Clock, MakerByClock
 
 
-class Clock:
-    now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-class MemoryMaker:
-    def __init__(self) -> None:
-        self.clock = Clock()
-
+class MemoryMaker(MakerByClock):
     async def make(self, ttl: float) -> Presence:
         return MemoryPresence(ttl, clock=self.clock)
-
-    async def pass_time(self, seconds: float) -> None:
-        self.clock.now += seconds
 
 
 class TestContract(PresenceContract):

@@ -15,6 +15,7 @@ from hotclub.conf.values import Rate, RateLimits
 from hotclub.engine.errors import Disconnect, Refused
 from hotclub.runtime.node import require_node
 from tests.hotclub.conftest import Site, amake_person
+from tests.support.clock import Clock
 from tests.support.processes import poll_until
 from tests.support.requests import OPENINGS, answer, answered, request
 from tests.support.wire import Closed, ErrorReply, WireClient
@@ -22,14 +23,6 @@ from tests.support.wire import Closed, ErrorReply, WireClient
 Serve = Callable[..., Awaitable[Site]]
 Configure = Callable[..., None]
 Declare = Callable[..., None]
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 def test_a_bucket_empties_and_fills() -> None:
