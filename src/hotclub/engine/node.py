@@ -2,7 +2,7 @@
 
 import asyncio
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from time import monotonic
 
 from msgspec import Raw, Struct
@@ -176,9 +176,9 @@ class Node:
         """How many are in the channel; see `Channels.members`."""
         return await self.channels.presence_stats(channel)
 
-    def disconnect(self, target: Target, reason: Disconnect) -> int:
-        """End the connections that `target` names, at once, and return how many they were. For the loop's thread."""
-        peers = self.hub.peers.find(target)
+    def disconnect(self, target: Target, reason: Disconnect, spare: Collection[str] = ()) -> int:
+        """End the connections of `target` except the ids in `spare`, and return how many. For the loop's thread."""
+        peers = [peer for peer in self.hub.peers.find(target) if peer.id not in spare]
         self.hub.peers.departed.forget(target)
         for peer in peers:
             peer.close(reason)

@@ -65,11 +65,7 @@ def perform_once(node: Node, number: int, order: Order) -> None:
 
 
 def _end_connections(node: Node, order: EndConnections) -> None:
-    node.hub.peers.departed.forget(order.target)
-    reason = Disconnect(order.code, order.reason)
-    for peer in node.hub.peers.find(order.target):
-        if peer.id not in order.spare:
-            peer.close(reason)
+    node.disconnect(order.target, Disconnect(order.code, order.reason), order.spare)
 
 
 def _end_subscriptions(node: Node, order: EndSubscriptions) -> None:

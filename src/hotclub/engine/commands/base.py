@@ -1,6 +1,6 @@
 """Helpers that several command handlers use."""
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -8,7 +8,9 @@ from msgspec import Raw
 
 from hotclub.engine.codes import Close, Code
 from hotclub.engine.errors import Disconnect, Refused
+from hotclub.engine.model import EMPTY, Publication
 from hotclub.engine.port import ResolvedChannel
+from hotclub.engine.protocol.base import Codec
 from hotclub.engine.protocol.payload import NotJson, check_payload
 from hotclub.engine.session import Revoked, Session
 
@@ -47,6 +49,25 @@ def decision(session: Session, channel: str) -> Iterator[None]:
     if channel in revoked:
         session.application.subscribes.taken_back(session.client, channel)
         raise Refused(Code.PERMISSION_DENIED)
+
+
+def optional_payload(session: Session, data: Raw) -> Raw:
+    """Validate a payload that a client may leave out, and return it.
+
+    Raises:
+        Refused: `BAD_REQUEST`, as `check_payload`.
+    """
+    return check_payload(data, session.limits) if data else EMPTY
+
+
+def check_form(codec: Codec, publications: Iterable[Publication]) -> None:
+    """Check that the codec can carry the publications (protocol §6b).
+
+    Raises:
+        Disconnect: `INAPPROPRIATE_PROTOCOL`, a publication is not JSON and the codec is.
+    """
+    if not codec.binary and any(publication.binary for publication in publications):
+        raise Disconnect(Close.INAPPROPRIATE_PROTOCOL)
 
 
 def checked_payload(session: Session, data: Raw) -> tuple[Raw, bool]:

@@ -9,13 +9,13 @@ from itertools import islice
 
 from msgspec import structs
 
+from hotclub.engine.commands.base import optional_payload
 from hotclub.engine.commands.opening import Opening, Terms, go_live, open_subscription, withdraw
 from hotclub.engine.errors import Refused
-from hotclub.engine.model import EMPTY, Position
+from hotclub.engine.model import Position
 from hotclub.engine.port import ConnectGrant, ConnectRequest, SubscribeGrant, SubscribeRequest
 from hotclub.engine.protocol import messages as wire
 from hotclub.engine.protocol.connection import Event
-from hotclub.engine.protocol.payload import check_payload
 from hotclub.engine.session import Revoked, Session
 
 
@@ -50,7 +50,7 @@ async def connect(session: Session, command: int, request: wire.ConnectCommand) 
 
 
 async def _be_granted(session: Session, request: wire.ConnectCommand) -> ConnectGrant:
-    data = check_payload(request.data, session.limits) if request.data else EMPTY
+    data = optional_payload(session, request.data)
     asked = ConnectRequest(
         token=request.token,
         data=data,

@@ -1,9 +1,9 @@
 """The history command (protocol §2.6)."""
 
 from hotclub.engine.broker.base import HistoryQuery
-from hotclub.engine.codes import Close, Code
-from hotclub.engine.commands.base import decision, resolve
-from hotclub.engine.errors import Disconnect, Refused
+from hotclub.engine.codes import Code
+from hotclub.engine.commands.base import check_form, decision, resolve
+from hotclub.engine.errors import Refused
 from hotclub.engine.model import Position
 from hotclub.engine.protocol import messages as wire
 from hotclub.engine.session import Session
@@ -35,7 +35,6 @@ async def history(session: Session, command: int, request: wire.HistoryCommand) 
         admits = await application.admits(session.client, channel)
         page = await session.channels.history(channel, query)
     shown = tuple(item for item in page.publications if admits is None or admits(item.tags))
-    if any(publication.binary for publication in shown) and not session.codec.binary:
-        raise Disconnect(Close.INAPPROPRIATE_PROTOCOL)
+    check_form(session.codec, shown)
     result = wire.HistoryResult(shown, page.top.epoch, page.top.offset)
     session.reply(wire.Reply(command, history=result))

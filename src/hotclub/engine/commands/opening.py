@@ -5,12 +5,14 @@ Authorise → enter the hub and buffer → link the broker → read the log → 
 """
 
 import asyncio
+from collections.abc import Sequence
 from functools import partial
 
 from msgspec import Raw, Struct, structs
 
 from hotclub.engine.broker.base import HistoryQuery
 from hotclub.engine.codes import Close, Code
+from hotclub.engine.commands.base import check_form
 from hotclub.engine.errors import Disconnect, Refused
 from hotclub.engine.model import EMPTY, Position, Publication
 from hotclub.engine.port import ChannelSpec, Predicate, ResolvedChannel, SubscribeGrant
@@ -18,7 +20,7 @@ from hotclub.engine.protocol.connection import State
 from hotclub.engine.protocol.messages import Push, SubscribePush, SubscribeResult
 from hotclub.engine.recovery import Recovery, merge, recover, recover_cache
 from hotclub.engine.session import Session
-from hotclub.engine.shape import chain
+from hotclub.engine.shape import chain, difference
 from hotclub.engine.subscriber import Subscriber
 
 
@@ -124,13 +126,21 @@ def _visible(subscriber: Subscriber, publications: tuple[Publication, ...]) -> t
     """The publications of a replay that this subscriber gets. The gap check has counted the others, too."""
     if subscriber.admits is not None:
         publications = tuple(item for item in publications if subscriber.admits(item.tags))
-    if not subscriber.form.encoder.codec.binary and any(publication.binary for publication in publications):
-        raise Disconnect(Close.INAPPROPRIATE_PROTOCOL)
+    check_form(subscriber.form.encoder.codec, publications)
     if not subscriber.form.delta:
         return publications
     for publication in publications:
         subscriber.rebase(publication)
     return chain(subscriber.form.encoder.codec, publications)
+
+
+def whole(subscriber: Subscriber, publications: Sequence[Publication]) -> tuple[Publication, ...]:
+    """The publications for a reply, each whole. They become the bases of later differences."""
+    if not subscriber.form.delta:
+        return tuple(publications)
+    for publication in publications:
+        subscriber.rebase(publication)
+    return tuple(difference(subscriber.form.encoder.codec, publication, None) for publication in publications)
 
 
 async def withdraw(session: Session, subscriber: Subscriber) -> None:
@@ -176,17 +186,16 @@ async def _position(session: Session, subscriber: Subscriber, terms: Terms) -> S
         outcome = _recover(session, asked, page.top, page.publications)
     if not outcome.recovered and terms.asked is not None and spec.recoverable and terms.reject_unrecovered:
         raise Refused(Code.UNRECOVERABLE_POSITION)
-    buffered = take_buffer(subscriber, page.top.epoch)
     start = outcome.start(asked, page.top)
-    newer = merge(outcome.publications, buffered, start)
-    top = max(page.top.offset, newer[-1].offset if newer else 0)
-    subscriber.epoch, subscriber.offset = page.top.epoch, top
+    newer = join_log(subscriber, outcome.publications, page.top, start)
     return SubscribeResult(
         recoverable=spec.recoverable,
         positioned=True,
         epoch=page.top.epoch,
         # A recovering client counts on from its own offset; any other starts at the top (protocol §3.1).
-        offset=(start if terms.asked is None else max(terms.asked.offset, 0)) if outcome.recovered else top,
+        offset=(start if terms.asked is None else max(terms.asked.offset, 0))
+        if outcome.recovered
+        else subscriber.offset,
         publications=newer if outcome.recovered else (),
         recovered=outcome.recovered,
         was_recovering=recovering or asked is not None,
@@ -212,23 +221,27 @@ def _recover(
     return recover(asked, top, publications)
 
 
-def take_buffer(subscriber: Subscriber, epoch: str) -> list[Publication]:
-    """Take the publications that have arrived since `enter` out of the buffer.
+def join_log(subscriber: Subscriber, read: Sequence[Publication], top: Position, after: int) -> tuple[Publication, ...]:
+    """Append the buffer to what was read of the log, and move the subscriber to the newest publication.
 
     Publications without an offset stay in the buffer: they belong to no log.
 
     Args:
         subscriber: the place.
-        epoch: the epoch of the log that was just read.
+        read: the publications that were read.
+        top: the top of the log at the time of the reading.
+        after: the offset above which publications are returned.
 
     Raises:
-        Disconnect: `INSUFFICIENT_STATE`, a buffered publication is of another epoch.
+        Disconnect: `INSUFFICIENT_STATE`, a buffered publication is of another epoch; or as `merge`.
     """
     buffered = subscriber.buffer or []
     subscriber.buffer = [item for item in buffered if not item[1].offset]
-    if any(seen != epoch for seen, publication in buffered if publication.offset):
+    if any(epoch != top.epoch for epoch, publication in buffered if publication.offset):
         raise Disconnect(Close.INSUFFICIENT_STATE)
-    return [publication for _, publication in buffered if publication.offset]
+    newer = merge(read, [publication for _, publication in buffered if publication.offset], after)
+    subscriber.epoch, subscriber.offset = top.epoch, max(top.offset, newer[-1].offset if newer else 0)
+    return newer
 
 
 async def go_live(session: Session, opening: Opening) -> None:

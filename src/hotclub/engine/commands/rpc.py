@@ -1,8 +1,7 @@
 """The commands that name no channel: rpc, send and ping (protocol §2.7, §2.9)."""
 
-from hotclub.engine.model import EMPTY
+from hotclub.engine.commands.base import optional_payload
 from hotclub.engine.protocol import messages as wire
-from hotclub.engine.protocol.payload import check_payload
 from hotclub.engine.session import Session
 
 
@@ -17,7 +16,7 @@ async def rpc(session: Session, command: int, request: wire.RpcCommand) -> None:
     Raises:
         Refused: `BAD_REQUEST` for a malformed payload, as `check_payload`; or as `Calls.rpc`.
     """
-    data = check_payload(request.data, session.limits) if request.data else EMPTY
+    data = optional_payload(session, request.data)
     answer = await session.application.calls.rpc(session.client, request.method, data)
     session.reply(wire.Reply(command, rpc=wire.RpcResult(answer)))
 
@@ -29,5 +28,5 @@ async def send(session: Session, _command: int, request: wire.SendCommand) -> No
         Refused: `BAD_REQUEST` for a malformed payload, as `check_payload`.
         Disconnect: as `Calls.send`.
     """
-    data = check_payload(request.data, session.limits) if request.data else EMPTY
+    data = optional_payload(session, request.data)
     await session.application.calls.send(session.client, data)

@@ -1,15 +1,14 @@
 """The subscribe and unsubscribe commands (protocol §2.2, §2.3)."""
 
 from hotclub.engine.codes import Close, Code
-from hotclub.engine.commands.base import decision, resolve
+from hotclub.engine.commands.base import decision, optional_payload, resolve
 from hotclub.engine.commands.opening import Opening, Terms, close_subscription, go_live, open_subscription, withdraw
 from hotclub.engine.commands.subscribe_map import check_first, goes_on, next_page, open_map
 from hotclub.engine.commands.track import open_poll
 from hotclub.engine.errors import Disconnect, Refused
-from hotclub.engine.model import EMPTY, Position
+from hotclub.engine.model import Position
 from hotclub.engine.port import ChannelSpec, Predicate, ResolvedChannel, SubscribeGrant, SubscribeRequest
 from hotclub.engine.protocol import messages as wire
-from hotclub.engine.protocol.payload import check_payload
 from hotclub.engine.session import Session
 from hotclub.engine.subscriber import MapSubscriber, Subscriber
 from hotclub.engine.tags import compile_filter
@@ -72,7 +71,7 @@ async def _open(session: Session, channel: ResolvedChannel, request: wire.Subscr
     if len(session.subscribers) >= session.limits.channels_per_connection:
         raise Refused(Code.LIMIT_EXCEEDED, why="too many subscriptions on one connection")
     wanted = _filter(spec, request)
-    data = check_payload(request.data, session.limits) if request.data else EMPTY
+    data = optional_payload(session, request.data)
     asked = SubscribeRequest(token=request.token, data=data)
     with decision(session, request.channel):
         grant = await session.application.subscribes.subscribe(session.client, channel, asked)

@@ -15,7 +15,8 @@ from msgspec import structs
 from hotclub.engine.broker.base import HistoryQuery
 from hotclub.engine.broker.maps import MapQuery
 from hotclub.engine.codes import Close, Code
-from hotclub.engine.commands.opening import Opening, Terms, agreed, enter, still_wanted, take_buffer, withdraw
+from hotclub.engine.commands.base import check_form
+from hotclub.engine.commands.opening import Opening, Terms, agreed, enter, join_log, still_wanted, whole, withdraw
 from hotclub.engine.errors import Disconnect, Refused
 from hotclub.engine.model import Position, Publication
 from hotclub.engine.port import ChannelSpec
@@ -27,7 +28,7 @@ from hotclub.engine.protocol.messages import (
     SubscribeCommand,
     SubscribeResult,
 )
-from hotclub.engine.recovery import merge, recover
+from hotclub.engine.recovery import recover
 from hotclub.engine.session import Session
 from hotclub.engine.subscriber import CatchUp, MapSubscriber, Subscriber
 
@@ -189,14 +190,12 @@ async def _join(
     # In a stream an empty epoch fits every epoch. The client of a map holds entries, which may be of an earlier epoch.
     if not since.epoch or size > limits.outbox_bytes // 2 or not recover(since, page.top, page.publications).recovered:
         raise Refused(Code.UNRECOVERABLE_POSITION)
-    changes = merge(page.publications, take_buffer(subscriber, page.top.epoch), since.offset)
-    top = max(page.top.offset, changes[-1].offset if changes else 0)
-    subscriber.epoch, subscriber.offset = page.top.epoch, top
+    changes = join_log(subscriber, page.publications, page.top, since.offset)
     joined = SubscribeResult(
         recoverable=True,
         positioned=True,
         epoch=page.top.epoch,
-        offset=top,
+        offset=subscriber.offset,
         publications=changes,
         state=result.state,
         recovered=result.recovered,
@@ -210,9 +209,7 @@ def _live(subscriber: Subscriber, catch_up: CatchUp, result: SubscribeResult) ->
 
 
 def _page(subscriber: Subscriber, phase: int, result: SubscribeResult) -> SubscribeResult:
-    shown = (*result.state, *result.publications)
-    if not subscriber.form.encoder.codec.binary and any(publication.binary for publication in shown):
-        raise Disconnect(Close.INAPPROPRIATE_PROTOCOL)
+    check_form(subscriber.form.encoder.codec, (*result.state, *result.publications))
     return structs.replace(result, type=MAP_TYPE, phase=phase)
 
 
@@ -220,12 +217,7 @@ def _shown(subscriber: Subscriber, publications: Sequence[Publication]) -> tuple
     """The publications that the subscriber gets, each whole. They become the bases of later differences."""
     if subscriber.admits is not None:
         publications = [item for item in publications if subscriber.admits(item.tags)]
-    if not subscriber.form.delta:
-        return tuple(publications)
-    codec = subscriber.form.encoder.codec
-    for publication in publications:
-        subscriber.rebase(publication)
-    return tuple(item if item.removed else codec.delta_publication(item, None) for item in publications)
+    return whole(subscriber, publications)
 
 
 def _limit(request: SubscribeCommand) -> int:

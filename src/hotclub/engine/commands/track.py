@@ -4,10 +4,9 @@ from collections.abc import Sequence
 from typing import Final
 
 from hotclub.engine.codes import Code
-from hotclub.engine.commands.opening import Opening, Terms, agreed, enter, still_wanted
+from hotclub.engine.commands.opening import Opening, Terms, agreed, enter, still_wanted, whole
 from hotclub.engine.errors import Refused
 from hotclub.engine.maps import check_key
-from hotclub.engine.model import Publication
 from hotclub.engine.port import PollSpec
 from hotclub.engine.protocol import messages as wire
 from hotclub.engine.session import Session
@@ -58,7 +57,7 @@ async def track(session: Session, subscriber: PollSubscriber, command: int, requ
     still_wanted(session, subscriber)
     _check_room(subscriber, wanted, request.untrack)
     known = session.channels.polls.track(subscriber, wanted, request.untrack)
-    result = wire.SubRefreshResult(expires=shortest > 0, ttl=shortest, items=_shown(subscriber, known))
+    result = wire.SubRefreshResult(expires=shortest > 0, ttl=shortest, items=whole(subscriber, known))
     session.reply(wire.Reply(command, sub_refresh=result))
 
 
@@ -86,13 +85,3 @@ def _check_room(subscriber: PollSubscriber, wanted: dict[str, Tracked], dropped:
     assert spec is not None
     if len((subscriber.tracked.keys() | wanted.keys()) - set(dropped)) > spec.keys:
         raise Refused(Code.LIMIT_EXCEEDED, f"at most {spec.keys} keys can be followed")
-
-
-def _shown(subscriber: Subscriber, known: Sequence[Publication]) -> tuple[Publication, ...]:
-    """The values for a reply, each whole. They become the bases of later differences."""
-    if not subscriber.form.delta:
-        return tuple(known)
-    codec = subscriber.form.encoder.codec
-    for publication in known:
-        subscriber.rebase(publication)
-    return tuple(codec.delta_publication(publication, None) for publication in known)
