@@ -17,8 +17,7 @@ from django.utils.module_loading import import_string
 from hotclub.channels.base import History
 from hotclub.checks.base import Apps, declared, make_error, make_warning
 from hotclub.conf.config import raw_settings
-
-_DATABASES: Final = ("sqlite", "postgresql")
+from hotclub.runtime.tables import VENDORS
 
 
 def check_apps(app_configs: Apps = None, **kwargs: Any) -> list[CheckMessage]:
@@ -107,7 +106,7 @@ def check_database(app_configs: Apps = None, **kwargs: Any) -> list[CheckMessage
     if not durable or alias not in settings.DATABASES:
         return []
     connection = connections[alias]
-    if connection.vendor not in _DATABASES:
+    if connection.vendor not in VENDORS:
         hint = 'Use SQLite or PostgreSQL, or name another database in HOTCLUB["DATABASE"].'
         return [make_error(21, f"There are durable channels, and the database {alias!r} is {connection.vendor}.", hint)]
     mode = str(connection.settings_dict["OPTIONS"].get("transaction_mode") or "").upper()

@@ -16,8 +16,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
-from django.core.exceptions import ImproperlyConfigured
-from django.db import connections, models, transaction
+from django.db import models, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import Max
 from django.utils import timezone
@@ -29,12 +28,11 @@ from hotclub.engine.model import EMPTY, ClientInfo, HistoryPage, Position, Publi
 
 if TYPE_CHECKING:
     from hotclub.models import Stream
-from hotclub.runtime.tables import database, entries, stream_versions, streams
+from hotclub.runtime.tables import connection_for, entries, stream_versions, streams
 
 KEY_LIFETIME: Final = 300.0
 """Seconds for which pruning spares an entry, so that a retry with the same idempotency key finds it."""
 
-_VENDORS: Final = ("sqlite", "postgresql")
 _KEY_LENGTH: Final = 255
 _GREATEST: Final = {"sqlite": "MAX", "postgresql": "GREATEST"}
 """The function that finds the greatest of its arguments."""
@@ -149,7 +147,10 @@ def _advance(stream_id: int, channel: str, message: Message) -> bool:
     if known is not None and not is_newer(message.version_epoch, message.version, *known):
         return False
     newest = {"epoch": message.version_epoch, "version": message.version}
-    rows.update_or_create(channel=channel, defaults=newest)
+    if known is None:
+        rows.create(channel=channel, **newest)
+    else:
+        rows.filter(channel=channel).update(**newest)
     return True
 
 
@@ -208,13 +209,7 @@ def _table(connection: BaseDatabaseWrapper, rows: "models.QuerySet[Any]") -> str
 
 
 def _connection() -> BaseDatabaseWrapper:
-    connection = connections[database()]
-    if connection.vendor not in _VENDORS:
-        raise ImproperlyConfigured(
-            f"Durable channels need SQLite or PostgreSQL; the database {connection.alias!r} is {connection.vendor}. "
-            'Name another one in HOTCLUB["DATABASE"], or drop durable=True from the channels.'
-        )
-    return connection
+    return connection_for("Durable channels", ", or drop durable=True from the channels")
 
 
 def _text(what: str, raw: bytes) -> str:

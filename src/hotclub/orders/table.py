@@ -12,16 +12,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from django.core.exceptions import ImproperlyConfigured
-from django.db import DatabaseError, connections
+from django.db import DatabaseError
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import BigIntegerField, Func
 
 from hotclub.orders.messages import Order, encode_order
 from hotclub.runtime.node import commit_is_certain
-from hotclub.runtime.tables import database, orders
-
-_VENDORS: Final = ("sqlite", "postgresql")
+from hotclub.runtime.tables import connection_for, orders
 
 
 class CurrentTransaction(Func):
@@ -147,13 +144,7 @@ def prune(seen: Mark, limit: int) -> int:
 
 
 def _connection() -> BaseDatabaseWrapper:
-    connection = connections[database()]
-    if connection.vendor not in _VENDORS:
-        raise ImproperlyConfigured(
-            f"Orders between processes need SQLite or PostgreSQL; the database {connection.alias!r} is "
-            f'{connection.vendor}. Name another one in HOTCLUB["DATABASE"].'
-        )
-    return connection
+    return connection_for("Orders between processes")
 
 
 _READ_SQLITE: Final = """

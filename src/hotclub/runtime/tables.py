@@ -5,10 +5,12 @@ A project imports `hotclub` before Django has loaded the apps, and models exist 
 """
 
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from django.apps import apps
+from django.core.exceptions import ImproperlyConfigured
 from django.db import connections
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import QuerySet
 
 from hotclub.conf.config import get_config
@@ -16,6 +18,9 @@ from hotclub.engine.errors import HotclubError
 
 if TYPE_CHECKING:
     from hotclub.models import ApiKey, Entry, NodeLease, Order, Revocation, Stream, StreamVersion, Ticket
+
+VENDORS: Final = ("sqlite", "postgresql")
+"""The databases for which Hotclub has its own SQL."""
 
 
 class NotMigrated(HotclubError):
@@ -37,6 +42,25 @@ class NotMigrated(HotclubError):
 def database() -> str:
     """Return the alias of the database with Hotclub's tables: `HOTCLUB["DATABASE"]`."""
     return get_config().database
+
+
+def connection_for(what: str, otherwise: str = "") -> BaseDatabaseWrapper:
+    """Return the connection to the database with Hotclub's tables, for SQL that Hotclub writes itself.
+
+    Args:
+        what: the feature that needs the connection, for the error.
+        otherwise: what a project can do that keeps its database, for the error.
+
+    Raises:
+        ImproperlyConfigured: the database is none of `VENDORS`.
+    """
+    connection = connections[database()]
+    if connection.vendor not in VENDORS:
+        raise ImproperlyConfigured(
+            f"{what} need SQLite or PostgreSQL; the database {connection.alias!r} is {connection.vendor}. "
+            f'Name another one in HOTCLUB["DATABASE"]{otherwise}.'
+        )
+    return connection
 
 
 def streams() -> "QuerySet[Stream]":
