@@ -284,9 +284,9 @@ def route_of(channel: ResolvedChannel) -> Route:
     return channel
 
 
-def overridden(channel: Channel, hook: str) -> bool:
-    """Whether the project's class defines this hook."""
-    return getattr(type(channel), hook) is not getattr(Channel, hook)
+def overridden(channel: Channel, hook: str, base: type[Channel] = Channel) -> bool:
+    """Whether the project's class defines this hook of `base`."""
+    return getattr(type(channel), hook) is not getattr(base, hook)
 
 
 def optional(route: Route, hook: str, client: Client, *args: Any) -> Steps[Any]:
