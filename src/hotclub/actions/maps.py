@@ -7,8 +7,6 @@ the maps. A process without a node sends its changes as orders, and cannot read 
 from collections.abc import Mapping
 from typing import Any
 
-from django.db import transaction
-
 from hotclub.channels.registry import get_registry
 from hotclub.channels.results import MapOutcome, MapPage
 from hotclub.conf.config import get_config
@@ -19,13 +17,11 @@ from hotclub.engine.errors import Refused
 from hotclub.engine.maps import check_key
 from hotclub.engine.model import Position
 from hotclub.orders.messages import ChangeMap, ClearMap
-from hotclub.orders.send import send
+from hotclub.orders.send import carry_out, in_transaction
 from hotclub.runtime.encoding import encode
 from hotclub.runtime.node import (
     aask_node,
-    after_commit,
     ask_node,
-    begin_in_node,
     current_node,
     in_thread,
     refuse_event_loop,
@@ -239,7 +235,7 @@ async def change_map(channel: str, message: MapMessage) -> maps.MapOutcome | Non
     A cancelled call may have changed the map.
     """
     node = current_node()
-    if node is None or transaction.get_connection(get_config().database).in_atomic_block:
+    if node is None or in_transaction():
         return await in_thread(_send, channel, message)
     _check(channel, message)
     return await aask_node(node, node.channels.maps.change(channel, message))
@@ -268,14 +264,7 @@ def _told(outcome: maps.MapOutcome | None) -> MapOutcome | None:
 
 def _send(channel: str, message: MapMessage) -> maps.MapOutcome | None:
     _check(channel, message)
-    node = current_node()
-    if node is None:
-        send(ChangeMap(channel, message))
-        return None
-    if transaction.get_connection(get_config().database).in_atomic_block:
-        after_commit(lambda: begin_in_node(node, node.channels.maps.change(channel, message)))
-        return None
-    return ask_node(node, node.channels.maps.change(channel, message))
+    return carry_out([ChangeMap(channel, message)], lambda node: node.channels.maps.change(channel, message))
 
 
 def _check(channel: str, message: MapMessage) -> None:
@@ -291,10 +280,4 @@ def _check(channel: str, message: MapMessage) -> None:
 def _clear(channel: str) -> None:
     if get_registry().route(channel).spec.map is None:
         raise Refused(Code.NOT_AVAILABLE, "this channel is not a map")
-    node = current_node()
-    if node is None:
-        send(ClearMap(channel))
-    elif transaction.get_connection(get_config().database).in_atomic_block:
-        after_commit(lambda: begin_in_node(node, node.channels.maps.clear(channel)))
-    else:
-        ask_node(node, node.channels.maps.clear(channel))
+    carry_out([ClearMap(channel)], lambda node: node.channels.maps.clear(channel))

@@ -13,23 +13,20 @@ from django.db import transaction
 
 from hotclub.channels.client import AnyUser, personal_channel
 from hotclub.channels.registry import Route, get_registry
-from hotclub.conf.config import get_config
 from hotclub.durable.client_publish import append_durably
 from hotclub.engine.broker.base import Message
 from hotclub.engine.model import Position
 from hotclub.engine.node import Node
 from hotclub.orders.messages import Publish
-from hotclub.orders.send import send
+from hotclub.orders.send import carry_out, in_transaction
 from hotclub.runtime.encoding import encode
 from hotclub.runtime.node import (
     aask_node,
-    after_commit,
-    ask_node,
-    begin_in_node,
     current_node,
     in_thread,
     refuse_event_loop,
 )
+from hotclub.runtime.tables import database
 
 
 def publish(
@@ -184,7 +181,7 @@ def _prepare_all(
 async def _asend(batch: Sequence[_Outgoing]) -> list[Position | None]:
     node = current_node()
     durable = any(outgoing.route.spec.durable for outgoing in batch)
-    if node is None or durable or transaction.get_connection(get_config().database).in_atomic_block:
+    if node is None or durable or in_transaction():
         return await in_thread(_send, batch)
     return [*await aask_node(node, _publish_in_order(node, batch))]
 
@@ -197,28 +194,19 @@ def _send(batch: Sequence[_Outgoing]) -> list[Position | None]:
         ((index, outgoing) for index, outgoing in enumerate(batch) if outgoing.route.spec.durable),
         key=lambda item: item[1].channel,
     )
-    alias = get_config().database
     if durable:
-        with transaction.atomic(using=alias):
+        with transaction.atomic(using=database()):
             for index, outgoing in durable:
                 positions[index] = append_durably(outgoing.route, outgoing.message)
     if passing:
-        sent = _send_passing([outgoing for _, outgoing in passing], alias)
+        sent = _send_passing([outgoing for _, outgoing in passing])
         positions.update({index: position for (index, _), position in zip(passing, sent, strict=True)})
     return [positions[index] for index in range(len(batch))]
 
 
-def _send_passing(batch: Sequence[_Outgoing], alias: str) -> Sequence[Position | None]:
-    node = current_node()
-    nowhere = [None] * len(batch)
-    if node is None:
-        for outgoing in batch:
-            send(_order(outgoing.channel, outgoing.message))
-        return nowhere
-    if transaction.get_connection(alias).in_atomic_block:
-        after_commit(lambda: begin_in_node(node, _publish_in_order(node, batch)))
-        return nowhere
-    return ask_node(node, _publish_in_order(node, batch))
+def _send_passing(batch: Sequence[_Outgoing]) -> Sequence[Position | None]:
+    orders = (_order(outgoing.channel, outgoing.message) for outgoing in batch)
+    return carry_out(orders, lambda node: _publish_in_order(node, batch)) or [None] * len(batch)
 
 
 def _order(channel: str, message: Message) -> Publish:

@@ -2,12 +2,12 @@
 
 # ruff: noqa: ARG001 - Django calls every check with the same arguments
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from django.apps import AppConfig, apps
-from django.core.checks import CheckMessage, Error, Warning  # noqa: A004
+from django.core.checks import CheckMessage
 
+from hotclub.checks.base import Apps, declared, make_error, make_warning
 from hotclub.conf.config import raw_settings
 from hotclub.conf.problems import problems
 from hotclub.conf.token_keys import BadKey, TokenSettings, token_settings
@@ -17,7 +17,7 @@ SHORT_KEY: Final = 20
 """An API key with fewer characters than this can be guessed."""
 
 
-def check_access(app_configs: Sequence[AppConfig] | None = None, **kwargs: Any) -> list[CheckMessage]:
+def check_access(app_configs: Apps = None, **kwargs: Any) -> list[CheckMessage]:
     """Check the insecure mode, tokens, API keys and rates: E022, E023, W008-W010. Finds nothing while `check_settings`
     reports a mistake."""
     raw = raw_settings()
@@ -29,7 +29,7 @@ def check_access(app_configs: Sequence[AppConfig] | None = None, **kwargs: Any) 
 def _insecure(raw: Mapping[str, Any]) -> Iterator[CheckMessage]:
     if raw.get("INSECURE"):
         hint = "Remove it wherever somebody else than you can connect."
-        yield Warning("HOTCLUB['INSECURE'] lets anybody do nearly everything.", hint=hint, id="hotclub.W008")
+        yield make_warning(8, "HOTCLUB['INSECURE'] lets anybody do nearly everything.", hint)
 
 
 def _weak_keys(raw: Mapping[str, Any]) -> Iterator[CheckMessage]:
@@ -42,7 +42,7 @@ def _weak_keys(raw: Mapping[str, Any]) -> Iterator[CheckMessage]:
         if key.weakness:
             message = f"Key {key.kid or number} of HOTCLUB['TOKENS'] can be found out: {key.weakness}."
             hint = "A secret is made by: python -c 'import secrets; print(secrets.token_urlsafe(32))'."
-            yield Warning(message, hint=hint, id="hotclub.W009")
+            yield make_warning(9, message, hint)
 
 
 def _api_keys(raw: Mapping[str, Any]) -> Iterator[CheckMessage]:
@@ -50,19 +50,17 @@ def _api_keys(raw: Mapping[str, Any]) -> Iterator[CheckMessage]:
         key = entry if isinstance(entry, str) else entry["KEY"]
         if not key.startswith(HASHED) and len(key) < SHORT_KEY:
             hint = "Make keys with `manage.py hotclub_api_key create`; they need no place in the settings."
-            yield Warning(f"HOTCLUB['API_KEYS'][{number}] can be guessed.", hint=hint, id="hotclub.W010")
+            yield make_warning(10, f"HOTCLUB['API_KEYS'][{number}] can be guessed.", hint)
 
 
 def _classes(raw: Mapping[str, Any]) -> Iterator[CheckMessage]:
-    declarations: Any = apps.get_app_config("hotclub")
-    for cls in declarations.declarations.channels:
-        name = f"{cls.__module__}.{cls.__qualname__}"
+    for cls in declared().channels:
         if cls.token and not raw.get("TOKENS") and not raw.get("INSECURE"):
             hint = 'Set HOTCLUB["TOKENS"], or remove `token`.'
             message = "This channel class wants subscription tokens, and no token is known."
-            yield Error(message, hint=hint, obj=name, id="hotclub.E022")
+            yield make_error(22, message, hint, cls)
         if cls.rate is not None and not _is_rate(cls.rate):
-            yield Error("rate is no Rate.", hint="Write rate = Rate(20, per=2).", obj=name, id="hotclub.E023")
+            yield make_error(23, "rate is no Rate.", "Write rate = Rate(20, per=2).", cls)
 
 
 def _is_rate(value: Any) -> bool:

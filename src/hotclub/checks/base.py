@@ -6,8 +6,11 @@ from typing import Any
 
 from django.apps import AppConfig, apps
 from django.core.checks import CheckMessage, Error, Warning  # noqa: A004
+from django.core.exceptions import ImproperlyConfigured
+from django.urls.resolvers import RoutePattern
 
-from hotclub.channels.registry import Declarations
+from hotclub.channels.base import Channel
+from hotclub.channels.registry import Declarations, compile_pattern
 
 Apps = Sequence[AppConfig] | None
 """The apps that Django passes to a check. Hotclub's checks ignore the argument and check the whole project."""
@@ -17,6 +20,14 @@ def declared() -> Declarations:
     """Return the channel classes and procedures of the installed apps."""
     declarations: Declarations = apps.get_app_config("hotclub").declarations  # type: ignore[attr-defined]
     return declarations
+
+
+def compiled_pattern(channel: type[Channel]) -> RoutePattern | None:
+    """Return the compiled pattern of a channel class, None for an invalid one, which E010 and E012 report."""
+    try:
+        return compile_pattern(channel.pattern)
+    except (AttributeError, TypeError, ValueError, ImproperlyConfigured):
+        return None
 
 
 def make_error(number: int, message: str, hint: str, obj: type | Callable[..., Any] | None = None) -> CheckMessage:

@@ -7,13 +7,11 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 from django.core.checks import CheckMessage
-from django.core.exceptions import ImproperlyConfigured
 
 from hotclub.channels.base import Channel
 from hotclub.channels.maps import MapChannel
 from hotclub.channels.polls import SharedPollChannel
-from hotclub.channels.registry import compile_pattern
-from hotclub.checks.base import Apps, declared, make_error
+from hotclub.checks.base import Apps, compiled_pattern, declared, make_error
 
 _CLIENT: Final = ("client",)
 _CHANNEL: Final[Mapping[str, tuple[str, ...]]] = {
@@ -50,10 +48,10 @@ def check_hook_parameters(app_configs: Apps = None, **kwargs: Any) -> list[Check
 
 
 def _channel_problems(channel: type[Channel]) -> Iterator[CheckMessage]:
-    try:
-        captured = tuple(compile_pattern(channel.pattern).converters)
-    except (AttributeError, TypeError, ValueError, ImproperlyConfigured):
+    pattern = compiled_pattern(channel)
+    if pattern is None:
         return
+    captured = tuple(pattern.converters)
     for name, given in arguments_of(channel).items():
         hook = inspect.getattr_static(channel, name)
         if inspect.isfunction(hook):

@@ -5,13 +5,10 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any, Final
 
-from django.core.exceptions import ImproperlyConfigured
-
 from hotclub.channels.base import Channel, History
 from hotclub.channels.maps import MapChannel
 from hotclub.channels.polls import SharedPollChannel
-from hotclub.channels.registry import compile_pattern
-from hotclub.checks.base import is_duration
+from hotclub.checks.base import compiled_pattern, is_count, is_duration
 from hotclub.engine.limits import Limits
 
 MAP_HOOKS: Final = ("can_publish_key", "can_remove_key", "on_remove")
@@ -36,10 +33,10 @@ def keyed_problems(channel: type[Channel], limits: Limits) -> Iterator[tuple[str
 
 
 def _presence_problems(channel: type[Channel]) -> Iterator[tuple[str, str]]:
-    try:
-        captured = dict.fromkeys(compile_pattern(channel.pattern).converters, "x")
-    except (AttributeError, TypeError, ImproperlyConfigured):
-        return  # E010 and E012 report the pattern.
+    pattern = compiled_pattern(channel)
+    if pattern is None:
+        return
+    captured = dict.fromkeys(pattern.converters, "x")
     for name in ("presence_clients", "presence_users"):
         template: Any = getattr(channel, name)
         try:
@@ -84,7 +81,7 @@ def _poll_problems(channel: type[SharedPollChannel]) -> Iterator[tuple[str, str]
 def _count_problems(channel: type[Channel], names: tuple[str, ...]) -> Iterator[tuple[str, str]]:
     for name in names:
         value: Any = getattr(channel, name)
-        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        if not is_count(value):
             yield f"{name} is {value!r}.", "Use a whole number from 1."
 
 

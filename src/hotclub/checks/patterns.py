@@ -15,13 +15,12 @@ from itertools import combinations, islice, product
 from typing import Any, Final
 
 from django.core.checks import CheckMessage
-from django.core.exceptions import ImproperlyConfigured
 from django.urls.converters import IntConverter, PathConverter, SlugConverter, StringConverter, UUIDConverter
 from django.urls.resolvers import RoutePattern
 
 from hotclub.channels.base import Channel
 from hotclub.channels.registry import PERSONAL, captured, compile_pattern, is_name
-from hotclub.checks.base import Apps, declared, make_warning
+from hotclub.checks.base import Apps, compiled_pattern, declared, make_warning
 from hotclub.conf.config import raw_settings
 
 Step = tuple[frozenset[str], bool]
@@ -51,7 +50,7 @@ def check_overlaps(app_configs: Apps = None, **kwargs: Any) -> list[CheckMessage
     """Check that no two patterns match the same name: W012."""
     known = declared().channels
     compiled: list[tuple[str, type[Channel] | None, RoutePattern]] = [
-        (cls.__qualname__, cls, pattern) for cls in known if (pattern := _compiled(cls)) is not None
+        (cls.__qualname__, cls, pattern) for cls in known if (pattern := compiled_pattern(cls)) is not None
     ]
     if _has_personal_channels():
         compiled.append(("the users' personal channels", None, compile_pattern(PERSONAL)))
@@ -76,13 +75,6 @@ def common_name(one: RoutePattern, other: RoutePattern) -> str:
         if name and is_name(name) and captured(one, name) is not None and captured(other, name) is not None:
             return name
     return ""
-
-
-def _compiled(channel: type[Channel]) -> RoutePattern | None:
-    try:
-        return compile_pattern(channel.pattern)
-    except (AttributeError, TypeError, ValueError, ImproperlyConfigured):
-        return None
 
 
 def _rows(pattern: RoutePattern) -> list[list[Step]]:

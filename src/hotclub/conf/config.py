@@ -3,7 +3,6 @@
 `problems.SETTINGS` lists every key; the system checks report any other key as a mistake.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, Final
@@ -13,7 +12,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from hotclub.conf.problems import problems
 from hotclub.conf.token_keys import TokenSettings, token_settings
-from hotclub.conf.values import RateLimits, rate_limits
+from hotclub.conf.values import KeyRights, RateLimits, rate_limits, rights_of
 from hotclub.engine.limits import Limits
 
 NOT_INSTALLED: Final = '"hotclub" is missing from INSTALLED_APPS.'
@@ -59,7 +58,7 @@ class Config:
     rates: RateLimits = field(default_factory=RateLimits)
     trusted_proxies: tuple[str, ...] = ()
     api_path: str = ""
-    api_keys: tuple[str | Mapping[str, Any], ...] = ()
+    api_keys: tuple[KeyRights, ...] = ()
     api_key_in_query: bool = False
     api_rpc: str | None = None
     """The function `api_rpc(method, params)`, plain or `async`, that answers `rpc` of the HTTP API.
@@ -120,10 +119,11 @@ def _read() -> Config:
     for problem in problems(raw):
         raise ImproperlyConfigured(f"{problem.message} {problem.hint}")
     values: dict[str, Any] = {name.lower(): value for name, value in raw.items()}
-    for name in ("allowed_origins", "personal_history", "trusted_proxies", "api_keys", "poll_secrets"):
+    for name in ("allowed_origins", "personal_history", "trusted_proxies", "poll_secrets"):
         if name in values:
             values[name] = tuple(values[name])
     values["tokens"] = token_settings(raw["TOKENS"]) if raw.get("TOKENS") else None
+    values["api_keys"] = tuple(map(rights_of, raw.get("API_KEYS", ())))
     values["rates"] = rate_limits(raw.get("RATES", {}))
     values["limits"] = Limits(**{name.lower(): limit for name, limit in raw.get("LIMITS", {}).items()})
     return Config(**values)

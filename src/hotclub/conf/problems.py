@@ -59,7 +59,7 @@ def _boolean(name: str, value: Any) -> Iterator[Problem]:
 
 
 def _seconds(name: str, value: Any) -> Iterator[Problem]:
-    if not _is_number(value) or value <= 0:
+    if not is_positive(value, int | float):
         yield _wrong(name, value, "Use a number of seconds greater than 0.")
 
 
@@ -143,7 +143,7 @@ def _personal_history(name: str, value: Any) -> Iterator[Problem]:
         yield _wrong(name, value, hint)
         return
     size, ttl = value
-    if not isinstance(size, int) or isinstance(size, bool) or size < 1 or not _is_number(ttl) or ttl <= 0:
+    if not isinstance(size, int) or isinstance(size, bool) or size < 1 or not is_positive(ttl, int | float):
         yield _wrong(name, value, hint)
 
 

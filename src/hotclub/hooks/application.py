@@ -50,6 +50,6 @@ def compose(
         connects=ConnectHooks(project, admission, watch),
         subscribes=subscribes,
         publishes=PublishHooks(project),
-        follows=KeyedHooks(project, hooks),
+        follows=KeyedHooks(project),
         calls=CallHooks(project, subscribes),
     )

@@ -78,34 +78,27 @@ class HookRunner:
             Disconnect: a hook or `steps` ended the connection.
         """
         sent = CommandData(data)
-        try:
-            call = next(steps)
-            while True:
-                if not iscoroutinefunction(call.hook):
-                    chain = _Chain(client, steps, sent, call)
-                    await self._run_plain(chain)
-                    if chain.call is None:
-                        return chain.result
-                    call = chain.call
-                    continue
-                client.forget_permissions()
-                with handling(client, sent), answering(call.hook):
-                    answer = await call.hook(*call.args, **call.kwargs)
-                call = steps.send(answer)
-        except StopIteration as end:
-            result: Result = end.value
-            return result
+        chain: _Chain[Result] = _Chain(client, steps, sent)
+        chain.go_on(None)
+        while (call := chain.call) is not None:
+            if not iscoroutinefunction(call.hook):
+                await self._run_plain(chain)
+                continue
+            client.forget_permissions()
+            with handling(client, sent), answering(call.hook):
+                answer = await call.hook(*call.args, **call.kwargs)
+            chain.go_on(answer)
+        return chain.result
 
     async def _run_plain(self, chain: "_Chain[Any]") -> None:
-        """Run the plain hooks up to the next async one."""
-        while chain.is_plain:
-            try:
-                pending = await self._pool.run(chain.run_plain)
-            except BaseException:
-                chain.call = None
-                raise
-            if pending is not None:
-                chain.go_on(await chain.wait_for(*pending))
+        """Run the plain hooks up to the next async one, or up to one that returns an awaitable."""
+        try:
+            pending = await self._pool.run(chain.run_plain)
+        except BaseException:
+            chain.call = None
+            raise
+        if pending is not None:
+            chain.go_on(await chain.wait_for(*pending))
 
     async def call(self, client: Client, hook: Hook, *args: Any, data: Raw = EMPTY, **kwargs: Any) -> Any:
         """Run one hook with the client and these arguments, as `run`."""
@@ -117,23 +110,18 @@ class HookRunner:
 
 
 class _Chain(Generic[Result]):
-    """The state of one command's hooks while plain ones run."""
+    """The state of one command's hooks."""
 
-    def __init__(self, client: Client, steps: Steps[Result], data: CommandData, call: HookCall) -> None:
+    def __init__(self, client: Client, steps: Steps[Result], data: CommandData) -> None:
         self._client = client
         self._steps = steps
         self._data = data
-        self.call: HookCall | None = call
-        """The next hook; None after the last one, or when the caller was cancelled."""
+        self.call: HookCall | None = None
+        """The next hook; None before the first one, after the last one, or when the caller was cancelled."""
         self.result: Result
 
-    @property
-    def is_plain(self) -> bool:
-        """Whether the next hook is a plain one."""
-        return self.call is not None and not iscoroutinefunction(self.call.hook)
-
     def go_on(self, answer: Any) -> None:
-        """Send the last hook's result to the generator, and take the next hook."""
+        """Send the last hook's result to the generator, and take the next hook. None starts the generator."""
         try:
             self.call = self._steps.send(answer)
         except StopIteration as end:
@@ -296,9 +284,9 @@ def route_of(channel: ResolvedChannel) -> Route:
     return channel
 
 
-def overridden(channel: Channel, hook: str) -> bool:
-    """Whether the project's class defines this hook."""
-    return getattr(type(channel), hook) is not getattr(Channel, hook)
+def overridden(channel: Channel, hook: str, base: type[Channel] = Channel) -> bool:
+    """Whether the project's class defines this hook of `base`."""
+    return getattr(type(channel), hook) is not getattr(base, hook)
 
 
 def optional(route: Route, hook: str, client: Client, *args: Any) -> Steps[Any]:

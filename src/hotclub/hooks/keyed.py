@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from time import time
 from typing import Any
 
@@ -19,20 +20,17 @@ from hotclub.engine.errors import Refused
 from hotclub.engine.observe import logger
 from hotclub.engine.port import Client as EngineClient
 from hotclub.engine.port import KeyChange, PollAnswer, PolledItem, PollItem, ResolvedChannel
-from hotclub.hooks.calling import Project, Steps, answering, ask, bucket, client_of, encoded, route_of
+from hotclub.hooks.calling import Project, Steps, answering, ask, bucket, client_of, encoded, overridden, route_of
 from hotclub.runtime.encoding import encode
-from hotclub.runtime.pool import HookPool
 
 
 class KeyedHooks:
     """Implements the engine's `Follows` for the project."""
 
-    def __init__(self, project: Project, pool: HookPool) -> None:
-        """`pool` runs the plain `poll` of a channel, which has no client."""
+    def __init__(self, project: Project) -> None:
         self._config = project.config
         self._hooks = project.hooks
         self._traffic = project.traffic
-        self._pool = pool
 
     async def change_key(self, client: EngineClient, channel: ResolvedChannel, change: KeyChange) -> MapMessage | None:
         """See `Follows.change_key`.
@@ -53,17 +51,17 @@ class KeyedHooks:
             yield ask(permission, client, change.key, **route.kwargs)
         ):
             raise Refused(Code.PERMISSION_DENIED)
-        if change.removed and not _overridden(hooks, "on_remove"):
+        if change.removed and not overridden(hooks, "on_remove", MapChannel):
             return MapMessage(key=change.key, removed=True)
         if change.removed:
             return _removal((yield ask(hooks.on_remove, client, change.key, **route.kwargs)))
-        if not _overridden(hooks, "on_publish"):
+        if not overridden(hooks, "on_publish", MapChannel):
             return MapMessage(key=change.key, data=change.data)
         data = CommandData(change.data).value
         return _change(hooks, change.key, (yield ask(hooks.on_publish, client, data, change.key, **route.kwargs)))
 
     def _is_open(self, channel: MapChannel, permission: str) -> bool:
-        return self._config.insecure and channel.holds == "values" and not _overridden(channel, permission)
+        return self._config.insecure and channel.holds == "values" and not overridden(channel, permission, MapChannel)
 
     async def track(self, client: EngineClient, channel: ResolvedChannel, batch: Sequence[str], signature: str) -> int:
         """See `Follows.track`."""
@@ -84,7 +82,7 @@ class KeyedHooks:
         if iscoroutinefunction(hooks.poll):
             result = await hooks.poll(keys, **route.kwargs)
         else:
-            result = await self._pool.run(hooks.poll, keys, **route.kwargs)
+            result = await self._hooks.in_pool(partial(hooks.poll, keys, **route.kwargs))
             result = await result if inspect.isawaitable(result) else result
         if not isinstance(result, PollResult):
             result = PollResult(result)
@@ -112,7 +110,3 @@ def _change(hooks: MapChannel, key: str, result: Any) -> MapMessage | None:
 
 def _removal(result: Any) -> MapMessage | None:
     return None if result is None else MapMessage(key=str(result), removed=True)
-
-
-def _overridden(channel: MapChannel, hook: str) -> bool:
-    return getattr(type(channel), hook) is not getattr(MapChannel, hook)

@@ -171,7 +171,8 @@ async def test_a_process_without_a_node_reaches_the_site_through_the_table(
     serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     client = await listener(serve, "room:1", "ticker:a")
-    monkeypatch.setattr("hotclub.actions.publish.current_node", lambda: None)
+    for module in ("actions.publish", "orders.send"):
+        monkeypatch.setattr(f"hotclub.{module}.current_node", lambda: None)
 
     durable = await hotclub.apublish("room:1", 1)
     passing = await hotclub.apublish("ticker:a", 2, tags={"from": "afar"})

@@ -321,7 +321,7 @@ def test_clearing_takes_a_map() -> None:
 
 def test_a_process_without_connections_changes_maps_and_cannot_read_them(monkeypatch: pytest.MonkeyPatch) -> None:
     sent: list[Order] = []
-    monkeypatch.setattr("hotclub.actions.maps.send", sent.append)
+    monkeypatch.setattr("hotclub.orders.send.send", sent.append)
     assert hotclub.maps.map_publish("board:a", "k", 1, tags={"a": "b"}) is None
     assert hotclub.maps.map_remove("board:a", "k") is None
     hotclub.maps.map_clear("board:a")
