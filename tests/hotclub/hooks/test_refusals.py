@@ -79,8 +79,8 @@ class Held(hotclub.Channel):
     pattern = "held"
     token = True
     history = hotclub.History(size=10, ttl=timedelta(hours=1))
-    asked: ClassVar = asyncio.Event()
-    decide: ClassVar = asyncio.Event()
+    asked: ClassVar[asyncio.Event]
+    decide: ClassVar[asyncio.Event]
 
     async def can_subscribe(self, client: hotclub.Client) -> bool:
         self.asked.set()
@@ -183,6 +183,7 @@ async def test_a_filter_that_fails_keeps_nothing_from_other_subscribers(
 async def test_what_the_server_takes_back_during_the_decision_cannot_be_read(
     serve: Serve, declare: Declare, hotclub_settings: Configure
 ) -> None:
+    Held.asked, Held.decide = asyncio.Event(), asyncio.Event()
     declare(Held)
     hotclub_settings(TOKENS=TOKENS)
     site, person = await serve(), await amake_person()
