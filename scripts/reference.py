@@ -166,7 +166,7 @@ def _module(module: ModuleType) -> Iterator[str]:
         value = getattr(module, name)
         if name in shown or (name.startswith("a") and name[1:] in names):
             continue
-        if issubclass(value, Channel) if isinstance(value, type) else False:
+        if isinstance(value, type) and issubclass(value, Channel):
             yield f"### `{name}`\n"
             yield f"{_first(value).text.splitlines()[0]} See [hooks](hooks.md#{name.lower()}).\n"
         elif isinstance(value, type):

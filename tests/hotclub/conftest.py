@@ -137,12 +137,19 @@ class Site:
     url: str
     clients: list[Watched] = field(default_factory=list)
 
+    @property
+    def port(self) -> int:
+        return int(self.url.rpartition(":")[2])
+
+    def headers(self, person: Person | None = None) -> dict[str, str]:
+        """What a browser of this person sends along, or a browser in which nobody is signed in."""
+        return {"Origin": self.url, **({} if person is None else {"Cookie": person.cookie})}
+
     async def open(
         self, person: Person | None = None, *, cookie: str = "", wait: bool = True, **headers: str
     ) -> Watched:
         """Connect, signed in as that person; without waiting for the outcome if `wait` is False."""
-        cookie = cookie or (person.cookie if person is not None else "")
-        sent = {"Origin": self.url, **({"Cookie": cookie} if cookie else {}), **headers}
+        sent = {**self.headers(person), **({"Cookie": cookie} if cookie else {}), **headers}
         watched = Watched()
         watched.sdk = centrifuge.Client(websocket_url(self.url), events=watched, headers=sent)
         self.clients.append(watched)

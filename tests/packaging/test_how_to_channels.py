@@ -1,7 +1,6 @@
 """docs/how-to/channels-consumers.md does what it says: the same consumer before and after, and a channel beside it."""
 
 import json
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ import pytest
 import websockets
 
 from tests.packaging.server import clean_environment, free_port, running
-from tests.packaging.tutorial import Step, steps
+from tests.packaging.tutorial import Step, run_python, steps
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "how-to" / "channels-consumers.md"
@@ -51,35 +50,16 @@ class Project:
     def __init__(self, folder: Path, files: list[Step]) -> None:
         self.folder = folder
         self.environment = clean_environment(PYTHONPATH=str(ROOT / "src"), DJANGO_SETTINGS_MODULE="mysite.settings")
-        self._django("startproject", "mysite", ".")
-        self._django("startapp", "chat")
+        for command in (["startproject", "mysite", "."], ["startapp", "chat"]):
+            run_python(folder, clean_environment(), "-m", "django", *command)
         for step in files:
-            with (folder / step.path).open("a" if step.extends else "w") as file:
-                file.write(step.text)
+            step.write(folder)
         self.run("manage.py", "migrate", "-v", "0")
         self.cookie = f"sessionid={self.run('manage.py', 'shell', '-v', '0', '-c', SIGN_IN).strip()}"
 
     def run(self, *arguments: str) -> str:
-        """Run Python in the project and return what it printed.
-
-        Raises:
-            AssertionError: it failed.
-        """
-        done = subprocess.run(
-            [sys.executable, *arguments],
-            cwd=self.folder,
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            timeout=100,
-            check=False,
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
-
-    def _django(self, *arguments: str) -> None:
-        environment = {name: value for name, value in self.environment.items() if name != "DJANGO_SETTINGS_MODULE"}
-        subprocess.run([sys.executable, "-m", "django", *arguments], cwd=self.folder, env=environment, check=True)
+        """Run Python in the project and return its standard output."""
+        return run_python(self.folder, self.environment, *arguments).stdout
 
     def open(self, port: int, path: str) -> Any:
         """A WebSocket of that person, to be entered."""

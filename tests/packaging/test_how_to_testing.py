@@ -1,13 +1,11 @@
 """docs/how-to/testing.md does what it says, in the tutorial's project, under Django's runner and under pytest."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from tests.packaging.tutorial import Step, steps
+from tests.packaging.server import clean_environment
+from tests.packaging.tutorial import run_python, steps
 
 ROOT = Path(__file__).parents[2]
 TUTORIAL = steps(ROOT / "docs" / "tutorial.md")
@@ -18,29 +16,10 @@ pytestmark = pytest.mark.slow
 
 
 def run(project: Path, *arguments: str) -> str:
-    """Run Python in the project and return what it printed.
-
-    Raises:
-        AssertionError: it failed.
-    """
-    environment = {key: value for key, value in os.environ.items() if not key.startswith(("CLUBHOUSE", "PYTEST"))}
-    environment |= {"PYTHONPATH": str(ROOT / "src"), "DJANGO_SETTINGS_MODULE": "mysite.settings"}
-    done = subprocess.run(
-        [sys.executable, *arguments],
-        cwd=project,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=100,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    """Run Python in the project and return what it printed."""
+    environment = clean_environment(PYTHONPATH=str(ROOT / "src"), DJANGO_SETTINGS_MODULE="mysite.settings")
+    done = run_python(project, environment, *arguments)
     return done.stdout + done.stderr
-
-
-def write(project: Path, step: Step) -> None:
-    with (project / step.path).open("a" if step.extends else "w") as file:
-        file.write(step.text)
 
 
 @pytest.fixture(scope="module")
@@ -48,14 +27,13 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The tutorial's project, as far as the page needs it, with the page's tests."""
     folder = tmp_path_factory.mktemp("how-to")
     for command in (["startproject", "mysite", "."], ["startapp", "chat"]):
-        environment = {key: value for key, value in os.environ.items() if key != "DJANGO_SETTINGS_MODULE"}
-        subprocess.run([sys.executable, "-m", "django", *command], cwd=folder, env=environment, check=True)
+        run_python(folder, clean_environment(), "-m", "django", *command)
     for step in TUTORIAL:
         if step.path in NEEDED:
-            write(folder, step)
+            step.write(folder)
     for step in HOW_TO:
         if step.path:
-            write(folder, step)
+            step.write(folder)
     top = HOW_TO[-1]
     tests = folder / "chat" / "tests.py"
     tests.write_text(top.text + tests.read_text())

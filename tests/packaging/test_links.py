@@ -4,25 +4,23 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from tests.packaging.blocks import prose_of
+
 ROOT = Path(__file__).parents[2]
 PAGES = sorted({*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")})
 IMAGES = sorted(ROOT.glob("docs/images/*"))
 LARGEST_IMAGE = 200 * 1024
 
 
-def prose(page: Path) -> str:
-    return re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL)
-
-
 def anchors(page: Path) -> set[str]:
     """What the headings of a page are called in links."""
-    headings = re.findall(r"^#+ (.*)$", prose(page), re.MULTILINE)
+    headings = re.findall(r"^#+ (.*)$", prose_of(page), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 def links(page: Path) -> Iterator[tuple[str, str]]:
     """Path and anchor of every link to a file of the repository."""
-    for path, anchor in re.findall(r"\]\(([^)#\s]*)#?([^)\s]*)\)", prose(page)):
+    for path, anchor in re.findall(r"\]\(([^)#\s]*)#?([^)\s]*)\)", prose_of(page)):
         if ":" not in path:
             yield path, anchor
 

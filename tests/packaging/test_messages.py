@@ -1,7 +1,6 @@
 """Translations are compiled without the gettext tools, and none is missing."""
 
 import gettext
-import importlib.util
 import os
 from pathlib import Path
 from types import ModuleType
@@ -10,19 +9,15 @@ import pytest
 from babel.messages.catalog import Message
 from babel.messages.pofile import PoFileError, read_po
 
+from tests.packaging.scripts import load_script
+
 ROOT = Path(__file__).parents[2]
 CATALOG = 'msgid ""\nmsgstr "Content-Type: text/plain; charset=UTF-8\\n"\n\nmsgid "Send"\nmsgstr "发送"\n'
 
 
 @pytest.fixture(scope="module")
 def messages() -> ModuleType:
-    """scripts/messages.py, which is a program and lies on no import path."""
-    spec = importlib.util.spec_from_file_location("messages", ROOT / "scripts" / "messages.py")
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_script("messages")
 
 
 @pytest.fixture

@@ -1,10 +1,8 @@
 """The reference is made from the docstrings, is current, and leaves nothing out."""
 
-import importlib.util
 import inspect
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -13,22 +11,10 @@ import hotclub
 import hotclub.maps
 import hotclub.polls
 import hotclub.tokens
+from tests.packaging.scripts import load_script
 
-SCRIPT = Path(__file__).parents[2] / "scripts" / "reference.py"
 HOOKLESS = ("self", "args", "kwargs")
-
-
-def load() -> ModuleType:
-    """scripts/reference.py, which is a program and lies on no import path."""
-    spec = importlib.util.spec_from_file_location("reference", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-REFERENCE = load()
+REFERENCE = load_script("reference")
 
 
 def functions() -> Iterator[Any]:

@@ -74,10 +74,7 @@ def follow(step: Step, terminal: Terminal, wheel: Path) -> None:
     if not step.path:
         terminal.type(step.text.replace("pip install django-hotclub", f"pip install --quiet {wheel}"))
         return
-    path = terminal.where() / step.path
-    assert not step.extends or path.exists()
-    with path.open("a" if step.extends else "w") as file:
-        file.write(step.text)
+    step.write(terminal.where())
 
 
 def test_the_wheel_holds_what_users_need_and_no_more(wheel: Path) -> None:

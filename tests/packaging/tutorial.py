@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -22,6 +23,13 @@ class Step:
     stays: bool = False
     """The words before the block say to leave the command running."""
 
+    def write(self, project: Path) -> None:
+        """Write or extend the file in the folder of a project. A file to extend must exist."""
+        path = project / self.path
+        assert not self.extends or path.exists()
+        with path.open("a" if self.extends else "w") as file:
+            file.write(self.text)
+
 
 def steps(page: Path) -> list[Step]:
     """Every block of the page, in order."""
@@ -36,6 +44,25 @@ def steps(page: Path) -> list[Step]:
         )
         for block in _BLOCK.finditer(source)
     ]
+
+
+def run_python(folder: Path, environment: dict[str, str], *arguments: str) -> "subprocess.CompletedProcess[str]":
+    """Run Python in a folder to its end. Both its outputs are captured.
+
+    Raises:
+        AssertionError: it failed; the message is what was printed.
+    """
+    done = subprocess.run(
+        [sys.executable, *arguments],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done
 
 
 class Terminal:

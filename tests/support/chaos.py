@@ -45,11 +45,6 @@ def chat_talk(channel: str) -> Talk:
     return Talk(channel, lambda message: {"id": message, "text": f"text of {message}"}, unwrap)
 
 
-def plain_talk(channel: str) -> Talk:
-    """Messages of the tests' own project."""
-    return Talk(channel, lambda message: {"id": message}, lambda data: (data["id"], ""))
-
-
 async def open_client(port: int, headers: Mapping[str, str], channel: str) -> tuple[WireClient, Object]:
     """Connect and subscribe, and repeat that until it succeeds."""
     while True:

@@ -72,6 +72,8 @@ def stop(directory: Path) -> None:
 def _start(told: Path) -> None:
     """Start the server beside the folder `told`, and write its port to a file in that folder."""
     user, port, directory = _user(), free_port(), told.with_name(run.POSTGRES)
+    # A start that failed has left a directory.
+    shutil.rmtree(directory, ignore_errors=True)
     directory.mkdir()
     if user is not None:
         os.chown(directory, pwd.getpwnam(user).pw_uid, -1)

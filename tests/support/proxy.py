@@ -59,10 +59,6 @@ class FaultProxy:
         while self._handlers:
             await asyncio.wait(self._handlers)
 
-    @property
-    def open_connections(self) -> int:
-        return len(self._links)
-
     def _refuses(self) -> bool:
         return self.mode is Mode.REFUSE
 

@@ -41,7 +41,7 @@ def made(name: str, make: Callable[[Path], None]) -> Path:
 def end(folder: Path) -> None:
     """Stop what runs in the run's folder, and remove it."""
     server = folder / POSTGRES
-    if server.exists():
+    if (server / "data" / "postmaster.pid").exists():
         # This import loads the driver of the database, which most runs do not need.
         from tests.support.postgres import stop
 

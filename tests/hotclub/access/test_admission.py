@@ -99,8 +99,7 @@ def soon(seconds: float = 60) -> int:
 
 
 async def opened(site: Site, token: str = "", person: Person | None = None) -> WireClient:
-    headers = {"Origin": site.url, **({} if person is None else {"Cookie": person.cookie})}
-    client = await WireClient.open(int(site.url.rpartition(":")[2]), headers=headers)
+    client = await WireClient.open(site.port, headers=site.headers(person))
     try:
         await client.connect(**({"token": token} if token else {}))
     except BaseException:
@@ -245,7 +244,7 @@ async def test_without_the_setting_no_token_is_known(serve: Serve, hotclub_setti
 async def test_a_token_s_channels_are_subscribed_by_the_server(serve: Serve) -> None:
     site = await serve()
     subs = {"room:shut": {"data": {"hi": 1}, "info": {"who": "me"}, "override": {"presence": {"value": True}}}}
-    client = await WireClient.open(int(site.url.rpartition(":")[2]), headers={"Origin": site.url})
+    client = await WireClient.open(site.port, headers=site.headers())
 
     result = await client.connect(token=made(sub="7", subs=subs, channels=["room:2"]))
     await hotclub.apublish("room:shut", "news")
@@ -259,7 +258,7 @@ async def test_a_token_s_channels_are_subscribed_by_the_server(serve: Serve) -> 
 
 async def test_a_connection_is_refreshed_by_its_own_kind_of_token(serve: Serve) -> None:
     site = await serve()
-    client = await WireClient.open(int(site.url.rpartition(":")[2]), headers={"Origin": site.url})
+    client = await WireClient.open(site.port, headers=site.headers())
     result = await client.connect(token=made(sub="7", exp=soon(60), channels=["room:1"]))
     assert result["expires"] is True
     assert 55 <= result["ttl"] <= 60
@@ -456,7 +455,7 @@ async def test_an_sdk_that_comes_back_gets_another_ticket(serve: Serve) -> None:
     site = await serve()
     person = await amake_person()
     async with (
-        FaultProxy(int(site.url.rpartition(":")[2])) as proxy,
+        FaultProxy(site.port) as proxy,
         PypiClient.connected(proxy.port, get_token=lambda: hotclub.tokens.aticket(request_of(person))) as client,
     ):
         proxy.cut()
@@ -480,7 +479,7 @@ async def sse(site: Site, token: str) -> str:
     command = json.dumps({"id": 1, "connect": {"token": token}})
     async with httpx.AsyncClient(verify=False, trust_env=False, timeout=5) as http:
         url = f"{site.url}/connection/sse?cf_connect={quote(command)}"
-        async with http.stream("GET", url, headers={"Origin": site.url}) as response:
+        async with http.stream("GET", url, headers=site.headers()) as response:
             async for line in response.aiter_lines():
                 if line.startswith("data: "):
                     return line
@@ -518,8 +517,8 @@ async def test_the_connect_hook_subscribes_and_the_client_recovers(serve: Serve,
     hotclub_settings(ON_CONNECT="tests.hotclub.access.test_admission.welcome")
     site = await serve()
     token = made(sub="7")
-    headers = {"Origin": site.url}
-    port = int(site.url.rpartition(":")[2])
+    headers = site.headers()
+    port = site.port
     client = await WireClient.open(port, headers=headers)
     first = await client.connect(token=token)
     client.abort()
@@ -544,7 +543,7 @@ async def test_a_client_that_comes_back_keeps_what_the_server_subscribed_it_to(s
     known: dict[str, Any] = {"room:shut": {"recover": True}}
 
     async def connect(user: str) -> tuple[WireClient, set[str]]:
-        client = await WireClient.open(int(site.url.rpartition(":")[2]), headers={"Origin": site.url})
+        client = await WireClient.open(site.port, headers=site.headers())
         result = await client.connect(token=made(sub=user), subs=known)
         return client, set(result["subs"])
 
@@ -632,7 +631,7 @@ async def test_insecure_is_open_but_for_what_a_class_forbids(
     assert await refusal(client.subscribe("loose:3", token="nonsense")) == 103
     assert await refusal(opened(site, made(sub="7", exp=soon(-60)))) == 109
     assert (await client.subscribe("loose:3", token=made(channel="loose:3", exp=soon(60))))["expires"] is True
-    mine = await WireClient.open(int(site.url.rpartition(":")[2]), headers={"Origin": site.url})
+    mine = await WireClient.open(site.port, headers=site.headers())
     assert "expires" not in await mine.connect(token=made(sub="7", exp=soon(60)))
     await mine.publish("#7", "to myself")
     assert (await mine.publications("#7", 1))[0]["data"] == "to myself"

@@ -14,7 +14,7 @@ from hotclub.conf.problems import proxy_problems, rate_problems
 from hotclub.conf.values import Rate, RateLimits
 from hotclub.engine.errors import Disconnect, Refused
 from hotclub.runtime.node import require_node
-from tests.hotclub.conftest import Site, amake_person
+from tests.hotclub.conftest import Person, Site, amake_person
 from tests.support.clock import Clock
 from tests.support.processes import poll_until
 from tests.support.requests import OPENINGS, answer, answered, request
@@ -162,9 +162,8 @@ class Chat(hotclub.Channel):
         return True
 
 
-async def opened(site: Site, cookie: str) -> WireClient:
-    headers = {"Origin": site.url, "Cookie": cookie}
-    return await WireClient.connected(int(site.url.rpartition(":")[2]), headers=headers)
+async def opened(site: Site, person: Person) -> WireClient:
+    return await WireClient.connected(site.port, headers=site.headers(person))
 
 
 @pytest.mark.django_db(transaction=True)
@@ -174,7 +173,7 @@ async def test_publishes_beyond_the_rate_are_refused_over_all_connections_of_a_u
     declare(Chat)
     site = await serve()
     person = await amake_person()
-    first, second = await opened(site, person.cookie), await opened(site, person.cookie)
+    first, second = await opened(site, person), await opened(site, person)
     for client in (first, second):
         await client.subscribe("chat")
         await client.publish("chat", 1)
@@ -197,7 +196,7 @@ async def test_connects_beyond_the_rate_are_told_when_to_return(
     serve: Serve, hotclub_settings: Configure, endpoint: str
 ) -> None:
     hotclub_settings(RATES={"CONNECTS_PER_ADDRESS": (1, 60)}, TRUSTED_PROXIES=["127.0.0.1"], ALLOW_ANONYMOUS=True)
-    port = int((await serve()).url.rpartition(":")[2])
+    port = (await serve()).port
     first, other = b"X-Forwarded-For: 9.9.9.8", b"X-Forwarded-For: 9.9.9.9"
     assert (await answer(port, request(port, endpoint, first))).status in (101, 200)
     refused = await answer(port, request(port, endpoint, first))
@@ -218,7 +217,7 @@ async def test_nobody_is_looked_up_before_the_limit(
         RELAY_INTERVAL=3_600,
     )
     site, person = await serve(), await amake_person()
-    port = int(site.url.rpartition(":")[2])
+    port = site.port
     origin, cookie = f"Origin: {site.url}".encode(), f"Cookie: {person.cookie}".encode()
     queries = _recorded(monkeypatch)
     if "websocket" not in endpoint:
@@ -253,12 +252,12 @@ async def test_a_connection_too_many_is_refused_and_room_comes_back(serve: Serve
     hotclub_settings(RATES={"CONNECTIONS_PER_USER": 1})
     site = await serve()
     person = await amake_person()
-    first = await opened(site, person.cookie)
+    first = await opened(site, person)
 
     with pytest.raises(Closed) as refused:
-        await opened(site, person.cookie)
+        await opened(site, person)
     assert refused.value.code == 3504
     await hotclub.adisconnect(person.user, code=4500, reason="go")
     await first.ended()
-    again = await opened(site, person.cookie)
+    again = await opened(site, person)
     again.abort()

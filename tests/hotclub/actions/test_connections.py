@@ -16,11 +16,13 @@ from hotclub.models import Order
 from hotclub.orders.messages import EndSubscriptions
 from hotclub.orders.send import send
 from tests.hotclub.conftest import Site, Watched, amake_person
+from tests.support.processes import poll_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 Serve = Callable[..., Awaitable[Site]]
 Declare = Callable[..., None]
+UNSUBSCRIBED = centrifuge.SubscriptionState.UNSUBSCRIBED
 
 
 class Room(hotclub.Channel):
@@ -120,7 +122,7 @@ async def test_a_subscription_can_be_ended_and_made_to_come_again(serve: Serve) 
     subscription = await client.join("room:1")
 
     await hotclub.aunsubscribe("room:1", user=person.user)
-    await until(subscription, centrifuge.SubscriptionState.UNSUBSCRIBED)
+    await poll_until(lambda: subscription.state is UNSUBSCRIBED, "the subscription has ended")
 
     await subscription.subscribe()
     await subscription.ready(timeout=5)
@@ -130,12 +132,6 @@ async def test_a_subscription_can_be_ended_and_made_to_come_again(serve: Serve) 
         assert await client.publications.get() == ("room:1", "again")
 
 
-async def until(subscription: Any, state: centrifuge.SubscriptionState) -> None:
-    async with asyncio.timeout(5):
-        while subscription.state is not state:  # noqa: ASYNC110 - the SDK tells of a state, not of its change
-            await asyncio.sleep(0.01)
-
-
 async def test_another_process_can_end_a_subscription(serve: Serve) -> None:
     site = await serve()
     client = await site.open(await amake_person())
@@ -143,7 +139,7 @@ async def test_another_process_can_end_a_subscription(serve: Serve) -> None:
 
     await sync_to_async(send)(EndSubscriptions(Target(), "room:1", 2000))
 
-    await until(subscription, centrifuge.SubscriptionState.UNSUBSCRIBED)
+    await poll_until(lambda: subscription.state is UNSUBSCRIBED, "the subscription has ended")
 
 
 async def test_presence_and_history_answer_sync_and_async_code(serve: Serve) -> None:

@@ -203,8 +203,7 @@ async def test_a_subscribe_and_a_publish_are_one_call_of_the_pool_each(
         return await run(self, func, *args, **kwargs)
 
     token = subscription_token(person.user, "watched:a", claims={"sid": "somebody"})
-    headers = {"Origin": site.url, "Cookie": person.cookie}
-    async with await WireClient.connected(int(site.url.rpartition(":")[2]), headers=headers) as client:
+    async with await WireClient.connected(site.port, headers=site.headers(person)) as client:
         monkeypatch.setattr(HookPool, "run", counted)
         reply = await client.subscribe("watched:a", token=token, data={"here": "a"})
         assert reply["data"] == {"data": {"here": "a"}}

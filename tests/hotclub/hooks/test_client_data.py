@@ -49,8 +49,7 @@ async def test_hooks_are_given_what_came_with_the_subscribe(serve: Serve, declar
     declare(Invited, Captured)
     site = await serve()
     person = await amake_person()
-    headers = {"Origin": site.url, "Cookie": person.cookie}
-    async with await WireClient.connected(int(site.url.rpartition(":")[2]), headers=headers) as client:
+    async with await WireClient.connected(site.port, headers=site.headers(person)) as client:
         word = {"word": "open sesame"}
         assert (await client.subscribe("invited:a", data=word))["data"] == {"you said": word, "name": "a"}
         # Asked again without a subscribe, there is none.

@@ -11,7 +11,7 @@ import pytest
 import hotclub
 from hotclub.tokens import subscription_token
 from tests.hotclub.access.test_admission import TOKENS
-from tests.hotclub.conftest import Site, amake_person
+from tests.hotclub.conftest import Person, Site, amake_person
 from tests.support.wire import ErrorReply, WireClient
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -79,8 +79,8 @@ class Held(hotclub.Channel):
     pattern = "held"
     token = True
     history = hotclub.History(size=10, ttl=timedelta(hours=1))
-    asked: ClassVar = asyncio.Event()
-    decide: ClassVar = asyncio.Event()
+    asked: ClassVar[asyncio.Event]
+    decide: ClassVar[asyncio.Event]
 
     async def can_subscribe(self, client: hotclub.Client) -> bool:
         self.asked.set()
@@ -116,13 +116,9 @@ def lines(log: Log, beginning: str) -> list[tuple[int, str]]:
     return [(level, line) for level, line in found if line.startswith(beginning)]
 
 
-async def signed_in(site: Site) -> WireClient:
-    person = await amake_person()
-    return await WireClient.connected(port(site), headers={"Origin": site.url, "Cookie": person.cookie})
-
-
-def port(site: Site) -> int:
-    return int(site.url.rpartition(":")[2])
+async def signed_in(site: Site, person: Person | None = None) -> WireClient:
+    """A connection of this person, or of somebody new."""
+    return await WireClient.connected(site.port, headers=site.headers(person or await amake_person()))
 
 
 async def message(answer: Awaitable[Any]) -> tuple[int, str]:
@@ -173,8 +169,7 @@ async def test_a_filter_that_fails_keeps_nothing_from_other_subscribers(
     declare(Filtered)
     site = await serve()
     person = await amake_person()
-    headers = {"Origin": site.url, "Cookie": person.cookie}
-    clients = [await WireClient.connected(port(site), headers=headers) for _ in range(3)]
+    clients = [await signed_in(site, person) for _ in range(3)]
     for client, data in zip(clients, (None, 1, None), strict=True):
         await client.subscribe("filtered", **({} if data is None else {"data": data}))
     await hotclub.apublish("filtered", "news")
@@ -188,12 +183,12 @@ async def test_a_filter_that_fails_keeps_nothing_from_other_subscribers(
 async def test_what_the_server_takes_back_during_the_decision_cannot_be_read(
     serve: Serve, declare: Declare, hotclub_settings: Configure
 ) -> None:
+    Held.asked, Held.decide = asyncio.Event(), asyncio.Event()
     declare(Held)
     hotclub_settings(TOKENS=TOKENS)
     site, person = await serve(), await amake_person()
     token = subscription_token(person.user, "held")
-    headers = {"Origin": site.url, "Cookie": person.cookie}
-    async with await WireClient.connected(port(site), headers=headers) as client:
+    async with await signed_in(site, person) as client:
         number = await client.start("subscribe", channel="held", token=token)
         await Held.asked.wait()
         await hotclub.aunsubscribe("held", user=person.user)
@@ -208,7 +203,7 @@ async def test_a_connect_hook_that_fails_is_named_with_debug(
     settings.DEBUG = True
     hotclub_settings(ON_CONNECT=f"{__name__}.fail", ALLOW_ANONYMOUS=True)
     site = await serve()
-    async with await WireClient.open(port(site), headers={"Origin": site.url}) as client:
+    async with await WireClient.open(site.port, headers=site.headers()) as client:
         code, text = await message(client.connect())
     assert code == 100
     assert f"{__name__}.fail failed: RuntimeError: the connect hook's own words" in text
@@ -221,7 +216,7 @@ async def test_who_is_not_signed_in_is_told_so_with_debug_alone_and_the_log_alwa
     hotclub_settings(ALLOW_ANONYMOUS=False)
     site = await serve()
     caplog.set_level(logging.INFO, "hotclub")
-    async with await WireClient.open(port(site), headers={"Origin": site.url}) as client:
+    async with await WireClient.open(site.port, headers=site.headers()) as client:
         await client.start("connect")
         closed = await client.ended()
     assert (closed.code, closed.reason) == (3501, NOT_SIGNED_IN if debug else "bad request")
@@ -247,7 +242,7 @@ async def test_why_a_connection_is_ended(
     site: Site, caplog: Log, debug: bool, command: dict[str, Any], told: tuple[int, str], why: str
 ) -> None:
     code, reason = told
-    async with await WireClient.open(port(site), headers={"Origin": site.url}) as client:
+    async with await WireClient.open(site.port, headers=site.headers()) as client:
         await client.send({"id": 1, **command})
         closed = await client.ended()
     assert (closed.code, closed.reason) == (code, why if debug else reason)
@@ -262,7 +257,7 @@ async def test_a_token_of_another_kind_says_so_on_the_log(
     hotclub_settings(TOKENS=TOKENS)
     site, person = await serve(), await amake_person()
     token = subscription_token(person.user, "broken:a")
-    async with await WireClient.open(port(site), headers={"Origin": site.url}) as client:
+    async with await WireClient.open(site.port, headers=site.headers()) as client:
         await client.start("connect", token=token)
         assert (await client.ended()).code == 3500
     [(_, line)] = lines(caplog, "Ended")

@@ -45,10 +45,6 @@ def _site(declare: Callable[..., None], hotclub_settings: Callable[..., None]) -
     hotclub_settings(ALLOW_ANONYMOUS=True)
 
 
-def port_of(site: Site) -> int:
-    return int(site.url.rpartition(":")[2])
-
-
 async def grown(channel: str, published: int) -> str:
     """Publish so many, and return the channel's epoch."""
     for number in range(published):
@@ -64,7 +60,7 @@ def grow_old(channel: str, seconds: float) -> None:
 
 @pytest.mark.parametrize("transport", [*TRANSPORTS, *BY_THE_SERVER])
 async def test_the_size_of_the_log_is_exact(serve: Serve, transport: str) -> None:
-    port = port_of(await serve())
+    port = (await serve()).port
     for published in (0, 1, KEPT, KEPT + 1, KEPT + 2):
         epoch = await grown(f"short:{published}", published)
         for offset in range(published + 2):
@@ -75,7 +71,7 @@ async def test_the_size_of_the_log_is_exact(serve: Serve, transport: str) -> Non
 @pytest.mark.parametrize("transport", TRANSPORTS)
 async def test_the_lifetime_of_the_log_is_exact(serve: Serve, transport: str) -> None:
     """The first publication is a second short of its life, or beyond it; the second is younger."""
-    port = port_of(await serve())
+    port = (await serve()).port
     for elapsed, kept in ((-1, 2), (1, 1)):
         channel = f"short:{elapsed + 1}"
         await grown(channel, 1)
@@ -88,7 +84,7 @@ async def test_the_lifetime_of_the_log_is_exact(serve: Serve, transport: str) ->
 
 @pytest.mark.parametrize("transport", [*TRANSPORTS, *BY_THE_SERVER])
 async def test_the_epoch_of_another_log_recovers_nothing(serve: Serve, transport: str) -> None:
-    port = port_of(await serve())
+    port = (await serve()).port
     other = await grown("short:other", 1)
     await grown("short:this", 1)
     for epoch in (other, "_"):
@@ -99,7 +95,7 @@ async def test_the_epoch_of_another_log_recovers_nothing(serve: Serve, transport
 
 async def test_everybody_has_everything_once_whoever_comes_and_goes(serve: Serve) -> None:
     """Published here, and by the rows of another process: those come later than the log has them."""
-    port = port_of(await serve())
+    port = (await serve()).port
 
     async def here(number: int) -> Any:
         return await hotclub.apublish("deep:a", number)

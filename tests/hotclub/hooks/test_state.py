@@ -106,8 +106,7 @@ async def test_a_publication_for_somebody_else_is_in_no_history_and_in_no_subscr
 ) -> None:
     site = await serve()
     person = await amake_person("alice")
-    headers = {"Origin": site.url, "Cookie": person.cookie}
-    async with await WireClient.connected(int(site.url.rpartition(":")[2]), headers=headers) as client:
+    async with await WireClient.connected(site.port, headers=site.headers(person)) as client:
         await hotclub.asubscribe("board:1", user=person.user)
         await client.push("subscribe", "board:1")
         for number, to in enumerate(["bob", "alice"]):

@@ -112,13 +112,8 @@ class Api:
         return code
 
 
-def port(site: Site) -> int:
-    return int(site.url.rpartition(":")[2])
-
-
 async def opened(site: Site, person: Person | None = None) -> WireClient:
-    headers = {"Origin": site.url, **({} if person is None else {"Cookie": person.cookie})}
-    return await WireClient.connected(port(site), headers=headers)
+    return await WireClient.connected(site.port, headers=site.headers(person))
 
 
 @pytest.mark.parametrize("channel", ["room:1", "kept:1"])
@@ -195,7 +190,7 @@ async def test_a_connection_is_addressed_by_the_secret_it_was_given(serve: Serve
     headers = {"content-type": "application/json"}
     async with (
         await opened(site),
-        await Response.open(port(site), f"/connection/{transport}", body=body, headers=headers) as stream,
+        await Response.open(site.port, f"/connection/{transport}", body=body, headers=headers) as stream,
         contextlib.aclosing(stream.pieces()) as pieces,
     ):
         reply = b""

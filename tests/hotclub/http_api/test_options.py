@@ -199,8 +199,8 @@ async def test_tokens_override_as_well(serve: Serve) -> None:
     wrong = hotclub.tokens.connection_token("7", claims={"subs": {"bare:1": {"override": switched(presence=True)}}})
     by_token = hotclub.tokens.subscription_token("7", "room:2", claims={"override": hide})
     cannot = hotclub.tokens.subscription_token("7", "bare:2", claims={"override": switched(force_recovery=True)})
-    headers = {"Origin": site.url}
-    port = int(site.url.rpartition(":")[2])
+    headers = site.headers()
+    port = site.port
 
     client = await WireClient.open(port, headers=headers)
     reply = await client.connect(token=token)

@@ -462,7 +462,7 @@ async def test_after_an_outage_of_twice_the_patience_everything_is_in_doubt(star
 
 
 async def test_a_process_that_starts_without_a_database_doubts_what_it_granted_before_it_could_read(
-    start: Start, monkeypatch: pytest.MonkeyPatch
+    start: Start,
 ) -> None:
     def down(*_args: object) -> None:
         raise OperationalError("the database is gone")

@@ -109,7 +109,7 @@ async def test_the_path_can_be_chosen(serve: Serve, hotclub_settings: Configure)
     hotclub_settings(PATH="live/")
     site = await serve()
     person = await amake_person()
-    headers = {"Origin": site.url, "Cookie": person.cookie}
+    headers = site.headers(person)
 
     async with websockets.connect(
         websocket_url(site.url, "/live/websocket"), additional_headers=headers, proxy=None

@@ -282,7 +282,7 @@ async def test_a_refusal_of_an_allowed_page_can_be_read_by_it(serve: Serve) -> N
             ("GET", "/connection/sse", 400),
             ("POST", "/emulation", 400),
         ):
-            answer = await http.request(method, path, headers={"Origin": site.url})
+            answer = await http.request(method, path, headers=site.headers())
             assert answer.status_code == expected
             assert answer.headers["access-control-allow-origin"] == site.url
 
@@ -293,7 +293,7 @@ async def test_commands_with_the_secret_of_another_login_are_refused(serve: Serv
     async with Wire.open("http_stream", site.url, person.cookie, "room:1") as wire:
         connected = wire.messages()[0]["connect"]
         body = {"session": connected["session"], "node": connected["node"], "data": '{"id":3,"ping":{}}'}
-        async with httpx.AsyncClient(verify=False, base_url=site.url, headers={"Origin": site.url}) as http:
+        async with httpx.AsyncClient(verify=False, base_url=site.url, headers=site.headers()) as http:
             for cookie, expected in ((other.cookie, 403), ("", 403), (person.cookie, 204)):
                 headers = {"Cookie": cookie} if cookie else {}
                 assert (await http.post("/emulation", json=body, headers=headers)).status_code == expected
@@ -319,7 +319,7 @@ async def test_commands_for_another_process_are_handed_on_and_bounded(
     node = current_node()
     assert node is not None
     body = {"session": issued_elsewhere(node), "node": "elsewhere", "data": '{"id":3,"ping":{}}'}
-    headers = {"Origin": site.url, "Cookie": person.cookie}
+    headers = site.headers(person)
     async with httpx.AsyncClient(verify=False, base_url=site.url, headers=headers) as http:
         assert (await http.post("/emulation", json=body)).status_code == 204
         row = await Order.objects.alatest("id")
