@@ -19,11 +19,11 @@ import hotclub.tokens
 SOURCE = Path(__file__).parents[1] / "src"
 
 ENGINE = (
-    {"model", "errors", "codes", "limits", "observe"},
+    {"model", "errors", "failures", "codes", "limits", "observe"},
     {"protocol", "recovery", "shape", "tags", "leases", "pulse"},
     {"broker", "presence"},
     {"port", "backend"},
-    {"hub", "peers", "subscriber", "outbox", "target", "kept_grants"},
+    {"hub", "peers", "trouble", "subscriber", "outbox", "target", "kept_grants"},
     {"channels", "session", "maps", "shared_poll"},
     {"commands", "dispatch"},
     {"transports"},

@@ -100,3 +100,20 @@ def test_a_closed_outbox_takes_nothing() -> None:
     box.push(b"b")
     turn.end()
     assert sink.writes == []
+
+
+def test_a_broken_sink_keeps_no_outbox_behind_it_from_its_frames() -> None:
+    class BrokenSink(SlowSink):
+        def write(self, frames: Sequence[bytes]) -> None:
+            raise RuntimeError("broken")
+
+    turn, ends = Turn(), list[str]()
+    flusher, sinks = Flusher(turn), [SlowSink(), BrokenSink(), SlowSink()]
+    boxes = [Outbox(sink, flusher, 100, lambda: ends.append("end")) for sink in sinks]
+    for _ in range(2):
+        for box in boxes:
+            box.push(b"a")
+        turn.end()
+    assert [len(sink.writes) for sink in sinks] == [2, 0, 2]
+    assert ends == ["end"]
+    assert [box.failed for box in boxes] == [False, True, False]

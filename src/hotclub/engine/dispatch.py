@@ -11,6 +11,7 @@ from typing import Final
 from hotclub.engine.codes import MESSAGES, Close, Code
 from hotclub.engine.commands.table import HANDLERS
 from hotclub.engine.errors import Disconnect, IdempotencyConflict, Refused, UnrecoverablePosition
+from hotclub.engine.failures import is_stop
 from hotclub.engine.limits import TokenBucket
 from hotclub.engine.observe import logger
 from hotclub.engine.protocol.connection import Event, State
@@ -127,6 +128,7 @@ class Dispatcher:
     async def _handle(self, command: int, request: Request) -> None:
         session = self.session
         session.channels.counters.commands += 1
+        session.unanswered = command
         try:
             if not isinstance(request, ConnectCommand):
                 session.advance(Event.COMMAND)
@@ -134,17 +136,19 @@ class Dispatcher:
         except Disconnect as reason:
             session.close(reason)
         except Refused as error:
-            self._fail(command, error)
+            self._fail(session.unanswered, error)
         except UnrecoverablePosition:
-            self._fail(command, Refused(Code.UNRECOVERABLE_POSITION))
+            self._fail(session.unanswered, Refused(Code.UNRECOVERABLE_POSITION))
         except IdempotencyConflict as conflict:
-            self._fail(command, Refused(Code.BAD_REQUEST, str(conflict)))
-        except Exception:  # noqa: BLE001 - a hook may raise anything; only its own command fails
+            self._fail(session.unanswered, Refused(Code.BAD_REQUEST, str(conflict)))
+        except BaseException as error:
+            if is_stop(error):
+                raise
             logger.exception("The command %s failed", type(request).__name__)
             if session.state is State.CONNECTING:
                 session.close(Disconnect(Close.INTERNAL_ERROR))
             else:
-                self._fail(command, Refused(Code.INTERNAL_ERROR))
+                self._fail(session.unanswered, Refused(Code.INTERNAL_ERROR))
 
     def _fail(self, command: int, error: Refused) -> None:
         self.session.channels.counters.refused[error.code] += 1

@@ -7,7 +7,6 @@ encoder however many receive it; and one reader's trouble is settled after the l
 from collections.abc import Iterable, Iterator
 from itertools import count
 
-from hotclub.engine.codes import Close
 from hotclub.engine.model import Position, Publication
 from hotclub.engine.observe import Counters
 from hotclub.engine.peers import Peer, Peers
@@ -16,6 +15,7 @@ from hotclub.engine.protocol.messages import Push
 from hotclub.engine.recovery import Verdict
 from hotclub.engine.shape import Delivery, Form
 from hotclub.engine.subscriber import Subscriber
+from hotclub.engine.trouble import Trouble
 
 
 class Hub:
@@ -31,8 +31,6 @@ class Hub:
         self._numbers = count(1)
         self._holding: set[Subscriber] = set()
         """The subscribers for which something is held."""
-        self._overdue: list[Subscriber] = []
-        """The subscribers for which more is held than a reader may leave unread."""
 
     @property
     def num_clients(self) -> int:
@@ -101,56 +99,60 @@ class Hub:
         self._counters.publications += 1
         delivery = Delivery(channel, publication)
         frames = delivery.frames
-        behind, misfits = list[Subscriber](), list[Subscriber]()
+        trouble = Trouble()
         offset, sent = publication.offset, 0
         for subscriber in list(members.values()):
-            # The common cases, in line: a live reader whose next offset this is, or who has room for what has none.
-            if subscriber.buffer is None and subscriber.epoch == epoch and subscriber.offset + 1 == offset:
-                subscriber.offset = offset
-            elif (
-                not offset
-                and subscriber.buffer is None
-                and subscriber.held is None
-                and subscriber.outbox.has_room(self._ephemeral_bytes)
-            ):
-                pass
-            elif not self._admits(subscriber, publication, epoch, behind):
-                continue
-            frame = frames.get(subscriber.form) if subscriber.plain else None
-            if frame is None:
-                frame = _frame(subscriber, delivery, misfits)
-                if frame is None:
+            try:
+                # The common cases, in line: a live reader whose next offset this is, or who has room for what has none.
+                if subscriber.buffer is None and subscriber.epoch == epoch and subscriber.offset + 1 == offset:
+                    subscriber.offset = offset
+                elif (
+                    not offset
+                    and subscriber.buffer is None
+                    and subscriber.held is None
+                    and subscriber.outbox.has_room(self._ephemeral_bytes)
+                ):
+                    pass
+                elif not self._admits(subscriber, publication, epoch, trouble):
                     continue
-            subscriber.outbox.push(frame)
-            sent += 1
+                frame = (subscriber.plain and frames.get(subscriber.form)) or _frame(subscriber, delivery, trouble)
+                if frame is not None:
+                    subscriber.outbox.push(frame)
+                    sent += 1
+            except BaseException as error:  # noqa: BLE001 - a filter is foreign code, and more readers wait
+                trouble.note(subscriber, error)
         self._counters.deliveries += sent
-        self._settle(behind, misfits, publication)
+        trouble.settle(self.peers, publication)
 
     def deliver_among(
         self, channel: str, subscribers: Iterable[Subscriber], publication: Publication, epoch: str = ""
     ) -> None:
         """Fan a publication out to some subscribers of a channel."""
-        behind: list[Subscriber] = []
-        ready = (item for item in subscribers if self._admits(item, publication, epoch, behind))
-        misfits = self._send(ready, Delivery(channel, publication))
-        self._settle(behind, misfits, publication)
-
-    def _send(self, subscribers: Iterable[Subscriber], delivery: Delivery) -> list[Subscriber]:
-        """Send to subscribers that a publication is due to. Returns those whose codec cannot carry it."""
-        misfits: list[Subscriber] = []
+        trouble, delivery = Trouble(), Delivery(channel, publication)
         for subscriber in subscribers:
-            frame = _frame(subscriber, delivery, misfits)
-            if frame is not None:
-                subscriber.outbox.push(frame)
-                self._counters.deliveries += 1
-        return misfits
+            try:
+                if self._admits(subscriber, publication, epoch, trouble):
+                    self._send(subscriber, delivery, trouble)
+            except BaseException as error:  # noqa: BLE001 - as in `deliver`
+                trouble.note(subscriber, error)
+        trouble.settle(self.peers, publication)
+
+    def _send(self, subscriber: Subscriber, delivery: Delivery, trouble: Trouble) -> None:
+        """Send a publication that is due to the subscriber."""
+        frame = _frame(subscriber, delivery, trouble)
+        if frame is not None:
+            subscriber.outbox.push(frame)
+            self._counters.deliveries += 1
 
     def release(self, subscriber: Subscriber) -> None:
         """Send a live subscriber what is held for it, as far as its reader has room."""
         while subscriber.held is not None and subscriber.outbox.has_room(self._ephemeral_bytes):
-            publication = subscriber.next_held()
-            misfits = self._send((subscriber,), Delivery(subscriber.channel, publication))
-            self._settle([], misfits, publication)
+            publication, trouble = subscriber.next_held(), Trouble()
+            try:
+                self._send(subscriber, Delivery(subscriber.channel, publication), trouble)
+            except BaseException as error:  # noqa: BLE001 - as in `deliver`
+                trouble.note(subscriber, error)
+            trouble.settle(self.peers, publication)
         if subscriber.held is None:
             self._holding.discard(subscriber)
 
@@ -160,33 +162,21 @@ class Hub:
             if subscriber.buffer is None:
                 self.release(subscriber)
 
-    def _admits(self, subscriber: Subscriber, publication: Publication, epoch: str, behind: list[Subscriber]) -> bool:
+    def _admits(self, subscriber: Subscriber, publication: Publication, epoch: str, trouble: Trouble) -> bool:
         """Whether the publication is to be sent to the subscriber now; what else becomes of it is seen to here."""
         verdict = subscriber.check(epoch, publication, self._ephemeral_bytes)
         if verdict is Verdict.DROP:
             self._counters.dropped += 1
         elif verdict is Verdict.GAP:
-            behind.append(subscriber)
+            trouble.behind.append(subscriber)
         elif verdict is Verdict.HOLD and (subscriber.admits is None or subscriber.admits(publication.tags)):
-            self._hold(subscriber, publication)
+            self._hold(subscriber, publication, trouble)
         return verdict is Verdict.SEND
 
-    def _hold(self, subscriber: Subscriber, publication: Publication) -> None:
+    def _hold(self, subscriber: Subscriber, publication: Publication, trouble: Trouble) -> None:
         self._holding.add(subscriber)
         if subscriber.hold(publication) > self._ephemeral_bytes:
-            self._overdue.append(subscriber)
-
-    def _settle(self, behind: list[Subscriber], misfits: list[Subscriber], publication: Publication) -> None:
-        """See to the readers that a fan-out had trouble with."""
-        if behind:
-            self.peers.report_gaps(behind)
-        if misfits:
-            for subscriber in misfits:
-                subscriber.stand_before(publication)
-            self.peers.close_those_of(misfits, Close.INAPPROPRIATE_PROTOCOL)
-        if self._overdue:
-            overdue, self._overdue = self._overdue, []
-            self.peers.close_those_of(overdue, Close.SLOW)
+            trouble.overdue.append(subscriber)
 
     def announce(self, push: Push) -> None:
         """Fan a join or a leave out to the channel's subscribers."""
@@ -214,13 +204,13 @@ class Hub:
         return (member for member in self.members(channel) if member.is_behind(top))
 
 
-def _frame(subscriber: Subscriber, delivery: Delivery, misfits: list[Subscriber]) -> bytes | None:
+def _frame(subscriber: Subscriber, delivery: Delivery, trouble: Trouble) -> bytes | None:
     """The frame for one subscriber; None when its filter leaves the publication out, or its codec cannot carry it."""
     publication, form = delivery.publication, subscriber.form
     if subscriber.admits is not None and not subscriber.admits(publication.tags):
         return None
     if publication.binary and not form.encoder.codec.binary:
-        misfits.append(subscriber)
+        trouble.misfits.append(subscriber)
         return None
     if form.delta:
         return delivery.difference(form, subscriber.rebase(publication))

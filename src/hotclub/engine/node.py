@@ -13,14 +13,17 @@ from hotclub.engine.broker.memory import MemoryBroker
 from hotclub.engine.broker.memory_map import MemoryMapBroker
 from hotclub.engine.channels import Channels
 from hotclub.engine.codes import Close, Code
-from hotclub.engine.commands.opening import Terms, subscribe_from_server
+from hotclub.engine.commands.from_server import subscribe_all
+from hotclub.engine.commands.opening import Terms
 from hotclub.engine.dispatch import Dispatcher
 from hotclub.engine.errors import Disconnect, Refused, Unsubscribed
+from hotclub.engine.failures import surviving
 from hotclub.engine.hub import Hub
 from hotclub.engine.limits import Limits, TokenBucket
 from hotclub.engine.model import ClientInfo, HistoryPage, Position, PresenceStats
-from hotclub.engine.observe import Counters, logger
+from hotclub.engine.observe import Counters
 from hotclub.engine.outbox import Flusher
+from hotclub.engine.peers import NOT_ENDED
 from hotclub.engine.port import Application, SubscribeGrant
 from hotclub.engine.presence.base import Presence
 from hotclub.engine.presence.memory import MemoryPresence
@@ -181,7 +184,8 @@ class Node:
         peers = [peer for peer in self.hub.peers.find(target) if peer.id not in spare]
         self.hub.peers.departed.forget(target)
         for peer in peers:
-            peer.close(reason)
+            with surviving(NOT_ENDED):
+                peer.close(reason)
         return len(peers)
 
     async def subscribe(
@@ -216,15 +220,7 @@ class Node:
             server_side=True,
         )
         sessions = [peer for peer in self.hub.peers.find(target, remember=False) if isinstance(peer, Session)]
-        for session in sessions:
-            try:
-                # A grant to one connection ends with it; a grant to a user or a login lasts until its client is back.
-                lasts = target.client_id is None and target.login_id in (None, session.login)
-                await subscribe_from_server(session, terms, grant if lasts else None)
-            except Disconnect as reason:
-                session.close(reason)
-            except Refused:
-                logger.info("A connection was unsubscribed while it was being subscribed")
+        await subscribe_all(sessions, target, terms, grant)
         return len(sessions)
 
     def unsubscribe(self, target: Target, channel: str, reason: Unsubscribed) -> int:
@@ -235,7 +231,8 @@ class Node:
         subscribed = sum(channel in peer.subscribers if channel else len(peer.subscribers) for peer in peers)
         for peer in peers:
             # Also a connection without the subscription: its subscribe command may be under way.
-            peer.expel(channel, reason)
+            with surviving(NOT_ENDED):
+                peer.expel(channel, reason)
         return subscribed
 
     def num_subscribers(self, channel: str) -> int:

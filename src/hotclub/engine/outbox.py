@@ -7,9 +7,12 @@ appended in one turn of the event loop leaves in one write per connection.
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
+from hotclub.engine.failures import surviving
+from hotclub.engine.observe import logger
+
 
 class Sink(Protocol):
-    """The writing end of a transport. Neither method blocks or raises."""
+    """The writing end of a transport. Neither method blocks. An exception ends the connection."""
 
     def write(self, frames: Sequence[bytes]) -> None:
         """Take frames, which leave this process in this order."""
@@ -40,31 +43,47 @@ class Flusher:
         """Empty every outbox that has something to write."""
         dirty, self._dirty = self._dirty, []
         for outbox in dirty:
-            outbox.flush()
+            outbox.flush()  # raises nothing, so no outbox waits behind one that is broken
 
 
 class Outbox:
-    """Frames on their way to one connection. `on_overflow` is called once, when its reader is too slow."""
+    """Frames on their way to one connection.
 
-    __slots__ = ("_flusher", "_frames", "_limit", "_on_overflow", "_pending", "_sink", "_unread", "closed")
+    Nothing here raises: a sink that fails ends its own connection, and the outboxes behind it are flushed all the same.
+    """
 
-    def __init__(self, sink: Sink, flusher: Flusher, limit: int, on_overflow: Callable[[], None]) -> None:
-        """`limit` is in bytes, unread by the peer and unwritten together."""
+    __slots__ = ("_flusher", "_frames", "_limit", "_on_end", "_pending", "_sink", "_unread", "closed", "failed")
+
+    def __init__(self, sink: Sink, flusher: Flusher, limit: int, on_end: Callable[[], None]) -> None:
+        """An empty outbox.
+
+        Args:
+            sink: the transport.
+            flusher: flushes this outbox at the end of the turn.
+            limit: bytes, unread by the peer and unwritten together.
+            on_end: called once, when the reader is too slow or the sink has `failed`. The outbox is closed then.
+        """
         self._sink = sink
         self._flusher = flusher
         self._limit = limit
-        self._on_overflow = on_overflow
+        self._on_end = on_end
         self._frames: list[bytes] = []
         self._pending = 0
         # As of the last look: asking the transport on every publication would cost more than the publication.
         self._unread = 0
         self.closed = False
+        self.failed = False
+        """Whether the sink has raised an exception."""
 
     def has_room(self, limit: int) -> bool:
         """Whether less than `limit` bytes wait to leave this process."""
         if self._pending + self._unread <= limit:
             return True
-        self._unread = self._sink.buffered()
+        try:
+            self._unread = self._sink.buffered()
+        except BaseException as error:  # noqa: BLE001 - a broken transport may raise anything
+            self._fail(error)
+            return False
         return self._pending + self._unread <= limit
 
     def push(self, frame: bytes) -> None:
@@ -85,13 +104,29 @@ class Outbox:
         """
         if not self._frames or self.closed:
             return
-        self._unread = self._sink.buffered()
-        if self._unread and self._unread + self._pending > self._limit:
-            self.close()
-            self._on_overflow()
+        try:
+            self._unread = self._sink.buffered()
+            if self._unread and self._unread + self._pending > self._limit:
+                self._end()
+                return
+            frames, self._frames, self._pending = self._frames, [], 0
+            self._sink.write(frames)
+        except BaseException as error:  # noqa: BLE001 - a broken transport may raise anything
+            self._fail(error)
+
+    def _fail(self, error: BaseException) -> None:
+        if isinstance(error, KeyboardInterrupt | SystemExit):
+            raise error
+        logger.error("A transport failed; its connection is ended", exc_info=error)
+        self.failed = True
+        self._end()
+
+    def _end(self) -> None:
+        if self.closed:
             return
-        frames, self._frames, self._pending = self._frames, [], 0
-        self._sink.write(frames)
+        self.close()
+        with surviving("A connection was not wholly ended"):
+            self._on_end()
 
     def close(self) -> None:
         """Forget the frames that are not written yet, and take no more. Idempotent."""

@@ -4,14 +4,18 @@ Nothing here awaits, so no check is parted from the write it guards.
 """
 
 from collections.abc import Iterable
-from typing import Protocol
+from typing import Final, Protocol
 
 from hotclub.engine.codes import Close, Unsubscribe
 from hotclub.engine.errors import Disconnect, Unsubscribed
+from hotclub.engine.failures import surviving
 from hotclub.engine.kept_grants import Departed
 from hotclub.engine.port import SubscribeGrant
 from hotclub.engine.subscriber import Subscriber
 from hotclub.engine.target import Target
+
+NOT_ENDED: Final = "A connection or a subscription was not wholly ended"
+"""For the log. One that fails must not keep an order from the others."""
 
 
 class Peer(Protocol):
@@ -143,7 +147,8 @@ class Peers:
         for subscriber in subscribers:
             peer = self._peers.get(subscriber.client_id)
             if peer is not None:
-                peer.close(Disconnect(code))
+                with surviving(NOT_ENDED):
+                    peer.close(Disconnect(code))
 
     def report_gaps(self, behind: Iterable[Subscriber]) -> None:
         """Tell subscribers that have missed something to recover (protocol §3.3)."""
@@ -155,10 +160,11 @@ class Peers:
             peer = self._peers.get(subscriber.client_id)
             if peer is None:
                 continue
-            if subscriber.server_side:
-                peer.close(from_server)
-            else:
-                peer.expel(subscriber.channel, by_client)
+            with surviving(NOT_ENDED):
+                if subscriber.server_side:
+                    peer.close(from_server)
+                else:
+                    peer.expel(subscriber.channel, by_client)
 
 
 def _matches(peer: Peer, target: Target) -> bool:

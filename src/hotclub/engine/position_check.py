@@ -2,8 +2,8 @@
 
 from hotclub.engine.broker.base import HistoryQuery
 from hotclub.engine.channels import Channels
+from hotclub.engine.failures import surviving
 from hotclub.engine.model import Position
-from hotclub.engine.observe import logger
 
 
 class PositionCheck:
@@ -24,10 +24,8 @@ class PositionCheck:
         """
         former, self._tops = self._tops, {}
         for channel in self._channels.hub.channels():
-            try:
+            with surviving("Position check failed for a channel; it is tried again"):
                 await self._check(channel, former.get(channel))
-            except Exception:  # noqa: BLE001 - when the store of one channel fails, the other channels are still checked
-                logger.warning("Position check failed for a channel; it is tried again", exc_info=True)
 
     async def _check(self, channel: str, former: Position | None) -> None:
         hub, spec = self._channels.hub, self._channels.resolve(channel).spec

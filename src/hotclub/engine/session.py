@@ -6,18 +6,19 @@ import uuid
 from collections.abc import Awaitable, Callable
 from random import random
 from time import monotonic
-from typing import Protocol
+from typing import Final, Protocol
 
 from msgspec import Raw, Struct
 
 from hotclub.engine.channels import Channels
 from hotclub.engine.codes import Close, Unsubscribe
 from hotclub.engine.errors import Disconnect, Unsubscribed
+from hotclub.engine.failures import surviving
 from hotclub.engine.hub import Hub
 from hotclub.engine.kept_grants import Given
 from hotclub.engine.limits import Limits
 from hotclub.engine.model import EMPTY, ClientInfo
-from hotclub.engine.observe import logger, report
+from hotclub.engine.observe import report
 from hotclub.engine.outbox import Flusher, Outbox, Sink
 from hotclub.engine.port import Application, Client, Handshake, ResolvedChannel, SubscribeGrant
 from hotclub.engine.protocol.base import Codec, Encoder
@@ -25,6 +26,8 @@ from hotclub.engine.protocol.connection import Event, State, advance
 from hotclub.engine.protocol.messages import Push, Reply, UnsubscribePush
 from hotclub.engine.pulse import Pulse
 from hotclub.engine.subscriber import MapSubscriber, PollSubscriber, Subscriber
+
+_NOT_WITHDRAWN: Final = "A subscription that has ended was not wholly withdrawn"
 
 
 class Line(Sink, Protocol):
@@ -83,6 +86,7 @@ class Session:
         "revoked",
         "state",
         "subscribers",
+        "unanswered",
     )
 
     def __init__(
@@ -112,10 +116,12 @@ class Session:
         self.ended_with: Disconnect | None = None
         self.connected = False
         """Whether the application has granted the connection."""
+        self.unanswered = 0
+        """The id of the command that is being served, until it has its answer; it gets one only."""
         self._expiry: asyncio.TimerHandle | None = None
         self._line = line
         self._encoder = line.encoder
-        self.outbox = Outbox(line, flusher, channels.limits.outbox_bytes, self._too_slow)
+        self.outbox = Outbox(line, flusher, channels.limits.outbox_bytes, self._outbox_ended)
 
     @property
     def application(self) -> Application:
@@ -164,6 +170,8 @@ class Session:
 
     def reply(self, reply: Reply) -> None:
         """Send the answer to a command."""
+        if reply.id == self.unanswered:
+            self.unanswered = 0
         self.outbox.push(self._encoder.frame(self._encoder.codec.encode_reply(reply)))
 
     def push(self, push: Push) -> None:
@@ -238,32 +246,41 @@ class Session:
     async def retire(self, subscriber: Subscriber) -> None:
         """Undo what `leave` cannot, because it awaits: the broker's subscription and the presence of a place.
 
-        Tells the application that the client is no longer subscribed.
+        Tells the application that the client is no longer subscribed. A step that fails is logged, and the next one
+        follows.
         """
         channel, application = subscriber.resolved, self.application.subscribes
-        await self.channels.link(channel)
+        with surviving(_NOT_WITHDRAWN):
+            await self.channels.link(channel)
         self.channels.polls.leave(subscriber)
         if subscriber.present:
             subscriber.present = False
-            await self.channels.disappear(channel, subscriber.info)
+            with surviving(_NOT_WITHDRAWN):
+                await self.channels.disappear(channel, subscriber.info)
             if channel.spec.presence:
-                await application.presence_changed(self.client, channel, joined=False)
-        await application.unsubscribed(self.client, channel)
+                with surviving(_NOT_WITHDRAWN):
+                    await application.presence_changed(self.client, channel, joined=False)
+        with surviving(_NOT_WITHDRAWN):
+            await application.unsubscribed(self.client, channel)
 
     async def end(self) -> None:
-        """Undo everything after the transport has ended: every place, then the connection itself."""
-        self.lost()
+        """Undo everything after the transport has ended: every place, then the connection itself. Idempotent.
+
+        Whatever fails is logged, and the rest is undone. A cancellation leaves what follows undone, so callers shield
+        this call from theirs.
+        """
+        with surviving(_NOT_WITHDRAWN):
+            self.lost()
         self.expire_in(0)
         subscribers, self.subscribers = list(self.subscribers.values()), {}
         for subscriber in subscribers:
             self.expire_subscription_in(subscriber, 0)
-            try:
-                await self.retire(subscriber)
-            except Exception:  # noqa: BLE001 - one failing store must not keep the other subscriptions
-                logger.exception("A subscription of an ended connection was not wholly withdrawn")
+            await self.retire(subscriber)
         if self.connected:
+            self.connected = False
             reason = self.ended_with or Disconnect(Close.CONNECTION_CLOSED)
-            await self.application.connects.disconnected(self.client, reason.code, reason.reason)
+            with surviving("The end of a connection was not wholly noted"):
+                await self.application.connects.disconnected(self.client, reason.code, reason.reason)
 
     def report(self, event: str, *, level: int = logging.WARNING, **fields: object) -> None:
         """Write to the log what this connection's client did wrong."""
@@ -286,7 +303,8 @@ class Session:
             self.report("Ended a connection", level=level, code=reason.code, reason=reason.reason, why=reason.why)
         self.outbox.flush()
         self.outbox.close()
-        self._line.close(reason.explained() if self.application.explains else reason)
+        with surviving("A transport could not be closed"):
+            self._line.close(reason.explained() if self.application.explains else reason)
 
     def lost(self) -> None:
         """Note that the peer has gone: as `close`, with nobody left to tell. Idempotent."""
@@ -331,5 +349,5 @@ class Session:
         self.push(Push(channel, unsubscribe=UnsubscribePush(reason.code, reason.reason)))
         self.channels.spawn(self.retire(subscriber))
 
-    def _too_slow(self) -> None:
-        self.close(Disconnect(Close.SLOW))
+    def _outbox_ended(self) -> None:
+        self.close(Disconnect(Close.WRITE_ERROR if self.outbox.failed else Close.SLOW))

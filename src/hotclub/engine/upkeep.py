@@ -10,7 +10,8 @@ from hotclub.engine.broker.base import Sweeps
 from hotclub.engine.channels import Channels
 from hotclub.engine.codes import Close
 from hotclub.engine.errors import Disconnect
-from hotclub.engine.observe import logger
+from hotclub.engine.failures import surviving
+from hotclub.engine.peers import NOT_ENDED
 from hotclub.engine.position_check import PositionCheck
 from hotclub.engine.pulse import Pulse
 from hotclub.engine.session import Session
@@ -38,7 +39,7 @@ class Upkeep:
         limits = self._channels.limits
         loop = asyncio.get_running_loop()
         work = (
-            (min(1.0, limits.ping_interval / 4, limits.pong_timeout / 4), self._beat),
+            (min(1.0, limits.ping_interval / 4, limits.pong_timeout / 4), self.beat),
             (limits.presence_refresh, self.refresh_presence),
             # `PositionCheck.run` finds a loss at its second run.
             (limits.position_check / 2, self.positions.run),
@@ -57,24 +58,29 @@ class Upkeep:
             with contextlib.suppress(asyncio.CancelledError):
                 await task
 
-    async def _beat(self) -> None:
+    async def beat(self) -> None:
+        """Ping the connections that are due, and end those that have not answered."""
         due, overdue = self._pulse.tick(monotonic())
         for session in overdue:
-            session.close(Disconnect(Close.NO_PONG))
+            with surviving(NOT_ENDED):
+                session.close(Disconnect(Close.NO_PONG))
         for session in due:
-            session.ping()
+            with surviving("A connection could not be pinged"):
+                session.ping()
 
     async def refresh_presence(self) -> None:
-        """Renew the presence of every subscriber here. A failure leaves the remaining ones to the next turn."""
+        """Renew the presence of every subscriber here. A failure is logged, and the others are renewed all the same."""
         hub = self._channels.hub
         for channel in hub.channels():
             for subscriber in hub.members(channel):
                 if subscriber.present:
-                    await self._channels.remain(subscriber.resolved, subscriber.info)
+                    with surviving("The presence of a subscriber was not renewed"):
+                        await self._channels.remain(subscriber.resolved, subscriber.info)
 
     async def _sweep(self) -> None:
-        if isinstance(self._channels.broker, Sweeps):
-            self._channels.broker.sweep()
+        with surviving("The logs could not be swept"):
+            if isinstance(self._channels.broker, Sweeps):
+                self._channels.broker.sweep()
         self._channels.polls.sweep()
 
     async def _expire_keys(self) -> None:
@@ -89,7 +95,5 @@ async def _every(interval: float, work: Callable[[], Awaitable[None]]) -> None:
     """Run `work` every `interval` seconds, until cancelled."""
     while True:
         await asyncio.sleep(interval)
-        try:
+        with surviving("A periodic task failed; it is tried again in %s s", interval):
             await work()
-        except Exception:  # noqa: BLE001 - a periodic task outlives any single failure
-            logger.exception("A periodic task failed; it is tried again in %s s", interval)

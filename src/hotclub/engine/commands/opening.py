@@ -4,9 +4,7 @@ Authorise → enter the hub and buffer → link the broker → read the log → 
 → release the buffer → appear. When a step fails, `withdraw` undoes the steps that were taken.
 """
 
-import asyncio
 from collections.abc import Sequence
-from functools import partial
 
 from msgspec import Raw, Struct, structs
 
@@ -14,10 +12,10 @@ from hotclub.engine.broker.base import HistoryQuery
 from hotclub.engine.codes import Close, Code
 from hotclub.engine.commands.base import check_form
 from hotclub.engine.errors import Disconnect, Refused
+from hotclub.engine.failures import finished, surviving
 from hotclub.engine.model import EMPTY, Position, Publication
-from hotclub.engine.port import ChannelSpec, Predicate, ResolvedChannel, SubscribeGrant
-from hotclub.engine.protocol.connection import State
-from hotclub.engine.protocol.messages import Push, SubscribePush, SubscribeResult
+from hotclub.engine.port import ChannelSpec, Predicate, ResolvedChannel
+from hotclub.engine.protocol.messages import SubscribeResult
 from hotclub.engine.recovery import Recovery, merge, recover, recover_cache
 from hotclub.engine.session import Session
 from hotclub.engine.shape import chain, difference
@@ -147,12 +145,7 @@ async def withdraw(session: Session, subscriber: Subscriber) -> None:
     """Undo every step that was taken. A cancelled caller still waits until it is done: no other code knows the place
     after `leave`."""
     session.leave(subscriber)
-    work = asyncio.ensure_future(session.retire(subscriber))
-    try:
-        await asyncio.shield(work)
-    except asyncio.CancelledError:
-        await work
-        raise
+    await finished(session.retire(subscriber))
 
 
 def still_wanted(session: Session, subscriber: Subscriber) -> None:
@@ -248,7 +241,8 @@ async def go_live(session: Session, opening: Opening) -> None:
     """Send the buffer, let publications pass, and become visible to the members. The reply must be in the outbox.
 
     Publications pass before anything awaits. The subscriber sees its own join. When the caller is cancelled, the
-    subscription stays live, and `Session.leave` and `Session.retire` undo it.
+    subscription stays live, and `Session.leave` and `Session.retire` undo it. It also stays live when it could not
+    become visible, which is logged: the command has been answered.
     """
     subscriber = opening.subscriber
     waiting, subscriber.buffer = subscriber.buffer or [], None
@@ -261,9 +255,11 @@ async def go_live(session: Session, opening: Opening) -> None:
     if not spec.visible or not _is_current(session, subscriber):
         return
     subscriber.present = True
-    await session.channels.appear(subscriber.resolved, subscriber.info)
+    with surviving("A subscriber could not be shown to its channel"):
+        await session.channels.appear(subscriber.resolved, subscriber.info)
     if spec.presence:
-        await session.application.subscribes.presence_changed(session.client, subscriber.resolved, joined=True)
+        with surviving("The join of a subscriber was not wholly noted"):
+            await session.application.subscribes.presence_changed(session.client, subscriber.resolved, joined=True)
     if not _is_current(session, subscriber):
         # The server ended the subscription while it appeared, and `retire` may have dropped the presence too early.
         await session.channels.vanish(subscriber.resolved, subscriber.info)
@@ -271,40 +267,6 @@ async def go_live(session: Session, opening: Opening) -> None:
 
 def _is_current(session: Session, subscriber: Subscriber) -> bool:
     return not session.closed and session.subscribers.get(subscriber.channel) is subscriber
-
-
-async def subscribe_from_server(session: Session, terms: Terms, grant: SubscribeGrant | None) -> None:
-    """Subscribe a connection by the server's will, and tell its client (protocol §3.5).
-
-    A connection that is still connecting is subscribed after its connect reply. A connection that has ended or is
-    subscribed already is left as it is.
-
-    Args:
-        session: the connection.
-        terms: the terms of the subscription.
-        grant: what the client's next connection is granted again; None for nothing.
-
-    Raises:
-        Refused: as `open_subscription`.
-        Disconnect: as `open_subscription`.
-
-    A cancellation before the client is told withdraws the subscription.
-    """
-    if session.state is State.CONNECTING:
-        session.postponed.append(partial(subscribe_from_server, session, terms, grant))
-        return
-    if session.closed or terms.channel.name in session.subscribers:
-        return
-    opening = await open_subscription(session, terms)
-    if grant is not None:
-        session.be_given(opening.subscriber, grant)
-    result = opening.result
-    told = SubscribePush(result.recoverable, result.positioned, result.epoch, result.offset, result.data)
-    session.push(Push(terms.channel.name, subscribe=told))
-    for publication in result.publications:
-        # Unlike a subscribe reply, a subscribe push has no field for publications.
-        session.outbox.push(opening.subscriber.form.frame(terms.channel.name, publication))
-    await go_live(session, opening)
 
 
 async def close_subscription(session: Session, channel: str) -> None:

@@ -13,6 +13,7 @@ from hotclub.engine.channels import Channels
 from hotclub.engine.codes import Close
 from hotclub.engine.dispatch import Dispatcher
 from hotclub.engine.errors import Disconnect
+from hotclub.engine.failures import finished
 from hotclub.engine.outbox import Flusher
 from hotclub.engine.port import Handshake
 from hotclub.engine.protocol.base import Encoder
@@ -274,8 +275,12 @@ async def conduct(session: Session, dispatcher: Dispatcher, conversation: Corout
     finally:
         deadline.cancel()
         session.lost()
-        await dispatcher.stop()
-        await session.end()
+        await finished(_undo(session, dispatcher))
+
+
+async def _undo(session: Session, dispatcher: Dispatcher) -> None:
+    await dispatcher.stop()
+    await session.end()
 
 
 def _end_stale(session: Session) -> None:
