@@ -20,7 +20,7 @@ SOURCE = Path(__file__).parents[1] / "src"
 
 ENGINE = (
     {"model", "errors", "failures", "codes", "limits", "observe"},
-    {"protocol", "recovery", "shape", "tags", "leases", "pulse"},
+    {"protocol", "recovery", "shape", "tags", "leases", "pulse", "places"},
     {"broker", "presence"},
     {"port", "backend"},
     {"hub", "peers", "trouble", "subscriber", "outbox", "target", "kept_grants"},

@@ -7,7 +7,6 @@ address reconnects.
 import math
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Hashable
-from ipaddress import IPv6Address, ip_address
 from time import monotonic
 from typing import Final
 
@@ -15,11 +14,11 @@ from hotclub.conf.values import Rate, RateLimits
 from hotclub.engine.codes import Close, Code
 from hotclub.engine.errors import Disconnect, HotclubError, Refused
 from hotclub.engine.limits import TokenBucket
+from hotclub.engine.places import network_of
 
 BUCKETS: Final = 20_000
 """The most buckets in memory. For a further one, the bucket that was unused for the longest time is dropped."""
 
-_IPV6_NETWORK: Final = 64
 _EVERYBODY: Final = ""
 
 
@@ -142,19 +141,6 @@ class Traffic:
         rate: Rate | None = getattr(self._limits, name)
         if rate is not None:
             self._buckets.take((name, key), rate)
-
-
-def network_of(address: str) -> str:
-    """Return the network that counts as one address: an IPv4 address itself, or the /64 of an IPv6 customer."""
-    try:
-        parsed = ip_address(address)
-    except ValueError:
-        return address
-    if not isinstance(parsed, IPv6Address):
-        return address
-    if parsed.ipv4_mapped is not None:
-        return str(parsed.ipv4_mapped)
-    return str(IPv6Address(int(parsed) >> _IPV6_NETWORK << _IPV6_NETWORK))
 
 
 def _reached(count: int, most: int | None) -> bool:

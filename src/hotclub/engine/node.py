@@ -33,6 +33,7 @@ from hotclub.engine.pulse import Pulse
 from hotclub.engine.session import Session
 from hotclub.engine.target import Target
 from hotclub.engine.transports.base import Encoders
+from hotclub.engine.transports.entrance import Entrance
 from hotclub.engine.transports.framing import (
     Framed,
     bare,
@@ -122,7 +123,7 @@ class Node:
         self.pulse: Pulse[Session] = Pulse(self.limits.ping_interval, self.limits.pong_timeout)
         self.flusher = Flusher(_at_end_of_turn)
         self.upkeep = Upkeep(self.channels, self.pulse)
-        self.connections = 0
+        self.entrance = Entrance(self.limits.unauthenticated_connections)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._started = 0.0
 

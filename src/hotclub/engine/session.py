@@ -80,6 +80,7 @@ class Session:
         "ended_with",
         "id",
         "kind",
+        "on_answered",
         "outbox",
         "postponed",
         "pulse",
@@ -113,6 +114,8 @@ class Session:
         meanwhile. None while nothing is being decided."""
         self.postponed: list[Callable[[], Awaitable[None]]] = []
         """The server's subscriptions that have to wait for the connect reply."""
+        self.on_answered: Callable[[], None] | None = None
+        """Called after the connect command is answered with a result."""
         self.ended_with: Disconnect | None = None
         self.connected = False
         """Whether the application has granted the connection."""
@@ -165,7 +168,9 @@ class Session:
         self.state = advance(self.state, event)
 
     def start_pulse(self) -> None:
-        """Begin to ping, some time after the connect reply."""
+        """Begin to ping, some time after the connect reply. Whoever waited for the reply is told."""
+        if self.on_answered is not None:
+            self.on_answered()
         self.pulse.add(self, self.clock(), random(), answers=not self.kind.unidirectional)  # noqa: S311 - spreads load; nobody gains by guessing it
 
     def reply(self, reply: Reply) -> None:

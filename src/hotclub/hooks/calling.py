@@ -17,7 +17,7 @@ from django.conf import settings
 from django.core.exceptions import PermissionDenied, ValidationError
 from msgspec import Raw, Struct
 
-from hotclub.access.rates import Traffic, network_of
+from hotclub.access.rates import Traffic
 from hotclub.channels.base import Channel
 from hotclub.channels.client import Client, CommandData, handling
 from hotclub.channels.registry import Registry, Route
@@ -26,6 +26,7 @@ from hotclub.engine.codes import Code
 from hotclub.engine.errors import HotclubError, Refused
 from hotclub.engine.model import EMPTY
 from hotclub.engine.observe import logger
+from hotclub.engine.places import network_of
 from hotclub.engine.port import Client as EngineClient
 from hotclub.engine.port import ResolvedChannel
 from hotclub.runtime.encoding import encode

@@ -9,7 +9,9 @@ import pytest
 from hotclub.engine.errors import Disconnect
 from hotclub.engine.limits import Limits
 from hotclub.engine.node import Node
-from hotclub.engine.transports.base import counted, is_crowded, is_issued, issue_secret
+from hotclub.engine.port import Handshake
+from hotclub.engine.transports.base import counted, is_issued, issue_secret
+from hotclub.engine.transports.entrance import Crowded
 from hotclub.engine.transports.websocket import MessageLine
 from tests.engine.support import Club, ClubApplication
 
@@ -58,12 +60,13 @@ def test_the_fields_of_a_secret_do_not_run_into_each_other() -> None:
     assert not is_issued(here, f"{here.id}\n{token}", f".{proof}")
 
 
-def test_open_transports_without_a_session_are_a_crowd_at_some_number() -> None:
+def test_a_transport_is_counted_while_it_is_open_and_waits_in_the_entrance() -> None:
     host = Node(ClubApplication().bundle, limits=Limits(unauthenticated_connections=2))
-    with counted(host), counted(host):
-        assert is_crowded(host)
-    assert not is_crowded(host)
-    assert (host.connections, host.counters.connections) == (0, 2)
+    with counted(host, Handshake()), counted(host, Handshake()):
+        with pytest.raises(Crowded), counted(host, Handshake()):
+            pass
+        assert (host.entrance.transports, len(host.entrance)) == (2, 2)
+    assert (host.entrance.transports, host.counters.connections, len(host.entrance)) == (0, 2, 0)
 
 
 class Peer:

@@ -250,7 +250,7 @@ async def test_too_many_that_wait() -> None:
     first.leave()
     second.leave()
     await second.finished()
-    assert club.node.connections == 0
+    assert club.node.entrance.transports == 0
     await club.node.stop()
 
 
@@ -365,7 +365,7 @@ async def test_a_client_that_is_gone_while_its_hook_runs_leaves_nothing(club: Cl
     await gate.entered.wait()
     stream.leave()
     await stream.finished()
-    assert (club.node.hub.num_clients, club.node.connections, club.node.emulated) == (0, 0, {})
+    assert (club.node.hub.num_clients, club.node.entrance.transports, club.node.emulated) == (0, 0, {})
 
 
 @pytest.mark.parametrize("opener", OPENERS)
@@ -380,7 +380,7 @@ async def test_a_reader_that_stopped_is_cut_off_and_costs_a_bounded_memory(club:
         await asyncio.sleep(0)
     await stream.finished()
     assert club.node.counters.closed == {3008: 1}
-    assert (club.node.hub.num_clients, club.node.connections, club.node.emulated) == (0, 0, {})
+    assert (club.node.hub.num_clients, club.node.entrance.transports, club.node.emulated) == (0, 0, {})
 
 
 async def test_a_slow_reader_that_goes_on_is_told_why_it_was_cut_off(club: Club) -> None:

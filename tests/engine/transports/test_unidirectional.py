@@ -78,7 +78,7 @@ async def test_bare_pushes_come_after_a_bare_connect(club: Club, opener: Any) ->
     assert not any("push" in item or "id" in item for item in stream.messages())
     go(stream)
     await stream.finished()
-    assert (club.node.hub.num_clients, club.node.hub.num_channels, club.node.connections) == (0, 0, 0)
+    assert (club.node.hub.num_clients, club.node.hub.num_channels, club.node.entrance.transports) == (0, 0, 0)
     assert len(club.node.pulse) == 0
 
 
@@ -190,7 +190,7 @@ async def test_a_reader_that_stopped_is_cut_off(club: Club, opener: Any) -> None
         await asyncio.sleep(0)
     await stream.finished()
     assert club.node.counters.closed == {3008: 1}
-    assert (club.node.hub.num_clients, club.node.connections) == (0, 0)
+    assert (club.node.hub.num_clients, club.node.entrance.transports) == (0, 0)
 
 
 async def test_a_websocket_client_is_listened_to_once(club: Club) -> None:

@@ -1,6 +1,7 @@
 """The WebSocket transport on plain ASGI: handshake, frames, limits, and how it ends."""
 
 import asyncio
+import time
 from typing import Any
 
 import pytest
@@ -68,7 +69,7 @@ async def test_what_is_sent_in_one_turn_is_one_message(club: Club) -> None:
     assert "node" not in socket.messages()[0]["connect"]
     socket.put({"type": "websocket.disconnect"})
     await socket.finished()
-    assert club.node.connections == 0
+    assert club.node.entrance.transports == 0
 
 
 async def test_protobuf_is_bytes(club: Club) -> None:
@@ -103,7 +104,7 @@ async def test_a_bad_message_ends_it(club: Club, message: dict[str, Any], code: 
     await socket.finished()
     assert close_of(socket)[0] == code
     assert close_of(socket)[1]
-    assert (club.node.hub.num_clients, club.node.connections) == (0, 0)
+    assert (club.node.hub.num_clients, club.node.entrance.transports) == (0, 0)
 
 
 async def test_it_ends_with_the_code_after_what_was_written(club: Club) -> None:
@@ -128,7 +129,7 @@ async def test_a_reader_that_stopped_is_cut_off(club: Club) -> None:
         await asyncio.sleep(0)
     await socket.finished()
     assert club.node.counters.closed == {3008: 1}
-    assert (club.node.hub.num_clients, club.node.connections) == (0, 0)
+    assert (club.node.hub.num_clients, club.node.entrance.transports) == (0, 0)
 
 
 @pytest.mark.parametrize("leave", ["gone", "cancelled"])
@@ -143,7 +144,7 @@ async def test_a_peer_that_is_gone_leaves_nothing(club: Club, leave: str) -> Non
         with pytest.raises(asyncio.CancelledError):
             await socket.finished()
     assert await club.node.presence.members("here:a") == {}
-    assert (club.node.hub.num_clients, club.node.connections, len(club.node.pulse)) == (0, 0, 0)
+    assert (club.node.hub.num_clients, club.node.entrance.transports, len(club.node.pulse)) == (0, 0, 0)
     assert [channel for _, channel in club.application.left] == ["here:a"]
     assert len(club.application.ended) == 1
 
@@ -179,6 +180,30 @@ async def test_no_connect_in_time_is_stale() -> None:
     await club.node.stop()
 
 
+async def test_a_client_whom_the_server_keeps_waiting_is_told_to_come_back() -> None:
+    club = Club(Limits(connect_timeout=0.05, close_timeout=0.1))
+    await club.node.start()
+    gate = club.application.hold("connect", "")
+    socket = websocket(club, CONNECT)
+    await gate.entered.wait()
+    await socket.finished()
+    assert close_of(socket) == (3004, "internal server error")
+    await club.node.stop()
+
+
+async def test_a_connect_command_that_a_busy_loop_reads_late_is_in_time() -> None:
+    club = Club(Limits(connect_timeout=0.05, close_timeout=0.1))
+    await club.node.start()
+    socket = websocket(club)
+    await socket.until(lambda: socket.sent)
+    # The kernel would have the command since the beginning of this work, and the loop reads it after the deadline.
+    time.sleep(0.1)  # noqa: ASYNC251 - keeps the loop busy
+    asyncio.get_running_loop().call_later(0, say, socket, CONNECT)
+    await socket.connected()
+    assert not socket.done
+    await club.node.stop()
+
+
 @pytest.mark.parametrize("extensions", [None, {}, {"websocket.http.response": {}}])
 async def test_too_many_that_wait_are_refused(extensions: dict[str, Any] | None) -> None:
     club = Club(Limits(unauthenticated_connections=1))
@@ -192,4 +217,4 @@ async def test_too_many_that_wait_are_refused(extensions: dict[str, Any] | None)
         assert second.sent == [{"type": "websocket.close", "code": 1013}]
     first.put({"type": "websocket.disconnect"})
     await first.finished()
-    assert club.node.connections == 0
+    assert club.node.entrance.transports == 0

@@ -9,10 +9,11 @@ from django.db.backends.utils import CursorWrapper
 
 import hotclub
 from hotclub.access.handshake import client_address
-from hotclub.access.rates import Buckets, TooMany, Traffic, network_of
+from hotclub.access.rates import Buckets, TooMany, Traffic
 from hotclub.conf.problems import proxy_problems, rate_problems
 from hotclub.conf.values import Rate, RateLimits
 from hotclub.engine.errors import Disconnect, Refused
+from hotclub.engine.places import network_of
 from hotclub.runtime.node import require_node
 from tests.hotclub.conftest import Person, Site, amake_person
 from tests.support.clock import Clock

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import hmac
-import math
 import secrets
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, MutableMapping, Sequence
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from hotclub.engine.protocol.base import Encoder
 from hotclub.engine.protocol.connection import State
 from hotclub.engine.pulse import Pulse
 from hotclub.engine.session import Kind, Line, Session
+from hotclub.engine.transports.entrance import Entrance, Place
 
 Scope = MutableMapping[str, Any]
 Event = MutableMapping[str, Any]
@@ -38,6 +38,11 @@ class Asgi(NamedTuple):
 
 
 SHUTDOWN: Final = "hotclub.shutdown"
+
+_LOOKS: Final = 4
+"""So many turns of the loop may pass from the arrival of bytes to the beginning of their command."""
+_LOOK_AGAIN: Final = 0.02
+"""Seconds between two looks. Each look is in another turn of the loop."""
 
 
 class Stoppable(Protocol):
@@ -105,8 +110,8 @@ class Host(Protocol):
     pulse: Pulse[Session]
     encoders: Encoders
     version: str
-    connections: int
-    """How many transports are open, those that wait for their connect command included."""
+    entrance: Entrance
+    """The transports that wait for the answer to their connect command."""
     emulated: dict[str, Dispatcher]
     """The connections whose commands come in requests of their own, by their secrets."""
     key: bytes
@@ -196,25 +201,21 @@ class AsgiLine:
             task.cancel()
 
 
-def is_crowded(host: Host) -> bool:
-    """Whether so many open transports wait for their connect command that no other may be opened."""
-    return host.connections - host.channels.hub.num_clients >= host.channels.limits.unauthenticated_connections
-
-
-def retry_after(host: Host) -> int:
-    """In how many seconds a crowded node has room again: by then every transport that waits has connected or ended."""
-    return math.ceil(host.channels.limits.connect_timeout)
-
-
 @contextlib.contextmanager
-def counted(host: Host) -> Iterator[None]:
-    """Count a transport that is open within the block."""
-    host.connections += 1
+def counted(host: Host, handshake: Handshake) -> Iterator[Place]:
+    """Count a transport that is open within the block. The block gets its place in the entrance.
+
+    Raises:
+        Crowded: too many transports wait for the answer to their connect command.
+    """
+    place = host.entrance.enter(handshake.address)
+    host.entrance.transports += 1
     host.channels.counters.connections += 1
     try:
-        yield
+        yield place
     finally:
-        host.connections -= 1
+        host.entrance.transports -= 1
+        place.leave()
 
 
 def new_session(
@@ -222,6 +223,7 @@ def new_session(
     transport: str,
     line: Line,
     handshake: Handshake,
+    place: Place,
     *,
     emulated: bool = False,
     unidirectional: bool = False,
@@ -233,6 +235,7 @@ def new_session(
         transport: the transport's name, for the log.
         line: where the session writes to.
         handshake: what is known of the connection.
+        place: the transport's place in the entrance, from `counted`.
         emulated: commands come in requests of their own, which show the session's secret and its node.
         unidirectional: the client sends no commands. The session gets a secret all the same, for orders that name it.
     """
@@ -243,7 +246,9 @@ def new_session(
         secret=issue_secret(host) if emulated or unidirectional else "",
         unidirectional=unidirectional,
     )
-    return Session(host.channels, host.flusher, host.pulse, line, handshake, kind=kind)
+    session = Session(host.channels, host.flusher, host.pulse, line, handshake, kind=kind)
+    place.take(session)
+    return session
 
 
 def issue_secret(host: Host) -> str:
@@ -283,6 +288,15 @@ async def _undo(session: Session, dispatcher: Dispatcher) -> None:
     await session.end()
 
 
-def _end_stale(session: Session) -> None:
-    if session.state is not State.CONNECTED:
+def _end_stale(session: Session, looks: int = _LOOKS) -> None:
+    """End a connection that is not connected when its time is over, for the reason that applies.
+
+    A client that has sent its connect command waits for this server, and comes back. In a busy process a command that
+    has arrived may be unread, so the connection is looked at several times.
+    """
+    if session.state is State.CONNECTING:
+        session.close(Disconnect(Close.INTERNAL_ERROR, why="the connect command was not answered in time"))
+    elif session.state is not State.CONNECTED and looks:
+        asyncio.get_running_loop().call_later(_LOOK_AGAIN, _end_stale, session, looks - 1)
+    elif session.state is not State.CONNECTED:
         session.close(Disconnect(Close.STALE, why="no connect command in time"))

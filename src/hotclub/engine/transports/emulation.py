@@ -12,18 +12,16 @@ from hotclub.engine.errors import Disconnect
 from hotclub.engine.port import Handshake
 from hotclub.engine.protocol.base import Encoder
 from hotclub.engine.protocol.messages import Emulation
-from hotclub.engine.transports.base import (
-    Host,
-    Receive,
-    Scope,
-    Send,
-    conduct,
-    counted,
-    is_crowded,
-    new_session,
-    retry_after,
+from hotclub.engine.transports.base import Host, Receive, Scope, Send, conduct, new_session
+from hotclub.engine.transports.stream import (
+    Headers,
+    HttpError,
+    StreamLine,
+    admitted,
+    content_type,
+    converse,
+    read_body,
 )
-from hotclub.engine.transports.stream import Headers, HttpError, StreamLine, content_type, converse, read_body
 
 JSON: Final = "application/json"
 PROTOBUF: Final = "application/octet-stream"
@@ -129,11 +127,9 @@ class _Form:
 async def _emulate(
     host: Host, scope: Scope, receive: Receive, send: Send, handshake: Handshake, commands: bytes, form: _Form
 ) -> None:
-    if is_crowded(host):
-        raise HttpError(503, retry_after=retry_after(host))
     line = StreamLine(send, form.encoder, host.channels.limits.close_timeout)
-    with counted(host):
-        session = new_session(host, form.transport, line, handshake, emulated=True)
+    with admitted(host, handshake) as place:
+        session = new_session(host, form.transport, line, handshake, place, emulated=True)
         dispatcher = Dispatcher(session)
         host.emulated[session.kind.secret] = dispatcher
         try:

@@ -1,17 +1,30 @@
 """What the HTTP transports share: a bounded request body, and a response that stays open for the server's messages."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
 from http import HTTPStatus
 from typing import Final
 
 from hotclub.engine.codes import Close
 from hotclub.engine.dispatch import Dispatcher
 from hotclub.engine.errors import Disconnect
+from hotclub.engine.port import Handshake
 from hotclub.engine.protocol.base import Encoder
 from hotclub.engine.protocol.messages import DisconnectPush, Push
 from hotclub.engine.session import Session
-from hotclub.engine.transports.base import SHUTDOWN, AsgiLine, Event, Receive, Scope, Send, told_of_shutdown
+from hotclub.engine.transports.base import (
+    SHUTDOWN,
+    AsgiLine,
+    Event,
+    Host,
+    Receive,
+    Scope,
+    Send,
+    counted,
+    told_of_shutdown,
+)
+from hotclub.engine.transports.entrance import Crowded, Place
 
 Headers = Sequence[tuple[bytes, bytes]]
 
@@ -85,6 +98,21 @@ async def respond(send: Send, status: int, headers: Headers = (), body: bytes = 
     head = headers if status == HTTPStatus.NO_CONTENT else [*headers, (b"content-length", b"%d" % len(body))]
     await send({"type": "http.response.start", "status": status, "headers": head})
     await send({"type": "http.response.body", "body": body})
+
+
+@contextlib.contextmanager
+def admitted(host: Host, handshake: Handshake) -> Iterator[Place]:
+    """`counted` for a request.
+
+    Raises:
+        HttpError: 503, too many transports wait for the answer to their connect command.
+    """
+    with contextlib.ExitStack() as stack:
+        try:
+            place = stack.enter_context(counted(host, handshake))
+        except Crowded as crowded:
+            raise HttpError(503, retry_after=crowded.retry_after) from None
+        yield place
 
 
 class StreamLine(AsgiLine):

@@ -19,20 +19,9 @@ from hotclub.engine.port import Handshake
 from hotclub.engine.protocol.codec_json import UniJsonCodec
 from hotclub.engine.protocol.messages import ConnectCommand, Offset, SubscribeCommand
 from hotclub.engine.session import Session
-from hotclub.engine.transports.base import (
-    Asgi,
-    Host,
-    Receive,
-    Scope,
-    Send,
-    conduct,
-    counted,
-    is_crowded,
-    new_session,
-    retry_after,
-)
+from hotclub.engine.transports.base import Asgi, Host, Receive, Scope, Send, conduct, new_session
 from hotclub.engine.transports.emulation import JSON, connect_argument, query_argument
-from hotclub.engine.transports.stream import Headers, HttpError, StreamLine, content_type, hold, read_body
+from hotclub.engine.transports.stream import Headers, HttpError, StreamLine, admitted, content_type, hold, read_body
 from hotclub.engine.transports.websocket import Encodings, frame_of, serve_messages
 
 _LAST_EVENT_ID: Final = b"last-event-id"
@@ -65,8 +54,9 @@ async def serve_uni_sse(
         return b"" if session is None else b"id: %b\n\n" % encode_positions(positions(session))
 
     line = StreamLine(send, host.encoders.uni_events, host.channels.limits.close_timeout, identify)
-    session = _admit(host, "uni_sse", line, handshake)
-    await _stream(host, session, line, scope, receive, request, (headers, b"text/event-stream"))
+    with admitted(host, handshake) as place:
+        session = new_session(host, "uni_sse", line, handshake, place, unidirectional=True)
+        await _stream(session, line, scope, receive, request, (headers, b"text/event-stream"))
 
 
 async def serve_uni_http_stream(
@@ -87,8 +77,9 @@ async def serve_uni_http_stream(
     limits = host.channels.limits
     request = _request(await read_body(receive, limits.message_bytes, limits.connect_timeout))
     line = StreamLine(send, host.encoders.uni_lines, host.channels.limits.close_timeout)
-    session = _admit(host, "uni_http_stream", line, handshake)
-    await _stream(host, session, line, scope, receive, request, (headers, JSON.encode()))
+    with admitted(host, handshake) as place:
+        session = new_session(host, "uni_http_stream", line, handshake, place, unidirectional=True)
+        await _stream(session, line, scope, receive, request, (headers, JSON.encode()))
 
 
 async def serve_uni_websocket(host: Host, scope: Scope, receive: Receive, send: Send, handshake: Handshake) -> None:
@@ -139,14 +130,7 @@ def _request(body: bytes) -> ConnectCommand:
         raise HttpError(400) from None
 
 
-def _admit(host: Host, transport: str, line: StreamLine, handshake: Handshake) -> Session:
-    if is_crowded(host):
-        raise HttpError(503, retry_after=retry_after(host))
-    return new_session(host, transport, line, handshake, unidirectional=True)
-
-
 async def _stream(
-    host: Host,
     session: Session,
     line: StreamLine,
     scope: Scope,
@@ -155,13 +139,12 @@ async def _stream(
     head: tuple[Headers, bytes],
 ) -> None:
     dispatcher = Dispatcher(session)
-    with counted(host):
-        try:
-            await line.begin(*head)
-            dispatcher.submit(_COMMAND, request)
-            await conduct(session, dispatcher, hold(line, session, scope, receive))
-        finally:
-            await line.stop()
+    try:
+        await line.begin(*head)
+        dispatcher.submit(_COMMAND, request)
+        await conduct(session, dispatcher, hold(line, session, scope, receive))
+    finally:
+        await line.stop()
 
 
 def _header(scope: Scope, name: bytes) -> bytes:

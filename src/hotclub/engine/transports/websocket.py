@@ -25,11 +25,10 @@ from hotclub.engine.transports.base import (
     Send,
     conduct,
     counted,
-    is_crowded,
     new_session,
-    retry_after,
     told_of_shutdown,
 )
+from hotclub.engine.transports.entrance import Crowded, Place
 
 WEBSOCKET: Final = "websocket"
 WRITER: Final = "hotclub.writer"
@@ -155,35 +154,50 @@ async def serve_messages(
         encoders: the encoders of the form of the protocol that the client speaks.
         converse: what is done with the client's messages.
     """
-    scope, receive, send = asgi
-    await receive()
-    if is_crowded(host):
+    await asgi.receive()
+    try:
+        with counted(host, handshake) as place:
+            await _accept(asgi, encoders)
+            await _serve(host, transport, asgi, handshake, encoders, converse, place)
+    except Crowded as crowded:
         report("Refused a request", status=503, transport=transport, address=handshake.address)
-        await _refuse(host, scope, send)
-        return
+        await _refuse(crowded, asgi.scope, asgi.send)
+
+
+async def _accept(asgi: Asgi, encoders: Encodings) -> None:
     # A client that offers a sub-protocol drops the connection unless it is named back.
-    chosen = PROTOBUF if encoders.frames.codec.binary and PROTOBUF in scope.get("subprotocols", ()) else None
-    await send({"type": "websocket.accept", "subprotocol": chosen})
+    chosen = PROTOBUF if encoders.frames.codec.binary and PROTOBUF in asgi.scope.get("subprotocols", ()) else None
+    await asgi.send({"type": "websocket.accept", "subprotocol": chosen})
+
+
+async def _serve(
+    host: Host,
+    transport: str,
+    asgi: Asgi,
+    handshake: Handshake,
+    encoders: Encodings,
+    converse: Conversation,
+    place: Place,
+) -> None:
     unidirectional = transport != WEBSOCKET
-    with counted(host):
-        writer: FrameWriter | None = (scope.get("extensions") or {}).get(WRITER)
-        if writer is not None:
-            encoder = encoders.deflated if writer.deflates else encoders.frames
-            direct = WriterLine(writer, encoder)
-            session = new_session(host, transport, direct, handshake, unidirectional=unidirectional)
-            await _serve_writer(session, writer, receive, converse)
-        else:
-            line = MessageLine(send, encoders.messages, host.channels.limits.close_timeout)
-            session = new_session(host, transport, line, handshake, unidirectional=unidirectional)
-            await _serve_line(session, line, receive, converse)
+    writer: FrameWriter | None = (asgi.scope.get("extensions") or {}).get(WRITER)
+    if writer is not None:
+        encoder = encoders.deflated if writer.deflates else encoders.frames
+        direct = WriterLine(writer, encoder)
+        session = new_session(host, transport, direct, handshake, place, unidirectional=unidirectional)
+        await _serve_writer(session, writer, asgi.receive, converse)
+    else:
+        line = MessageLine(asgi.send, encoders.messages, host.channels.limits.close_timeout)
+        session = new_session(host, transport, line, handshake, place, unidirectional=unidirectional)
+        await _serve_line(session, line, asgi.receive, converse)
 
 
-async def _refuse(host: Host, scope: Scope, send: Send) -> None:
+async def _refuse(crowded: Crowded, scope: Scope, send: Send) -> None:
     """Answer 503, or refuse the handshake where the server cannot send a response."""
     if "websocket.http.response" not in (scope.get("extensions") or {}):
         await send({"type": "websocket.close", "code": 1013})
         return
-    headers = [(b"retry-after", b"%d" % retry_after(host)), (b"content-type", b"text/plain")]
+    headers = [(b"retry-after", b"%d" % crowded.retry_after), (b"content-type", b"text/plain")]
     await send({"type": "websocket.http.response.start", "status": 503, "headers": headers})
     await send({"type": "websocket.http.response.body", "body": b"too many connections are waiting\n"})
 
