@@ -27,10 +27,20 @@ def test_a_replay_is_whole_or_is_not_reported(top: int, size: int, asked: int, l
     assert [publication.offset for publication in outcome.publications] == (missed if possible else [])
 
 
-def test_another_epoch_is_never_recovered_and_an_empty_one_means_any() -> None:
-    top = Position(EPOCH, 2)
-    assert recover(Position("other", 1), top, publications(2)) == Recovery(recovered=False)
-    assert recover(Position("", 1), top, publications(2)).recovered
+@pytest.mark.parametrize("epoch", ["other", ""])
+@pytest.mark.parametrize(("offset", "read"), [(1, (2,)), (2, ()), (9, ())])
+def test_a_position_of_another_log_or_of_no_log_is_never_recovered(
+    epoch: str, offset: int, read: tuple[int, ...]
+) -> None:
+    assert recover(Position(epoch, offset), Position(EPOCH, 2), publications(*read)) == Recovery(recovered=False)
+
+
+def test_the_beginning_without_an_epoch_is_recovered_while_the_whole_log_is_kept() -> None:
+    beginning = Position("", 0)
+    assert recover(beginning, Position(EPOCH, 2), publications(1, 2)).recovered
+    assert recover(beginning, Position(EPOCH, 0), ()).recovered
+    assert not recover(beginning, Position(EPOCH, 2), publications(2)).recovered
+    assert not recover(Position("other", 0), Position(EPOCH, 2), publications(1, 2)).recovered
 
 
 def test_a_position_beyond_the_top_is_not_recovered() -> None:

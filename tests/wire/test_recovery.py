@@ -61,6 +61,8 @@ async def test_a_fresh_client_can_have_the_whole_log(served: Served, connect: Co
         ("short:a", 5, {"offset": 2}),
         ("short:a", 5, {}),
         ("log:a", 5, {"epoch": "_"}),
+        ("log:a", 5, {"epoch": "", "offset": 2}),
+        ("log:a", 5, {"epoch": "", "offset": 5}),
     ],
 )
 async def test_what_cannot_be_recovered_is_said_and_nothing_is_replayed(
@@ -138,7 +140,7 @@ async def test_a_live_gap_ends_the_subscription_with_2500(write_path: str) -> No
         told = await client.push("unsubscribe", "log:a")
         assert told == {"code": 2500, "reason": "insufficient state"}
         assert [publication["offset"] for publication in client.received("log:a")] == [1]
-        epoch = (await client.subscribe("log:a", recover=True, offset=1))["epoch"]
+        epoch = (await client.subscribe("log:a"))["epoch"]
         assert epoch
 
 

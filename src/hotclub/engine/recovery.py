@@ -32,9 +32,13 @@ class Recovery(Struct, frozen=True):
 def recover(asked: Position, top: Position, publications: Sequence[Publication]) -> Recovery:
     """Decide whether `publications`, read after `asked` from a log whose top is `top`, close the gap completely.
 
-    An empty `asked.epoch` means any epoch (protocol §3.1).
+    A position names its log by the epoch. The only position that fits every log is the beginning: offset 0 without an
+    epoch. SDKs ask for a whole log by it (protocol §3.1).
     """
-    if (asked.epoch and asked.epoch != top.epoch) or asked.offset < 0:
+    is_beginning = not asked.epoch and asked.offset == 0
+    if asked.epoch != top.epoch and not is_beginning:
+        return Recovery(recovered=False)
+    if asked.offset < 0:
         return Recovery(recovered=False)
     if not publications:
         return Recovery(recovered=asked.offset == top.offset)

@@ -19,9 +19,11 @@ class TooManyFragments(PayloadTooBig):
 
     def __init__(self, limit: int) -> None:
         super().__init__(None, limit)
+        self._limit = limit
 
     def __str__(self) -> str:
-        return f"a message of more than {self.max_size} fragments"
+        # The base class adds the bytes of the earlier fragments to `max_size`.
+        return f"a message of more than {self._limit} fragments"
 
 
 class FrameParser(ServerProtocol):

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from msgspec import Raw
 
+from hotclub.engine.broker.base import HistoryQuery
 from hotclub.engine.errors import Disconnect, Refused, Unsubscribed
 from hotclub.engine.limits import Limits
 from hotclub.engine.model import Position, Publication
@@ -262,7 +263,8 @@ async def test_a_position_given_by_the_server_is_recovered_from(club: Club) -> N
     for value in (1, 2, 3):
         await club.publish("log:a", value)
     client = await club.connect("7")
-    await club.node.subscribe(Target(user_id="7"), "log:a", SubscribeGrant(), Position("", 1))
+    top = (await club.node.channels.history("log:a", HistoryQuery())).top
+    await club.node.subscribe(Target(user_id="7"), "log:a", SubscribeGrant(), Position(top.epoch, 1))
     assert [pub["data"] for pub in await client.pushed("pub", 2)] == [2, 3]
     assert client.pushes("subscribe")[0]["offset"] == 1
     await club.publish("log:a", 4)

@@ -209,6 +209,28 @@ async def test_hostile_frames_close_their_own_connection(serve: Serve, frames: l
         assert served.app.received == 0
 
 
+@pytest.mark.parametrize(
+    ("frames", "reason"),
+    [
+        pytest.param(
+            [encode_frame(TEXT, b"abc", fin=False)]
+            + [encode_frame(CONTINUATION, b"abc", fin=False)] * LIMITS.fragments,
+            "a message of more than 64 fragments",
+            id="fragments",
+        ),
+        pytest.param(
+            [encode_frame(TEXT, b"a" * 40_000, fin=False), encode_frame(CONTINUATION, length=40_000)],
+            "frame with 40000 bytes after reading 40000 bytes exceeds limit of 65536 bytes",
+            id="bytes",
+        ),
+    ],
+)
+async def test_the_reason_names_the_limit_that_was_passed(serve: Serve, frames: list[bytes], reason: str) -> None:
+    async with serve() as served, served.connected() as connection:
+        await connection.send_bytes(b"".join(frames))
+        assert (await asyncio.wait_for(connection.read_close(), 5)).close_reason == reason
+
+
 async def test_a_peer_that_goes_on_sending_is_told_why_and_not_reset(serve: Serve) -> None:
     async with serve() as served, served.connected() as connection:
         await connection.send_frame(TEXT, length=10_000_000)
