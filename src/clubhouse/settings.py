@@ -34,6 +34,7 @@ INSTALLED_APPS = [
     "csp",
 ]
 MIDDLEWARE = [
+    "clubhouse.ui.middleware.EncodingMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "csp.middleware.CSPMiddleware",
     "clubhouse.ui.middleware.StaticFilesMiddleware",

@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy as _
 
 from hotclub.channels.registry import Declarations, Registry
 from hotclub.conf.config import get_config, reset_config
+from hotclub.http_api.keys import FailedKeys
 from hotclub.runtime.tables import look_anew
 
 
@@ -26,6 +27,8 @@ class HotclubConfig(AppConfig):
         super().__init__(app_name, app_module)
         self.declarations = Declarations()
         self._registry: Registry | None = None
+        self.failed_keys = FailedKeys()
+        """The limit on bad keys of the HTTP API."""
 
     @property
     def registry(self) -> Registry:
@@ -64,6 +67,7 @@ class HotclubConfig(AppConfig):
         if setting in ("HOTCLUB", "DATABASES"):
             reset_config()
             self._registry = None
+            self.failed_keys = FailedKeys()
 
     def _migrated(self, *, using: str, **_kwargs: Any) -> None:
         look_anew(using)

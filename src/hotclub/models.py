@@ -7,13 +7,15 @@ Payloads are stored as JSON *text* and not in a JSON column, because a payload h
 PostgreSQL's jsonb reorders keys, rewrites numbers and refuses an escaped NUL.
 """
 
+from typing import Any
+
 from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models.functions import Now
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from hotclub.conf.values import is_list_of_text
+from hotclub.conf.values import API_METHODS, is_list_of_text
 
 
 class Stream(models.Model):
@@ -160,10 +162,14 @@ class ApiKey(models.Model):
         """Check that channels and methods are lists of text, because the API refuses a key with anything else.
 
         Raises:
-            ValidationError: one of them is not a list of text.
+            ValidationError: one of them is not a list of text, or a method does not exist.
         """
         wrong = _('Write a list of text, such as ["chat:*"].')
-        problems = {name: wrong for name in ("channels", "methods") if not is_list_of_text(getattr(self, name))}
+        malformed = [name for name in ("channels", "methods") if not is_list_of_text(getattr(self, name))]
+        problems: dict[str, Any] = dict.fromkeys(malformed, wrong)
+        unknown = [] if "methods" in problems else [name for name in self.methods if name not in API_METHODS]
+        if unknown:
+            problems["methods"] = _("There is no method %(name)s.") % {"name": unknown[0]}
         if problems:
             raise ValidationError(problems)
 

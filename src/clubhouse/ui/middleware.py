@@ -1,7 +1,9 @@
-"""Serves static files, and explains what to do when the front end is not built."""
+"""Refuses bodies that are not UTF-8, serves static files, and explains what to do when the front end is not built."""
 
+import codecs
 import re
 from collections.abc import Callable
+from http import HTTPStatus
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
@@ -10,6 +12,30 @@ from whitenoise.middleware import WhiteNoiseMiddleware  # type: ignore[import-un
 from whitenoise.responders import StaticFile  # type: ignore[import-untyped]
 
 from clubhouse.ui.manifest import FrontEndNotBuilt
+
+
+class EncodingMiddleware:
+    """Answers 415 to a request whose `Content-Type` names another encoding than UTF-8.
+
+    The forms of the site are UTF-8. Django raises where the form of such a request is read, also while it makes the
+    page that reports the error.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        """Answer a request in UTF-8 with the site's page, and any other with 415."""
+        # None when the request names no encoding, or one that Python does not know.
+        encoding = request.encoding
+        if encoding is None:
+            return self.get_response(request)
+        # Django does not know the other names of UTF-8, of which ASCII is a part.
+        request.encoding = "utf-8"
+        if codecs.lookup(encoding).name in ("utf-8", "ascii"):
+            return self.get_response(request)
+        status = HTTPStatus.UNSUPPORTED_MEDIA_TYPE
+        return HttpResponse(status.phrase, status=status, content_type="text/plain")
 
 
 class StaticFilesMiddleware(WhiteNoiseMiddleware):  # type: ignore[misc]  # it has no type information

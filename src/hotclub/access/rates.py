@@ -66,6 +66,16 @@ class Buckets:
         if not bucket.take(now):
             raise TooMany(bucket.wait)
 
+    def look(self, key: Hashable) -> None:
+        """Leave the bucket of a key as it is.
+
+        Raises:
+            TooMany: the bucket is empty.
+        """
+        bucket = self._buckets.get(key)
+        if bucket is not None and not bucket.holds(self._clock()):
+            raise TooMany(bucket.wait)
+
 
 class Traffic:
     """The limits of one node. `RATES` sets them."""

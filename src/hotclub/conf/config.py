@@ -60,6 +60,7 @@ class Config:
     api_path: str = ""
     api_keys: tuple[KeyRights, ...] = ()
     api_key_in_query: bool = False
+    api_body_bytes: int = 8_388_608
     api_rpc: str | None = None
     """The function `api_rpc(method, params)`, plain or `async`, that answers `rpc` of the HTTP API.
 

@@ -1,7 +1,6 @@
 """Finds the mistakes in a `HOTCLUB` setting."""
 
 import dataclasses
-import math
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -14,15 +13,19 @@ from django.utils.module_loading import import_string
 from hotclub.conf.token_keys import TOKEN_FIELDS, BadKey, TokenSettings, make_key
 from hotclub.conf.values import (
     API_KEY_FIELDS,
+    API_METHODS,
     HASHED,
     UNIX,
     Rate,
     RateLimits,
+    is_digest,
     is_list_of_text,
+    is_number,
     is_positive,
     is_rate,
     parse_network,
     parse_origin,
+    rights_of,
     suggest,
 )
 from hotclub.engine.limits import Limits
@@ -66,6 +69,11 @@ def _seconds(name: str, value: Any) -> Iterator[Problem]:
 def _threads(name: str, value: Any) -> Iterator[Problem]:
     if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= 256:
         yield _wrong(name, value, "Use a whole number from 1 to 256.")
+
+
+def _bytes(name: str, value: Any) -> Iterator[Problem]:
+    if not is_positive(value, int):
+        yield _wrong(name, value, "Use a whole number of bytes greater than 0.")
 
 
 def _text(name: str, value: Any) -> Iterator[Problem]:
@@ -155,10 +163,10 @@ def _limits(_name: str, value: Any) -> Iterator[Problem]:
     for name, limit in value.items():
         if name not in types:
             yield Problem("E006", f"HOTCLUB['LIMITS'] has an unknown key {name!r}.", suggest(name, types))
-        elif not _is_number(limit) or limit <= 0 or (types[name] is int and not isinstance(limit, int)):
+        elif not is_number(limit) or limit <= 0 or (types[name] is int and not isinstance(limit, int)):
             kind = "a whole number" if types[name] is int else "a number"
             yield Problem("E006", f"HOTCLUB['LIMITS'][{name!r}] is {limit!r}.", f"Use {kind} greater than 0.")
-    given = {name.lower(): limit for name, limit in value.items() if name in types and _is_number(limit)}
+    given = {name.lower(): limit for name, limit in value.items() if name in types and is_number(limit)}
     yield from _contradictions(Limits(**given))
 
 
@@ -184,10 +192,6 @@ def _explained(
 ) -> Callable[[str, Any], Iterator[Problem]]:
     """Make a check from a function that yields pairs of a message and a hint."""
     return lambda _name, value: (Problem(check, message, hint) for message, hint in explain(value))
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _wrong(name: str, value: Any, hint: str) -> Problem:
@@ -226,6 +230,7 @@ def key_problems(raw: Any) -> Iterator[tuple[str, str]]:
     if not isinstance(raw, list | tuple):
         yield "HOTCLUB['API_KEYS'] is not a list.", hint
         return
+    digests: set[str] = set()
     for number, entry in enumerate(raw):
         fields = {"KEY": entry} if isinstance(entry, str) else entry
         place = f"HOTCLUB['API_KEYS'][{number}]"
@@ -233,10 +238,28 @@ def key_problems(raw: Any) -> Iterator[tuple[str, str]]:
             yield f"{place} is neither a key nor a dictionary.", hint
         elif unknown := [name for name in fields if name not in API_KEY_FIELDS]:
             yield f"{place} has an unknown key {unknown[0]!r}.", suggest(unknown[0], API_KEY_FIELDS)
-        elif not isinstance(fields.get("KEY"), str) or not fields["KEY"]:
-            yield f"{place} has no KEY.", hint
-        elif not all(is_list_of_text(fields.get(name, ())) for name in ("CHANNELS", "METHODS")):
-            yield f"{place} has CHANNELS or METHODS that are not a list of strings.", hint
+        elif mistake := _key_mistake(fields):
+            yield f"{place} {mistake}", hint
+        elif unknown := [name for name in fields.get("METHODS", ()) if name not in API_METHODS]:
+            yield f"{place} has an unknown method {unknown[0]!r}.", f"The methods are {', '.join(sorted(API_METHODS))}."
+        elif (digest := rights_of(fields).digest) in digests:
+            yield f"{place} holds the key of an earlier entry.", "Give each key once, with all of its rights."
+        else:
+            digests.add(digest)
+
+
+def _key_mistake(fields: Mapping[str, Any]) -> str:
+    """The mistake in the types of an entry of `API_KEYS`, "" for none. Shows no part of a key."""
+    key, name = fields.get("KEY"), fields.get("NAME", "settings")
+    if not isinstance(key, str) or not key:
+        return "has no KEY."
+    if key.startswith(HASHED) and not is_digest(key.removeprefix(HASHED)):
+        return f"has a KEY with {HASHED} before something that is no digest of 64 hexadecimal digits."
+    if not isinstance(name, str) or not name:
+        return "has a NAME that is no text."
+    if not all(is_list_of_text(fields.get(field, ())) for field in ("CHANNELS", "METHODS")):
+        return "has CHANNELS or METHODS that are not a list of strings."
+    return ""
 
 
 def token_problems(raw: Any) -> Iterator[tuple[str, str]]:
@@ -252,6 +275,10 @@ def token_problems(raw: Any) -> Iterator[tuple[str, str]]:
             yield f"HOTCLUB['TOKENS'] has an unknown key {name!r}.", suggest(name, TOKEN_FIELDS)
     if not any(raw.get(name) for name in ("HMAC_SECRET", "KEYS", "JWKS_FILE")):
         yield "HOTCLUB['TOKENS'] names no key, so no token can be verified.", hint
+    for name in ("AUDIENCE", "ISSUER"):
+        value = raw.get(name, "")
+        if value is not None and not isinstance(value, str) and not is_list_of_text(value):
+            yield f"HOTCLUB['TOKENS'][{name!r}] is {value!r}.", "Use a string, or a list of strings."
     leeway = raw.get("LEEWAY", 0)
     if not isinstance(leeway, int | float) or isinstance(leeway, bool) or not 0 <= leeway <= 300:
         yield f"HOTCLUB['TOKENS']['LEEWAY'] is {leeway!r}.", "Use a number of seconds from 0 to 300."
@@ -274,7 +301,7 @@ def _key_problems(raw: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     if raw.get("JWKS_FILE"):
         try:
             TokenSettings(jwks_file=os.fspath(raw["JWKS_FILE"])).all_keys()
-        except (BadKey, TypeError) as error:
+        except (BadKey, TypeError, ValueError) as error:
             yield f"HOTCLUB['TOKENS']['JWKS_FILE'] cannot be used: {error}.", "Name a file with a JSON Web Key Set."
 
 
@@ -296,6 +323,7 @@ SETTINGS: Final[dict[str, Callable[[str, Any], Iterator[Problem]]]] = {
     "API_PATH": _text,
     "API_KEYS": _explained("E009", key_problems),
     "API_KEY_IN_QUERY": _boolean,
+    "API_BODY_BYTES": _bytes,
     "API_RPC": _dotted_path,
     "POLL_SECRETS": _secrets,
     "THREADS": _threads,

@@ -65,6 +65,8 @@ class RateLimits:
     subscribes_per_user: Rate | None = Rate(10_000, 10)
     publishes_per_user: Rate | None = Rate(10_000, 10)
     """The publishes of one user, in each channel class that has no `rate`."""
+    api_failures_per_address: Rate | None = Rate(30, 60)
+    """The requests to the HTTP API with a bad key."""
 
 
 def rate_limits(raw: Mapping[str, Any]) -> RateLimits:
@@ -82,7 +84,15 @@ def is_rate(value: Any) -> bool:
 
 def is_positive(value: Any, kind: Any) -> bool:
     """Return whether the value is a finite number of this type greater than 0. A bool is no number."""
-    return isinstance(value, kind) and not isinstance(value, bool) and math.isfinite(value) and value > 0
+    return isinstance(value, kind) and is_number(value) and value > 0
+
+
+def is_number(value: Any) -> bool:
+    """Return whether the value is a number that a float can hold. A bool is no number."""
+    try:
+        return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    except OverflowError:
+        return False
 
 
 UNIX: Final = "unix"
@@ -110,18 +120,45 @@ API_KEY_FIELDS: Final = ("KEY", "NAME", "CHANNELS", "METHODS")
 """The fields of an entry of `API_KEYS`."""
 
 
+API_METHODS: Final = frozenset(
+    {
+        *("publish", "broadcast", "subscribe", "unsubscribe", "disconnect", "refresh", "presence", "presence_stats"),
+        *("history", "history_remove", "channels", "info", "rpc", "batch", "shared_poll_publish"),
+        *("map_publish", "map_remove", "map_read_state", "map_read_stream", "map_stats", "map_clear"),
+    }
+)
+"""The methods of the HTTP API, which an API key may name. `http_api` implements them."""
+
+
+_DIGEST: Final = re.compile(r"[0-9a-fA-F]{64}")
+
+
 @dataclass(frozen=True, slots=True)
 class KeyRights:
-    """The rights of one API key. Empty `channels` (shell patterns) allow all channels, empty `methods` all methods."""
+    """The rights of one API key. Empty `channels` (shell patterns) allow all channels, empty `methods` all methods.
+
+    A key for some channels may call a method that concerns more than one channel only if `methods` names the method.
+    """
 
     digest: str
     name: str = ""
     channels: tuple[str, ...] = ()
     methods: tuple[str, ...] = ()
 
-    def allows_method(self, method: str) -> bool:
-        """Return whether the key may call this method of the API."""
-        return not self.methods or method in self.methods
+    def require_method(self, method: str, *, of_channel: bool) -> None:
+        """Refuse a method that the key may not call.
+
+        Args:
+            method: the name of the method.
+            of_channel: whether the method itself asks for the rights of each channel that it touches.
+
+        Raises:
+            Refused: `PERMISSION_DENIED`.
+        """
+        if self.methods and method not in self.methods:
+            raise Refused(Code.PERMISSION_DENIED, "the API key is not for this method")
+        if self.channels and not self.methods and not of_channel:
+            raise Refused(Code.PERMISSION_DENIED, "the API key is for some channels only")
 
     def allows_channel(self, channel: str) -> bool:
         """Return whether the key may use this channel. The patterns have `*`, `?` and `[…]`, as in a shell."""
@@ -146,6 +183,11 @@ class KeyRights:
             raise Refused(Code.PERMISSION_DENIED, "the API key is for some channels only")
 
 
+def is_digest(text: str) -> bool:
+    """Return whether the text is a SHA-256 digest in hexadecimal."""
+    return _DIGEST.fullmatch(text) is not None
+
+
 def digest_of(key: str) -> str:
     """Return the SHA-256 digest of a key, in hexadecimal. Hotclub stores the digest and not the key. The keys are long
     and random, so the digest needs no salt."""
@@ -157,7 +199,7 @@ def rights_of(entry: str | Mapping[str, Any]) -> KeyRights:
     fields: Mapping[str, Any] = {"KEY": entry} if isinstance(entry, str) else entry
     key: str = fields["KEY"]
     return KeyRights(
-        digest=key.removeprefix(HASHED) if key.startswith(HASHED) else digest_of(key),
+        digest=key.removeprefix(HASHED).lower() if key.startswith(HASHED) else digest_of(key),
         name=fields.get("NAME", "settings"),
         channels=tuple(fields.get("CHANNELS", ())),
         methods=tuple(fields.get("METHODS", ())),

@@ -65,14 +65,18 @@ class TokenBucket:
 
     def take(self, now: float) -> bool:
         """Take one token if there is one."""
-        self._tokens = min(self._burst, self._tokens + (now - self._updated) * self._rate)
-        self._updated = now
-        if self._tokens < 1.0:
+        if not self.holds(now):
             return False
         self._tokens -= 1.0
         return True
 
+    def holds(self, now: float) -> bool:
+        """Whether there is a token to take."""
+        self._tokens = min(self._burst, self._tokens + (now - self._updated) * self._rate)
+        self._updated = now
+        return self._tokens >= 1.0
+
     @property
     def wait(self) -> float:
-        """Seconds from the last `take` until there is a token."""
+        """Seconds from the last `take` or `holds` until there is a token."""
         return max(0.0, 1.0 - self._tokens) / self._rate

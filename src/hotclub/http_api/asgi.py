@@ -1,11 +1,13 @@
 """The HTTP API beside Django, where `hotclub.asgi.application` serves it."""
 
-from hotclub.access.handshake import SESSION_STATE, RefusedHandshake, check_http_request
+from collections.abc import Mapping
+
+from hotclub.access.handshake import SESSION_STATE, RefusedHandshake, check_http_request, client_address
 from hotclub.access.session import authenticate
 from hotclub.conf.config import Config, get_config
 from hotclub.engine.transports.base import Receive, Scope, Send
-from hotclub.engine.transports.stream import HttpError, read_body, respond
-from hotclub.http_api.endpoint import BODY_BYTES, DOCUMENT, LINES, NAMES, Call, answer
+from hotclub.engine.transports.stream import read_body, respond
+from hotclub.http_api.endpoint import DOCUMENT, LINES, NAMES, Call, answer
 from hotclub.runtime.node import in_thread
 
 
@@ -35,19 +37,22 @@ async def serve_api(name: str, scope: Scope, receive: Receive, send: Send) -> No
     Raises:
         NotMigrated, DatabaseError: the key or the session cannot be looked up.
     """
-    try:
-        body = await read_body(receive, BODY_BYTES, get_config().limits.connect_timeout)
-    except HttpError as error:
-        await respond(send, error.status)
-        return
     headers = {key.decode("latin-1"): value.decode("latin-1") for key, value in scope["headers"]}
     query = scope["query_string"].decode("latin-1")
     staff = name == DOCUMENT and await _is_staff(scope)
-    outcome = await answer(Call(scope["method"], name, headers, query, body, staff=staff))
-    head = [(b"content-type", b"application/json"), (b"cache-control", b"no-store")]
-    if outcome.allow:
-        head.append((b"allow", outcome.allow.encode()))
+
+    async def read(config: Config) -> bytes:
+        return await read_body(receive, config.api_body_bytes, config.limits.connect_timeout)
+
+    outcome = await answer(Call(scope["method"], name, headers, query, _address(scope, headers), read, staff=staff))
+    more = [(name.lower().encode(), value.encode()) for name, value in outcome.headers.items()]
+    head = [(b"content-type", b"application/json"), (b"cache-control", b"no-store"), *more]
     await respond(send, outcome.status, head, outcome.body)
+
+
+def _address(scope: Scope, headers: Mapping[str, str]) -> str:
+    peer = scope.get("client")
+    return client_address(str(peer[0] or "") if peer else "", headers, get_config().trusted_proxies)
 
 
 async def _is_staff(scope: Scope) -> bool:

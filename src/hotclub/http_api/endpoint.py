@@ -1,7 +1,7 @@
 """Answers one request to the HTTP API (protocol §8.1), for ASGI and for Django's views."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from functools import partial
 from http import HTTPStatus
 from typing import Any, Final
@@ -9,15 +9,18 @@ from typing import Any, Final
 import msgspec
 from msgspec import Raw, Struct
 
-from hotclub.conf.config import get_config
+from hotclub.access.rates import TooMany
+from hotclub.conf.config import Config, get_config
 from hotclub.conf.values import KeyRights
 from hotclub.engine.codes import Code
 from hotclub.engine.errors import IdempotencyConflict, Refused, UnrecoverablePosition
 from hotclub.engine.observe import logger
+from hotclub.engine.transports.stream import HttpError
 from hotclub.http_api import messages as wire
-from hotclub.http_api.keys import find_rights, presented_key
+from hotclub.http_api.keys import failed_keys, presented_key
 from hotclub.http_api.methods import METHODS, api_error, together
 from hotclub.http_api.openapi import document
+from hotclub.runtime.encoding import NotUtf8, utf8
 from hotclub.runtime.node import NoNode
 
 DOCUMENT: Final = "openapi.json"
@@ -25,9 +28,6 @@ NAMES: Final = frozenset({*METHODS, "batch", DOCUMENT})
 """The names below the API's path."""
 LINES: Final = "/"
 """The name of a request to the API's path itself, whose body holds a command in each line."""
-BODY_BYTES: Final = 8 * 1024 * 1024
-"""The most bytes of a request's body."""
-
 _STATUS: Final[dict[int, HTTPStatus]] = {
     Code.INTERNAL_ERROR: HTTPStatus.INTERNAL_SERVER_ERROR,
     Code.UNKNOWN_CHANNEL: HTTPStatus.NOT_FOUND,
@@ -40,6 +40,7 @@ _STATUS: Final[dict[int, HTTPStatus]] = {
     Code.CONCURRENT_PAGINATION: HTTPStatus.CONFLICT,
 }
 _COMMANDS: Final = 10_000
+_TRUNCATED: Final = "Input data was truncated"
 _NOTHING: Final = (b"", b'""', b"[]")
 """JSON that counts as missing in a required field."""
 
@@ -48,25 +49,29 @@ Perform = Callable[[], Awaitable[Struct]]
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A request: the HTTP method, one of `NAMES` or `LINES`, the headers by lower-case name, the query string and the
-    body."""
+    """A request: the HTTP method, one of `NAMES` or `LINES`, the headers by lower-case name, and the query string."""
 
     verb: str
     name: str
     headers: Mapping[str, str]
     query: str
-    body: bytes
+    address: str
+    """The address of the client."""
+    read: Callable[[Config], Awaitable[bytes]]
+    """Reads the body, which is bounded by the settings. Called only for a request with a good key.
+
+    Raises HttpError: the body is too large, too slow or cut off."""
     staff: bool = False
     """Whether a staff user sent the request. A staff user may read the OpenAPI document without a key."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A response with a JSON body. `allow` names the allowed HTTP methods in a 405."""
+    """A response with a JSON body. `headers` are beside `Content-Type`."""
 
     status: int
     body: bytes = b""
-    allow: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 async def answer(call: Call) -> Answer:
@@ -77,22 +82,45 @@ async def answer(call: Call) -> Answer:
         NotMigrated, DatabaseError: the key cannot be looked up.
     """
     config = get_config()
-    rights = await find_rights(presented_key(call.headers, call.query, config), config)
+    try:
+        rights = await _rights(call, config)
+    except TooMany as refused:
+        return _refused(HTTPStatus.TOO_MANY_REQUESTS, **{"Retry-After": str(refused.wait)})
     if call.name == DOCUMENT:
         return await _document(call, rights)
     if rights is None:
         return _refused(HTTPStatus.UNAUTHORIZED)
     if call.verb != "POST":
-        return replace(_refused(HTTPStatus.METHOD_NOT_ALLOWED), allow="POST")
+        return _refused(HTTPStatus.METHOD_NOT_ALLOWED, Allow="POST")
+    return await _performed(call, rights, config)
+
+
+async def _performed(call: Call, rights: KeyRights, config: Config) -> Answer:
     try:
-        return await (_lines(rights, call.body) if call.name == LINES else _method(rights, call))
-    except (msgspec.DecodeError, RecursionError) as error:
+        body = utf8(await call.read(config))
+        return await (_lines(rights, body) if call.name == LINES else _method(rights, call, body))
+    except HttpError as error:
+        return _refused(HTTPStatus(error.status))
+    except (msgspec.DecodeError, NotUtf8, RecursionError) as error:
         return _refused(HTTPStatus.BAD_REQUEST, _why(error))
 
 
-async def _method(rights: KeyRights, call: Call) -> Answer:
+async def _rights(call: Call, config: Config) -> KeyRights | None:
+    """Return the rights of the key of a request, None for a request without a good key.
+
+    Raises:
+        TooMany: the address has sent too many bad keys.
+        NotMigrated, DatabaseError: the key cannot be looked up.
+    """
+    key = presented_key(call.headers, call.query, config)
+    if not key and call.staff:
+        return None
+    return await failed_keys().find_rights(key, call.address, config)
+
+
+async def _method(rights: KeyRights, call: Call, body: bytes) -> Answer:
     """Run one method and return its answer. Raises the errors of `_run`."""
-    outcome = await _run(rights, call.name, Raw(call.body))
+    outcome = await _run(rights, call.name, Raw(body))
     if isinstance(outcome, wire.ApiError):
         return _told(outcome, call.headers.get("x-centrifugo-error-mode", ""))
     told: dict[str, Any] = {"result": outcome}
@@ -106,7 +134,7 @@ async def _document(call: Call, rights: KeyRights | None) -> Answer:
     if rights is None and not call.staff:
         return _refused(HTTPStatus.UNAUTHORIZED)
     if call.verb not in ("GET", "HEAD"):
-        return replace(_refused(HTTPStatus.METHOD_NOT_ALLOWED), allow="GET, HEAD")
+        return _refused(HTTPStatus.METHOD_NOT_ALLOWED, Allow="GET, HEAD")
     return Answer(HTTPStatus.OK, msgspec.json.encode(document()))
 
 
@@ -137,8 +165,11 @@ async def _line(rights: KeyRights, command: wire.LineCommand) -> dict[str, Any]:
     return {"id": command.id, **told} if command.id else told
 
 
-def _why(error: msgspec.DecodeError | RecursionError) -> str:
-    return str(error) if isinstance(error, msgspec.DecodeError) else "too deep"
+def _why(error: Exception) -> str:
+    if isinstance(error, RecursionError):
+        return "too deep"
+    # The decoder takes half a surrogate pair for the beginning of a whole one.
+    return "the text ends early, or holds half a surrogate pair" if str(error) == _TRUNCATED else str(error)
 
 
 def _told(error: wire.ApiError, mode: str) -> Answer:
@@ -147,9 +178,9 @@ def _told(error: wire.ApiError, mode: str) -> Answer:
     return Answer(HTTPStatus.OK, msgspec.json.encode({"error": error}))
 
 
-def _refused(status: HTTPStatus, why: str = "") -> Answer:
+def _refused(status: HTTPStatus, why: str = "", /, **headers: str) -> Answer:
     message = f"{status.phrase.lower()}: {why}" if why else status.phrase.lower()
-    return Answer(status, msgspec.json.encode({"code": status.value, "message": message}))
+    return Answer(status, msgspec.json.encode({"code": status.value, "message": message}), headers)
 
 
 async def _run(rights: KeyRights, name: str, body: Raw) -> Struct | wire.ApiError:
@@ -186,8 +217,7 @@ def _prepare(rights: KeyRights, name: str, body: Raw) -> Perform:
     """
     if name != "batch" and name not in METHODS:
         raise Refused(Code.METHOD_NOT_FOUND)
-    if not rights.allows_method(name):
-        raise Refused(Code.PERMISSION_DENIED, "the API key is not for this method")
+    rights.require_method(name, of_channel=name == "batch" or METHODS[name].of_channel)
     if name == "batch":
         request = _decode(body, wire.BatchRequest)
         return partial(_batch, _commands(rights, request), parallel=request.parallel)
@@ -237,7 +267,7 @@ def _decode(body: Raw, kind: type[Struct]) -> Any:
     """
     fields = msgspec.json.decode(body, type=dict[str, Raw] | None) or {}
     given = {name: value for name, value in fields.items() if bytes(value) != b"null" or name in ("data", "params")}
-    for field in msgspec.structs.fields(kind):
-        if field.required and bytes(given.get(field.encode_name, b"")) in _NOTHING:
-            raise Refused(Code.BAD_REQUEST, f"{field.encode_name} is required")
+    for known in msgspec.structs.fields(kind):
+        if known.required and bytes(given.get(known.encode_name, b"")) in _NOTHING:
+            raise Refused(Code.BAD_REQUEST, f"{known.encode_name} is required")
     return msgspec.json.decode(msgspec.json.encode(given), type=kind)

@@ -46,6 +46,9 @@ class Method:
     request: type[Struct]
     result: type[Struct]
     run: Callable[[KeyRights, Any], Awaitable[Struct]]
+    of_channel: bool = True
+    """Whether the function asks for the rights of each channel that it touches. Any other method is refused to a key
+    for some channels, unless the key names the method."""
 
 
 async def publish(rights: KeyRights, request: wire.PublishRequest) -> wire.PublishResult:
@@ -109,13 +112,12 @@ async def unsubscribe(rights: KeyRights, request: wire.UnsubscribeRequest) -> wi
     return wire.Empty()
 
 
-async def disconnect(rights: KeyRights, request: wire.DisconnectRequest) -> wire.Empty:
-    """End the addressed connections in every process. Needs a key for all channels.
+async def disconnect(_rights: KeyRights, request: wire.DisconnectRequest) -> wire.Empty:
+    """End the addressed connections in every process.
 
     Raises:
         Refused: also `BAD_REQUEST`, the code or the reason cannot be sent.
     """
-    rights.require_everything()
     wanted = request.disconnect or wire.DisconnectReason()
     try:
         code = wanted.code or Close.FORCE_DISCONNECT
@@ -126,9 +128,8 @@ async def disconnect(rights: KeyRights, request: wire.DisconnectRequest) -> wire
     return wire.Empty()
 
 
-async def refresh(rights: KeyRights, request: wire.RefreshRequest) -> wire.Empty:
-    """Change the expiry of the addressed connections in every process. Needs a key for all channels."""
-    rights.require_everything()
+async def refresh(_rights: KeyRights, request: wire.RefreshRequest) -> wire.Empty:
+    """Change the expiry of the addressed connections in every process."""
     ttl = -1 if request.expired else _ttl(request.expire_at)
     await in_thread(everywhere, Refresh(_target(request), ttl, _payload(request.info, "", "info")))
     return wire.Empty()
@@ -253,8 +254,10 @@ METHODS: Final[dict[str, Method]] = {
     "broadcast": Method("Publish to several channels.", wire.BroadcastRequest, wire.BroadcastResult, broadcast),
     "subscribe": Method("Subscribe connections by the server's will.", wire.SubscribeRequest, wire.Empty, subscribe),
     "unsubscribe": Method("End subscriptions.", wire.UnsubscribeRequest, wire.Empty, unsubscribe),
-    "disconnect": Method("End connections.", wire.DisconnectRequest, wire.Empty, disconnect),
-    "refresh": Method("Let connections live longer, or end.", wire.RefreshRequest, wire.Empty, refresh),
+    "disconnect": Method("End connections.", wire.DisconnectRequest, wire.Empty, disconnect, of_channel=False),
+    "refresh": Method(
+        "Let connections live longer, or end.", wire.RefreshRequest, wire.Empty, refresh, of_channel=False
+    ),
     "presence": Method("Who is in a channel.", wire.ChannelRequest, wire.PresenceResult, presence),
     "presence_stats": Method(
         "How many are in a channel.", wire.ChannelRequest, wire.PresenceStatsResult, presence_stats
@@ -267,7 +270,7 @@ METHODS: Final[dict[str, Method]] = {
         wire.ChannelsResult,
         channels,
     ),
-    "info": Method("The node that answers.", wire.InfoRequest, wire.InfoResult, info),
+    "info": Method("The node that answers.", wire.InfoRequest, wire.InfoResult, info, of_channel=False),
     "map_publish": Method("Set a key of a map.", keyed.MapPublishRequest, keyed.MapChangeResult, keyed.map_publish),
     "map_remove": Method("Remove a key of a map.", keyed.MapRemoveRequest, keyed.MapChangeResult, keyed.map_remove),
     "map_read_state": Method(
@@ -281,7 +284,9 @@ METHODS: Final[dict[str, Method]] = {
     "shared_poll_publish": Method(
         "A key's value for a shared poll.", keyed.SharedPollPublishRequest, wire.Empty, keyed.shared_poll_publish
     ),
-    "rpc": Method("Call the project's own function (`API_RPC`).", wire.RpcRequest, wire.RpcResult, rpc),
+    "rpc": Method(
+        "Call the project's own function (`API_RPC`).", wire.RpcRequest, wire.RpcResult, rpc, of_channel=False
+    ),
 }
 """Every method but `batch`, which runs these."""
 

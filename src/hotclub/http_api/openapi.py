@@ -15,7 +15,6 @@ _OF_TRANSPORT_MODE: Final = (
     HTTPStatus.NOT_FOUND,
     HTTPStatus.CONFLICT,
     HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE,
-    HTTPStatus.TOO_MANY_REQUESTS,
     HTTPStatus.INTERNAL_SERVER_ERROR,
 )
 _ERROR_MODE: Final = {
@@ -90,10 +89,12 @@ def _path(name: str, method: Method, request: dict[str, Any], result: dict[str, 
                 "400": _response("The body is malformed; in transport mode also the errors 107, 108 and 110", error),
                 "401": _response("No such API key", error),
                 "405": _response("Only POST is allowed", error),
-                "413": {"description": "The body is too large"},
+                "408": _response("The body takes too long", error),
+                "413": _response("The body is too large", error),
                 **{
                     str(status.value): _response("In transport mode: the error", error) for status in _OF_TRANSPORT_MODE
                 },
+                "429": _response("Too many requests without a good key; in transport mode also the error 111", error),
             },
         }
     }

@@ -22,6 +22,7 @@ from hotclub.engine.port import Handshake
 from hotclub.proxy.backend import Backend, Shared, handshake_of
 from hotclub.proxy.hooks import HOOKS
 from hotclub.proxy.messages import Question, read_question
+from hotclub.runtime.encoding import NotUtf8, utf8
 from hotclub.runtime.node import NoNode
 
 SHORTEST: Final = 16
@@ -69,8 +70,8 @@ def _view(secret: str, header: str, recheck: int) -> View:
         if request.method != "POST":
             return HttpResponse(status=HTTPStatus.METHOD_NOT_ALLOWED)
         try:
-            question = read_question(request.body)
-        except msgspec.DecodeError:
+            question = read_question(utf8(request.body))
+        except (msgspec.DecodeError, NotUtf8, RecursionError):
             return HttpResponse(status=HTTPStatus.BAD_REQUEST)
         shared = Shared.current(shared)
         outcome = await _outcome(Backend(shared, _handshake(request, header), recheck), hook, question)

@@ -1,12 +1,36 @@
-"""Encodes the values of Django code as payloads, and decodes payloads."""
+"""Encodes the values of Django code as payloads, decodes payloads, and reads text that came from outside."""
 
-from typing import Any
+from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE
+from typing import Any, Final
 
 import msgspec
 from django.utils.functional import Promise
 from msgspec import Raw
 
 from hotclub.engine.protocol.payload import encode_payload
+
+_WIDE: Final = (BOM_UTF16_LE, BOM_UTF16_BE, b"\0")
+
+
+class NotUtf8(ValueError):
+    """Text is not UTF-8. The message gives the reason for people."""
+
+
+def utf8(text: bytes) -> bytes:
+    """Return JSON text without a byte order mark in front of it.
+
+    Raises:
+        NotUtf8: the text is of another encoding, such as UTF-16.
+    """
+    text = text.removeprefix(BOM_UTF8)
+    # JSON text begins with an ASCII character, so in UTF-16 and UTF-32 one of its first two bytes is NUL.
+    if text.startswith(_WIDE) or text[1:2] == b"\0":
+        raise NotUtf8("the text is UTF-16 or UTF-32; send UTF-8")
+    try:
+        text.decode()
+    except UnicodeDecodeError as error:
+        raise NotUtf8(f"the text is not UTF-8 from byte {error.start} on; send UTF-8") from None
+    return text
 
 
 def encode(value: object) -> Raw:

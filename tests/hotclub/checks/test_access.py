@@ -24,7 +24,7 @@ def ids() -> list[str | None]:
         ({"TOKENS": {"HMAC_SECRET": "secret"}}, ["hotclub.W009"]),
         ({"TOKENS": {"HMAC_SECRET": "s" * 32}}, []),
         ({"API_KEYS": ["test"]}, ["hotclub.W010"]),
-        ({"API_KEYS": ["k" * 20, "sha256:00", {"KEY": "k" * 20}]}, []),
+        ({"API_KEYS": ["k" * 20, "sha256:" + "0" * 64, {"KEY": "l" * 20}]}, []),
         ({"API_KEYS": ["test"], "NONSENSE": 1}, []),
     ],
 )

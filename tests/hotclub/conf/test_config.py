@@ -9,6 +9,8 @@ from django.test import override_settings
 
 from hotclub.conf.config import Config, get_config
 from hotclub.conf.problems import SETTINGS, problems
+from hotclub.conf.token_keys import TOKEN_FIELDS
+from hotclub.conf.values import API_KEY_FIELDS
 
 
 def test_without_the_setting_everything_has_its_default() -> None:
@@ -89,6 +91,19 @@ def test_the_path_of_the_endpoint(path: str, expected: str) -> None:
         ({"PRUNE_INTERVAL": "60"}, "E007"),
         ({"LOGIN_CHECK": -1}, "E007"),
         ({"DATABASE": "elsewhere"}, "E007"),
+        ({"API_KEYS": [{"KEY": "k" * 40, "METHODS": ["publihs"]}]}, "E009"),
+        ({"API_KEYS": [{"KEY": "k" * 40, "METHODS": ["openapi.json"]}]}, "E009"),
+        ({"API_KEYS": [{"KEY": "k" * 40, "NAME": 5}]}, "E009"),
+        ({"API_KEYS": [{"KEY": "k" * 40, "NAME": ""}]}, "E009"),
+        ({"API_KEYS": ["sha256:zz"]}, "E009"),
+        ({"API_KEYS": ["sha256:"]}, "E009"),
+        ({"API_KEYS": ["sha256:" + "0" * 63]}, "E009"),
+        ({"API_KEYS": ["k" * 40, {"KEY": "k" * 40, "CHANNELS": ["a"]}]}, "E009"),
+        ({"TOKENS": {"HMAC_SECRET": "s" * 40, "AUDIENCE": 5}}, "E009"),
+        ({"TOKENS": {"HMAC_SECRET": "s" * 40, "AUDIENCE": ["us", 5]}}, "E009"),
+        ({"TOKENS": {"HMAC_SECRET": "s" * 40, "ISSUER": {"us": 1}}}, "E009"),
+        ({"LIMITS": {"MESSAGE_BYTES": 10**400}}, "E006"),
+        ({"LOGIN_CHECK": 10**400}, "E007"),
     ],
 )
 def test_a_mistake_is_found_says_what_to_do_and_stops_the_start(value: Any, check: str) -> None:
@@ -98,6 +113,30 @@ def test_a_mistake_is_found_says_what_to_do_and_stops_the_start(value: Any, chec
     assert problem.hint
     with override_settings(HOTCLUB=value), pytest.raises(ImproperlyConfigured, match="HOTCLUB"):
         get_config()
+
+
+ODD: list[Any] = [5, -1, 1.5, True, None, "", "x", b"x", "\ud83d", 10**400, float("nan"), [], [5], [[]], {}, {5: 5}]
+"""Values that some setting does not expect."""
+FIELDS = {
+    "TOKENS": (*TOKEN_FIELDS,),
+    "LIMITS": ("MESSAGE_BYTES", "PONG_TIMEOUT"),
+    "RATES": ("CONNECTS", "CONNECTIONS_PER_USER"),
+}
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_a_value_of_any_type_is_read_or_is_a_mistake(name: str) -> None:
+    inner = [{field: odd} for field in FIELDS.get(name, ()) for odd in ODD]
+    if name == "API_KEYS":
+        inner = [[{"KEY": "k" * 40, field: odd}] for field in API_KEY_FIELDS for odd in ODD]  # type: ignore[misc]
+    for value in (*ODD, *inner):
+        found = list(problems({name: value}))
+        with override_settings(HOTCLUB={name: value}):
+            if found:
+                with pytest.raises(ImproperlyConfigured):
+                    get_config()
+            else:
+                get_config()
 
 
 @pytest.mark.parametrize(

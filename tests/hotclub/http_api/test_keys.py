@@ -18,9 +18,10 @@ from django.urls import reverse
 from django.utils.crypto import constant_time_compare
 
 from hotclub.conf.config import get_config
-from hotclub.conf.values import digest_of
+from hotclub.conf.values import API_METHODS, digest_of
 from hotclub.http_api.issue import PREFIX, new_key, revoke_key
 from hotclub.http_api.keys import find_rights, presented_key
+from hotclub.http_api.methods import METHODS
 from hotclub.models import ApiKey
 from tests.hotclub.conftest import Site
 from tests.hotclub.http_api.test_methods import Api, Kept, Plain, Room
@@ -138,6 +139,13 @@ def test_the_page_takes_lists_alone(field: str, value: str) -> None:
     assert not ApiKey.objects.exists()
 
 
+def test_the_page_takes_the_methods_that_there_are_alone() -> None:
+    page = staff("add_apikey", "view_apikey").post(reverse(ADD), {**FORM, "methods": '["publish", "nonsense"]'})
+
+    assert "There is no method nonsense." in page.content.decode()
+    assert not ApiKey.objects.exists()
+
+
 def test_the_page_revokes_keys() -> None:
     for name in ("one", "two", "three"):
         new_key(name)
@@ -235,6 +243,39 @@ CALLS: dict[str, dict[str, Any]] = {
     "map_clear": {"channel": "{}"},
     "shared_poll_publish": {"channel": "{}", "key": "k", "data": 1, "version": 1},
 }
+WIDE: dict[str, dict[str, Any]] = {
+    "disconnect": {"user": "1"},
+    "refresh": {"user": "1"},
+    "info": {},
+    "rpc": {"method": "anything"},
+}
+"""The methods that concern more than a channel."""
+
+
+def test_every_method_has_its_place_in_these_tests() -> None:
+    assert {*METHODS} == {*CALLS, *WIDE, "broadcast", "channels"}
+    assert {*METHODS, "batch"} == API_METHODS
+
+
+async def test_a_key_for_some_channels_calls_no_wider_method_that_it_does_not_name(
+    serve: Serve, declare: Declare, hotclub_settings: Configure
+) -> None:
+    declare(Room, Kept, Plain)
+    hotclub_settings(API_RPC="tests.hotclub.http_api.test_keys.own_rpc")
+    site = await serve()
+    some = Api(site, await sync_to_async(new_key)("some", channels=["room:*"]))
+    naming = Api(site, await sync_to_async(new_key)("naming", channels=["room:*"], methods=[*WIDE, "unsubscribe"]))
+
+    for method, body in WIDE.items():
+        assert await some.error(method, body) == 103, method
+        replies = (await some.result("batch", {"commands": [{method: body}]}))["replies"]
+        assert replies[0]["error"]["code"] == 103, method
+        await naming.result(method, body)
+    assert await naming.error("unsubscribe", {"user": "1"}) == 103
+
+
+async def own_rpc(_method: str, _params: Any) -> int:
+    return 1
 
 
 async def test_a_key_for_some_channels_touches_no_other_by_any_method(serve: Serve, declare: Declare) -> None:

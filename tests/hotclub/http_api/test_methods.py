@@ -466,7 +466,8 @@ async def test_a_stored_key_does_what_it_may_until_it_is_revoked(serve: Serve) -
     await api.result("publish", {"channel": "room:1", "data": 1})
     assert await api.error("publish", {"channel": "kept:1", "data": 1}) == 103
     assert await api.error("presence", {"channel": "room:1"}) == 103
-    assert await api.error("disconnect", {"user": "1"}) == 103
+    assert await api.error("refresh", {"user": "1"}) == 103
+    assert await api.result("disconnect", {"user": "1"}) == {}
 
     assert await sync_to_async(revoke_key)("shop")
     assert (await api.post("publish", {"channel": "room:1", "data": 1})).status_code == 401

@@ -11,6 +11,7 @@ from asgiref.sync import sync_to_async
 import hotclub
 import hotclub.polls
 import hotclub.tokens
+from hotclub.conf.config import Config
 from hotclub.http_api.endpoint import Call, answer
 from hotclub.runtime.node import current_node, set_current_node
 from tests.hotclub.conftest import Site, amake_person
@@ -351,6 +352,15 @@ async def test_what_is_no_value_of_a_shared_poll_is_refused(declare: Declare) ->
         assert refused.value.code == code
 
 
+def call_of(method: str, body: bytes) -> Call:
+    """A request to the API, as the endpoint gets it."""
+
+    async def read(_config: Config) -> bytes:
+        return body
+
+    return Call("POST", method, {"x-api-key": KEY}, "", "127.0.0.1", read)
+
+
 async def test_a_process_that_serves_nobody_does_not_pretend(serve: Serve) -> None:
     await serve()
     node = current_node()
@@ -367,11 +377,11 @@ async def test_a_process_that_serves_nobody_does_not_pretend(serve: Serve) -> No
             ("map_read_stream", b'{"channel":"board:1"}'),
             ("map_stats", b'{"channel":"board:1"}'),
         ):
-            told = await answer(Call("POST", method, {"x-api-key": KEY}, "", body))
+            told = await answer(call_of(method, body))
             assert b'"code":108' in told.body, method
             assert b"No node runs in this process" in told.body
         for method in ("publish", "history", "history_remove"):
-            told = await answer(Call("POST", method, {"x-api-key": KEY}, "", b'{"channel":"kept:1","data":1}'))
+            told = await answer(call_of(method, b'{"channel":"kept:1","data":1}'))
             assert b'"result"' in told.body, method
     finally:
         set_current_node(node)
@@ -387,7 +397,7 @@ async def test_a_version_is_compared_where_the_log_is(serve: Serve) -> None:
     set_current_node(None)
     for version in (1, 3):
         body = b'{"channel":"room:1","data":%d,"version":%d}' % (version, version)
-        told = await answer(Call("POST", "publish", {"x-api-key": KEY}, "", body))
+        told = await answer(call_of("publish", body))
         assert told.body == b'{"result":{}}'
     set_current_node(node)
 

@@ -78,9 +78,23 @@ def test_publish_says_where_the_message_stands() -> None:
 
 
 @pytest.mark.usefixtures("channels")
-def test_publish_reads_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO('{"text": "Grüße"}\n'.encode())))
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
+def test_publish_reads_standard_input(monkeypatch: pytest.MonkeyPatch, encoding: str) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO('{"text": "Grüße"}\n'.encode(encoding))))
     assert run("hotclub_publish", "room:1", "-").endswith("/1.")
+    assert hotclub.history("room:1").publications[0].data == {"text": "Grüße"}
+
+
+@pytest.mark.parametrize(
+    ("encoding", "reason"),
+    [("utf-16", "UTF-16 or UTF-32"), ("utf-16-le", "UTF-16 or UTF-32"), ("latin-1", "not UTF-8 from byte 12 on")],
+)
+def test_publish_refuses_another_encoding_with_that_reason(
+    monkeypatch: pytest.MonkeyPatch, encoding: str, reason: str
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO('{"text": "Grüße"}\n'.encode(encoding))))
+    with pytest.raises(CommandError, match=f"the text is {reason}"):
+        run("hotclub_publish", "room:1", "-")
 
 
 @pytest.mark.usefixtures("channels")

@@ -158,6 +158,9 @@ async def test_only_who_knows_the_secret_is_answered() -> None:
     assert (await post("else", COMMON)).status_code == 404
     assert (await AsyncClient().get("/hooks/connect", headers={"X-Hotclub-Secret": SECRET})).status_code == 405
     assert (await post("connect", b"{nonsense")).status_code == 400
+    assert (await post("connect", '{"name": "é"}'.encode("latin-1"))).status_code == 400
+    assert (await post("connect", '{"name": "é"}'.encode("utf-16"))).status_code == 400
+    assert (await post("connect", b'{"data":' + b"[" * 5_000 + b"]" * 5_000 + b"}")).status_code == 400
     assert (await post("connect", [1])).status_code == 400
 
 

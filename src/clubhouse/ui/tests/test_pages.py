@@ -257,3 +257,29 @@ def test_files_with_a_hash_in_their_name_are_kept_for_ever(name: str, kept: bool
     from clubhouse.ui.middleware import StaticFilesMiddleware
 
     assert StaticFilesMiddleware(lambda _request: HttpResponse()).immutable_file_test("", name) is kept
+
+
+@pytest.mark.parametrize("debug", [False, True])
+@pytest.mark.parametrize(
+    ("content_type", "status"),
+    [
+        ("application/x-www-form-urlencoded; charset=latin-1", 415),
+        ("application/x-www-form-urlencoded; charset=utf-16", 415),
+        ("multipart/form-data; boundary=x; charset=latin-1", 415),
+        ("multipart/form-data; boundary=x; charset=rot13", 415),
+        ("multipart/form-data; boundary=x; charset=undefined", 415),
+        ("application/x-www-form-urlencoded; charset=UTF8", 200),
+        ("application/x-www-form-urlencoded; charset=us-ascii", 200),
+        ("application/x-www-form-urlencoded; charset=nonsense", 200),
+    ],
+)
+def test_a_form_in_another_encoding_is_refused_and_breaks_no_page(
+    settings: Any, debug: bool, content_type: str, status: int
+) -> None:
+    settings.DEBUG = debug
+    browser = Client(enforce_csrf_checks=True)
+    token = browser.get("/accounts/login/", secure=True).cookies["csrftoken"].value
+    headers = {"x-csrftoken": token, "origin": "https://testserver"}
+    # `post` would encode the body as the header says.
+    answer = browser.generic("POST", "/accounts/login/", b"a=b", content_type, headers=headers, secure=True)
+    assert answer.status_code == status

@@ -187,7 +187,7 @@ async def _join(
     query = HistoryQuery(limit=limits.recovery_publications, since=Position("", since.offset))
     page = await session.channels.history(subscriber.resolved, query)
     size = sum(len(bytes(change.data)) for change in page.publications)
-    # In a stream offset 0 without an epoch is the beginning. The client of a map holds entries, perhaps of another epoch.
+    # In a stream offset 0 without an epoch is the beginning. A map's client holds entries, perhaps of another epoch.
     if not since.epoch or size > limits.outbox_bytes // 2 or not recover(since, page.top, page.publications).recovered:
         raise Refused(Code.UNRECOVERABLE_POSITION)
     changes = join_log(subscriber, page.publications, page.top, since.offset)

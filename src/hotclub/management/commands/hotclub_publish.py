@@ -11,6 +11,7 @@ from hotclub.channels.registry import UnknownChannel
 from hotclub.conf.config import get_config
 from hotclub.engine import errors
 from hotclub.engine.protocol.payload import check_payload
+from hotclub.runtime.encoding import NotUtf8, utf8
 from hotclub.runtime.tables import NotMigrated
 
 
@@ -29,19 +30,20 @@ class Command(BaseCommand):
         """See `BaseCommand.handle`.
 
         Raises:
-            CommandError: the channel or the payload is refused, the key was used for other data, or a table is missing.
+            CommandError: the channel or the payload is refused, the payload is not UTF-8, the key was used for other
+                data, or a table is missing.
         """
         text = sys.stdin.buffer.read() if options["json"] == "-" else options["json"].encode(errors="surrogateescape")
         channel = options["channel"]
         try:
-            payload = check_payload(text.strip(), get_config().limits)
+            payload = check_payload(utf8(text).strip(), get_config().limits)
             position = publish(channel, payload, idempotency_key=options["key"])
         except errors.Refused as error:
             reason = error.explanation if isinstance(error, UnknownChannel) else error.message
             raise CommandError(
                 _("Not published to %(channel)s: %(reason)s") % {"channel": channel, "reason": reason}
             ) from None
-        except (errors.IdempotencyConflict, NotMigrated) as error:
+        except (errors.IdempotencyConflict, NotMigrated, NotUtf8) as error:
             raise CommandError(str(error)) from None
         if position is None:
             self.stdout.write(_("Handed to the running site for %(channel)s.") % {"channel": channel})
