@@ -11,10 +11,11 @@ from urllib.parse import parse_qs
 from django.apps import apps
 from django.utils.crypto import constant_time_compare
 
-from hotclub.access.rates import Buckets, TooMany, network_of
+from hotclub.access.rates import Buckets, TooMany
 from hotclub.conf.config import Config
 from hotclub.conf.values import KeyRights, Rate, digest_of, is_list_of_text
 from hotclub.engine.observe import report
+from hotclub.engine.places import network_of
 from hotclub.runtime.node import in_thread
 from hotclub.runtime.tables import api_keys
 
