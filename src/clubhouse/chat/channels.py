@@ -35,15 +35,24 @@ class RoomChannel(Channel):
         """Allow members."""
         return services.is_member(room_id, _user(client))
 
-    def on_publish(self, client: Client, data: Any, room_id: int) -> None:
-        """Post the message for a member. `services.post_message` stores and publishes it, so this hook returns nothing.
+    def prepare_publish(self, client: Client, data: Any, room_id: int) -> "tuple[UUID, services.Draft]":  # noqa: ARG002
+        """Check and render the text, before the transaction begins.
+
+        Raises:
+            Refused: the code of the `ChatError`.
+        """
+        with _refusals():
+            message = _new_message(data)
+            return message.id, services.draft(message.text)
+
+    def on_publish(self, client: Client, data: "tuple[UUID, services.Draft]", room_id: int) -> None:
+        """Post the message for a member. `services.post_draft` stores and publishes it, so this hook returns nothing.
 
         Raises:
             Refused: 103 for users who are not in the room, otherwise the code of the `ChatError`.
         """
         with _refusals():
-            message = _new_message(data)
-            services.post_message(room_id, _user(client), message.id, message.text)
+            services.post_draft(room_id, _user(client), *data)
 
 
 class TypingChannel(Channel):

@@ -5,6 +5,7 @@ applies the events after its position shows the same as a new snapshot.
 """
 
 import math
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 from uuid import UUID
@@ -62,26 +63,52 @@ def leave_room(user: User, room: Room) -> None:
         hotclub.unsubscribe(room.typing_channel, user=user)
 
 
-@transaction.atomic
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """The text of a message that has been checked, with its HTML."""
+
+    text: str
+    html: str
+
+
+def draft(text: str) -> Draft:
+    """Check and render a text. Call it outside a transaction: no lock should wait for the rendering.
+
+    Raises:
+        EmptyMessage, MessageTooLong, BadMessage: the text is not acceptable.
+    """
+    check_text(text)
+    return Draft(text, render(text))
+
+
 def post_message(room_id: int, user: User, client_id: UUID, text: str) -> Message:
+    """Check, render and post a message to a room; see `post_draft`.
+
+    Raises:
+        EmptyMessage, MessageTooLong, BadMessage: the text is not acceptable.
+        NotAMember, IdAlreadyUsed, TooFast: as `post_draft`.
+    """
+    return post_draft(room_id, user, client_id, draft(text))
+
+
+@transaction.atomic
+def post_draft(room_id: int, user: User, client_id: UUID, message: Draft) -> Message:
     """Post a message to a room.
 
     A call with the id and text of an earlier one returns the earlier message and publishes nothing, so a client whose
     answer was lost may repeat its request.
 
     Raises:
-        EmptyMessage, MessageTooLong, BadMessage: the text is not acceptable.
         NotAMember: the user is not in the room, or the room does not exist.
         IdAlreadyUsed: the user has used the id for another message.
         TooFast: the user must wait before the next message.
     """
-    check_text(text)
     membership = _membership(room_id, user)
     earlier = Message.objects.filter(author=user, client_id=client_id).first()
     if earlier is None:
         _check_rate(membership)
-        return record_message(membership, client_id, text, timezone.now())
-    return _same(earlier, room_id, text)
+        return _record(membership, client_id, message, timezone.now())
+    return _same(earlier, room_id, message.text)
 
 
 def record_message(membership: Membership, client_id: UUID, text: str, created: datetime) -> Message:
@@ -90,14 +117,18 @@ def record_message(membership: Membership, client_id: UUID, text: str, created: 
     Raises:
         IdAlreadyUsed: the member has used the id for another message.
     """
+    return _record(membership, client_id, Draft(text, render(text)), created)
+
+
+def _record(membership: Membership, client_id: UUID, draft: Draft, created: datetime) -> Message:
     message, new = Message.objects.get_or_create(
         author=membership.user,
         client_id=client_id,
-        defaults={"room": membership.room, "text": text, "html": render(text), "created": created},
+        defaults={"room": membership.room, "text": draft.text, "html": draft.html, "created": created},
     )
     if not new:
         # Another transaction has stored the same message after the caller looked for it.
-        return _same(message, membership.room_id, text)
+        return _same(message, membership.room_id, draft.text)
     event: RoomMessage = {"type": "message", "message": message_data(message)}
     key = f"message:{membership.user_id}:{client_id}"
     position = hotclub.publish(membership.room.channel, event, idempotency_key=key)

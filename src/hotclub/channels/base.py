@@ -73,7 +73,8 @@ class Channel:
     """The type of the data that subscribers get, such as a `TypedDict`, for `manage.py hotclub_types`. None takes the
     return annotation of `on_publish`."""
     message: ClassVar[Any] = None
-    """The type of the data that clients publish. None takes the annotation of `data` in `on_publish`."""
+    """The type of the data that clients publish. None takes the annotation of `data` in `on_publish`,
+    or in `prepare_publish` where the class has it."""
     abstract: ClassVar[bool] = False
 
     def __init_subclass__(cls, *, abstract: bool = False, **kwargs: Any) -> None:
@@ -107,6 +108,24 @@ class Channel:
         """
         return type(self).on_publish is not Channel.on_publish
 
+    def prepare_publish(self, client: Client, data: Any, *args: Any, **kwargs: Any) -> Any:
+        """A client wants to publish. The hook does the work on the data that needs no transaction, such as rendering.
+
+        Hotclub calls the hook before `on_publish`, and in a durable channel before the transaction begins, in which
+        `can_publish` and `on_publish` run: work in that transaction holds up everybody who writes to the same stream,
+        and on SQLite everybody who writes. In a durable channel the hook is a plain function, and is called for clients
+        that `can_publish` will refuse, too.
+
+        Args:
+            client: the connection that wants to publish.
+            data: decoded JSON.
+            **values: what `pattern` captures.
+
+        Returns:
+            What `on_publish` gets as `data`; by default the data as they are.
+        """
+        return data
+
     def on_publish(self, client: Client, data: Any, *args: Any, **kwargs: Any) -> Any:
         """A client published. The hook may check and store the data, and returns the data that subscribers get.
 
@@ -115,7 +134,7 @@ class Channel:
 
         Args:
             client: the connection that published.
-            data: decoded JSON.
+            data: decoded JSON, or what `prepare_publish` has returned.
             **values: what `pattern` captures.
 
         Returns:

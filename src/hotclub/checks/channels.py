@@ -23,6 +23,7 @@ from hotclub.engine.limits import Limits
 HOOKS: Final = (
     "can_subscribe",
     "can_publish",
+    "prepare_publish",
     "on_publish",
     "on_subscribe",
     "on_unsubscribe",
@@ -119,9 +120,11 @@ def _history_problems(cls: type[Channel]) -> Iterator[CheckMessage]:
         yield make_error(14, f"The history's size is {size!r}.", "Use the number of publications to keep, from 1.", cls)
     if not is_duration(ttl):
         yield make_error(14, f"The history's ttl is {ttl!r}.", "Use a timedelta greater than 0.", cls)
-    for name in ("can_publish", "on_publish"):
+    for name in ("can_publish", "prepare_publish", "on_publish"):
         if history.durable and iscoroutinefunction(getattr(cls, name)):
-            hint = "It runs in a database transaction, which Django has in synchronous code only: write a plain `def`."
+            hint = (
+                "It runs beside a database transaction, which Django has in synchronous code only: write a plain `def`."
+            )
             yield make_error(16, f"{name} of this durable channel is async.", hint, cls)
 
 

@@ -17,6 +17,7 @@ _CLIENT: Final = ("client",)
 _CHANNEL: Final[Mapping[str, tuple[str, ...]]] = {
     "can_subscribe": _CLIENT,
     "can_publish": _CLIENT,
+    "prepare_publish": ("client", "data"),
     "on_publish": ("client", "data"),
     "on_subscribe": _CLIENT,
     "on_unsubscribe": _CLIENT,

@@ -129,15 +129,14 @@ class _Types:
 
 def _channel(name: str, cls: type[Channel], types: _Types) -> ChannelInterface:
     where = _where(cls)
-    publishing = _hints(where, cls.on_publish)
-    returned = publishing.get("return", Any)
+    returned = _hints(where, cls.on_publish).get("return", Any)
     return ChannelInterface(
         name=name,
         pattern=cls.pattern,
         summary=_summary(cls),
         parameters=list(_parameters(where, cls.pattern)),
         publication=types.schema(where, _sent(returned) if cls.publication is None else cls.publication),
-        message=types.schema(where, _published(cls, publishing)) if _takes_messages(cls) else None,
+        message=types.schema(where, _published(where, cls)) if _takes_messages(cls) else None,
         info=types.schema(where, _returned(where, cls, "channel_info")),
         data=types.schema(where, _returned(where, cls, "on_subscribe")),
     )
@@ -169,12 +168,14 @@ def _is_written(cls: type[Channel], hook: str) -> bool:
     return owner not in (Channel, MapChannel, SharedPollChannel)
 
 
-def _published(cls: type[Channel], hints: Mapping[str, Any]) -> Any:
-    """The type that clients publish: the class's `message`, or the annotation of `data` in `on_publish`."""
+def _published(where: str, cls: type[Channel]) -> Any:
+    """The type that clients publish: the class's `message`, or the annotation of `data` in the first hook that gets
+    them."""
     if cls.message is not None:
         return cls.message
-    names = list(inspect.signature(cls.on_publish).parameters)
-    return hints.get(names[2], Any) if len(names) > 2 else Any
+    hook = cls.prepare_publish if _is_written(cls, "prepare_publish") else cls.on_publish
+    names = list(inspect.signature(hook).parameters)
+    return _hints(where, hook).get(names[2], Any) if len(names) > 2 else Any
 
 
 def _sent(returned: Any) -> Any:

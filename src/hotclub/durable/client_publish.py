@@ -32,7 +32,9 @@ class DurablePublish:
     """The alias of the database with Hotclub's tables."""
     can_publish: Callable[[], Any] | None
     """Asks for the permission; None allows every publish."""
-    on_publish: Callable[[], Any]
+    prepare: Callable[[], Any]
+    """Returns the data for `on_publish`. Called before the transaction begins."""
+    on_publish: Callable[[Any], Any]
     """Calls the hook, which returns the data to publish, the position of its own publication, or None."""
     encode: Callable[[Any], Raw]
     """Makes the payload of the data."""
@@ -47,10 +49,11 @@ class DurablePublish:
                 raised.
             TypeError: a hook is asynchronous.
         """
+        data = _finished(self.prepare())
         with transaction.atomic(using=self.database):
             if self.can_publish is not None and not _finished(self.can_publish()):
                 raise Refused(Code.PERMISSION_DENIED)
-            result = _finished(self.on_publish())
+            result = _finished(self.on_publish(data))
             if not self.keeps:
                 return self._handed_over(result)
             if isinstance(result, Position):
@@ -90,7 +93,9 @@ def _finished(result: Any) -> Any:
     if inspect.isawaitable(result):
         if inspect.iscoroutine(result):
             result.close()
-        raise TypeError("can_publish() and on_publish() of a durable channel must be plain functions")
+        raise TypeError(
+            "can_publish(), prepare_publish() and on_publish() of a durable channel must be plain functions"
+        )
     return result
 
 

@@ -58,6 +58,8 @@ class KeyedHooks:
         if not overridden(hooks, "on_publish", MapChannel):
             return MapMessage(key=change.key, data=change.data)
         data = CommandData(change.data).value
+        if overridden(hooks, "prepare_publish"):
+            data = yield ask(hooks.prepare_publish, client, data, **route.kwargs)
         return _change(hooks, change.key, (yield ask(hooks.on_publish, client, data, change.key, **route.kwargs)))
 
     def _is_open(self, channel: MapChannel, permission: str) -> bool:

@@ -62,7 +62,10 @@ class PublishHooks:
             raise Refused(Code.PERMISSION_DENIED)
         if not overridden(hooks, "on_publish"):
             return PublishGrant(data=data)
-        result = yield ask(hooks.on_publish, mine, CommandData(data).value, **route.kwargs)
+        value = CommandData(data).value
+        if overridden(hooks, "prepare_publish"):
+            value = yield ask(hooks.prepare_publish, mine, value, **route.kwargs)
+        result = yield ask(hooks.on_publish, mine, value, **route.kwargs)
         if not self._keeps and (result is None or isinstance(result, Position)):
             raise_nothing()
         if isinstance(result, Position):
@@ -82,12 +85,16 @@ class PublishHooks:
         def run(call: HookCall) -> Any:
             return plain(mine, call, data)
 
+        def prepare() -> Any:
+            return run(ask(hooks.prepare_publish, mine, data.value, **route.kwargs))
+
         return DurablePublish(
             route,
             info,
             self._config.database,
             can_publish=None if permission is None else partial(run, permission),
-            on_publish=partial(run, ask(hooks.on_publish, mine, data.value, **route.kwargs)),
+            prepare=prepare if overridden(hooks, "prepare_publish") else lambda: data.value,
+            on_publish=lambda value: run(ask(hooks.on_publish, mine, value, **route.kwargs)),
             encode=partial(encoded, hooks.on_publish),
             keeps=self._keeps,
         )

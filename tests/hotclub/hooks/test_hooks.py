@@ -264,6 +264,41 @@ async def test_a_durable_publication_and_the_hook_s_rows_are_one_transaction(ser
     assert [row.key async for row in Entry.objects.filter(stream__channel="side")] == ["kept", "silent", "mine"]
 
 
+async def test_data_are_prepared_before_the_transaction_of_a_durable_channel(serve: Serve, declare: Declare) -> None:
+    class Prepared(Log):
+        def prepare_publish(self, client: hotclub.Client, data: Any, number: int) -> Any:
+            assert not transaction.get_connection().in_atomic_block
+            if data == "refused":
+                raise hotclub.Refused(4000, "not this")
+            return f"{data} for {client.user_id} in {number}"
+
+        def on_publish(self, client: hotclub.Client, data: Any, number: int) -> Any:
+            assert transaction.get_connection().in_atomic_block
+            return data
+
+    declare(Prepared)
+    client = await opened(serve, "log:5")
+
+    assert await refusal(client.sdk.publish("log:5", "refused")) == (4000, "not this")
+    await client.sdk.publish("log:5", "bread")
+
+    user = (await get_user_model()._default_manager.aget()).pk
+    assert await received(client) == f"bread for {user} in 5"
+
+
+async def test_data_are_prepared_for_the_hook_of_a_channel_in_memory(serve: Serve, declare: Declare) -> None:
+    class Twice(Open):
+        async def prepare_publish(self, client: hotclub.Client, data: Any, name: str) -> Any:
+            return [data, data]
+
+    declare(Twice)
+    client = await opened(serve, "open:a")
+
+    await client.sdk.publish("open:a", 1)
+
+    assert (await received(client))["said"] == [1, 1]
+
+
 async def test_a_durable_publication_names_its_publisher(serve: Serve, declare: Declare) -> None:
     class Signed(Log):
         def on_publish(self, client: hotclub.Client, data: Any, number: int) -> Any:

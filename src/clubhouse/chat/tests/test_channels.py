@@ -6,6 +6,7 @@ from uuid import uuid4
 
 import pytest
 from django.contrib.auth.models import AnonymousUser
+from django.db import connection, transaction
 
 import hotclub
 from clubhouse.accounts.connections import on_connect
@@ -19,6 +20,13 @@ TYPING = channels.TypingChannel()
 
 def _client(user: User | AnonymousUser) -> hotclub.Client:
     return hotclub.Client(id=str(uuid4()), user=user)
+
+
+def _publish(client: hotclub.Client, data: Any, room_id: int) -> None:
+    """Publish as Hotclub does it: the data are prepared before the transaction begins."""
+    prepared = ROOM.prepare_publish(client, data, room_id=room_id)
+    with transaction.atomic():
+        ROOM.on_publish(client, prepared, room_id=room_id)
 
 
 @pytest.fixture
@@ -61,7 +69,7 @@ def test_a_message_says_who_sent_it_and_not_who_its_sender_claims(room: Room, al
         "html": "<b>",
         "room": 99,
     }
-    ROOM.on_publish(_client(alice), draft, room_id=room.pk)
+    _publish(_client(alice), draft, room_id=room.pk)
     message = Message.objects.get()
     assert (message.author, message.room, message.html) == (alice, room, "<p>hello</p>")
 
@@ -83,16 +91,28 @@ def test_a_message_says_who_sent_it_and_not_who_its_sender_claims(room: Room, al
 )
 def test_a_bad_message_is_refused_with_its_code(room: Room, alice: User, draft: Any, code: int) -> None:
     with pytest.raises(hotclub.Refused) as refused:
-        ROOM.on_publish(_client(alice), draft, room_id=room.pk)
+        _publish(_client(alice), draft, room_id=room.pk)
     assert refused.value.code == code
     assert not refused.value.temporary
 
 
+@pytest.mark.django_db(transaction=True)
+def test_a_text_is_rendered_before_the_transaction(room: Room, alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    def render(text: str) -> str:
+        assert not connection.in_atomic_block, "other writers wait for the rendering"
+        return text.upper()
+
+    monkeypatch.setattr(services, "render", render)
+    _publish(_client(alice), {"id": str(uuid4()), "text": "by a client"}, room_id=room.pk)
+    services.post_message(room.pk, alice, uuid4(), "by a form")
+    assert list(Message.objects.values_list("html", flat=True).order_by("pk")) == ["BY A CLIENT", "BY A FORM"]
+
+
 def test_who_is_too_fast_is_told_how_long_to_wait(room: Room, alice: User, settings: Any) -> None:
     settings.CHAT_RATE = (1, 30.0)
-    ROOM.on_publish(_client(alice), {"id": str(uuid4()), "text": "one"}, room_id=room.pk)
+    _publish(_client(alice), {"id": str(uuid4()), "text": "one"}, room_id=room.pk)
     with pytest.raises(hotclub.Refused) as refused:
-        ROOM.on_publish(_client(alice), {"id": str(uuid4()), "text": "two"}, room_id=room.pk)
+        _publish(_client(alice), {"id": str(uuid4()), "text": "two"}, room_id=room.pk)
     assert (refused.value.code, refused.value.message, refused.value.temporary) == (429, "slow down: 30", True)
 
 
@@ -100,7 +120,7 @@ def test_who_was_removed_can_send_nothing_more(room: Room, alice: User, bob: Use
     services.join_room(bob, room)
     services.leave_room(bob, room)
     for send in (
-        lambda: ROOM.on_publish(_client(bob), {"id": str(uuid4()), "text": "hello"}, room_id=room.pk),
+        lambda: _publish(_client(bob), {"id": str(uuid4()), "text": "hello"}, room_id=room.pk),
         lambda: TYPING.on_publish(_client(bob), {}, room_id=room.pk),
         lambda: channels.mark_read(_client(bob), room_id=room.pk, offset=1),
     ):
