@@ -19,12 +19,12 @@ import hotclub.tokens
 SOURCE = Path(__file__).parents[1] / "src"
 
 ENGINE = (
-    {"model", "errors", "failures", "codes", "limits", "observe"},
+    {"model", "errors", "failures", "codes", "limits", "observe", "turns", "background"},
     {"protocol", "recovery", "shape", "tags", "leases", "pulse", "places"},
     {"broker", "presence"},
     {"port", "backend"},
     {"hub", "peers", "trouble", "subscriber", "outbox", "target", "kept_grants"},
-    {"channels", "session", "maps", "shared_poll"},
+    {"channels", "appearances", "session", "maps", "shared_poll"},
     {"commands", "dispatch"},
     {"transports"},
     {"position_check", "upkeep", "node"},

@@ -204,9 +204,9 @@ class MemoryClient:
         """Everything pushed so far has been written."""
         await self.call(rpc={"method": "echo"})
 
-    async def leave(self) -> None:
-        """Be gone, as a peer whose connection broke."""
-        self.session.lost()
+    async def leave(self, *, goodbye: bool = False) -> None:
+        """Be gone, as a peer whose connection broke or who said goodbye."""
+        self.session.lost(goodbye=goodbye)
         await self.dispatcher.stop()
         await self.session.end()
 

@@ -246,7 +246,7 @@ async def test_a_connection_that_cannot_be_ended_keeps_no_order_from_the_others(
     elif order == "gap":
         club.node.hub.peers.report_gaps(club.node.hub.members("log:a"))
     else:
-        silent = SimpleNamespace(tick=lambda _now: ([], [broken.session, healthy.session]))
+        silent = SimpleNamespace(tick=lambda *_limits: ([], [broken.session, healthy.session]))
         monkeypatch.setattr(club.node.upkeep, "_pulse", silent)
         await club.node.upkeep.beat()
     assert healthy.session.closed or not healthy.session.subscribers
@@ -265,6 +265,6 @@ async def test_one_lease_that_cannot_be_renewed_keeps_nobody_elses_from_renewal(
         renewed.append(channel)
 
     monkeypatch.setattr(club.node.presence, "touch", touch)
-    await club.node.upkeep.refresh_presence()
+    await club.node.channels.appearances.renew()
     assert renewed == ["here:a", "here:c"]
     assert len(clients) == 3

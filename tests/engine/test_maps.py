@@ -124,7 +124,7 @@ async def test_members_stand_in_the_maps_of_their_channel(club: MapClub) -> None
     assert list(await entries(club, "users:crowd")) == ["7"]
     await first.call(unsubscribe={"channel": "crowd:a"})
     assert list(await entries(club, "users:crowd")) == ["7"], "the user is there with another connection"
-    await second.leave()
+    await second.leave(goodbye=True)
     assert await entries(club, "clients:crowd") == await entries(club, "users:crowd") == {}
     await settled(watcher)
     shown = [(item["key"], item.get("removed", False)) for item in pushed(watcher, "clients:crowd")]
@@ -147,11 +147,11 @@ async def test_members_are_renewed_silently_and_come_back_when_they_were_lost(cl
     await page(watcher, "clients:crowd", type=2, phase=STATE)
     await page(client, "crowd:a", phase=STATE)
     await settled(client)
-    await club.node.upkeep.refresh_presence()
+    await club.node.channels.appearances.renew()
     await settled(watcher)
     assert len(pushed(watcher, "clients:crowd")) == 1
     await club.node.channels.maps.clear("clients:crowd")
-    await club.node.upkeep.refresh_presence()
+    await club.node.channels.appearances.renew()
     await settled(watcher)
     assert [item.get("removed", False) for item in pushed(watcher, "clients:crowd")] == [False, True, False]
 

@@ -59,7 +59,7 @@ def test_a_pong_without_a_ping_is_ignored() -> None:
     assert beat.tick(1.0) == ([], [])
 
 
-def test_a_peer_that_cannot_answer_is_pinged_for_ever() -> None:
+def test_a_peer_that_cannot_answer_is_pinged_twice_as_often_for_ever() -> None:
     beat = pulse()
     beat.add("listener", 0.0, 0.0, answers=False)
     pinged = []
@@ -67,7 +67,7 @@ def test_a_peer_that_cannot_answer_is_pinged_for_ever() -> None:
         due, overdue = beat.tick(step / 10)
         pinged += due
         assert overdue == []
-    assert len(pinged) == 10
+    assert len(pinged) == 20
     beat.remove("listener")
     assert beat.tick(1_000.0) == ([], [])
 
@@ -80,3 +80,22 @@ def test_a_peer_that_comes_back_keeps_no_old_appointment() -> None:
     assert beat.tick(5.0) == ([], [])
     assert beat.tick(14.0) == (["a"], [])
     assert len(beat) == 1
+
+
+def test_peers_that_left_take_no_place_in_the_heap() -> None:
+    beat = pulse()
+    beat.add("stays", 0.0, 0.0)
+    for number in range(20_000):
+        beat.add(f"peer {number}", 0.0, 1.0)
+        beat.remove(f"peer {number}")
+    assert len(beat._due) < 100
+    assert beat.tick(5.0) == (["stays"], [])
+
+
+def test_a_tick_takes_no_more_peers_than_it_may_and_the_next_one_takes_the_rest() -> None:
+    beat = pulse()
+    for number in range(25):
+        beat.add(str(number), 0.0, 0.0)
+    sizes = [len(beat.tick(5.0, 10)[0]) for _ in range(4)]
+    assert sizes == [10, 10, 5, 0]
+    assert [len(beat.tick(8.0, 10)[1]) for _ in range(4)] == [10, 10, 5, 0]

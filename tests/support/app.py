@@ -108,6 +108,8 @@ class TinyApplication:
     procedures: bool = True
     ended: list[tuple[str, int, str]] = field(default_factory=list)
     left: list[tuple[str, str]] = field(default_factory=list)
+    seen: list[tuple[str, bool]] = field(default_factory=list)
+    """The user of every join (True) and leave that the application was told."""
     values: dict[str, PolledItem] = field(default_factory=dict)
     """The values that shared polls return, by key."""
     epoch: str = ""
@@ -155,6 +157,7 @@ class TinyApplication:
         greeting = encode_payload(data["greet"]) if "greet" in data else EMPTY
         return ConnectGrant(
             user_id=data.get("user", ""),
+            login_id=data.get("login", ""),
             info=info,
             data=greeting,
             channels={name: SubscribeGrant() for name in data.get("channels", ())},
@@ -240,6 +243,7 @@ class TinyApplication:
             self._news.notify_all()
 
     async def presence_changed(self, client: Client, channel: ResolvedChannel, *, joined: bool) -> None:
+        self.seen.append((client.user_id, joined))
         await self._gate("presence", channel.name)
 
     def _refuse(self, channel: ResolvedChannel) -> None:

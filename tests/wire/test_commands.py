@@ -124,6 +124,40 @@ async def test_anonymous_clients_are_one_user(connect: Connect) -> None:
     assert await first.call("presence_stats", channel="here:a") == {"num_clients": 2, "num_users": 1}
 
 
+async def test_a_connection_that_breaks_and_comes_back_neither_leaves_nor_joins(
+    served: Served, connect: Connect
+) -> None:
+    observer = await connect("observer")
+    await observer.subscribe("here:a")
+    ann = await connect("ann")
+    await ann.subscribe("here:a")
+    joined = {"user": "ann", "client": ann.client_id}
+    await observer.expect(lambda item: item.get("push", {}).get("join", {}).get("info") == joined)
+    ann.abort()
+    await served.application.until(lambda: [client for client, *_ in served.application.ended] == [ann.client_id])
+    again = await connect("ann")
+    await again.subscribe("here:a")
+    await again.close()
+    left = [(await observer.push("leave", "here:a"))["info"]["client"]]
+    await observer.expect(
+        lambda item: item.get("push", {}).get("leave", {}).get("info", {}).get("client") == again.client_id
+    )
+    assert left == [ann.client_id]
+    assert [push["push"]["join"]["info"]["user"] for push in observer.inbox if "join" in push.get("push", {})] == [
+        "observer",
+        "ann",
+    ]
+
+
+async def test_a_close_frame_is_a_goodbye(connect: Connect) -> None:
+    observer, ann = await connect("observer"), await connect("ann")
+    for client in (observer, ann):
+        await client.subscribe("here:a")
+    await ann.push("join", "here:a")
+    await ann.close()
+    assert (await observer.push("leave", "here:a", timeout=4.0))["info"]["client"] == ann.client_id
+
+
 async def test_an_emptied_channel_still_answers_whole(served: Served, connect: Connect) -> None:
     client = await connect()
     await client.subscribe("here:a")

@@ -19,7 +19,7 @@ async def test_connect_names_the_connection_and_the_ping_interval(served: Served
         result = await client.connect(name="js", data={"user": "ann", "greet": {"hello": 1}})
     assert re.fullmatch(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}", result["client"])
     assert result["version"]
-    assert result["ping"] == 25
+    assert result["ping"] == 12
     assert result["pong"] is True
     assert result["data"] == {"hello": 1}
     assert "expires" not in result

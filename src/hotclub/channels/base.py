@@ -169,8 +169,10 @@ class Channel:
         """The client has joined the channel, or left it. Only with `presence`. The hook cannot refuse: Hotclub logs an
         exception that it raises.
 
+        A signed-in client that loses its connection and is back within `PRESENCE_GRACE` has neither left nor joined.
+
         Args:
-            client: the connection that joined or left.
+            client: the connection that joined or left; after such a return, the one that leaves is the new connection.
             joined: True for a join, False for a leave.
             **values: what `pattern` captures.
         """

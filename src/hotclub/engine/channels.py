@@ -9,6 +9,7 @@ from collections.abc import Coroutine, Mapping
 from time import monotonic
 from typing import Any, Final
 
+from hotclub.engine.appearances import Appearances
 from hotclub.engine.broker.base import IDEMPOTENCY_TTL, Broker, DurableBroker, HistoryQuery, Message
 from hotclub.engine.broker.maps import MapBroker
 from hotclub.engine.codes import Code
@@ -18,10 +19,9 @@ from hotclub.engine.leases import Leases
 from hotclub.engine.limits import Limits
 from hotclub.engine.maps import Maps
 from hotclub.engine.model import ClientInfo, HistoryPage, Position, PresenceStats
-from hotclub.engine.observe import Counters, logger
+from hotclub.engine.observe import Counters
 from hotclub.engine.port import Application, ChannelSpec, ResolvedChannel
 from hotclub.engine.presence.base import Presence
-from hotclub.engine.protocol.messages import Membership, Push
 from hotclub.engine.shared_poll import SharedPolls
 
 _NAME: Final = re.compile(r"[A-Za-z0-9_.:#-]+", re.ASCII)
@@ -57,7 +57,8 @@ class Channels:
         self._passed: Leases[tuple[str, str], bool] = Leases(IDEMPOTENCY_TTL)
         self._linked: set[str] = set()
         self._linking: dict[str, asyncio.Task[None]] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self.background = hub.peers.background
+        self.appearances = Appearances(application.subscribes, hub, presence, self.maps, self.spawn)
 
     def resolve(self, name: str) -> ResolvedChannel:
         """The channel of a name.
@@ -151,32 +152,6 @@ class Channels:
             raise Refused(Code.NOT_AVAILABLE)
         return found
 
-    async def appear(self, channel: ResolvedChannel, info: ClientInfo) -> None:
-        """Put a subscriber into the channel's presence and maps, and tell the members. Raises as `Maps.appear`."""
-        if channel.spec.presence:
-            await self.presence.touch(channel.name, info)
-        if channel.spec.join_leave:
-            self.hub.announce(Push(channel.name, join=Membership(info)))
-        await self.maps.appear(channel.spec, info)
-
-    async def remain(self, channel: ResolvedChannel, info: ClientInfo) -> None:
-        """Renew the entries that `appear` made, before `limits.presence_ttl` is over. Raises as `appear`."""
-        if channel.spec.presence:
-            await self.presence.touch(channel.name, info)
-        await self.maps.appear(channel.spec, info)
-
-    async def disappear(self, channel: ResolvedChannel, info: ClientInfo) -> None:
-        """Undo `appear`, and tell the members. Raises as `appear`."""
-        if channel.spec.join_leave:
-            self.hub.announce(Push(channel.name, leave=Membership(info)))
-        await self.vanish(channel, info)
-
-    async def vanish(self, channel: ResolvedChannel, info: ClientInfo) -> None:
-        """Drop the entries that `appear` made, without telling the members. Raises as `appear`. Idempotent."""
-        if channel.spec.presence:
-            await self.presence.drop(channel.name, info.client)
-        await self.maps.disappear(channel, info)
-
     async def link(self, channel: ResolvedChannel) -> None:
         """Subscribe to the channel at its broker if the hub has subscribers of it, otherwise unsubscribe.
 
@@ -214,16 +189,8 @@ class Channels:
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Run clean-up in a task of its own. A failure is logged."""
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._finished)
-
-    def _finished(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and task.exception() is not None:
-            logger.error("Background work failed", exc_info=task.exception())
+        self.background.spawn(work)
 
     async def settle(self) -> None:
         """Wait until no clean-up runs. When the caller is cancelled, the clean-up goes on."""
-        while self._tasks:
-            await asyncio.wait(set(self._tasks))
+        await self.background.settle()

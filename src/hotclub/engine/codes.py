@@ -67,6 +67,19 @@ class Unsubscribe(IntEnum):
     STATE_INVALIDATED = 2502
 
 
+LINGERING: Final = frozenset(
+    {
+        Close.CONNECTION_CLOSED,
+        Close.SHUTDOWN,
+        Close.INTERNAL_ERROR,
+        Close.SLOW,
+        Close.WRITE_ERROR,
+        Close.INSUFFICIENT_STATE,
+        Close.NO_PONG,
+    }
+)
+"""The ends after which the client is to be back in a moment. Its members linger, see `Limits.presence_grace`."""
+
 MESSAGES: Final[dict[int, str]] = {
     Code.INTERNAL_ERROR: "internal server error",
     Code.UNAUTHORIZED: "unauthorized",

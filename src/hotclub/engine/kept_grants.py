@@ -53,7 +53,7 @@ class Departed:
             return
         self._expire(now)
         while len(self._kept) >= self._most:
-            self._drop(next(self._kept.items())[0])
+            self._drop(next(self._kept.keys()))
         key = user_id, login, channel
         self._kept.touch(key, (given, client_id), now)
         self._of_user.setdefault(user_id, set()).add(key)
@@ -75,11 +75,7 @@ class Departed:
             target: the connections that had the grants.
             channel: the channel of the grants, "" for every channel.
         """
-        keys = (
-            self._of_user.get(target.user_id, ())
-            if target.user_id is not None
-            else [key for key, _ in self._kept.items()]
-        )
+        keys = self._of_user.get(target.user_id, ()) if target.user_id is not None else [*self._kept.keys()]
         for key in list(keys):
             _, login, name = key
             found = self._kept.get(key)

@@ -44,10 +44,14 @@ class Limits:
     """Longest key of a map or a shared poll."""
     history_publications: int = 300
     """Most publications in one history reply."""
-    ping_interval: float = 25.0
-    pong_timeout: float = 8.0
-    presence_ttl: float = 60.0
-    presence_refresh: float = 25.0
+    ping_interval: float = 12.0
+    pong_timeout: float = 6.0
+    """A silent client is gone at most a second later than the sum of both."""
+    presence_ttl: float = 30.0
+    presence_refresh: float = 10.0
+    presence_grace: float = 5.0
+    """For how long the members of a lost connection linger: nobody sees a leave and a join when its user is back by
+    then with the same login."""
     position_check: float = 10.0
     """How late a subscriber of a silent channel is told that it has missed something."""
 

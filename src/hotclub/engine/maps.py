@@ -103,17 +103,13 @@ class Maps:
         if spec.users_map and info.user:
             await self.change(spec.users_map, MapMessage(key=info.user, mode="if_new", renew=True))
 
-    async def disappear(self, channel: ResolvedChannel, info: ClientInfo) -> None:
-        """Undo `appear`. The user's entry stays while another connection of the user is in the channel on this node.
+    async def disappear(self, spec: ChannelSpec, info: ClientInfo, *, user: bool) -> None:
+        """Undo `appear`. The user's entry is only removed if `user`.
 
         Raises:
             Refused: as `change`.
         """
-        spec = channel.spec
         if spec.clients_map:
             await self.change(spec.clients_map, MapMessage(key=info.client, removed=True))
-        if spec.users_map and info.user and not self._is_here(channel.name, info.user):
+        if user and spec.users_map and info.user:
             await self.change(spec.users_map, MapMessage(key=info.user, removed=True))
-
-    def _is_here(self, channel: str, user: str) -> bool:
-        return any(member.present and member.info.user == user for member in self._hub.members(channel))

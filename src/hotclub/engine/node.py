@@ -151,6 +151,7 @@ class Node:
         """Close every connection with 3001 and wait for the clean-up that follows. Idempotent."""
         await self.upkeep.stop()
         self.disconnect(Target(), Disconnect(Close.SHUTDOWN))
+        await self.channels.appearances.stop()
         await self.channels.settle()
         await self.channels.polls.stop()
         self._loop = None

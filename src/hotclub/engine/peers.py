@@ -3,12 +3,12 @@
 Nothing here awaits, so no check is parted from the write it guards.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final, Protocol
 
+from hotclub.engine.background import Background
 from hotclub.engine.codes import Close, Unsubscribe
 from hotclub.engine.errors import Disconnect, Unsubscribed
-from hotclub.engine.failures import surviving
 from hotclub.engine.kept_grants import Departed
 from hotclub.engine.port import SubscribeGrant
 from hotclub.engine.subscriber import Subscriber
@@ -61,6 +61,7 @@ class Peers:
         self._expected: dict[str, list[tuple[Target, str]]] = {}
         """By the id of a connection that is being decided on: the orders given meanwhile, as target and channel."""
         self.departed = Departed()
+        self.background = Background()
 
     def __len__(self) -> int:
         return len(self._peers)
@@ -142,29 +143,35 @@ class Peers:
                 return subscriber.given.left(now)
         return self.departed.recall(user_id, login, channel, now)
 
-    def close_those_of(self, subscribers: Iterable[Subscriber], code: Close) -> None:
-        """End the connections of these subscribers."""
-        for subscriber in subscribers:
+    def close_those_of(self, subscribers: Sequence[Subscriber], code: Close) -> None:
+        """End the connections of these subscribers; many of them in turns."""
+        if not subscribers:
+            return
+
+        def close(subscriber: Subscriber) -> None:
             peer = self._peers.get(subscriber.client_id)
             if peer is not None:
-                with surviving(NOT_ENDED):
-                    peer.close(Disconnect(code))
+                peer.close(Disconnect(code))
+
+        self.background.in_turns(close, subscribers, NOT_ENDED)
 
     def report_gaps(self, behind: Iterable[Subscriber]) -> None:
-        """Tell subscribers that have missed something to recover (protocol §3.3)."""
+        """Tell subscribers that have missed something to recover (protocol §3.3); many of them in turns."""
         from_server, by_client = (
             Disconnect(Close.INSUFFICIENT_STATE, "insufficient state"),
             Unsubscribed(Unsubscribe.INSUFFICIENT_STATE, "insufficient state"),
         )
-        for subscriber in behind:
+
+        def report(subscriber: Subscriber) -> None:
             peer = self._peers.get(subscriber.client_id)
-            if peer is None:
-                continue
-            with surviving(NOT_ENDED):
-                if subscriber.server_side:
-                    peer.close(from_server)
-                else:
-                    peer.expel(subscriber.channel, by_client)
+            if peer is None or peer.subscribers.get(subscriber.channel) is not subscriber:
+                return
+            if subscriber.server_side:
+                peer.close(from_server)
+            else:
+                peer.expel(subscriber.channel, by_client)
+
+        self.background.in_turns(report, list(behind), NOT_ENDED)
 
 
 def _matches(peer: Peer, target: Target) -> bool:

@@ -1,23 +1,31 @@
 """When each peer is to be pinged, and which have not answered. Pure: the caller brings the time (monotonic seconds)."""
 
 import heapq
-from itertools import count
-from typing import Generic, TypeVar
+from itertools import count, islice, takewhile
+from typing import Final, Generic, TypeVar
 
 Peer = TypeVar("Peer")
+_NOBODY: Final = (0, 0.0, False)
+_SPARE: Final = 64
+"""How many entries of peers that left may stay in the heap, beside as many as there are peers twice."""
 
 
 class Pulse(Generic[Peer]):
-    """Pings at a fixed interval per peer, whatever else it is sent (protocol §5), and a deadline for each answer."""
+    """Pings at a fixed interval per peer, whatever else it is sent (protocol §5), and a deadline for each answer.
+
+    A peer that cannot answer is pinged twice as often: only its transport notices that the peer has gone, and later.
+    """
 
     __slots__ = ("_awaiting", "_due", "_interval", "_peers", "_sequence", "_timeout")
 
     def __init__(self, interval: float, timeout: float) -> None:
         self._interval = interval
         self._timeout = timeout
-        self._peers: dict[Peer, tuple[int, bool]] = {}
-        # Peers that left stay in the heap until their turn comes; the number tells them from a peer that came back.
+        self._peers: dict[Peer, tuple[int, float, bool]] = {}
+        """By peer, the number of its entry in the heap, its interval, and whether it answers."""
+        # Entries of peers that left stay until their turn, or until they are the most; the number tells them apart.
         self._due: list[tuple[float, int, Peer]] = []
+        # All deadlines are equally far away, so the first one always stands first.
         self._awaiting: dict[Peer, float] = {}
         self._sequence = count(1)
 
@@ -33,30 +41,42 @@ class Pulse(Generic[Peer]):
             phase: spreads the first ping, from half an interval (0) to a whole one (1).
             answers: whether the peer can answer; without that it has no deadline.
         """
+        interval = self._interval if answers else self._interval / 2
         number = next(self._sequence)
-        self._peers[peer] = (number, answers)
-        heapq.heappush(self._due, (now + self._interval * (0.5 + phase / 2), number, peer))
+        self._peers[peer] = (number, interval, answers)
+        heapq.heappush(self._due, (now + interval * (0.5 + phase / 2), number, peer))
 
     def remove(self, peer: Peer) -> None:
         """Stop pinging a peer. Idempotent."""
         self._peers.pop(peer, None)
         self._awaiting.pop(peer, None)
+        if len(self._due) > 2 * len(self._peers) + _SPARE:
+            self._due = [entry for entry in self._due if self._peers.get(entry[2], _NOBODY)[0] == entry[1]]
+            heapq.heapify(self._due)
 
     def pong(self, peer: Peer) -> bool:
         """Note that the peer has answered. False when there was no ping to answer."""
         return self._awaiting.pop(peer, None) is not None
 
-    def tick(self, now: float) -> tuple[list[Peer], list[Peer]]:
-        """The peers that are to be pinged now, and the peers that have let the deadline of a ping pass."""
-        overdue = [peer for peer, deadline in self._awaiting.items() if deadline <= now]
-        due = []
-        while self._due and self._due[0][0] <= now:
-            _, number, peer = heapq.heappop(self._due)
-            current, answers = self._peers.get(peer, (0, False))
+    def tick(self, now: float, most: int | None = None) -> tuple[list[Peer], list[Peer]]:
+        """The peers that are to be pinged now, and the peers that have let the deadline of a ping pass, each once.
+
+        Args:
+            now: the time.
+            most: the most peers of either kind; None for all. What is left comes with the next call.
+        """
+        overdue = [peer for peer, _ in islice(takewhile(lambda entry: entry[1] <= now, self._awaiting.items()), most)]
+        for peer in overdue:
+            del self._awaiting[peer]
+        due: list[Peer] = []
+        while self._due and self._due[0][0] <= now and len(due) != most:
+            _, number, peer = self._due[0]
+            current, interval, answers = self._peers.get(peer, _NOBODY)
             if current != number:
+                heapq.heappop(self._due)
                 continue
             due.append(peer)
             if answers:
                 self._awaiting.setdefault(peer, now + self._timeout)
-            heapq.heappush(self._due, (now + self._interval, number, peer))
+            heapq.heapreplace(self._due, (now + interval, number, peer))
         return due, overdue

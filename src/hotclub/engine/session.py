@@ -11,7 +11,7 @@ from typing import Final, Protocol
 from msgspec import Raw, Struct
 
 from hotclub.engine.channels import Channels
-from hotclub.engine.codes import Close, Unsubscribe
+from hotclub.engine.codes import LINGERING, Close, Unsubscribe
 from hotclub.engine.errors import Disconnect, Unsubscribed
 from hotclub.engine.failures import surviving
 from hotclub.engine.hub import Hub
@@ -258,13 +258,7 @@ class Session:
         with surviving(_NOT_WITHDRAWN):
             await self.channels.link(channel)
         self.channels.polls.leave(subscriber)
-        if subscriber.present:
-            subscriber.present = False
-            with surviving(_NOT_WITHDRAWN):
-                await self.channels.disappear(channel, subscriber.info)
-            if channel.spec.presence:
-                with surviving(_NOT_WITHDRAWN):
-                    await application.presence_changed(self.client, channel, joined=False)
+        await self.channels.appearances.disappear(subscriber)
         with surviving(_NOT_WITHDRAWN):
             await application.unsubscribed(self.client, channel)
 
@@ -300,7 +294,7 @@ class Session:
         """End the connection: nothing more is delivered to it or taken from it. Idempotent."""
         if self.closed:
             return
-        self._depart(returns=reason.reconnects)
+        self._depart(returns=reason.reconnects, grace=self._grace(reason))
         self.ended_with = reason
         self.channels.counters.closed[reason.code] += 1
         if reason.accuses or reason.why:
@@ -311,17 +305,31 @@ class Session:
         with surviving("A transport could not be closed"):
             self._line.close(reason.explained() if self.application.explains else reason)
 
-    def lost(self) -> None:
-        """Note that the peer has gone: as `close`, with nobody left to tell. Idempotent."""
+    def lost(self, *, goodbye: bool = False) -> None:
+        """Note that the peer has gone: as `close`, with nobody left to tell. Idempotent.
+
+        After a goodbye, such as a close frame, the connection's members leave at once. Otherwise they linger for
+        `limits.presence_grace`, because the client may be back in a moment.
+        """
         if not self.closed:
-            self._depart(returns=True)
+            self._depart(returns=True, grace=0.0 if goodbye else self.limits.presence_grace)
             self.outbox.close()
 
-    def _depart(self, *, returns: bool) -> None:
+    def _grace(self, reason: Disconnect) -> float:
+        """For how many seconds members linger when the server ends the connection for this reason."""
+        if reason.code == Close.NO_PONG:
+            # The peer has been silent for so long already.
+            return self.limits.presence_grace - self.limits.pong_timeout
+        return self.limits.presence_grace if reason.code in LINGERING else 0.0
+
+    def _depart(self, *, returns: bool, grace: float) -> None:
         """Leave the hub. If the client `returns`, what the server granted to it is kept."""
         self.advance(Event.CLOSE)
         if returns:
             self.hub.peers.depart(self, self.clock())
+        if grace > 0:
+            for subscriber in self.subscribers.values():
+                self.channels.appearances.linger(subscriber, grace)
         self.hub.remove(self)
         self.pulse.remove(self)
 

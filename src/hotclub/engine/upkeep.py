@@ -19,7 +19,13 @@ from hotclub.engine.session import Session
 SWEEP_INTERVAL: Final = 60.0
 """Seconds between two removals of expired logs and of shared polls without followers."""
 EXPIRY_INTERVAL: Final = 0.5
-"""Seconds by which the removal of an expired key of a map may be late."""
+"""Seconds by which the removal of an expired key of a map, or of a member that lingered, may be late."""
+BEAT_INTERVAL: Final = 0.5
+"""Seconds by which a ping, or the end of a connection that has not answered one, may be late."""
+_PAUSE: Final = 2.0
+"""Seconds without a beat after which this process must have stood still."""
+_PER_TURN: Final = 100
+"""How many connections are pinged, or ended, in one turn of the loop."""
 RELEASE_INTERVAL: Final = 0.1
 """Seconds for which a reader with room again may wait for the publications that are held for it."""
 
@@ -27,20 +33,23 @@ RELEASE_INTERVAL: Final = 0.1
 class Upkeep:
     """The periodic work of one node. A failure is logged, and the work runs again after its interval."""
 
-    def __init__(self, channels: Channels, pulse: Pulse[Session]) -> None:
-        """Nothing runs before `start`."""
+    def __init__(self, channels: Channels, pulse: Pulse[Session], *, clock: Callable[[], float] = monotonic) -> None:
+        """Nothing runs before `start`. `clock` returns the seconds by which the pulse goes."""
+        self._clock = clock
         self._channels = channels
         self._pulse = pulse
         self.positions = PositionCheck(channels)
         self._tasks: list[asyncio.Task[None]] = []
+        self._beaten = clock()
 
     def start(self) -> None:
         """Begin the work, in the running event loop."""
         limits = self._channels.limits
         loop = asyncio.get_running_loop()
         work = (
-            (min(1.0, limits.ping_interval / 4, limits.pong_timeout / 4), self.beat),
-            (limits.presence_refresh, self.refresh_presence),
+            (min(BEAT_INTERVAL, limits.ping_interval / 4, limits.pong_timeout / 4), self.beat),
+            (limits.presence_refresh, self._channels.appearances.renew),
+            (EXPIRY_INTERVAL, self._channels.appearances.expire),
             # `PositionCheck.run` finds a loss at its second run.
             (limits.position_check / 2, self.positions.run),
             (SWEEP_INTERVAL, self._sweep),
@@ -60,22 +69,22 @@ class Upkeep:
 
     async def beat(self) -> None:
         """Ping the connections that are due, and end those that have not answered."""
-        due, overdue = self._pulse.tick(monotonic())
-        for session in overdue:
-            with surviving(NOT_ENDED):
-                session.close(Disconnect(Close.NO_PONG))
-        for session in due:
-            with surviving("A connection could not be pinged"):
-                session.ping()
-
-    async def refresh_presence(self) -> None:
-        """Renew the presence of every subscriber here. A failure is logged, and the others are renewed all the same."""
-        hub = self._channels.hub
-        for channel in hub.channels():
-            for subscriber in hub.members(channel):
-                if subscriber.present:
-                    with surviving("The presence of a subscriber was not renewed"):
-                        await self._channels.remain(subscriber.resolved, subscriber.info)
+        now = self._clock()
+        before, self._beaten = self._beaten, now
+        if now - before > _PAUSE:
+            # The whole process stood still. The answers are in the sockets; the loop reads them until the next beat.
+            return
+        while True:
+            due, overdue = self._pulse.tick(now, _PER_TURN)
+            for session in overdue:
+                with surviving(NOT_ENDED):
+                    session.close(Disconnect(Close.NO_PONG))
+            for session in due:
+                with surviving("A connection could not be pinged"):
+                    session.ping()
+            if max(len(due), len(overdue)) < _PER_TURN:
+                return
+            await asyncio.sleep(0)
 
     async def _sweep(self) -> None:
         with surviving("The logs could not be swept"):

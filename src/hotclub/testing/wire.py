@@ -68,7 +68,7 @@ class Wire:
 
     async def hang_up(self) -> None:
         """End the connection from the client's side. Returns when the hooks that this calls are done."""
-        self.session.lost()
+        self.session.lost(goodbye=True)
         await self._dispatcher.stop()
         await self.session.end()
 

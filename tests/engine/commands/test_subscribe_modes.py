@@ -291,7 +291,7 @@ async def test_the_server_may_be_faster_than_the_hook_of_a_subscribe_command(clu
     reply = await client.until(lambda received: next((item for item in received if item.get("id") == number), None))
     assert reply["error"]["code"] == 105
     assert club.node.num_subscribers("here:a") == 1
-    await client.leave()
+    await client.leave(goodbye=True)
     assert club.node.num_subscribers("here:a") == 0
     assert await club.node.presence.members("here:a") == {}
     assert [channel for _, channel in club.application.left] == ["here:a"]

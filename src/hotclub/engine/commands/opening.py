@@ -12,7 +12,7 @@ from hotclub.engine.broker.base import HistoryQuery
 from hotclub.engine.codes import Close, Code
 from hotclub.engine.commands.base import check_form
 from hotclub.engine.errors import Disconnect, Refused
-from hotclub.engine.failures import finished, surviving
+from hotclub.engine.failures import finished
 from hotclub.engine.model import EMPTY, Position, Publication
 from hotclub.engine.port import ChannelSpec, Predicate, ResolvedChannel
 from hotclub.engine.protocol.messages import SubscribeResult
@@ -251,18 +251,8 @@ async def go_live(session: Session, opening: Opening) -> None:
         session.hub.deliver_among(subscriber.channel, (subscriber,), publication, epoch)
     if subscriber.held is not None:
         session.hub.release(subscriber)
-    spec = subscriber.spec
-    if not spec.visible or not _is_current(session, subscriber):
-        return
-    subscriber.present = True
-    with surviving("A subscriber could not be shown to its channel"):
-        await session.channels.appear(subscriber.resolved, subscriber.info)
-    if spec.presence:
-        with surviving("The join of a subscriber was not wholly noted"):
-            await session.application.subscribes.presence_changed(session.client, subscriber.resolved, joined=True)
-    if not _is_current(session, subscriber):
-        # The server ended the subscription while it appeared, and `retire` may have dropped the presence too early.
-        await session.channels.vanish(subscriber.resolved, subscriber.info)
+    if subscriber.spec.visible and _is_current(session, subscriber):
+        await session.channels.appearances.appear(session.client, subscriber)
 
 
 def _is_current(session: Session, subscriber: Subscriber) -> bool:

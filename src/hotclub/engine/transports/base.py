@@ -69,7 +69,8 @@ def told_of_shutdown(server: Stoppable | None, session: Session) -> Iterator[Non
         return
     limits = session.limits
     server.on_shutdown = lambda: session.close(Disconnect(Close.SHUTDOWN))
-    server.expect_reader(limits.ping_interval + limits.pong_timeout)
+    # Who cannot answer a ping shows by acknowledging its bytes that somebody is there.
+    server.expect_reader(limits.pong_timeout + (0 if session.kind.unidirectional else limits.ping_interval))
     try:
         yield
     finally:

@@ -22,7 +22,7 @@ from hotclub.engine.session import Session
 from hotclub.engine.transports.base import Asgi, Host, Receive, Scope, Send, conduct, new_session
 from hotclub.engine.transports.emulation import JSON, connect_argument, query_argument
 from hotclub.engine.transports.stream import Headers, HttpError, StreamLine, admitted, content_type, hold, read_body
-from hotclub.engine.transports.websocket import Encodings, frame_of, serve_messages
+from hotclub.engine.transports.websocket import Encodings, frame_of, is_goodbye, serve_messages
 
 _LAST_EVENT_ID: Final = b"last-event-id"
 _LONGEST_ID: Final = 4_096
@@ -101,6 +101,7 @@ async def serve_uni_websocket(host: Host, scope: Scope, receive: Receive, send: 
                 _connect(dispatcher, frame)
             else:
                 dispatcher.ignore()
+        session.lost(goodbye=is_goodbye(message))
 
     form = Encodings(host.encoders.uni_frames, host.encoders.uni_deflated, host.encoders.uni_messages)
     await serve_messages(host, "uni_websocket", Asgi(scope, receive, send), handshake, form, converse)

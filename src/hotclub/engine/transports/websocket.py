@@ -33,6 +33,10 @@ from hotclub.engine.transports.entrance import Crowded, Place
 WEBSOCKET: Final = "websocket"
 WRITER: Final = "hotclub.writer"
 PROTOBUF: Final = "centrifuge-protobuf"
+_NO_CODE: Final = 1005
+_ABNORMAL: Final = 1006
+_INTERNAL_ERROR: Final = 1011
+_RESTART: Final = 1012
 """The sub-protocol that selects the protobuf form. Clients of the JSON form name none (protocol §1.1)."""
 
 _TOO_BIG: Final = Disconnect(MESSAGE_TOO_BIG, "message too big")
@@ -222,6 +226,19 @@ async def _converse(dispatcher: Dispatcher, receive: Receive) -> None:
         frame = frame_of(session, message)
         if frame is not None:
             dispatcher.receive(frame)
+    session.lost(goodbye=is_goodbye(message))
+
+
+def is_goodbye(message: Event) -> bool:
+    """Whether the peer has sent a close frame, so that it did not merely vanish.
+
+    A server that was sent a close frame tells its reason, if only as "". Without one it may tell 1005, as if it had
+    been sent a close frame without a code.
+    """
+    code = message.get("code", _ABNORMAL)
+    return code not in (_ABNORMAL, _INTERNAL_ERROR, _RESTART) and (
+        code != _NO_CODE or message.get("reason") is not None
+    )
 
 
 def frame_of(session: Session, message: Event) -> bytes | None:
