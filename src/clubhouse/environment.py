@@ -34,8 +34,8 @@ def words(name: str, default: list[str]) -> list[str]:
     return default if value is None else [word.strip() for word in value.split(",") if word.strip()]
 
 
-def message_rate(name: str, default: str) -> tuple[int, float] | None:
-    """Return the variable "messages/seconds" as two numbers, or None when it is "off". `default` has the same form.
+def rate(name: str, default: str) -> tuple[int, float] | None:
+    """Return the variable "count/seconds" as two numbers, or None when it is "off". `default` has the same form.
 
     Raises:
         ImproperlyConfigured: the value has another form, or a number that is not positive.
@@ -44,13 +44,33 @@ def message_rate(name: str, default: str) -> tuple[int, float] | None:
     if value.lower() in _FALSE:
         return None
     try:
-        messages, seconds = value.split("/")
-        rate = int(messages), float(seconds)
+        count, seconds = value.split("/")
+        found = int(count), float(seconds)
     except ValueError:
-        rate = 0, 0.0
-    if rate[0] < 1 or not 0 < rate[1] < float("inf"):
-        raise ImproperlyConfigured(f'{name} is {value!r}: write messages/seconds, for instance 10/5, or "off"')
-    return rate
+        found = 0, 0.0
+    if found[0] < 1 or not 0 < found[1] < float("inf"):
+        raise ImproperlyConfigured(f'{name} is {value!r}: write count/seconds, for instance 10/5, or "off"')
+    return found
+
+
+def number(name: str, default: int) -> int:
+    """Return the variable as a whole number of at least 1, or `default` when it is not set.
+
+    Raises:
+        ImproperlyConfigured: the value is no such number.
+    """
+    value = os.environ.get(name, "")
+    if not value:
+        return default
+    if not value.isdecimal() or int(value) < 1:
+        raise ImproperlyConfigured(f"{name} is {value!r}: write a whole number of at least 1")
+    return int(value)
+
+
+def processors_to_spare() -> int:
+    """Return the number of processors of this process less one, which pages keep, and at least 1."""
+    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, count - 1)
 
 
 def secret_key(name: str, directory: Path) -> str:

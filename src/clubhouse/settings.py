@@ -43,6 +43,7 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "clubhouse.accounts.middleware.LanguageMiddleware",
+    "clubhouse.accounts.guard.middleware.GuardMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "clubhouse.ui.middleware.FrontEndMiddleware",
@@ -96,6 +97,17 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 # Accounts
 
 AUTH_USER_MODEL = "accounts.User"
+AUTHENTICATION_BACKENDS = [
+    "clubhouse.accounts.guard.attempts.LogInLimits",
+    "django.contrib.auth.backends.ModelBackend",
+]
+PASSWORD_HASHERS = [
+    "clubhouse.accounts.guard.hashing.BoundedPasswordHasher",
+    "django.contrib.auth.hashers.PBKDF2SHA1PasswordHasher",
+    "django.contrib.auth.hashers.Argon2PasswordHasher",
+    "django.contrib.auth.hashers.BCryptSHA256PasswordHasher",
+    "django.contrib.auth.hashers.ScryptPasswordHasher",
+]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},
@@ -105,6 +117,22 @@ AUTH_PASSWORD_VALIDATORS = [
 LOGIN_URL = "accounts:login"
 LOGIN_REDIRECT_URL = "chat:rooms"
 LOGOUT_REDIRECT_URL = "ui:home"
+
+LOG_IN_RATE = environment.rate("CLUBHOUSE_LOG_IN_RATE", "6/600")
+"""The failed log-ins to one account from one address, and the seconds in which; None: there is no limit."""
+
+LOG_IN_RATE_PER_ADDRESS = environment.rate("CLUBHOUSE_LOG_IN_RATE_PER_ADDRESS", "30/600")
+"""The failed log-ins from one address, to whatever accounts, and the seconds in which."""
+
+LOG_IN_RATE_PER_ACCOUNT = environment.rate("CLUBHOUSE_LOG_IN_RATE_PER_ACCOUNT", "60/3600")
+"""The failed log-ins to one account, from whatever addresses, and the seconds in which. Browsers in which the account
+has been used before have LOG_IN_RATE instead, so nobody can lock an account's owner out of them."""
+
+SIGN_UP_RATE = environment.rate("CLUBHOUSE_SIGN_UP_RATE", "60/3600")
+"""The sign-up forms from one address, and the seconds in which."""
+
+PASSWORD_HASHES_AT_ONCE = environment.number("CLUBHOUSE_PASSWORD_HASHES_AT_ONCE", environment.processors_to_spare())
+"""The passwords that are hashed at the same time in each process. Others wait up to ten seconds for their turn."""
 
 # Languages and time
 
@@ -135,6 +163,7 @@ TRUSTED_PROXIES = environment.words("CLUBHOUSE_TRUSTED_PROXIES", [])
 if TRUSTED_PROXIES:
     HOTCLUB["TRUSTED_PROXIES"] = TRUSTED_PROXIES
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+BROWSER_COOKIE_NAME = "clubhouse_browser"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = LANGUAGE_COOKIE_SECURE = HTTPS
 SESSION_COOKIE_HTTPONLY = LANGUAGE_COOKIE_HTTPONLY = True
 CSRF_FAILURE_VIEW = "clubhouse.ui.errors.csrf_failure"
@@ -160,5 +189,5 @@ CONTENT_SECURITY_POLICY = {
 
 # Chat
 
-CHAT_RATE = environment.message_rate("CLUBHOUSE_CHAT_RATE", "10/5")
+CHAT_RATE = environment.rate("CLUBHOUSE_CHAT_RATE", "10/5")
 """The number of messages that a person may post to a room, and the seconds in which; None: there is no limit."""

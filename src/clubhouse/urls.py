@@ -2,6 +2,7 @@
 
 from django.contrib import admin
 from django.urls import include, path
+from django.views.generic import RedirectView
 
 from clubhouse.accounts.views import LanguageView
 
@@ -10,6 +11,8 @@ urlpatterns = [
     path("accounts/", include("clubhouse.accounts.urls")),
     path("i18n/setlang/", LanguageView.as_view(), name="set_language"),
     path("chat/", include("clubhouse.chat.urls")),
+    # The admin site's own form would take the old password without the limits of the site's.
+    path("admin/password_change/", RedirectView.as_view(pattern_name="accounts:settings")),
     path("admin/", admin.site.urls),
 ]
 

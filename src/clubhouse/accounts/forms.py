@@ -7,6 +7,8 @@ from django.conf import settings
 from django.contrib.auth.forms import PasswordChangeForm, UserCreationForm
 from django.utils.translation import gettext_lazy as _
 
+from clubhouse.accounts.guard import limits
+from clubhouse.accounts.guard.attempts import password_tries
 from clubhouse.accounts.models import User
 from clubhouse.accounts.text import clean_line
 
@@ -40,6 +42,18 @@ class PasswordForm(PasswordChangeForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["old_password"].widget.attrs.pop("autofocus", None)
+
+    def clean_old_password(self) -> str:
+        """Check the old password, with as many tries as a log-in has: a thief of the session must not guess it.
+
+        Raises:
+            TooManyAttempts: it was wrong too often.
+        """
+        tries = password_tries(str(self.user.pk))
+        limits.take(tries)
+        old_password: str = super().clean_old_password()
+        limits.give_back(tries)
+        return old_password
 
 
 class ProfileForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in the stubs only

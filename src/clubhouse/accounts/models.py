@@ -38,3 +38,19 @@ class User(AbstractUser):
     def get_full_name(self) -> str:
         """Return the public name: the site asks nobody for a first and a last name."""
         return self.public_name
+
+
+class Allowance(models.Model):
+    """How much of something is used up, such as the tries to log in from one address: see `guard.limits`."""
+
+    key = models.CharField(_("key"), max_length=64, primary_key=True)
+    full_at = models.DateTimeField(_("full at"), db_index=True)
+
+    class Meta:
+        """The names in messages."""
+
+        verbose_name = _("allowance")
+        verbose_name_plural = _("allowances")
+
+    def __str__(self) -> str:
+        return self.key

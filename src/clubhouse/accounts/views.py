@@ -19,6 +19,7 @@ from django.views.generic import CreateView, UpdateView, View
 from clubhouse.accounts import services
 from clubhouse.accounts.context_processors import THEME_COOKIE
 from clubhouse.accounts.forms import PasswordForm, ProfileForm, SignUpForm
+from clubhouse.accounts.guard.attempts import take_sign_up
 from clubhouse.accounts.models import Theme, User
 
 
@@ -29,10 +30,19 @@ class SignUpView(RedirectURLMixin, CreateView):  # type: ignore[type-arg]  # gen
     template_name = "accounts/signup.html"
     next_page = "chat:rooms"
 
+    def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        """Count the form before it is looked at, and handle it.
+
+        Raises:
+            TooManyAttempts: the address has sent too many.
+        """
+        take_sign_up(request)
+        return super().post(request, *args, **kwargs)
+
     def form_valid(self, form: "BaseModelForm[User]") -> HttpResponse:
         """Create the account, log in, and go to the page that the visitor wanted, or else to the rooms."""
         self.object = form.save()
-        login(self.request, self.object)
+        login(self.request, self.object, backend="django.contrib.auth.backends.ModelBackend")
         return HttpResponseRedirect(self.get_success_url())
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
@@ -85,7 +95,10 @@ class PasswordView(SuccessMessageMixin, PasswordChangeView):  # type: ignore[typ
     template_name = "accounts/settings.html"
     success_url = reverse_lazy("accounts:settings")
     success_message = _("Your password is changed. Other devices are logged out.")
-    http_method_names = ["post", "options"]
+
+    def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:  # noqa: ARG002
+        """Go to the settings: a reload after a refused form leads here."""
+        return HttpResponseRedirect(reverse("accounts:settings"))
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         """Add the settings form: a refused password shows the whole settings page again."""

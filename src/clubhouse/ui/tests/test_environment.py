@@ -38,14 +38,14 @@ def test_lists_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(("value", "expected"), [("10/5", (10, 5.0)), ("1/0.5", (1, 0.5)), ("off", None), ("0", None)])
 def test_rates_are_read(monkeypatch: pytest.MonkeyPatch, value: str, expected: tuple[int, float] | None) -> None:
     monkeypatch.setenv(NAME, value)
-    assert environment.message_rate(NAME, "3/3") == expected
+    assert environment.rate(NAME, "3/3") == expected
 
 
 @pytest.mark.parametrize("value", ["10", "a/b", "0/5", "5/0", "-1/5", "5/nan", "5/inf", "1/2/3"])
 def test_a_rate_that_is_none_is_a_mistake(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
     monkeypatch.setenv(NAME, value)
     with pytest.raises(ImproperlyConfigured, match=NAME):
-        environment.message_rate(NAME, "3/3")
+        environment.rate(NAME, "3/3")
 
 
 def test_the_secret_key_is_made_once_and_for_its_owner_only(tmp_path: Path) -> None:
