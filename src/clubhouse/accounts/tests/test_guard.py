@@ -324,36 +324,29 @@ def test_a_flood_of_failures_leaves_a_bounded_log(monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_few_passwords_are_hashed_at_once_and_a_few_wait(monkeypatch: pytest.MonkeyPatch) -> None:
-    inside, most, entered, leave = 0, 0, threading.Semaphore(0), threading.Event()
-    lock = threading.Lock()
+    inside: list[int] = []
+    most, leave = Counter[int](), threading.Event()
 
     def slow(*_arguments: Any) -> str:
-        nonlocal inside, most
-        with lock:
-            inside += 1
-            most = max(most, inside)
-        entered.release()
+        inside.append(1)
+        most[len(inside)] += 1
         assert leave.wait(10)
-        with lock:
-            inside -= 1
+        inside.pop()
         return "hash"
 
     monkeypatch.setattr(PBKDF2PasswordHasher, "encode", slow)
     hasher = hashing.BoundedPasswordHasher()
-    monkeypatch.setattr(hasher, "_turnstile", hashing.Turnstile(2, waiting=3, patience=10))
-    threads = [threading.Thread(target=hasher.encode, args=("password", "salt")) for _ in range(5)]
-    for thread in threads:
-        thread.start()
-    assert entered.acquire(timeout=10)
-    assert entered.acquire(timeout=10)
-    while hasher._turnstile._queue.acquire(blocking=False):
-        hasher._turnstile._queue.release()
-    with pytest.raises(TooBusy):
-        hasher.encode("password", "salt")
-    leave.set()
-    for thread in threads:
-        thread.join(10)
-    assert most == 2
+    turnstile = hashing.Turnstile(2, waiting=3, patience=10)
+    monkeypatch.setattr(hasher, "_turnstile", turnstile)
+    with ThreadPoolExecutor(5) as threads:
+        answers = [threads.submit(hasher.encode, "password", "salt") for _ in range(5)]
+        while turnstile._queue.acquire(blocking=False):
+            turnstile._queue.release()
+        with pytest.raises(TooBusy):
+            hasher.encode("password", "salt")
+        leave.set()
+        assert [answer.result(10) for answer in answers] == ["hash"] * 5
+    assert max(most) == 2
     assert hasher.encode("password", "salt") == "hash"
 
 
