@@ -1,6 +1,7 @@
 /** The live part of the room page. */
 import { html, LitElement, nothing, render, type TemplateResult } from "lit";
 import { repeat } from "lit/directives/repeat.js";
+import { onNewDay } from "../i18n/day-clock";
 import { _ } from "../i18n/gettext";
 import { toast } from "../islands/toasts";
 import { type Connection, pageConnection } from "../net/connection";
@@ -30,6 +31,7 @@ interface Parts {
   readonly composer: ComposerPorts;
   readonly title: TitleCount;
   readonly stopReading: () => void;
+  readonly stopDays: () => void;
 }
 
 /** What watches the scrolling list; it exists while the list is on the page. */
@@ -82,6 +84,7 @@ export class RoomElement extends LitElement {
     this.#parts?.live.stop();
     this.#parts?.marker.stop();
     this.#parts?.stopReading();
+    this.#parts?.stopDays();
     this.#closeViewport();
     this.#peopleToggle?.remove();
   }
@@ -183,6 +186,7 @@ export class RoomElement extends LitElement {
       composer: this.#ports(data, live),
       title: new TitleCount(),
       stopReading,
+      stopDays: onNewDay(() => this.requestUpdate()),
     };
   }
 

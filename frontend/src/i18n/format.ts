@@ -24,11 +24,18 @@ export function fullTime(moment: Date): string {
   return formatter("full", { dateStyle: "full", timeStyle: "short" }).format(moment);
 }
 
-/** Number of the calendar day in the reader's time zone: equal for all moments of a day, one more for the next day. */
+/**
+ * Number of the calendar day in the reader's time zone: equal for all moments of a day, one more for the next date.
+ *
+ * Days between two clock changes are not 24 hours long, so the number is made from the date alone, as if it were in UTC.
+ */
 export function dayNumber(moment: Date): number {
-  return Math.round(
-    new Date(moment.getFullYear(), moment.getMonth(), moment.getDate()).getTime() / DAY_MS + 0.5,
-  );
+  return Date.UTC(moment.getFullYear(), moment.getMonth(), moment.getDate()) / DAY_MS;
+}
+
+/** The first moment of the day after this one in the reader's time zone. */
+export function nextDay(moment: Date): Date {
+  return new Date(moment.getFullYear(), moment.getMonth(), moment.getDate() + 1);
 }
 
 /** "Today", "Yesterday", or a date such as "Monday, 3 March", with the year unless it is the year of `now`. */
