@@ -69,17 +69,13 @@ export class ComposerElement extends LitElement {
     this.#box?.focus({ preventScroll: true });
   }
 
-  /**
-   * Puts a refused text back into the box and shows the reason.
-   *
-   * @returns false, and changes nothing, when the user has already begun another text.
-   */
-  takeBack(text: string, reason: string): boolean {
-    if (!this.#box || this.text.trim() !== "") return false;
-    this.#setText(text);
-    this.problem = reason;
+  /** Puts a text into the box, before what stands there, and moves the focus behind the text. */
+  insert(text: string): void {
+    const box = this.#box;
+    if (!box) return;
+    this.#setText(box.value.trim() === "" ? text : `${text}\n${box.value}`);
     this.focusBox();
-    return true;
+    box.setSelectionRange(text.length, text.length);
   }
 
   get #box(): HTMLTextAreaElement | null {

@@ -1,7 +1,7 @@
 /** A room on the page as it changes: its messages, its people and what the user sends. */
 import type { PublicationContext, SubscribedContext, Subscription } from "centrifuge";
 import { channels } from "../generated/channels";
-import { Code, SdkUnsubscribed } from "../net/codes";
+import { blamesCommand, Code, SdkUnsubscribed, Unsubscribe } from "../net/codes";
 import type { Connection } from "../net/connection";
 import { call } from "../net/rpc";
 import { uuid7 } from "../net/uuid7";
@@ -15,10 +15,12 @@ import type { Message, Person, RoomData, RoomEvent } from "./types";
 
 /**
  * The state of the room's subscription, as the user sees it. `connecting`: before the first subscription.
- * `catching-up`: subscribed again, while missed messages are added. `lost` (the user may not read the room any more)
- * and `gone` (the room was deleted) are final.
+ * `catching-up`: subscribed again, while missed messages are added. `lost` (the user may not read the room any more),
+ * `gone` (the room was deleted) and `failed` (any other refusal) are final.
  */
-export type RoomPhase = "connecting" | "live" | "catching-up" | "offline" | "lost" | "gone";
+export type RoomPhase = "connecting" | "live" | "catching-up" | "offline" | Ending;
+
+type Ending = "lost" | "gone" | "failed";
 
 /** What the room tells the element that shows it, and what it asks. */
 export interface RoomView {
@@ -26,8 +28,8 @@ export interface RoomView {
   changed(): void;
   /** Whether the reader is at the newest message and wants to stay there. */
   following(): boolean;
-  /** Gives the user a refused text back; see `SenderPorts.takeBack`. */
-  takeBack(item: OutboxItem, code: number): boolean;
+  /** The server has refused a message. */
+  refused(item: OutboxItem): void;
   /** A message of somebody else has arrived. */
   arrived(message: Message): void;
   /** A person has joined the room's members or left them. */
@@ -42,6 +44,12 @@ const RELOAD_MS = 3000;
 const OWN_UNSUBSCRIBE: ReadonlySet<number> = new Set([
   SdkUnsubscribed.UNSUBSCRIBE_CALLED,
   SdkUnsubscribed.CLIENT_CLOSED,
+]);
+
+const ENDINGS: ReadonlyMap<number, Ending> = new Map([
+  [Code.UNKNOWN_CHANNEL, "gone"],
+  [Code.PERMISSION_DENIED, "lost"],
+  [Unsubscribe.SERVER, "lost"],
 ]);
 
 /**
@@ -86,7 +94,7 @@ export class LiveRoom {
     this.#subscription = connection.client.newSubscription(channel, { since, joinLeave: true });
     this.sender = new Sender(store, {
       publish: ({ id, text }) => this.#subscription.publish({ id, text }),
-      takeBack: (item, code) => view.takeBack(item, code),
+      failed: (item) => view.refused(item),
       changed: () => view.changed(),
     });
     this.people = new LivePeople(connection.client, this.#subscription, data, () => view.changed());
@@ -163,7 +171,12 @@ export class LiveRoom {
 
   /** The room is closed to this user for good. */
   get ended(): boolean {
-    return this.phase === "lost" || this.phase === "gone";
+    return this.phase === "lost" || this.phase === "gone" || this.phase === "failed";
+  }
+
+  /** What is unsent waits for a login. */
+  get signedOut(): boolean {
+    return this.#connection.status.phase === "signed-out";
   }
 
   #pageFailed(error: unknown): void {
@@ -173,10 +186,13 @@ export class LiveRoom {
   }
 
   #statusChanged(): void {
-    const { phase } = this.#connection.status;
+    const { phase, endCode } = this.#connection.status;
     if (this.ended || phase === "connected") return;
+    const refused = phase === "refused" && blamesCommand(endCode) && this.sender.blame(endCode);
     this.#pause();
     this.#setPhase(this.#wasLive || phase !== "connecting" ? "offline" : "connecting");
+    if (refused) this.#connection.retryNow();
+    this.#view.changed();
   }
 
   #interrupted(): void {
@@ -257,11 +273,13 @@ export class LiveRoom {
 
   #unsubscribed(code: number): void {
     if (OWN_UNSUBSCRIBE.has(code)) return;
-    this.#end(code === Code.UNKNOWN_CHANNEL ? "gone" : "lost");
+    this.#end(ENDINGS.get(code) ?? "failed");
   }
 
-  /** Shows nothing of the room any more. */
-  #end(phase: "lost" | "gone"): void {
+  /** Shows nothing of the room any more but what the user has not been able to send. */
+  #end(phase: Ending): void {
+    if (phase !== "failed")
+      this.sender.refuseAll(phase === "gone" ? Code.UNKNOWN_CHANNEL : Code.PERMISSION_DENIED);
     this.sender.stop();
     this.people.stop();
     this.timeline = timeline.newTimeline({ messages: [], more: false });

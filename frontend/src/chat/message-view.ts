@@ -2,13 +2,14 @@
  * Templates of the rows of the message list. Only `message.html`, which the server has sanitised, is inserted as HTML.
  */
 import { html, nothing, type TemplateResult } from "lit";
+import { repeat } from "lit/directives/repeat.js";
 import { unsafeHTML } from "lit/directives/unsafe-html.js";
 import { clockTime, dayTitle, fullTime } from "../i18n/format";
 import { _ } from "../i18n/gettext";
-import { Code } from "../net/codes";
+import { Close, Code, SdkDisconnected } from "../net/codes";
 import { avatar } from "../widgets/avatar";
 import { icon } from "../widgets/icons";
-import { MESSAGE_TOO_LONG } from "./codes";
+import { BAD_MESSAGE, MESSAGE_TOO_LONG, mayBeAccepted } from "./codes";
 import type { OutboxItem } from "./outbox";
 import type { Row } from "./rows";
 import type { Person } from "./types";
@@ -16,9 +17,12 @@ import type { Person } from "./types";
 /** What the buttons of a row do, and what its texts depend on. `id` is that of an item in the outbox. */
 export interface RowActions {
   readonly me: Person;
-  readonly online: boolean;
+  /** Why items wait; null while they are being sent. */
+  readonly waitsFor: "connection" | "login" | null;
   copy(text: string): void;
   retry(id: string): void;
+  /** Moves the text into the box in which the user writes. */
+  edit(id: string): void;
   remove(id: string): void;
 }
 
@@ -106,18 +110,67 @@ function mark(name: "check" | "clock" | "warning", label: string, title: string)
 }
 
 function failure(item: OutboxItem, actions: RowActions): TemplateResult {
+  const buttons: [string, (id: string) => void][] = [
+    [_("Edit"), actions.edit],
+    ...(mayBeAccepted(item.code) ? ([[_("Retry"), actions.retry]] as [string, (id: string) => void][]) : []),
+    [_("Delete"), actions.remove],
+  ];
   return html`<p class="msg__problem">
-    <span>${failureText(item.code)}</span>
-    <button class="link-button" type="button" @click=${() => actions.retry(item.id)}>${_("Retry")}</button>
-    <span aria-hidden="true">·</span>
-    <button class="link-button" type="button" @click=${() => actions.remove(item.id)}>${_("Delete")}</button>
+    <span class="msg__reason">${failureText(item.code)}</span>
+    ${buttons.map(
+      ([label, act]) =>
+        html`<button class="link-button" type="button" @click=${() => act(item.id)}>${label}</button>`,
+    )}
   </p>`;
 }
 
-function failureText(code: number): string {
-  if (code === MESSAGE_TOO_LONG) return _("Not sent: this message is too long.");
-  if (code === Code.PERMISSION_DENIED) return _("Not sent: you may not write here.");
-  return _("Not sent.");
+/** Why a message was not sent, in words. */
+export function failureText(code: number): string {
+  switch (code) {
+    case MESSAGE_TOO_LONG:
+    case SdkDisconnected.MESSAGE_SIZE_LIMIT:
+      return _("Not sent: this message is too long.");
+    case BAD_MESSAGE:
+    case Code.BAD_REQUEST:
+    case Close.BAD_REQUEST:
+      return _("Not sent: this message is empty, or holds a character that cannot be sent.");
+    case Code.PERMISSION_DENIED:
+      return _("Not sent: you may not write here.");
+    case Code.UNKNOWN_CHANNEL:
+      return _("Not sent: this room was deleted.");
+    case Code.METHOD_NOT_FOUND:
+      return _("Not sent: this page is out of date. Reload it and try again.");
+    case 0:
+      return _("Not sent: the server did not answer.");
+    case Code.INTERNAL_ERROR:
+      return _("Not sent: the server has a problem. Try again later.");
+    default:
+      return _("Not sent: the server did not accept it.");
+  }
+}
+
+/** The messages that could not be sent to a room that is closed now. */
+export function unsentView(
+  items: readonly OutboxItem[],
+  actions: RowActions,
+): TemplateResult | typeof nothing {
+  if (items.length === 0) return nothing;
+  return html`<ol class="unsent" aria-label=${_("Messages that were not sent")}>
+    ${repeat(
+      items,
+      (item) => item.id,
+      (item) => html`<li class="msg msg--failed" data-state=${item.state}>
+        <div class="msg__body">
+          <div class="msg__text msg__text--plain" dir="auto">${item.text}</div>
+          <p class="msg__problem">
+            <span class="msg__reason">${failureText(item.code)}</span>
+            <button class="link-button" type="button" @click=${() => actions.copy(item.text)}>${_("Copy text")}</button>
+            <button class="link-button" type="button" @click=${() => actions.remove(item.id)}>${_("Delete")}</button>
+          </p>
+        </div>
+      </li>`,
+    )}
+  </ol>`;
 }
 
 /**
@@ -125,9 +178,9 @@ function failureText(code: number): string {
  * only that one can be deleted.
  */
 function waiting(item: OutboxItem, actions: RowActions): TemplateResult | typeof nothing {
-  if (actions.online || item.state === "acknowledged") return nothing;
+  if (actions.waitsFor === null || item.state === "acknowledged") return nothing;
   return html`<p class="msg__problem msg__problem--quiet">
-    <span>${_("Will be sent when you are back online.")}</span>
+    <span>${waitingText(actions.waitsFor)}</span>
     ${
       item.attempts === 0
         ? html`<button class="link-button" type="button" @click=${() => actions.remove(item.id)}>
@@ -136,6 +189,12 @@ function waiting(item: OutboxItem, actions: RowActions): TemplateResult | typeof
         : nothing
     }
   </p>`;
+}
+
+function waitingText(waitsFor: "connection" | "login"): string {
+  return waitsFor === "login"
+    ? _("Will be sent when you have logged in again.")
+    : _("Will be sent when you are back online.");
 }
 
 function copyButton(text: string, actions: RowActions): TemplateResult | typeof nothing {

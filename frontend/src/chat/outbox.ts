@@ -5,12 +5,12 @@
  * An item keeps its id over retries, reconnects and reloads. The server stores one message per id, so an item is sent
  * again until the server acknowledges it.
  */
-import { Code, LOWEST_SERVER_CODE } from "../net/codes";
+import { type ErrorMeaning, errorMeaning } from "../net/codes";
 import { TOO_FAST } from "./codes";
 
 /**
  * `queued`: waits for its turn. `sending`: an attempt is under way. `acknowledged`: stored, but not yet back as a
- * publication. `failed`: refused for good, until the user retries or deletes it.
+ * publication. `failed`: refused for good, until the user retries, edits or deletes it.
  */
 export type SendState = "queued" | "sending" | "acknowledged" | "failed";
 
@@ -24,7 +24,7 @@ export interface OutboxItem {
   readonly state: SendState;
   /** Attempts so far. */
   readonly attempts: number;
-  /** The server's error code; 0 unless the state is `failed`. */
+  /** The code of the error for which the item failed; 0 unless the state is `failed`, and when no answer came. */
   readonly code: number;
 }
 
@@ -39,30 +39,21 @@ export type OutboxEvent =
   | { readonly type: "retried"; readonly id: string }
   | { readonly type: "removed"; readonly id: string };
 
-/**
- * What the error code of an attempt means. `unanswered`: the message may be stored. `wait`: the user is too fast.
- * `temporary`: the server failed. `refused`: the server will never store this message.
- */
-export type Verdict = "unanswered" | "wait" | "temporary" | "refused";
-
 /** Attempts with temporary errors before the item counts as failed. */
 export const MAX_ATTEMPTS = 6;
+/** Attempts without any answer before the item counts as failed: what ends each connection must not hold up the rest. */
+export const MAX_UNANSWERED = 12;
 /** Longest message in code points, as `clubhouse.chat.services.MAX_LENGTH`. */
 export const MAX_LENGTH = 10_000;
-
-const TEMPORARY: ReadonlySet<number> = new Set([Code.INTERNAL_ERROR, Code.CONCURRENT_PAGINATION]);
-const THROTTLED: ReadonlySet<number> = new Set([Code.TOO_MANY_REQUESTS, TOO_FAST]);
 
 /** A queued item that was never attempted. */
 export function newItem(fields: Pick<OutboxItem, "id" | "room" | "user" | "text" | "created">): OutboxItem {
   return { ...fields, state: "queued", attempts: 0, code: 0 };
 }
 
-/** The verdict on an attempt that failed with this code. The SDK's own codes mean that no answer came. */
-export function verdict(code: number): Verdict {
-  if (code < LOWEST_SERVER_CODE) return "unanswered";
-  if (THROTTLED.has(code)) return "wait";
-  return TEMPORARY.has(code) ? "temporary" : "refused";
+/** The meaning of an error of the room's channel, which has codes of its own. */
+export function verdict(code: number, temporary = false): ErrorMeaning {
+  return code === TOO_FAST ? "wait" : errorMeaning(code, temporary);
 }
 
 /**

@@ -3,16 +3,15 @@ import { html, LitElement, nothing, render, type TemplateResult } from "lit";
 import { repeat } from "lit/directives/repeat.js";
 import { onNewDay } from "../i18n/day-clock";
 import { _ } from "../i18n/gettext";
+import { announce } from "../islands/announce";
 import { toast } from "../islands/toasts";
 import { type Connection, pageConnection } from "../net/connection";
 import { clearBadge, onRoomRead } from "./badges";
-import { BAD_MESSAGE, MESSAGE_TOO_LONG } from "./codes";
 import { ComposerElement, type ComposerPorts } from "./composer-element";
 import { loadDraft, saveDraft } from "./drafts";
 import { LiveRoom } from "./live-room";
-import { type RowActions, rowView } from "./message-view";
+import { failureText, type RowActions, rowView, unsentView } from "./message-view";
 import { OnScreen } from "./on-screen";
-import type { OutboxItem } from "./outbox";
 import { IndexedDbStore } from "./outbox-store";
 import { peopleView } from "./people-view";
 import { ReadMarker } from "./read-marker";
@@ -124,7 +123,10 @@ export class RoomElement extends LitElement {
   protected override render(): TemplateResult | typeof nothing {
     if (!this.#parts) return nothing;
     const { data, live, composer } = this.#parts;
-    if (live.ended) return closedView(live.phase);
+    if (live.ended) {
+      const failed = live.sender.items.filter(({ state }) => state === "failed");
+      return closedView(live.phase, unsentView(failed, this.#actions(live, data.me)));
+    }
     const shown = this.#viewport !== null && !this.#viewport.scroller.stuck;
     return html`
       <div class="room__stage" @pointerdown=${this.#closePeople}>
@@ -165,7 +167,7 @@ export class RoomElement extends LitElement {
     const live = new LiveRoom(data, this.dataset["messages"] ?? "", connection, new IndexedDbStore(), {
       changed: () => this.requestUpdate(),
       following: () => this.#viewport?.scroller.stuck ?? true,
-      takeBack: (item, code) => this.#takeBack(item, code),
+      refused: ({ code }) => announce(failureText(code)),
       arrived: () => {
         if (!attentive()) this.#parts?.title.add();
       },
@@ -215,23 +217,32 @@ export class RoomElement extends LitElement {
   #actions(live: LiveRoom, me: Person): RowActions {
     return {
       me,
-      online: live.phase !== "offline",
+      waitsFor: live.signedOut ? "login" : live.phase === "offline" ? "connection" : null,
       copy: (text) => void copyText(text),
       retry: (id) => live.sender.retry(id),
-      remove: (id) => live.sender.remove(id),
+      edit: (id) => this.#edit(live, id),
+      remove: (id) => this.#remove(live, id),
     };
   }
 
-  #takeBack(item: OutboxItem, code: number): boolean {
-    const reason =
-      code === MESSAGE_TOO_LONG
-        ? _("This message is too long.")
-        : code === BAD_MESSAGE
-          ? _("Write something first.")
-          : null;
-    if (reason === null) return false;
+  /** Moves a refused text into the composer, before what the user may be writing there. */
+  #edit(live: LiveRoom, id: string): void {
+    const item = live.sender.items.find((known) => known.id === id);
+    const composer = this.#composer;
+    if (!(item && composer)) return;
+    composer.insert(item.text);
+    live.sender.remove(id);
+  }
+
+  /** Deletes a refused text. Its button goes with it, so the focus moves on. */
+  #remove(live: LiveRoom, id: string): void {
+    live.sender.remove(id);
+    this.#composer?.focusBox();
+  }
+
+  get #composer(): ComposerElement | null {
     const composer = this.querySelector("hc-composer");
-    return composer instanceof ComposerElement && composer.takeBack(item.text, reason);
+    return composer instanceof ComposerElement ? composer : null;
   }
 
   #memberChanged(user: Person, joined: boolean): void {

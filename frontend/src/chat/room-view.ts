@@ -40,12 +40,19 @@ export function statusText(live: LiveRoom): string {
 }
 
 /** What replaces the room when it is closed to this user. */
-export function closedView(phase: RoomPhase): TemplateResult {
-  return html`<div class="empty empty--page" role="alert">
+export function closedView(phase: RoomPhase, unsent: TemplateResult | typeof nothing): TemplateResult {
+  return html`<div class="empty empty--page">
     <span class="empty__icon">${icon("lock")}</span>
-    <p class="empty__text">${phase === "gone" ? _("This room was deleted.") : _("You no longer have access to this room.")}</p>
+    <p class="empty__text" role="alert">${closedText(phase)}</p>
     <a class="button" href="/chat/">${_("All rooms")}</a>
+    ${unsent}
   </div>`;
+}
+
+function closedText(phase: RoomPhase): string {
+  if (phase === "gone") return _("This room was deleted.");
+  if (phase === "lost") return _("You no longer have access to this room.");
+  return _("This room could not be opened. Reload the page to try again.");
 }
 
 /** What a room without messages shows. */

@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import {
   MAX_ATTEMPTS,
+  MAX_UNANSWERED,
   newItem,
   nextToSend,
   type OutboxItem,
@@ -33,23 +34,22 @@ function item(id: string): OutboxItem {
   return newItem({ id, room: 1, user: "1", text: `text ${id}`, created: "2026-03-03T10:00:00Z" });
 }
 
-function setUp(answers: (unknown | "ok")[] = [], takeBack = false) {
+function setUp(answers: (unknown | "ok")[] = []) {
   const store = new MemoryStore();
   const published: string[] = [];
-  const returned: string[] = [];
+  const failed: string[] = [];
   const sender = new Sender(store, {
     publish: ({ id }) => {
       published.push(id);
       const answer = answers.shift() ?? "ok";
       return answer === "ok" ? Promise.resolve({}) : Promise.reject(answer);
     },
-    takeBack: ({ id }) => {
-      if (takeBack) returned.push(id);
-      return takeBack;
+    failed: ({ id, code }) => {
+      failed.push(`${id} ${code}`);
     },
     changed: () => undefined,
   });
-  return { store, published, returned, sender };
+  return { store, published, failed, sender };
 }
 
 const states = (sender: Sender) => sender.items.map(({ id, state }) => `${id} ${state}`);
@@ -81,6 +81,12 @@ describe("the outbox", () => {
     [400, "refused"],
     [413, "refused"],
     [103, "refused"],
+    [102, "refused"],
+    [107, "refused"],
+    [999, "refused"],
+    [101, "signed-out"],
+    [109, "signed-out"],
+    [113, "temporary"],
   ])("reads error %i as %s", (code, meaning) => {
     expect(verdict(code)).toBe(meaning);
   });
@@ -164,14 +170,77 @@ describe("sending", () => {
     expect(second.published).toEqual(["1"]);
   });
 
-  it("gives the user a text back that the server will never store", async () => {
-    const { returned, sender, store } = setUp([{ code: 413, message: "message too long" }], true);
+  it("tells of a refused item, and sends the others", async () => {
+    const { failed, published, sender } = setUp([{ code: 400, message: "bad message" }]);
+    sender.setOnline(true);
+    sender.add(item("1"));
+    sender.add(item("2"));
+    await vi.runAllTimersAsync();
+    expect(failed).toEqual(["1 400"]);
+    expect(published).toEqual(["1", "2"]);
+    expect(states(sender)).toEqual(["1 failed", "2 acknowledged"]);
+  });
+
+  it("refuses the item over which the server has ended the connection, whatever its attempt says", async () => {
+    const { failed, published, store } = setUp();
+    let end: (error: unknown) => void = () => undefined;
+    const hanging = new Sender(store, {
+      publish: ({ id }) => {
+        published.push(id);
+        return id === "1" ? new Promise((_, reject) => (end = reject)) : Promise.resolve({});
+      },
+      failed: ({ id, code }) => failed.push(`${id} ${code}`),
+      changed: () => undefined,
+    });
+    hanging.setOnline(true);
+    hanging.add(item("1"));
+    hanging.add(item("2"));
+    await vi.runAllTimersAsync();
+    expect(hanging.blame(3501)).toBe(true);
+    hanging.setOnline(false);
+    end({ code: 11, message: "connection closed" });
+    await vi.runAllTimersAsync();
+    expect(states(hanging)).toEqual(["1 failed", "2 queued"]);
+    hanging.setOnline(true);
+    await vi.runAllTimersAsync();
+    expect(published).toEqual(["1", "2"]);
+    expect(hanging.blame(3501)).toBe(false);
+  });
+
+  it("sends nothing more to a room that is closed, not even after a reload", async () => {
+    const first = setUp();
+    first.sender.add(item("1"));
+    await vi.runAllTimersAsync();
+    first.sender.refuseAll(103);
+    expect(states(first.sender)).toEqual(["1 failed"]);
+    const second = setUp();
+    for (const stored of first.store.items.values()) await second.store.save(stored);
+    await second.sender.restore(1, "1", new Set());
+    second.sender.setOnline(true);
+    await vi.runAllTimersAsync();
+    expect(second.published).toEqual([]);
+  });
+
+  it("fails an item that never gets an answer, so that the others are sent", async () => {
+    const silence = Array.from({ length: MAX_UNANSWERED }, () => ({
+      code: 11,
+      message: "connection closed",
+    }));
+    const { failed, published, sender } = setUp(silence);
+    sender.setOnline(true);
+    sender.add(item("1"));
+    sender.add(item("2"));
+    await vi.runAllTimersAsync();
+    expect(failed).toEqual(["1 0"]);
+    expect(published.at(-1)).toBe("2");
+  });
+
+  it("tries again what the server calls temporary, under any code", async () => {
+    const { published, sender } = setUp([{ code: 108, message: "not available", temporary: true }]);
     sender.setOnline(true);
     sender.add(item("1"));
     await vi.runAllTimersAsync();
-    expect(returned).toEqual(["1"]);
-    expect(sender.items).toEqual([]);
-    expect(store.items.size).toBe(0);
+    expect(published).toEqual(["1", "1"]);
   });
 
   it("fails an item after repeated temporary errors, and not before", async () => {

@@ -2,6 +2,7 @@
 import { backoffDelay } from "../net/backoff";
 import {
   MAX_ATTEMPTS,
+  MAX_UNANSWERED,
   nextToSend,
   type OutboxEvent,
   type OutboxItem,
@@ -15,16 +16,16 @@ import type { OutboxStore } from "./outbox-store";
 export interface PublishError {
   readonly code: number;
   readonly message: string;
+  /** The server says that the same command may succeed later. */
+  readonly temporary?: boolean;
 }
 
 /** What the sender needs from the room. */
 export interface SenderPorts {
   /** Resolves when the server has stored the item; rejects with a `PublishError`. */
   publish(item: OutboxItem): Promise<unknown>;
-  /**
-   * The server will never store this text. Returns true when the user has got the text back, so that the item can go.
-   */
-  takeBack(item: OutboxItem, code: number): boolean;
+  /** An item has failed, so the user has to decide about it. */
+  failed(item: OutboxItem): void;
   /** `items` or `holdUntil` has changed. */
   changed(): void;
 }
@@ -88,6 +89,22 @@ export class Sender {
     if (this.items.some((item) => item.id === id)) this.remove(id);
   }
 
+  /**
+   * The server has ended the connection over the item that is being sent, and would do so at each attempt. Returns
+   * whether there is one.
+   */
+  blame(code: number): boolean {
+    const item = this.items.find(({ state }) => state === "sending");
+    if (item) this.#refused(item, code);
+    return item !== undefined;
+  }
+
+  /** The room is closed to the user with this error, so nothing is sent, not even when the user comes back to it. */
+  refuseAll(code: number): void {
+    for (const item of this.items)
+      if (item.state === "queued" || item.state === "sending") this.#refused(item, code);
+  }
+
   /** Tells whether the room's subscription is live. Going online starts an attempt without a delay. */
   setOnline(online: boolean): void {
     this.#online = online;
@@ -129,11 +146,14 @@ export class Sender {
     this.#pump();
   }
 
-  #failed(item: OutboxItem, { code, message }: PublishError): void {
-    const meaning = verdict(code);
-    const attempts = this.items.find(({ id }) => id === item.id)?.attempts ?? 0;
-    if (meaning === "refused" || (meaning === "temporary" && attempts >= MAX_ATTEMPTS)) {
-      this.#refused(item, code);
+  #failed(item: OutboxItem, { code, message, temporary }: PublishError): void {
+    const now = this.items.find(({ id }) => id === item.id);
+    // Its publication has come, or the end of the connection has been blamed on it.
+    if (now?.state !== "sending") return;
+    const meaning = verdict(code, temporary);
+    const enough = { unanswered: MAX_UNANSWERED, temporary: MAX_ATTEMPTS, refused: 0 };
+    if (meaning in enough && now.attempts >= enough[meaning as keyof typeof enough]) {
+      this.#refused(item, meaning === "unanswered" ? 0 : code);
       return;
     }
     this.#dispatch({ type: "unanswered", id: item.id });
@@ -145,13 +165,11 @@ export class Sender {
   }
 
   #refused(item: OutboxItem, code: number): void {
-    if (this.#ports.takeBack(item, code)) {
-      this.remove(item.id);
-      return;
-    }
     this.#dispatch({ type: "refused", id: item.id, code });
     const failed = this.items.find(({ id }) => id === item.id);
-    if (failed) void this.#save(failed);
+    if (!failed) return;
+    void this.#save(failed);
+    this.#ports.failed(failed);
   }
 
   #release(): void {
@@ -177,7 +195,8 @@ export class Sender {
 /** An error without a code counts as a missing answer, so the item is published again. */
 function asPublishError(error: unknown): PublishError {
   if (typeof error === "object" && error !== null && "code" in error && typeof error.code === "number") {
-    return { code: error.code, message: "message" in error ? String(error.message) : "" };
+    const temporary = "temporary" in error && error.temporary === true;
+    return { code: error.code, message: "message" in error ? String(error.message) : "", temporary };
   }
   return { code: 0, message: String(error) };
 }

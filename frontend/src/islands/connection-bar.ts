@@ -54,6 +54,7 @@ export class ConnectionBar extends LitElement {
       case "offline":
         return html`<span class="bar__count">${_("retrying in %(seconds)d s", { seconds: view.seconds })}</span>
           ${this.#button(_("Retry now"))}`;
+      case "limit":
       case "refused":
         return this.#button(_("Try again"));
       case "signed-out":
@@ -94,6 +95,8 @@ function barText(view: BarView): string {
       return _("You are logged out.");
     case "outdated":
       return _("The site has been updated.");
+    case "limit":
+      return _("You have too many pages of this site open.");
     case "refused":
       return _("The server refused the connection.");
   }

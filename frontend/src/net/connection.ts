@@ -82,7 +82,7 @@ export class Connection extends EventTarget {
   /** Ends the wait for the next attempt, or connects again after a refusal. Does nothing while connected. */
   retryNow(): void {
     if (this.status.phase === "waiting") this.#tryAgain();
-    else if (this.status.phase === "refused") this.client.connect();
+    else if (this.status.phase === "refused" || this.status.phase === "limit") this.client.connect();
   }
 
   #connecting(code: number): void {

@@ -65,9 +65,20 @@ describe("the connection bar", () => {
     [3503, "signed-out"],
     [3500, "signed-out"],
     [2, "outdated"],
-    [3504, "refused"],
+    [3504, "limit"],
+    [3501, "refused"],
+    [3509, "refused"],
+    [3, "refused"],
+    [4999, "refused"],
     [0, "hidden"],
   ])("reads close code %i as %s", (code, kind) => {
     expect(barView(reduceStatus(connected(0), { type: "closed", now: 9, code }), 10).kind).toBe(kind);
+  });
+
+  it("takes a bad request for a missing login only before the connection is accepted", () => {
+    const closed = { type: "closed", now: 9, code: 3501 } as const;
+    const connecting = reduceStatus(IDLE, { type: "attempt", now: 0 });
+    expect(barView(reduceStatus(connecting, closed), 10).kind).toBe("signed-out");
+    expect(reduceStatus(connected(0), closed)).toMatchObject({ phase: "refused", endCode: 3501 });
   });
 });

@@ -4,13 +4,13 @@
  */
 
 import { secondsLeft } from "./backoff";
-import { Close, SdkDisconnected } from "./codes";
+import { type EndMeaning, endMeaning } from "./codes";
 
 /**
- * What the connection is doing. `waiting`: for the next attempt. The last three are final: the server has ended the
- * login (`signed-out`), speaks another version of the protocol (`outdated`), or refuses the connection.
+ * What the connection is doing. `waiting`: for the next attempt. A connection that has ended for good has the phase that
+ * `endMeaning` tells.
  */
-export type Phase = "idle" | "connecting" | "waiting" | "connected" | "signed-out" | "outdated" | "refused";
+export type Phase = EndMeaning | "connecting" | "waiting" | "connected";
 
 /** The connection at one moment. */
 export interface Status {
@@ -23,6 +23,8 @@ export interface Status {
   readonly wasConnected: boolean;
   /** The bar has shown "Offline", so it also shows "Back online" when the phase becomes `connected`. */
   readonly announced: boolean;
+  /** The code with which the last connection that ended for good did so. */
+  readonly endCode: number;
 }
 
 /** What changes the status; `now` is the time of the change. */
@@ -41,6 +43,7 @@ export type BarView =
   | { readonly kind: "back" }
   | { readonly kind: "signed-out" }
   | { readonly kind: "outdated" }
+  | { readonly kind: "limit" }
   | { readonly kind: "refused" };
 
 /** How long the bar waits before it shows a missing connection: short ones would only flicker. */
@@ -49,29 +52,14 @@ export const QUIET_MS = 400;
 export const BACK_MS = 2000;
 
 /** The status before the first attempt. */
-export const IDLE: Status = { phase: "idle", since: 0, retryAt: 0, wasConnected: false, announced: false };
-
-/** The login behind the connection has ended. */
-const LOGIN_ENDED: ReadonlySet<number> = new Set([
-  Close.INVALID_TOKEN,
-  Close.BAD_REQUEST,
-  Close.FORCE_DISCONNECT,
-  Close.PERMISSION_DENIED,
-]);
-/** The page's script and the server have become different versions. */
-const OUTDATED: ReadonlySet<number> = new Set([
-  SdkDisconnected.BAD_PROTOCOL,
-  SdkDisconnected.MESSAGE_SIZE_LIMIT,
-  Close.INAPPROPRIATE_PROTOCOL,
-  Close.NOT_AVAILABLE,
-]);
-
-/** The phase after a connection that has ended for good with this code. */
-export function phaseOfCode(code: number): Phase {
-  if (code === SdkDisconnected.DISCONNECT_CALLED) return "idle";
-  if (LOGIN_ENDED.has(code)) return "signed-out";
-  return OUTDATED.has(code) ? "outdated" : "refused";
-}
+export const IDLE: Status = {
+  phase: "idle",
+  since: 0,
+  retryAt: 0,
+  wasConnected: false,
+  announced: false,
+  endCode: 0,
+};
 
 /** The status after the event. */
 export function reduceStatus(status: Status, event: StatusEvent): Status {
@@ -92,7 +80,13 @@ export function reduceStatus(status: Status, event: StatusEvent): Status {
       return { ...status, phase: "connected", since: event.now, wasConnected: true, announced };
     }
     case "closed":
-      return { ...status, phase: phaseOfCode(event.code), since: event.now, announced: false };
+      return {
+        ...status,
+        phase: endMeaning(event.code, status.phase === "connected"),
+        since: event.now,
+        announced: false,
+        endCode: event.code,
+      };
   }
 }
 

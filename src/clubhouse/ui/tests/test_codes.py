@@ -10,7 +10,7 @@ from clubhouse.chat import errors, services
 from clubhouse.ui.tests.texts import FRONT_END
 
 
-@pytest.mark.parametrize("table", [hotclub.Code, hotclub.Close])
+@pytest.mark.parametrize("table", [hotclub.Code, hotclub.Close, hotclub.Unsubscribe])
 def test_the_front_end_names_the_protocols_codes_as_the_server_does(table: type[IntEnum]) -> None:
     source = (FRONT_END / "net/codes.ts").read_text(encoding="utf-8")
     (body,) = re.findall(rf"export const {table.__name__} = {{(.*?)}} as const;", source, re.DOTALL)
@@ -26,6 +26,7 @@ def test_the_front_end_names_the_protocols_codes_as_the_server_does(table: type[
         ("codes", "BAD_MESSAGE", errors.EmptyMessage.code),
         ("codes", "MESSAGE_TOO_LONG", errors.MessageTooLong.code),
         ("codes", "TOO_FAST", errors.TooFast.code),
+        ("codes", "ID_ALREADY_USED", errors.IdAlreadyUsed.code),
         ("outbox", "MAX_LENGTH", services.MAX_LENGTH),
     ],
 )
