@@ -19,6 +19,9 @@ LARGE_CLASSES = {
     "hotclub/engine/session.py": {
         "Session": "one connection: its places, its output and its end, which every command goes through"
     },
+    "hotclub/serving/websocket.py": {
+        "WebSocketProtocol": "one connection of uvicorn's class: its attributes and what it overrides stand together"
+    },
     "hotclub/testing/connection.py": {
         "Connection": "a test's face: one short method per command and assertion; inbox and wire do the work"
     },

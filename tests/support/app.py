@@ -48,7 +48,8 @@ from hotclub.engine.transports.emulation import emulate, read_emulation, serve_h
 from hotclub.engine.transports.stream import HttpError, respond
 from hotclub.engine.transports.unidirectional import serve_uni_http_stream, serve_uni_sse, serve_uni_websocket
 from hotclub.engine.transports.websocket import serve_websocket
-from hotclub.serving.uvicorn import HttpProtocol, WebSocketProtocol
+from hotclub.serving.uvicorn import HttpProtocol
+from hotclub.serving.websocket import WebSocketProtocol
 from tests.support.prompt import PromptServer
 
 CHANNELS: Final = {

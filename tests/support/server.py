@@ -9,7 +9,8 @@ from typing import Any, Literal
 import uvicorn
 
 from hotclub.engine.limits import Limits
-from hotclub.serving.uvicorn import HttpProtocol, WebSocketProtocol
+from hotclub.serving.uvicorn import HttpProtocol
+from hotclub.serving.websocket import WebSocketProtocol
 from tests.support.prompt import PromptServer
 
 

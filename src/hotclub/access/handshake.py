@@ -5,6 +5,7 @@ Forwarded headers count only as far as the settings trust them: Django's own `SE
 """
 
 from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
 from http import HTTPStatus
 from io import BytesIO
 from ipaddress import IPv6Address, ip_address
@@ -13,6 +14,7 @@ from typing import Any, Final
 from django.conf import settings
 from django.core.exceptions import DisallowedHost
 from django.core.handlers.asgi import ASGIRequest
+from django.http.cookie import parse_cookie
 
 from hotclub.access.session import login_id
 from hotclub.conf.config import Config
@@ -23,6 +25,13 @@ from hotclub.engine.port import Handshake
 
 SESSION_STATE: Final = "session_key"
 URL_STATE: Final = "credentials in the URL"
+
+_HOST_FIELDS: Final = frozenset({b"host", b"x-forwarded-host", b"x-forwarded-port"})
+"""The header fields from which Django's request reads the host."""
+_REMEMBERED: Final = 1_024
+"""The most judgements of hosts, and of origins, in memory. Clients that return name the same ones."""
+_LONGEST: Final = 512
+"""The longest header field in bytes whose judgement is remembered."""
 
 Scope = Mapping[str, Any]
 
@@ -87,13 +96,13 @@ def check_handshake(scope: Scope, config: Config) -> Handshake:
     Raises:
         RefusedHandshake: 400, the host is not one of `ALLOWED_HOSTS`; 403, the origin is not allowed.
     """
-    request, own = _request(scope)
-    origin = request.headers.get("Origin")
-    if origin is None and _session_key(request):
+    key = _session_key(scope)
+    origin, own = _judged(scope)
+    if origin is None and key:
         raise RefusedHandshake(HTTPStatus.FORBIDDEN, "a session cookie without an origin")
     if origin is not None:
         _check_origin(origin, own, config)
-    return _handshake(scope, request, config)
+    return _handshake(scope, key, config)
 
 
 def check_http_request(scope: Scope, config: Config) -> Handshake:
@@ -109,38 +118,69 @@ def check_http_request(scope: Scope, config: Config) -> Handshake:
     Raises:
         RefusedHandshake: 400, the host is not one of `ALLOWED_HOSTS`; 403, the origin is not allowed.
     """
-    request, own = _request(scope)
-    origin, site = request.headers.get("Origin"), request.headers.get("Sec-Fetch-Site", "")
-    unsafe = scope["method"] != "GET" and _session_key(request)
+    key = _session_key(scope)
+    origin, own = _judged(scope)
+    site = next((value.decode("latin-1") for name, value in scope["headers"] if name == b"sec-fetch-site"), "")
+    unsafe = scope["method"] != "GET" and key
     if origin is not None:
         _check_origin(origin, own, config)
     elif site not in ("", "same-origin", "none") or (not site and unsafe):
         raise RefusedHandshake(HTTPStatus.FORBIDDEN, "a request of another site without an origin")
-    return _handshake(scope, request, config)
+    return _handshake(scope, key, config)
 
 
-def _request(scope: Scope) -> tuple[ASGIRequest, str]:
-    """Return the handshake as Django's request, and the origin of the site that the request is for.
+def _judged(scope: Scope) -> tuple[str | None, str]:
+    """Return the origin of the request, None without one, and the origin of the site that the request is for.
 
-    Headers about a body are left out, because Django's constructor fails on malformed ones.
+    Raises:
+        RefusedHandshake: 400, the host is not one of `ALLOWED_HOSTS`.
     """
-    headers = [(name, value) for name, value in scope["headers"] if not name.startswith(b"content-")]
+    proxy: tuple[str, str] | None = settings.SECURE_PROXY_SSL_HEADER
+    named = (
+        {*_HOST_FIELDS, proxy[0].removeprefix("HTTP_").replace("_", "-").lower().encode()} if proxy else _HOST_FIELDS
+    )
+    fields = tuple(field for field in scope["headers"] if field[0] in named)
+    origin = next((value.decode("latin-1") for name, value in scope["headers"] if name == b"origin"), None)
     scheme = "https" if scope.get("scheme") in ("wss", "https") else "http"
-    plain = {"type": "http", "method": "GET", "scheme": scheme, "query_string": b"", "headers": headers}
-    request = ASGIRequest({**scope, **plain}, BytesIO())
+    hosts, server = tuple(settings.ALLOWED_HOSTS), tuple(scope.get("server") or ())
+    trusts = (settings.DEBUG, settings.USE_X_FORWARDED_HOST, settings.USE_X_FORWARDED_PORT, proxy)
+    judge = _own_origin if sum(len(value) for _, value in fields) <= _LONGEST else _own_origin.__wrapped__
+    return origin, judge(scheme, fields, server, hosts, trusts)
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _own_origin(
+    scheme: str,
+    fields: tuple[tuple[bytes, bytes], ...],
+    server: tuple[Any, ...],
+    _hosts: tuple[str, ...],
+    _trusts: tuple[object, ...],
+) -> str:
+    """Return the origin of the site that a request is for, as Django's request names it.
+
+    `_hosts` and `_trusts` are the settings that Django reads, so that a change of a setting is seen.
+
+    Raises:
+        RefusedHandshake: 400, the host is not one of `ALLOWED_HOSTS`.
+    """
+    scope = {"type": "http", "method": "GET", "path": "/", "query_string": b"", "scheme": scheme, "headers": fields}
+    request = ASGIRequest({**scope, "server": server or None}, BytesIO())
     try:
-        return request, f"{request.scheme}://{request.get_host()}"
+        return f"{request.scheme}://{request.get_host()}"
     except DisallowedHost as error:
         raise RefusedHandshake(HTTPStatus.BAD_REQUEST, str(error)) from None
 
 
-def _session_key(request: ASGIRequest) -> str:
-    key: str = request.COOKIES.get(settings.SESSION_COOKIE_NAME, "")
+def _session_key(scope: Scope) -> str:
+    cookies = b"; ".join(value for name, value in scope["headers"] if name == b"cookie")
+    if not cookies:
+        return ""
+    key: str = parse_cookie(cookies.decode("latin-1")).get(settings.SESSION_COOKIE_NAME, "")
     return key
 
 
-def _handshake(scope: Scope, request: ASGIRequest, config: Config) -> Handshake:
-    client, session_key = scope.get("client"), _session_key(request)
+def _handshake(scope: Scope, session_key: str, config: Config) -> Handshake:
+    client = scope.get("client")
     headers = RequestHeaders(scope["headers"])
     return Handshake(
         headers=headers,
@@ -151,14 +191,19 @@ def _handshake(scope: Scope, request: ASGIRequest, config: Config) -> Handshake:
 
 
 def _check_origin(origin: str, own: str, config: Config) -> None:
+    judge = _is_allowed if len(origin) <= _LONGEST else _is_allowed.__wrapped__
+    if not judge(origin, own, config.allowed_origins):
+        raise RefusedHandshake(
+            HTTPStatus.FORBIDDEN,
+            f"origin {printable(origin)} is neither {printable(own)} nor in HOTCLUB['ALLOWED_ORIGINS']; "
+            "behind a proxy, check SECURE_PROXY_SSL_HEADER and the Host header it sends",
+        )
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _is_allowed(origin: str, own: str, allowed: tuple[str, ...]) -> bool:
     parsed = parse_origin(origin)
-    if parsed is not None and parsed in {parse_origin(allowed) for allowed in (own, *config.allowed_origins)}:
-        return
-    raise RefusedHandshake(
-        HTTPStatus.FORBIDDEN,
-        f"origin {printable(origin)} is neither {printable(own)} nor in HOTCLUB['ALLOWED_ORIGINS']; "
-        "behind a proxy, check SECURE_PROXY_SSL_HEADER and the Host header it sends",
-    )
+    return parsed is not None and parsed in {parse_origin(text) for text in (own, *allowed)}
 
 
 def log_refusal(refused: RefusedHandshake, scope: Scope) -> None:

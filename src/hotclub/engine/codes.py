@@ -132,7 +132,7 @@ REASONS: Final[dict[int, str]] = {
 """The reason of each close and unsubscribe code, for ends without a reason of their own."""
 
 MESSAGE_TOO_BIG: Final = 1009
-"""The close code of RFC 6455 for a message above the limit; the other codes of that RFC stand in `serving/uvicorn`."""
+"""The close code of RFC 6455 for a message above the limit. Its other codes stand in `serving/websocket`."""
 
 ACCUSING: Final = frozenset(
     {

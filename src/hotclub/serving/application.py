@@ -96,6 +96,8 @@ class HotclubApplication:
             await _refuse(HTTPStatus.NOT_FOUND, scope, receive, send)
 
     async def _started(self) -> Service:
+        if self._service is not None:
+            return self._service
         async with self._starting:
             if self._service is None:
                 service = Service()

@@ -1,17 +1,23 @@
 """The frame parser of uvicorn's WebSocket protocol, with bounds on messages and optional compression (RFC 7692)."""
 
 import logging
+from collections.abc import Generator
 from typing import Final
 
 from websockets.exceptions import PayloadTooBig
 from websockets.extensions.permessage_deflate import PerMessageDeflate, ServerPerMessageDeflateFactory
 from websockets.frames import Frame, Opcode
 from websockets.http11 import Request, Response
+from websockets.protocol import Protocol
 from websockets.server import ServerProtocol
 
 from hotclub.engine.limits import Limits
 
 _SUBPROTOCOL: Final = "Sec-WebSocket-Protocol"
+_LOGGER: Final = logging.getLogger("uvicorn.error")
+# Without context takeover a connection keeps no compression state, and the length of a message reveals nothing about an
+# earlier message.
+_EXTENSIONS: Final = (ServerPerMessageDeflateFactory(server_no_context_takeover=True, client_no_context_takeover=True),)
 
 
 class TooManyFragments(PayloadTooBig):
@@ -29,20 +35,17 @@ class TooManyFragments(PayloadTooBig):
 class FrameParser(ServerProtocol):
     """A frame parser that bounds the frames and the bytes of a message. It accepts a close frame between two fragments.
 
-    The bound on the bytes applies to the decompressed message.
+    The bound on the bytes applies to the decompressed message. uvicorn's HTTP parser has read the request before.
     """
 
     def __init__(self, limits: Limits, *, compression: bool) -> None:
-        # Without context takeover a connection keeps no compression state, and the length of a message reveals nothing
-        # about an earlier message.
-        deflate = ServerPerMessageDeflateFactory(server_no_context_takeover=True, client_no_context_takeover=True)
-        super().__init__(
-            extensions=[deflate] if compression else [],
-            max_size=limits.message_bytes,
-            logger=logging.getLogger("uvicorn.error"),
-        )
+        super().__init__(extensions=_EXTENSIONS if compression else (), max_size=limits.message_bytes, logger=_LOGGER)
         self._most_fragments = limits.fragments
         self._fragments = 0
+
+    def parse(self) -> Generator[None]:
+        """See `Protocol.parse`. The first byte belongs to a frame."""
+        return Protocol.parse(self)
 
     def accept(self, request: Request) -> Response:
         """See `ServerProtocol.accept`. An empty `Sec-WebSocket-Protocol` field counts as missing."""

@@ -20,7 +20,8 @@ import uvicorn
 from hotclub.engine.limits import Limits
 from hotclub.engine.transports.framing import text_frame
 from hotclub.serving.server import CannotListen, listen
-from hotclub.serving.uvicorn import HttpProtocol, WebSocketProtocol
+from hotclub.serving.uvicorn import HttpProtocol
+from hotclub.serving.websocket import WebSocketProtocol
 from tests.support.processes import REPOSITORY, poll_until
 from tests.support.prompt import PromptServer
 from tests.support.rawws import (
