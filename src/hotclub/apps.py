@@ -45,6 +45,7 @@ class HotclubConfig(AppConfig):
         """Import each app's `channels.py`, register the checks and connect the signals."""
         # These modules import models, which Django has loaded before it calls `ready`.
         from hotclub.checks.registration import register_checks  # noqa: PLC0415
+        from hotclub.revocation.deleted import watch_statements  # noqa: PLC0415
         from hotclub.revocation.signals import connect_signals  # noqa: PLC0415
         from hotclub.serving.wsgi import watch_for_wsgi  # noqa: PLC0415
 
@@ -54,6 +55,7 @@ class HotclubConfig(AppConfig):
         register_checks()
         if apps.is_installed("django.contrib.auth") and apps.is_installed("django.contrib.sessions"):
             connect_signals()
+            watch_statements()
         watch_for_wsgi()
         setting_changed.connect(self._setting_changed, dispatch_uid="hotclub.setting_changed")
         post_migrate.connect(self._migrated, sender=self, dispatch_uid="hotclub.migrated")

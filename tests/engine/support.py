@@ -85,6 +85,9 @@ class ClubApplication(TinyApplication):
         await self._gate("refresh", token)
         return _answer(self.refreshes.get(token, Refused(103)))
 
+    def doubt(self) -> None:
+        """Nothing to look at: this application knows no logins."""
+
     async def refresh_subscription(self, client: Client, channel: ResolvedChannel, token: str) -> RefreshGrant:
         await self._gate("sub_refresh", channel.name)
         return _answer(self.refreshes.get(token, Refused(103)))

@@ -17,6 +17,7 @@ from django.contrib.auth import get_user_model
 from django.core.asgi import get_asgi_application
 from django.test import Client as Browser
 
+from hotclub.access.session import login_of, session_store
 from hotclub.asgi import application
 from hotclub.channels.registry import Declarations
 from tests.support.server import live_server, websocket_url
@@ -59,6 +60,10 @@ class Person:
     @property
     def session_key(self) -> str:
         return self.browser.cookies[settings.SESSION_COOKIE_NAME].value
+
+    @property
+    def login_id(self) -> str:
+        return login_of(session_store(self.session_key), self.session_key)
 
     @property
     def cookie(self) -> str:

@@ -205,6 +205,9 @@ class TinyApplication:
     async def refresh_subscription(self, client: Client, channel: ResolvedChannel, token: str) -> RefreshGrant:
         raise Refused(108)
 
+    def doubt(self) -> None:
+        """Nothing to look at: this application knows no logins."""
+
     def taken_back(self, client: Client, channel: str) -> None:
         """Nothing to forget: this application keeps no grants."""
 
@@ -287,9 +290,9 @@ def asgi(node: Node) -> Callable[..., Awaitable[None]]:
 
     async def app(scope: Scope, receive: Callable[..., Any], send: Callable[..., Any]) -> None:
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-        handshake = Handshake(headers=headers, address=scope["client"][0], principal=headers.get("x-principal", ""))
+        handshake = Handshake(headers=headers, address=scope["client"][0])
         if scope["path"] == "/emulation":
-            await _take_commands(node, scope, receive, send, handshake)
+            await _take_commands(node, scope, receive, send)
             return
         serve = TRANSPORTS[scope["path"].rpartition("/")[2]]
         try:
@@ -310,9 +313,9 @@ TRANSPORTS: Final[dict[str, Callable[..., Awaitable[None]]]] = {
 }
 
 
-async def _take_commands(node: Node, scope: Scope, receive: Any, send: Any, handshake: Handshake) -> None:
+async def _take_commands(node: Node, scope: Scope, receive: Any, send: Any) -> None:
     try:
-        emulate(node, await read_emulation(node, scope, receive), handshake)
+        emulate(node, await read_emulation(node, scope, receive))
     except HttpError as error:
         await respond(send, error.status)
     else:

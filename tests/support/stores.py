@@ -1,5 +1,6 @@
 """The databases that durable channels support, each real: SQLite in a file, and a PostgreSQL server."""
 
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -25,21 +26,27 @@ def postgres_url() -> str:
 
 
 @pytest.fixture(params=VENDORS)
-def store(
-    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, django_db_blocker: Any
-) -> Iterator[str]:
+def store(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """Empty tables of durable channels in a database of their own; yields its vendor.
 
     Nothing wraps the test in a transaction, and any thread or process may connect.
     """
-    vendor: str = request.param
+    with another_database(request.param, request, tmp_path, monkeypatch):
+        yield request.param
+
+
+@contextlib.contextmanager
+def another_database(
+    vendor: str, request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[None]:
+    """Have Hotclub's tables in a database of their own within the block; see `store`."""
     if vendor == "sqlite":
         Server(tmp_path, PROJECT).copy_tables()
     options = sqlite_options(tmp_path) if vendor == "sqlite" else postgres_options(request)
     monkeypatch.setitem(settings.DATABASES, ALIAS, options)
     connections.configure_settings(settings.DATABASES)
-    with django_db_blocker.unblock(), override_settings(HOTCLUB={"DATABASE": ALIAS}):
-        yield vendor
+    with request.getfixturevalue("django_db_blocker").unblock(), override_settings(HOTCLUB={"DATABASE": ALIAS}):
+        yield
         Stream.objects.using(ALIAS).all().delete()
         Order.objects.using(ALIAS).all().delete()
         connections[ALIAS].close()

@@ -19,7 +19,7 @@ from msgspec import Raw
 from hotclub.access import overrides
 from hotclub.access.ended import is_revoked
 from hotclub.access.handshake import SESSION_STATE, URL_STATE
-from hotclub.access.session import Login, authenticate, login_id
+from hotclub.access.session import Login, authenticate, living_sessions
 from hotclub.access.tickets import PREFIX, redeem
 from hotclub.access.tokens import (
     ConnectionClaims,
@@ -36,13 +36,14 @@ from hotclub.access.tokens import (
 from hotclub.channels.client import Client, TokenUser
 from hotclub.conf.config import Config
 from hotclub.engine.codes import Close, Code
-from hotclub.engine.errors import Disconnect, Refused
+from hotclub.engine.errors import Disconnect, HotclubError, Refused
 from hotclub.engine.model import EMPTY
 from hotclub.engine.observe import logger
 from hotclub.engine.port import Client as EngineClient
 from hotclub.engine.port import RefreshGrant, SubscribeGrant
 from hotclub.runtime.encoding import decode
 from hotclub.runtime.pool import HookPool
+from hotclub.runtime.primary import on_primary
 
 LONGEST_IN_URL: Final = 600
 """The longest remaining life of a token in a URL, in seconds. It is short because logs and histories keep URLs."""
@@ -79,24 +80,21 @@ class Admission:
 
         Raises:
             Disconnect: `INVALID_TOKEN`, the token opens nothing.
-            Refused: `TOKEN_EXPIRED`, the token has expired, or the ticket has expired, was used or does not exist;
-                `EXPIRED`, the `expire_at` of the token is over.
+            Refused: `TOKEN_EXPIRED`, the token or the session that it belongs to is over, or the ticket was used, does
+                not exist, or it or its login is over; `EXPIRED`, the `expire_at` of the token is over.
 
         A cancelled call may have used up the ticket.
         """
         if token.startswith(PREFIX):
-            key = await self._inner.run(redeem, token)
-            if key is None:
-                # An SDK that reconnects sends the used ticket again. This error makes the SDK fetch another one.
-                raise Refused(Code.TOKEN_EXPIRED)
-            return _admitted(client, await self._login(key))
+            return _admitted(client, await self._inner.run(_redeemed, token))
         if token:
             return await self._by_token(client, token)
         cookie = client.handshake.state.get(SESSION_STATE)
-        return _admitted(client, await self._login(cookie if isinstance(cookie, str) else ""))
+        login = await self._inner.run(authenticate, cookie) if isinstance(cookie, str) and cookie else None
+        return _admitted(client, login, by_cookie=login is not None)
 
     def subscription_claims(self, token: str) -> SubscriptionClaims:
-        """Return the claims of a subscription token. If the claims have a `sid`, the caller asks `is_revoked` next.
+        """Return the claims of a subscription token. If the claims name a login, the caller asks `login_fault` next.
 
         Raises:
             Refused: `PERMISSION_DENIED`, the token opens nothing; `TOKEN_EXPIRED`, it has expired; `EXPIRED`, its
@@ -108,7 +106,7 @@ class Admission:
             return claims
 
     def subscription_grant(
-        self, claims: SubscriptionClaims, client: Client, channel: str, *, revoked: bool
+        self, claims: SubscriptionClaims, client: Client, channel: str, fault: HotclubError | None
     ) -> SubscribeGrant:
         """Return what a subscription token grants to a client.
 
@@ -116,16 +114,16 @@ class Admission:
             claims: the claims of the token.
             client: the client that sent the token.
             channel: the name of the channel.
-            revoked: whether the login of the token was revoked.
+            fault: what `login_fault` has found.
 
         Raises:
             Disconnect: `INVALID_TOKEN`, the token is for another channel, user or connection.
-            Refused: `PERMISSION_DENIED`, the token was revoked or has a malformed payload; `EXPIRED`, its `expire_at`
-                is over.
+            Refused: `PERMISSION_DENIED`, the token was revoked or has a malformed payload; `TOKEN_EXPIRED`, its session
+                is over; `EXPIRED`, its `expire_at` is over.
         """
         with _subscribing():
-            if revoked:
-                raise InvalidToken("it was revoked")
+            if fault is not None:
+                raise fault
             _check_bearer(claims, client, channel)
             return SubscribeGrant(
                 info=claims.shown_info(),
@@ -173,16 +171,13 @@ class Admission:
         try:
             claims = verify_subscription(token, self._config.tokens)
             ttl = _life(claims)
-            await self._check_revoked(claims)
+            await self._check_login(claims)
             _check_bearer(claims, client, channel)
             return RefreshGrant(ttl=ttl, info=claims.shown_info())
         except InvalidToken as error:
             raise _refused(error.reason) from None
         except ExpiredToken:
             raise Disconnect(Close.SUBSCRIPTION_EXPIRED) from None
-
-    async def _login(self, session_key: str) -> Login | None:
-        return await self._inner.run(authenticate, session_key) if session_key else None
 
     async def _by_token(self, client: EngineClient, token: str) -> Admitted:
         try:
@@ -203,6 +198,7 @@ class Admission:
             headers=client.handshake.headers,
             address=client.handshake.address,
             login_id=claims.sid,
+            session_key=claims.session_key,
             info=decode(info),
             meta=claims.meta,
             token_channels=frozenset(channels),
@@ -212,15 +208,13 @@ class Admission:
 
     async def _bearer(self, claims: ConnectionClaims) -> Any:
         """Return the user that the token names, see `find_bearer`."""
-        if not claims.sub and not claims.sid:
+        if not claims.sub and not claims.sid and not claims.sealed_session:
             return AnonymousUser()
         return await self._inner.run(find_bearer, claims)
 
-    async def _check_revoked(self, claims: SubscriptionClaims) -> None:
-        if claims.sid:
-            revoked = await self._inner.run(is_revoked, claims.sid)
-            if revoked:
-                raise InvalidToken("it was revoked")
+    async def _check_login(self, claims: SubscriptionClaims) -> None:
+        if claims.has_login and (fault := await self._inner.run(login_fault, claims)) is not None:
+            raise fault
 
 
 @contextlib.contextmanager
@@ -242,14 +236,45 @@ def _life(claims: ConnectionClaims | SubscriptionClaims) -> int:
     return ttl
 
 
+def _redeemed(ticket: str) -> Login | None:
+    """Use up a ticket, and return its login, None for the ticket of a visitor without one.
+
+    Raises:
+        Refused: `TOKEN_EXPIRED`, the ticket opens nothing. An SDK that reconnects sends the used ticket again, and this
+            error makes the SDK fetch another one.
+    """
+    session_key = redeem(ticket)
+    if session_key is None:
+        raise Refused(Code.TOKEN_EXPIRED)
+    login = authenticate(session_key) if session_key else None
+    if session_key and login is None:
+        # As an anonymous connection the client would not learn of the log-out.
+        raise Refused(Code.TOKEN_EXPIRED, why="the login of the ticket is over")
+    return login
+
+
+def login_fault(claims: ConnectionClaims | SubscriptionClaims) -> HotclubError | None:
+    """Return why the login of a token is over: `InvalidToken` or `ExpiredToken`; None when it is not, or without one.
+
+    A log-out is final. A session that is gone may have got another key, so its client fetches another token.
+    Synchronous; up to two queries.
+    """
+    if is_revoked(claims.sid):
+        return InvalidToken("it was revoked")
+    if claims.sealed_session and claims.session_key not in living_sessions({claims.session_key}):
+        return ExpiredToken("its session is over")
+    return None
+
+
 def find_bearer(claims: ConnectionClaims) -> Any:
     """Return the user that a connection token names, an `AnonymousUser` without `sub`. Synchronous; asks the database.
 
     Raises:
         InvalidToken: the token's login was revoked, or its user is inactive, has another password or is gone.
+        ExpiredToken: the token's session is over.
     """
-    if is_revoked(claims.sid):
-        raise InvalidToken("it was revoked")
+    if (fault := login_fault(claims)) is not None:
+        raise fault
     if not claims.sub:
         return AnonymousUser()
     user = find_user(claims.sub)
@@ -265,20 +290,21 @@ def find_user(user_id: str) -> Any:
     model = get_user_model()
     try:
         key = model._meta.pk.to_python(user_id)  # noqa: SLF001 - public, by its documentation
-        user = model._default_manager.filter(pk=key).first()  # noqa: SLF001 - the same
+        user = on_primary(model).filter(pk=key).first()
     except (ValidationError, ValueError, OverflowError):
         user = None
     # Another spelling of a key, such as "007", would be a second `sub` of the same user.
     return user if user is not None and str(user.pk) == user_id else TokenUser(user_id)
 
 
-def _admitted(client: EngineClient, login: Login | None) -> Admitted:
+def _admitted(client: EngineClient, login: Login | None, *, by_cookie: bool = False) -> Admitted:
     mine = Client(
         id=client.id,
         user=AnonymousUser() if login is None else login.user,
         headers=client.handshake.headers,
         address=client.handshake.address,
-        login_id="" if login is None else login_id(login.session_key),
+        login_id="" if login is None else login.id,
+        by_cookie=by_cookie,
         session_key="" if login is None else login.session_key,
         auth_hash="" if login is None else login.auth_hash,
     )

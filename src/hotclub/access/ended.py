@@ -1,31 +1,37 @@
-"""Revokes logins, so that their tokens open nothing any more."""
+"""Revokes logins, so that their tokens and their signed cookies open nothing any more."""
 
 from datetime import timedelta
 from typing import Final
 
+from django.conf import settings
 from django.utils import timezone
 
-from hotclub.access.tokens import LONGEST
 from hotclub.runtime.tables import revocations
 
+LONGEST: Final = timedelta(days=30)
+"""The longest life of a token that ends with its login."""
 MARGIN: Final = timedelta(minutes=5)
-"""How much longer than the longest token a revocation is kept, because an expired token has a leeway."""
+"""How much longer a revocation is kept than anything that it ends, because an expired token has a leeway."""
 
 
 def revoke_login(login_id: str) -> None:
-    """Revoke the tokens of a login (`Client.login_id`). Synchronous, idempotent. Expired revocations are deleted."""
+    """Revoke the tokens and signed cookies of a login (`Client.login_id`).
+
+    Synchronous, idempotent. Expired revocations are deleted.
+    """
     rows, now = revocations(), timezone.now()
     rows.filter(until__lt=now).delete()
-    rows.update_or_create(key=f"sid:{login_id}", defaults={"until": now + LONGEST + MARGIN})
+    until = now + max(LONGEST, timedelta(seconds=settings.SESSION_COOKIE_AGE)) + MARGIN
+    rows.update_or_create(key=f"sid:{login_id}", defaults={"until": until})
 
 
 def is_revoked(login_id: str) -> bool:
-    """Return whether the tokens of this login were revoked, False for "". Synchronous; at most one query."""
+    """Return whether a login was revoked, False for "". Synchronous; at most one query."""
     return bool(revoked_logins({login_id}))
 
 
 def revoked_logins(login_ids: set[str]) -> set[str]:
-    """Return those of the logins whose tokens were revoked. Synchronous; at most one query."""
+    """Return those of the logins that were revoked. Synchronous; at most one query."""
     keys = [f"sid:{login_id}" for login_id in login_ids if login_id]
     if not keys:
         return set()

@@ -16,7 +16,6 @@ from django.core.exceptions import DisallowedHost
 from django.core.handlers.asgi import ASGIRequest
 from django.http.cookie import parse_cookie
 
-from hotclub.access.session import login_id
 from hotclub.conf.config import Config
 from hotclub.conf.values import UNIX, parse_network, parse_origin
 from hotclub.engine.errors import HotclubError
@@ -186,7 +185,6 @@ def _handshake(scope: Scope, session_key: str, config: Config) -> Handshake:
         headers=headers,
         address=client_address(str(client[0] or "") if client else "", headers, config.trusted_proxies),
         state={SESSION_STATE: session_key, URL_STATE: b"cf_connect=" in scope["query_string"]},
-        principal=login_id(session_key),
     )
 
 

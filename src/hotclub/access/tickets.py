@@ -6,9 +6,11 @@ from datetime import timedelta
 from typing import Final
 
 from asgiref.sync import sync_to_async
+from django.contrib.auth import SESSION_KEY
 from django.http import HttpRequest
 from django.utils import timezone
 
+from hotclub.access.sealing import seal, unseal
 from hotclub.runtime.node import refuse_event_loop
 from hotclub.runtime.tables import tickets
 
@@ -46,13 +48,14 @@ def redeem(text: str) -> str | None:
     If several calls redeem a ticket at the same time, exactly one of them gets the key.
 
     Returns:
-        The session key, "" for a ticket without a session, or None for a ticket that was used, has expired or does not
+        The session key, "" for a ticket without a login, or None for a ticket that was used, has expired or does not
         exist.
     """
     found = tickets().filter(digest=_digest(text))
     if not found.filter(used=False, expires__gt=timezone.now()).update(used=True):
         return None
-    return found.values_list("session_key", flat=True).get()
+    sealed = found.values_list("session_key", flat=True).get()
+    return unseal(sealed) if sealed else ""
 
 
 def _issue(request: HttpRequest) -> str:
@@ -61,8 +64,9 @@ def _issue(request: HttpRequest) -> str:
     rows = tickets()
     rows.filter(expires__lt=now - LIFETIME).delete()
     session = getattr(request, "session", None)
-    key = (session.session_key if session is not None else None) or ""
-    rows.create(digest=_digest(text), session_key=key, expires=now + LIFETIME)
+    # A session without a login may become the session of one, and the ticket is for the present visitor.
+    key = session.session_key if session is not None and SESSION_KEY in session else None
+    rows.create(digest=_digest(text), session_key=seal(key) if key else "", expires=now + LIFETIME)
     return text
 
 

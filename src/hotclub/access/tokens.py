@@ -15,13 +15,16 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import jwt
 import msgspec
+from django.contrib.auth import SESSION_KEY
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.crypto import salted_hmac
-from msgspec import UNSET, Raw, Struct, UnsetType
+from msgspec import UNSET, Raw, Struct, UnsetType, field
 
+from hotclub.access.ended import LONGEST
 from hotclub.access.keys import candidates, signatures, signing_key
 from hotclub.access.overrides import Override
-from hotclub.access.session import login_id
+from hotclub.access.sealing import seal, unseal
+from hotclub.access.session import keeps_no_sessions, login_of
 from hotclub.channels.client import AnyUser, user_id_or_anonymous
 from hotclub.conf.config import get_config
 from hotclub.conf.token_keys import BadKey, TokenSettings
@@ -37,8 +40,6 @@ if TYPE_CHECKING:
 
 TTL: Final = timedelta(minutes=10)
 """The life of a token without an explicit `ttl`. SDKs fetch the next token in time."""
-LONGEST: Final = timedelta(days=30)
-"""The longest life of a token that ends with its login. The server remembers a revoked login for this time."""
 
 _NOT_YET: Final = 5.0
 """Seconds before its `nbf` at which a token is good, because the clocks of two machines may differ."""
@@ -76,6 +77,8 @@ class _Common(Struct, frozen=True, kw_only=True):
     jti: str = ""
     sid: str = ""
     """The login that the token ends with: a `Client.login_id`."""
+    sealed_session: str = field(name="hotclub_session", default="")
+    """The sealed key of the session that the token ends with, see `seal`."""
     pwh: str = ""
     """A proof of the password that the user had, see `password_proof`."""
     info: Raw = EMPTY
@@ -90,6 +93,16 @@ class _Common(Struct, frozen=True, kw_only=True):
         if not end:
             return 0
         return max(1, int(end - now)) if self.expire_at is None or end > now else None
+
+    @property
+    def has_login(self) -> bool:
+        """Whether the token ends with a login."""
+        return bool(self.sid or self.sealed_session)
+
+    @property
+    def session_key(self) -> str:
+        """The key of the session that the token ends with, "" without one, or when it is sealed by another site."""
+        return (unseal(self.sealed_session) or "") if self.sealed_session else ""
 
     def shown_info(self) -> Raw:
         """Return `info` or `b64info` as a payload. Raises InvalidToken for a claim that is not a payload."""
@@ -354,19 +367,21 @@ def _mint(
     if getattr(user, "is_authenticated", False):
         everything["pwh"] = password_proof(user)  # type: ignore[arg-type]
     if request is not None:
-        everything["sid"] = _session_of(request, seconds)
+        everything |= _login_claims(request, seconds)
     everything |= claims
     payload = encode({name: value for name, value in everything.items() if value is not None and value != ""})
     return _sign(bytes(payload))
 
 
-def _session_of(request: "HttpRequest", seconds: float | None) -> str:
+def _login_claims(request: "HttpRequest", seconds: float | None) -> Options:
     if seconds is None or seconds > LONGEST.total_seconds():
         raise ValueError(f"A token that ends with its session lives at most {LONGEST.days} days")
     key: str | None = request.session.session_key
     if key is None:
         raise ValueError("The request has no session that the token could end with")
-    return login_id(key)
+    # A signed cookie cannot be looked for, and is long.
+    is_kept = SESSION_KEY in request.session and not keeps_no_sessions()
+    return {"sid": login_of(request.session, key), "hotclub_session": seal(key) if is_kept else ""}
 
 
 def _sign(payload: bytes) -> str:

@@ -94,7 +94,7 @@ class Client:
     address: str = ""
     """The client's IP address, found by the rules of `TRUSTED_PROXIES`."""
     login_id: str = ""
-    """A hash of the session key, the same for all tabs of one login; safe to log. "" without a login."""
+    """The name of the login, the same for all tabs of one browser; a hash, so logs may keep it. "" without a login."""
     info: Any = None
     """JSON that members of a channel see of this connection (`conn_info`); the `ON_CONNECT` hook may set it."""
     meta: Any = None
@@ -106,6 +106,7 @@ class Client:
     """The channels that the connection token names; None for a connection without a token."""
     granted: set[str] = field(default_factory=set, repr=False)
     """The channels that a subscription token or the server allows for this connection."""
+    by_cookie: bool = field(default=False, repr=False)
     session_key: str = field(default="", repr=False)
     auth_hash: str = field(default="", repr=False)
     password_proof: str = field(default="", repr=False)

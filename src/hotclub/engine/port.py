@@ -165,8 +165,6 @@ class Handshake(Struct, frozen=True, kw_only=True):
     headers: Mapping[str, str] = {}
     address: str = ""
     state: Mapping[str, object] = {}
-    principal: str = ""
-    """The login that opened the connection. A request with commands for the connection must come from the same."""
 
 
 class Client(Struct, kw_only=True, eq=False):
@@ -299,6 +297,10 @@ class Connects(Protocol):
     async def refresh(self, client: Client, token: str) -> RefreshGrant:
         """Decide on a connection's new token. Raises Disconnect `INVALID_TOKEN` for an invalid token,
         `CONNECTION_EXPIRED` for an expired one, `BAD_REQUEST` when the connection is not refreshed by its client."""
+        ...
+
+    def doubt(self) -> None:
+        """Look at the login of every connection soon, because some may be over. Must not block."""
         ...
 
     async def disconnected(self, client: Client, code: int, reason: str) -> None:

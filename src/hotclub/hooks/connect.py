@@ -50,7 +50,7 @@ class ConnectHooks:
             except BaseException:
                 self._traffic.disconnect(mine.user_id, mine.address)
                 raise
-        if not mine.is_anonymous:
+        if not mine.is_anonymous or mine.login_id:
             self._watch.add(mine)
         return grant
 
@@ -91,6 +91,10 @@ class ConnectHooks:
     async def refresh(self, client: EngineClient, token: str) -> RefreshGrant:
         """See `Connects.refresh` and `Admission.refresh`."""
         return await self._admission.refresh(client_of(client), token)
+
+    def doubt(self) -> None:
+        """See `Connects.doubt`."""
+        self._watch.doubt()
 
     async def disconnected(self, client: EngineClient, code: int, reason: str) -> None:  # noqa: ARG002 - the port's
         """See `Connects.disconnected`. Calls the ON_DISCONNECT hook, and logs its failure."""

@@ -3,8 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from hotclub.access.admission import Admission
-from hotclub.access.ended import is_revoked
+from hotclub.access.admission import Admission, login_fault
 from hotclub.access.tokens import channel_of
 from hotclub.channels.client import Client
 from hotclub.channels.registry import Route
@@ -104,8 +103,8 @@ class SubscribeHooks:
                 raise Refused(Code.PERMISSION_DENIED, why="this channel needs a subscription token")
             return SubscribeGrant()
         claims = self._admission.subscription_claims(token)
-        revoked = claims.sid != "" and (yield ask(is_revoked, claims.sid))
-        return self._admission.subscription_grant(claims, mine, route.name, revoked=revoked)
+        fault = (yield ask(login_fault, claims)) if claims.has_login else None
+        return self._admission.subscription_grant(claims, mine, route.name, fault)
 
     async def refresh_subscription(self, client: EngineClient, channel: ResolvedChannel, token: str) -> RefreshGrant:
         """See `Subscribes.refresh_subscription`."""

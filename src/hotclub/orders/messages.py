@@ -36,6 +36,10 @@ class EndSubscriptions(Struct, frozen=True, omit_defaults=True, tag="end_subscri
     code: int
 
 
+class LookAtLogins(Struct, frozen=True, tag="look_at_logins"):
+    """Look at the login of every connection, because some may be over."""
+
+
 class Subscribe(Struct, frozen=True, omit_defaults=True, tag="subscribe"):
     """Subscribe connections by the server's will (protocol §3.5). `ttl` is in seconds, 0 for ever.
 
@@ -106,19 +110,20 @@ class PublishPolled(Struct, frozen=True, omit_defaults=True, tag="publish_polled
 class TakeCommands(Struct, frozen=True, omit_defaults=True, tag="take_commands"):
     """Take commands for an HTTP connection of the node `node`, when their request arrived at another node.
 
-    `session` is the connection's secret, `principal` the login that the request showed, and `data` the commands as the
-    client sent them (protocol §6.1).
+    `session` is the connection's secret, `user` the id of the user whose session cookie the request showed, or "", and
+    `data` the commands as the client sent them (protocol §6.1).
     """
 
     node: str
     session: str
-    principal: str
+    user: str
     data: bytes
 
 
 Order = (
     EndConnections
     | EndSubscriptions
+    | LookAtLogins
     | Subscribe
     | Refresh
     | Publish

@@ -1,27 +1,27 @@
 """Performs orders among the connections of one node, in the thread of the node's event loop."""
 
-import contextlib
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 from weakref import WeakKeyDictionary
 
+from hotclub.access.emulated import may_send
 from hotclub.engine.broker.base import Message
 from hotclub.engine.codes import Close
 from hotclub.engine.errors import Disconnect, HotclubError, Unsubscribed
 from hotclub.engine.model import Publication
 from hotclub.engine.node import Node
 from hotclub.engine.observe import logger
-from hotclub.engine.port import Handshake, SubscribeGrant
+from hotclub.engine.port import SubscribeGrant
 from hotclub.engine.protocol.messages import Emulation, Push, RefreshPush
 from hotclub.engine.session import Session
-from hotclub.engine.transports.emulation import emulate
-from hotclub.engine.transports.stream import HttpError
+from hotclub.engine.transports.emulation import emulate, emulated_client
 from hotclub.orders.messages import (
     ChangeMap,
     ClearMap,
     EndConnections,
     EndSubscriptions,
+    LookAtLogins,
     Order,
     Publish,
     PublishPolled,
@@ -70,6 +70,10 @@ def _end_connections(node: Node, order: EndConnections) -> None:
 
 def _end_subscriptions(node: Node, order: EndSubscriptions) -> None:
     node.unsubscribe(order.target, order.channel, Unsubscribed(order.code))
+
+
+def _look_at_logins(node: Node, _order: LookAtLogins) -> None:
+    node.application.connects.doubt()
 
 
 def _subscribe(node: Node, order: Subscribe) -> None:
@@ -148,15 +152,17 @@ def _publish_polled(node: Node, order: PublishPolled) -> None:
 
 
 def _take_commands(node: Node, order: TakeCommands) -> None:
-    if order.node == node.id:
-        # 403, the commands come from another login than the connection: their request was answered at its own node.
-        with contextlib.suppress(HttpError):
-            emulate(node, Emulation(order.session, order.node, order.data), Handshake(principal=order.principal))
+    emulation = Emulation(order.session, order.node, order.data)
+    client = emulated_client(node, emulation) if order.node == node.id else None
+    # Nobody waits for an answer: the request was answered at its own node.
+    if client is not None and may_send(client, order.user):
+        emulate(node, emulation)
 
 
 _PERFORM: Final[Mapping[type, Callable[[Node, Any], None]]] = {
     EndConnections: _end_connections,
     EndSubscriptions: _end_subscriptions,
+    LookAtLogins: _look_at_logins,
     Subscribe: _subscribe,
     Refresh: _refresh,
     Publish: _publish,

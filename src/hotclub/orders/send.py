@@ -24,6 +24,14 @@ def in_transaction() -> bool:
     return is_open
 
 
+def _commits_by_hand() -> bool:
+    """Whether the project has turned autocommit off for `HOTCLUB["DATABASE"]`. Asks no database."""
+    connection = transaction.get_connection(database())
+    if connection.connection is None:
+        return not connection.settings_dict["AUTOCOMMIT"]
+    return not connection.autocommit
+
+
 def send(order: Order) -> None:
     """Give an order to every node of the site when the current transaction commits. Synchronous.
 
@@ -52,6 +60,9 @@ def everywhere(order: Order) -> None:
         # Django drops this callback when an earlier callback of the project raises. The reader performs the order then.
         row = _SENDER.send(order, origin_of(node))
         after_commit(lambda: (number := row()) and tell_node(node, perform_once, node, number, order))
+    elif _commits_by_hand():
+        # The project commits by itself, and Django does not tell when. The reader performs the order after that.
+        send(order)
     else:
         # The node comes first, so that it performs the order even when the database fails.
         tell_node(node, perform, node, order)

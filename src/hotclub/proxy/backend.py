@@ -9,7 +9,8 @@ from django.contrib.auth.models import AnonymousUser
 from hotclub.access.admission import find_user
 from hotclub.access.handshake import SESSION_STATE
 from hotclub.access.rates import Traffic
-from hotclub.access.session import authenticate, login_id
+from hotclub.access.sealing import seal, unseal
+from hotclub.access.session import authenticate
 from hotclub.channels.client import Client
 from hotclub.channels.registry import Registry, get_registry
 from hotclub.conf.config import get_config
@@ -68,20 +69,19 @@ class Backend:
     async def known(self, question: Question) -> EngineClient:
         """The client of any other hook, from the fields that the server kept of the connection.
 
+        The login is looked for at each question, so that a hook never acts for somebody who has signed out.
+
         Raises:
-            Disconnect: `FORCE_DISCONNECT`, the user is no longer active.
+            Disconnect: `FORCE_DISCONNECT`, the user is no longer active; `FORCE_RECONNECT`, the login is over, and the
+                client comes back with its present cookie.
         """
-        user: Any = AnonymousUser()
-        if question.user:
-            user = await sync_to_async(find_user, thread_sensitive=True)(question.user)
-            if not user.is_active:
-                raise Disconnect(Close.FORCE_DISCONNECT, SIGNED_OUT)
+        user, name = await sync_to_async(_bearer, thread_sensitive=True)(question)
         mine = Client(
             id=question.client,
             user=user,
             headers=self._handshake.headers,
             address=self._handshake.address,
-            login_id=login_id(question.meta.session_key),
+            login_id=name,
             meta=question.meta.token,
         )
         return EngineClient(
@@ -96,17 +96,15 @@ class Backend:
         """The `meta` that the server keeps of an accepted connection, and sends with every later question."""
         mine = grant.state
         assert isinstance(mine, Client)
-        return Meta(session_key=mine.session_key, auth_hash=mine.auth_hash, token=mine.meta)
+        return Meta(login=seal(mine.session_key) if mine.session_key else "", token=mine.meta)
 
     async def is_signed_in(self, question: Question) -> bool:
         """Whether a connection may stay: it is anonymous, or its login or its user is still good."""
-        if not question.user:
-            return True
-        if question.meta.session_key:
-            login = await sync_to_async(authenticate, thread_sensitive=True)(question.meta.session_key)
-            return login is not None and str(login.user.pk) == question.user
-        user = await sync_to_async(find_user, thread_sensitive=True)(question.user)
-        return bool(user.is_active)
+        try:
+            await sync_to_async(_bearer, thread_sensitive=True)(question)
+        except Disconnect:
+            return False
+        return True
 
 
 class Shared:
@@ -133,6 +131,27 @@ class Shared:
         return before if before is not None and before.registry is registry else cls(registry)
 
 
+def _bearer(question: Question) -> tuple[Any, str]:
+    """Return the user of a question, and the `Client.login_id`, "" without a login. Synchronous; asks the database.
+
+    Without the `meta` of the connect hook, of a connection that a token has opened, the user alone is looked for.
+
+    Raises:
+        Disconnect: as `Backend.known`.
+    """
+    if not question.user:
+        return AnonymousUser(), ""
+    login = authenticate(unseal(question.meta.login) or "") if question.meta.login else None
+    if login is not None and str(login.user.pk) == question.user:
+        return login.user, login.id
+    user: Any = find_user(question.user)
+    if not user.is_active:
+        raise Disconnect(Close.FORCE_DISCONNECT, SIGNED_OUT)
+    if question.meta.login:
+        raise Disconnect(Close.FORCE_RECONNECT)
+    return user, ""
+
+
 def handshake_of(headers: dict[str, str], address: str, session_key: str) -> Handshake:
     """The handshake of a connection.
 
@@ -145,5 +164,4 @@ def handshake_of(headers: dict[str, str], address: str, session_key: str) -> Han
         headers=headers,
         address=address,
         state={SESSION_STATE: session_key},
-        principal=login_id(session_key),
     )

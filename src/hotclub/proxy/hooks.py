@@ -24,6 +24,7 @@ from hotclub.engine.port import (
     SubscribeGrant,
     SubscribeRequest,
 )
+from hotclub.hooks.calling import route_of
 from hotclub.proxy.backend import Backend
 from hotclub.proxy.messages import Question, payload_field, polled
 
@@ -77,7 +78,8 @@ async def subscribe(backend: Backend, question: Question) -> Fields:
     grant = await backend.application.subscribes.subscribe(client, channel, asked)
     if grant.admits is not None:
         raise Refused(Code.NOT_AVAILABLE, "the server cannot run the tags_filter() of this channel")
-    if backend.recheck and not grant.ttl:
+    if backend.recheck and not grant.ttl and not route_of(channel).channel.token:
+        # `sub_refresh` does not show a token, so a subscription by a token lives as long as the token.
         grant = structs.replace(grant, ttl=backend.recheck)
     return _subscription(grant, question)
 

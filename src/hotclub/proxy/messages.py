@@ -14,10 +14,12 @@ from hotclub.engine.port import PolledItem
 
 
 class Meta(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The login of a connection. The server keeps it, sends it with every question, and does not show it to clients."""
+    """The login of a connection. The server keeps it, sends it with every question, and does not show it to clients.
 
-    session_key: str = ""
-    auth_hash: str = ""
+    `login` is the sealed key of the session: this project finds the session by it, and nobody can sign in with it.
+    """
+
+    login: str = ""
     token: Any = None
     """The `meta` claim of the connection token."""
 

@@ -1,22 +1,23 @@
 """The regular look at the logins of connections. It finds the ends of logins that no signal tells of."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 from weakref import WeakKeyDictionary
 
-from django.contrib.auth import SESSION_KEY, get_user_model
+from django.contrib.auth import get_user_model
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.utils import timezone
 
 from hotclub.access.ended import revoked_logins
-from hotclub.access.session import is_current, session_model, session_store
+from hotclub.access.session import is_current, keeps_no_sessions, living_sessions
 from hotclub.access.tokens import password_proof
 from hotclub.channels.client import Client, TokenUser
 from hotclub.engine.codes import Close
 from hotclub.engine.errors import Disconnect
 from hotclub.revocation.signals import SIGNED_OUT
+from hotclub.runtime.primary import on_primary
 
 _CHUNK: Final = 500
 
@@ -50,6 +51,7 @@ class SessionWatch:
     def __init__(self) -> None:
         # The references are weak because `remove` is not called for a connection that breaks off while it connects.
         self._watched: WeakKeyDictionary[Client, _Watched] = WeakKeyDictionary()
+        self._is_doubted = False
 
     def add(self, client: Client) -> None:
         """Watch a connection. It is due at once, because its login may have ended while it connected."""
@@ -63,9 +65,17 @@ class SessionWatch:
         """Return all watched connections, for the regular look."""
         return list(self._watched)
 
+    def doubt(self) -> None:
+        """Have every connection looked at soon. Connections whose session is gone end at that look."""
+        self._is_doubted = True
+
     def due(self) -> list[Client]:
         """Return the connections to look at now: the new ones, and those whose session has expired or was not found."""
         now = timezone.now()
+        if self._is_doubted:
+            self._is_doubted = False
+            for client in self.clients():
+                self._watched[client] = _Watched(due=now, suspect=True)
         return [client for client, watched in self._watched.items() if watched.due is not None and watched.due <= now]
 
     def judge(self, clients: Iterable[Client], look: Look) -> list[tuple[Client, Disconnect]]:
@@ -103,8 +113,8 @@ class SessionWatch:
         look = Look()
         for start in range(0, len(clients), _CHUNK):
             chunk = clients[start : start + _CHUNK]
-            known = {client.user.pk for client in chunk if not isinstance(client.user, TokenUser)}
-            users = get_user_model()._default_manager.in_bulk(known)  # noqa: SLF001 - public, by its documentation
+            known = {client.user.pk for client in chunk if _has_row(client)}
+            users = on_primary(get_user_model()).in_bulk(known)
             lives = _lives(chunk)
             for client in chunk:
                 reason = _verdict(client, users.get(client.user.pk), ended=client not in lives)
@@ -116,7 +126,7 @@ class SessionWatch:
 
 
 def _verdict(client: Client, user: AbstractBaseUser | None, *, ended: bool) -> Disconnect | None:
-    if isinstance(client.user, TokenUser):
+    if not _has_row(client):
         return Disconnect(Close.FORCE_RECONNECT) if ended else None
     if user is None or not user.is_active:
         return Disconnect(Close.FORCE_DISCONNECT, SIGNED_OUT)
@@ -124,6 +134,11 @@ def _verdict(client: Client, user: AbstractBaseUser | None, *, ended: bool) -> D
         return Disconnect(Close.FORCE_RECONNECT)
     client.user = user
     return None
+
+
+def _has_row(client: Client) -> bool:
+    """Whether the user of a connection is a row of the user model."""
+    return not client.is_anonymous and not isinstance(client.user, TokenUser)
 
 
 def _has_same_password(client: Client, user: AbstractBaseUser) -> bool:
@@ -135,20 +150,14 @@ def _has_same_password(client: Client, user: AbstractBaseUser) -> bool:
 def _lives(clients: Sequence[Client]) -> dict[Client, datetime | None]:
     """Return the clients whose login is not over, each with the time at which its session expires, if that is known.
 
-    The login of a cookie is over when its session is gone, the login of a token when it was revoked.
+    A login is over when its session is gone. The logins of tokens and of signed cookies, which outlive a log-out, are
+    also over when they were revoked.
     """
-    alive = _living_sessions({client.session_key for client in clients if client.token_channels is None})
-    revoked = revoked_logins({client.login_id for client in clients if client.token_channels is not None})
+    alive = living_sessions({client.session_key for client in clients if client.session_key})
+    outliving = clients if keeps_no_sessions() else [client for client in clients if client.token_channels is not None]
+    revoked = revoked_logins({client.login_id for client in outliving})
     return {
-        client: alive.get(client.session_key) if client.token_channels is None else None
+        client: alive.get(client.session_key)
         for client in clients
-        if (client.session_key in alive if client.token_channels is None else client.login_id not in revoked)
+        if client.login_id not in revoked and (not client.session_key or client.session_key in alive)
     }
-
-
-def _living_sessions(keys: set[str]) -> Mapping[str, datetime | None]:
-    model = session_model()
-    if model is None:
-        return {key: None for key in keys if session_store(key).get(SESSION_KEY) is not None}
-    rows = model._default_manager.filter(session_key__in=keys, expire_date__gt=timezone.now())  # noqa: SLF001 - the same
-    return dict(rows.values_list("session_key", "expire_date"))

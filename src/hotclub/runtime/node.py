@@ -69,13 +69,13 @@ def after_commit(callback: Callable[[], object], using: str = "") -> None:
     transaction.on_commit(callback, using=using or get_config().database, robust=True)
 
 
-def commit_is_certain() -> bool:
-    """Return whether `after_commit` calls back only for what the current transaction keeps.
+def commit_is_certain(using: str = "") -> bool:
+    """Return whether `after_commit` calls back only for what the current transaction keeps. `using` is as there.
 
     Django drops the callbacks when `atomic()` rolls a savepoint back. Django keeps them when the project's own code
     rolls a savepoint back, so the callback has to look for the row.
     """
-    connection = transaction.get_connection(get_config().database)
+    connection = transaction.get_connection(using or get_config().database)
     return not connection.in_atomic_block or not connection.savepoint_state
 
 

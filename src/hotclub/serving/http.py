@@ -9,13 +9,21 @@ from math import ceil
 from time import monotonic
 from typing import Final
 
+from hotclub.access.emulated import may_send, session_key_of, shows_same_cookie, user_of
 from hotclub.access.handshake import RefusedHandshake, check_http_request, log_refusal
 from hotclub.conf.config import Config, get_config
 from hotclub.engine.node import Node
 from hotclub.engine.observe import report
-from hotclub.engine.port import Handshake
+from hotclub.engine.port import Client, Handshake
+from hotclub.engine.protocol.messages import Emulation
 from hotclub.engine.transports.base import Receive, Scope, Send, is_issued
-from hotclub.engine.transports.emulation import emulate, read_emulation, serve_http_stream, serve_sse
+from hotclub.engine.transports.emulation import (
+    emulate,
+    emulated_client,
+    read_emulation,
+    serve_http_stream,
+    serve_sse,
+)
 from hotclub.engine.transports.stream import Headers, HttpError, respond
 from hotclub.engine.transports.unidirectional import serve_uni_http_stream, serve_uni_sse
 from hotclub.orders.messages import TakeCommands
@@ -83,20 +91,32 @@ async def serve_emulation(
     A cancelled call may have delivered the commands.
 
     Raises:
-        HttpError: 400, 405, 408, 413 or 415, the request is malformed; 403, the request has another login than the
-            connection; 404, no node of this site made the session; 429, this process has forwarded too many commands.
+        HttpError: 400, 405, 408, 413 or 415, the request is malformed; 403, the request shows another user than the
+            connection's; 404, no node of this site made the session; 429, this process has forwarded too many commands.
     """
     emulation = await read_emulation(node, scope, receive)
     if not is_issued(node, emulation.node, emulation.session):
         raise HttpError(HTTPStatus.NOT_FOUND)
     if emulation.node == node.id:
-        emulate(node, emulation, handshake)
+        client = emulated_client(node, emulation)
+        if client is not None and not await _is_from_same_user(client, handshake):
+            raise HttpError(HTTPStatus.FORBIDDEN)
+        emulate(node, emulation)
     elif not node.forwarding.take(monotonic()):
         raise HttpError(HTTPStatus.TOO_MANY_REQUESTS, retry_after=ceil(node.forwarding.wait))
     else:
-        order = TakeCommands(emulation.node, emulation.session, handshake.principal, emulation.data)
-        await in_thread(send_order, order)
+        await in_thread(_hand_on, emulation, session_key_of(handshake))
     await respond(send, HTTPStatus.NO_CONTENT, headers)
+
+
+async def _is_from_same_user(client: Client, handshake: Handshake) -> bool:
+    if shows_same_cookie(client, handshake) or may_send(client, ""):
+        return True
+    return may_send(client, await in_thread(user_of, session_key_of(handshake)))
+
+
+def _hand_on(emulation: Emulation, session_key: str) -> None:
+    send_order(TakeCommands(emulation.node, emulation.session, user_of(session_key), emulation.data))
 
 
 def _cors(handshake: Handshake) -> Headers:

@@ -58,7 +58,7 @@ class SitePool(InlinePool):
     async def run(self, func: Callable[Params, Result], /, *args: Params.args, **kwargs: Params.kwargs) -> Result:
         """See `InlinePool.run`. The session key of such a user is answered without a query."""
         if func is authenticate and args and args[0] in self._users:
-            return Login(self._users[str(args[0])], "", "")  # type: ignore[return-value]
+            return Login(self._users[str(args[0])], "", "", "")  # type: ignore[return-value]
         return await super().run(func, *args, **kwargs)
 
 

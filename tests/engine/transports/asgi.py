@@ -6,7 +6,6 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from hotclub.engine.port import Handshake
 from hotclub.engine.transports.emulation import emulate, read_emulation
 from hotclub.engine.transports.stream import HttpError
 from tests.engine.support import Club
@@ -144,13 +143,13 @@ class Exchange:
 
 
 async def post_commands(
-    club: Club, connected: Mapping[str, Any], *commands: object, principal: str = "", session: str | None = None
+    club: Club, connected: Mapping[str, Any], *commands: object, session: str | None = None
 ) -> None:
     """POST commands to the emulation endpoint, as a client does that was told `connected`."""
     data = "\n".join(json.dumps(command) for command in commands)
     body = {"session": connected["session"] if session is None else session, "node": connected["node"], "data": data}
     emulation = await read_emulation(club.node, scope_of(), body_of(json.dumps(body).encode()))
-    emulate(club.node, emulation, Handshake(principal=principal))
+    emulate(club.node, emulation)
 
 
 def body_of(*pieces: bytes) -> Callable[[], Awaitable[dict[str, Any]]]:

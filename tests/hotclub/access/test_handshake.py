@@ -11,7 +11,7 @@ from django.contrib.auth import SESSION_KEY, get_user_model
 from django.core.handlers.asgi import ASGIRequest
 
 from hotclub.access.handshake import RefusedHandshake, RequestHeaders, check_handshake
-from hotclub.access.session import authenticate, login_id, session_store
+from hotclub.access.session import LOGIN_KEY, authenticate, login_of, session_store
 from hotclub.conf.config import Config
 from tests.hotclub.conftest import Site, amake_person, make_person
 from tests.support.server import websocket_url
@@ -199,9 +199,11 @@ def test_an_inactive_user_and_a_removed_backend_sign_nobody_in(settings: Any) ->
 
 
 def test_a_session_id_tells_nothing_of_the_key() -> None:
-    assert login_id(None) == login_id("") == ""
-    assert login_id("key") == login_id("key") != login_id("kez")
-    assert "key" not in login_id("key")
+    assert login_of({}, None) == login_of({}, "") == ""
+    assert login_of({}, "key") == login_of({}, "key") != login_of({}, "kez")
+    assert "key" not in login_of({}, "key")
+    assert login_of({LOGIN_KEY: "name"}, "key") == login_of({LOGIN_KEY: "name"}, "kez") != login_of({}, "key")
+    assert "name" not in login_of({LOGIN_KEY: "name"}, "key")
 
 
 async def test_the_user_of_a_hook_is_the_session_s_whatever_the_client_claims(
@@ -224,7 +226,7 @@ async def test_the_user_of_a_hook_is_the_session_s_whatever_the_client_claims(
     answer = await connected.sdk.rpc("whoami", {})
 
     assert answer.data == str(person.user.pk)
-    assert seen[0].login_id == login_id(person.session_key)
+    assert seen[0].login_id == await sync_to_async(lambda: person.login_id)()
     with pytest.raises(Exception, match="unknown argument 'user'"):
         await connected.sdk.rpc("whoami", {"user": "1", "is_staff": True})
     assert await sync_to_async(lambda: seen[0].user.username)() == "django"

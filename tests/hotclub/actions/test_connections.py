@@ -58,14 +58,13 @@ async def code_of(call: Awaitable[Any]) -> int:
 
 
 async def test_a_user_a_session_or_one_connection_can_be_disconnected(serve: Serve) -> None:
-    from hotclub.access.session import login_id
-
     site = await serve()
     people = [await amake_person(name) for name in ("one", "two", "three")]
     first, second, third, other = [await site.open(person) for person in (*people, people[2])]
 
     await hotclub.adisconnect(people[0].user, code=4500, reason="by user")
-    await sync_to_async(hotclub.disconnect)(login=login_id(people[1].session_key), code=4501, reason="by session")
+    login = await sync_to_async(lambda: people[1].login_id)()
+    await sync_to_async(hotclub.disconnect)(login=login, code=4501, reason="by session")
     [one_id] = {await client_id(third)}
     await hotclub.adisconnect(client=one_id, code=4502, reason="by client")
 

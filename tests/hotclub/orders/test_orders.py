@@ -26,6 +26,7 @@ from hotclub.orders.messages import (
     ClearMap,
     EndConnections,
     EndSubscriptions,
+    LookAtLogins,
     Order,
     Publish,
     PublishPolled,
@@ -58,7 +59,8 @@ ORDERS: list[Order] = [
     ChangeMap("board", MapMessage(key="k", data=Raw(b"1"), tags={"a": "b"})),
     ClearMap("board"),
     PublishPolled("poll", PolledItem(key="k", data=Raw(b"1"), version=2), "e"),
-    TakeCommands("node", "session", "principal", b'{"id":1}\n\xff'),
+    LookAtLogins(),
+    TakeCommands("node", "session", "7", b'{"id":1}\n\xff'),
 ]
 
 postgresql_alone = pytest.mark.parametrize("store", ["postgresql"], indirect=True)
@@ -412,7 +414,7 @@ async def test_publishing_and_revoking_in_either_order_do_not_deadlock(
 
 @postgresql_alone
 async def test_an_open_transaction_with_an_order_in_it_delays_nobody_else(start: Start) -> None:
-    commands = TakeCommands("node", "session", "principal", b"{}")
+    commands = TakeCommands("node", "session", "7", b"{}")
     async with start() as process, Held(lambda: hotclub.disconnect(1)) as held:
         await process.pool.run(hotclub.disconnect, 42)
         await process.pool.run(send, commands)

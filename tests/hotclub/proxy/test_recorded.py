@@ -15,6 +15,7 @@ from django.urls import include, path
 import hotclub
 import hotclub.proxy
 import hotclub.tokens
+from hotclub.access.sealing import seal
 from hotclub.models import Entry
 from tests.hotclub.conftest import Person, amake_person
 from tests.hotclub.proxy.proxied import LOG, SECRET, Board, Prices, Room, add, post
@@ -102,8 +103,7 @@ async def test_the_questions_of_the_reference_server_are_answered() -> None:
     values = {
         "user": str(person.user.pk),
         "name": "alice",
-        "session": person.session_key,
-        "hash": person.user.get_session_auth_hash(),
+        "login": seal(person.session_key),
     }
 
     for asked in RECORDED:

@@ -18,7 +18,7 @@ from django.http import HttpRequest
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from hotclub.access.session import login_id, session_store
+from hotclub.access.session import session_store
 from hotclub.channels.client import Client
 from hotclub.engine.target import Target
 from hotclub.models import Order
@@ -196,7 +196,7 @@ async def test_another_process_can_end_a_connection(serve: Serve) -> None:
     site = await serve()
     person = await amake_person()
     tab = await site.open(person)
-    target = Target(login_id=login_id(person.session_key))
+    target = Target(login_id=await sync_to_async(lambda: person.login_id)())
 
     await sync_to_async(send)(EndConnections(target, 3503, "signed out"))
 

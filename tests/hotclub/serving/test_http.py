@@ -19,7 +19,6 @@ from django.core.asgi import get_asgi_application
 from django.utils import timezone
 
 from hotclub import Channel, Client, History, ahistory, apublish, aunsubscribe
-from hotclub.access.session import login_id
 from hotclub.asgi import application
 from hotclub.conf.config import get_config
 from hotclub.engine.limits import TokenBucket
@@ -323,11 +322,11 @@ async def test_commands_for_another_process_are_handed_on_and_bounded(
     async with httpx.AsyncClient(verify=False, base_url=site.url, headers=headers) as http:
         assert (await http.post("/emulation", json=body)).status_code == 204
         row = await Order.objects.alatest("id")
-        assert json.loads(row.payload) | {"principal": ""} == {
+        assert json.loads(row.payload) == {
             "type": "take_commands",
             "node": "elsewhere",
             "session": body["session"],
-            "principal": "",
+            "user": str(person.user.pk),
             "data": base64.b64encode(b'{"id":3,"ping":{}}').decode(),
         }
         monkeypatch.setattr(node, "forwarding", TokenBucket(rate=0.001, burst=1, now=time.monotonic()))
@@ -335,16 +334,16 @@ async def test_commands_for_another_process_are_handed_on_and_bounded(
 
 
 @pytest.mark.parametrize("own", [True, False])
-async def test_commands_that_arrived_at_another_process_are_taken_from_the_same_login(
+async def test_commands_that_arrived_at_another_process_are_taken_from_the_same_user(
     serve: Serve, members: set[str], own: bool
 ) -> None:
     site, person = await serve(), await someone(members)
     async with Wire.open("http_stream", site.url, person.cookie, "room:1") as wire:
         connected = wire.messages()[0]["connect"]
-        principal = login_id(person.cookie.partition("=")[2])
-        shown_with = {b'{"id":3,"rpc":{}}': principal if own else "another", b'{"id":4,"ping":{}}': principal}
+        user = str(person.user.pk)
+        shown_with = {b'{"id":3,"rpc":{}}': user if own else "another", b'{"id":4,"ping":{}}': user}
         for command, shown in shown_with.items():
-            order = TakeCommands(connected["node"], connected["session"], principal=shown, data=command)
+            order = TakeCommands(connected["node"], connected["session"], user=shown, data=command)
             await sync_to_async(send)(order)
         await wire.told(b'"ping":{}')
         assert (b'"id":3' in wire.received) is own

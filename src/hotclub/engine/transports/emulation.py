@@ -9,7 +9,7 @@ from urllib.parse import unquote_to_bytes
 
 from hotclub.engine.dispatch import Dispatcher
 from hotclub.engine.errors import Disconnect
-from hotclub.engine.port import Handshake
+from hotclub.engine.port import Client, Handshake
 from hotclub.engine.protocol.base import Encoder
 from hotclub.engine.protocol.messages import Emulation
 from hotclub.engine.transports.base import Host, Receive, Scope, Send, conduct, new_session
@@ -163,15 +163,17 @@ async def read_emulation(host: Host, scope: Scope, receive: Receive) -> Emulatio
     return emulation
 
 
-def emulate(host: Host, emulation: Emulation, handshake: Handshake) -> None:
+def emulated_client(host: Host, emulation: Emulation) -> Client | None:
+    """The connection that the secret of commands names; None for one that has gone."""
+    dispatcher = host.emulated.get(emulation.session)
+    return None if dispatcher is None else dispatcher.session.client
+
+
+def emulate(host: Host, emulation: Emulation) -> None:
     """Hand commands to the connection that their secret names. A connection that has gone is no error (protocol §6.1).
 
-    Raises:
-        HttpError: 403, the request comes from another login than the connection.
+    The secret is the connection's own. The application may ask more of the request before this call.
     """
     dispatcher = host.emulated.get(emulation.session)
-    if dispatcher is None:
-        return
-    if dispatcher.session.client.handshake.principal != handshake.principal:
-        raise HttpError(403)
-    dispatcher.receive(emulation.data)
+    if dispatcher is not None:
+        dispatcher.receive(emulation.data)
