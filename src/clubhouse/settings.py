@@ -34,6 +34,7 @@ INSTALLED_APPS = [
     "csp",
 ]
 MIDDLEWARE = [
+    "clubhouse.ui.middleware.PrivatePagesMiddleware",
     "clubhouse.ui.middleware.EncodingMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "csp.middleware.CSPMiddleware",

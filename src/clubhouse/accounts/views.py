@@ -5,7 +5,7 @@ from typing import Any
 from django.conf import settings
 from django.contrib.auth import login
 from django.contrib.auth.mixins import LoginRequiredMixin
-from django.contrib.auth.views import LoginView, LogoutView, PasswordChangeView, RedirectURLMixin
+from django.contrib.auth.views import LoginView, LogoutView, PasswordChangeView
 from django.contrib.messages.views import SuccessMessageMixin
 from django.db import models
 from django.forms import BaseModelForm
@@ -21,9 +21,10 @@ from clubhouse.accounts.context_processors import THEME_COOKIE
 from clubhouse.accounts.forms import PasswordForm, ProfileForm, SignUpForm
 from clubhouse.accounts.guard.attempts import take_sign_up
 from clubhouse.accounts.models import Theme, User
+from clubhouse.accounts.redirects import LocalRedirect, is_navigation, local_path, may_choose_target
 
 
-class SignUpView(RedirectURLMixin, CreateView):  # type: ignore[type-arg]  # generic in the stubs only
+class SignUpView(LocalRedirect, CreateView):  # type: ignore[type-arg]  # generic in the stubs only
     """Creates an account and logs it in."""
 
     form_class = SignUpForm
@@ -50,14 +51,20 @@ class SignUpView(RedirectURLMixin, CreateView):  # type: ignore[type-arg]  # gen
         return super().get_context_data(**{"next": self.get_redirect_url(), **kwargs})
 
 
-class LogInView(LoginView):
-    """Logs a user in."""
+class LogInView(LocalRedirect, LoginView):
+    """Logs a user in. Who is logged in already goes on to the chat, or to the page that this site named in `next`."""
 
     template_name = "accounts/login.html"
-    redirect_authenticated_user = True
+
+    def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        """Show the form. No page of another origin learns by a redirect whether the person is logged in."""
+        if request.user.is_authenticated and is_navigation(request):
+            target = self.get_redirect_url() if may_choose_target(request) else ""
+            return HttpResponseRedirect(target or self.get_default_redirect_url())
+        return super().get(request, *args, **kwargs)
 
 
-class LogOutView(LogoutView):
+class LogOutView(LocalRedirect, LogoutView):
     """Logs a user out. Hotclub then ends all connections of this login."""
 
     http_method_names = ["post", "options"]
@@ -164,7 +171,10 @@ class LanguageView(_PreferenceView):
 
 def _page_before(request: HttpRequest) -> str:
     """Return the address of the page with the form, or else of the home page. Foreign addresses do not count."""
-    for address in (request.POST.get("next", ""), request.headers.get("Referer", "")):
-        if url_has_allowed_host_and_scheme(address, {request.get_host()}, require_https=request.is_secure()):
-            return address
+    target = local_path(request.POST.get("next", ""))
+    if target:
+        return target
+    before = request.headers.get("Referer", "")
+    if url_has_allowed_host_and_scheme(before, {request.get_host()}, require_https=request.is_secure()):
+        return before
     return reverse("ui:home")

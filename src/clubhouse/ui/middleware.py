@@ -6,8 +6,10 @@ from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.template.loader import render_to_string
+from django.utils.cache import patch_cache_control
 from whitenoise.middleware import WhiteNoiseMiddleware  # type: ignore[import-untyped]
 from whitenoise.responders import StaticFile  # type: ignore[import-untyped]
 
@@ -99,3 +101,24 @@ class FrontEndMiddleware:
             return None
         context: dict[str, Any] = {"reason": str(exception)}
         return HttpResponse(render_to_string("ui/not_built.html", context), status=503)
+
+
+class PrivatePagesMiddleware:
+    """Keeps what a signed-in person sees out of every cache: with "Back" after a log-out a browser would show it.
+
+    Redirects, errors and data count as pages. What says that it is public, such as static files, is left alone. The
+    session's cookie decides, in the request or in the response, so nothing is read from the database. This middleware
+    has to be the first one, because any other may answer.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        """Answer, with `Cache-Control: private, no-store` where it is needed."""
+        response = self.get_response(request)
+        name = settings.SESSION_COOKIE_NAME
+        has_login = name in request.COOKIES or name in response.cookies
+        if has_login and "public" not in response.get("Cache-Control", ""):
+            patch_cache_control(response, private=True, no_store=True)
+        return response

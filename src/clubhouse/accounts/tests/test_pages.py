@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from django.test import Client
@@ -13,6 +14,28 @@ pytestmark = pytest.mark.django_db
 PASSWORD = "minor swing"
 FORM = {"username": "alice", "display_name": "Alice", "password1": "quintette-du", "password2": "quintette-du"}
 SignIn = Callable[[User], Client]
+
+
+ELSEWHERE = [
+    "//evil.example/",
+    "///evil.example/",
+    "/\\evil.example/",
+    "\\\\evil.example/",
+    "/\t/evil.example/",
+    " //evil.example/",
+    "https://evil.example/",
+    "https:evil.example",
+    "https:/evil.example",
+    "http://testserver:9000/",
+    "http://testserver/chat/new/",
+    "//testserver/chat/new/",
+    "javascript:alert(1)",
+    "data:text/html,x",
+    "chat/new/",
+    "@evil.example/",
+    "/chat/\r\nSet-Cookie: a=b",
+]
+"""What is no path of this site; some of it is another port of its host."""
 
 
 @pytest.fixture
@@ -84,11 +107,44 @@ def test_a_wrong_password_is_no_way_in(alice: User) -> None:
 @pytest.mark.parametrize("address", ["login", "signup"])
 @pytest.mark.parametrize(
     ("target", "expected"),
-    [("/chat/new/", "/chat/new/"), ("//evil.example/", "/chat/"), ("https://evil.example", "/chat/")],
+    [
+        ("/chat/new/", "/chat/new/"),
+        ("/chat/?a=1&b=//c#d", "/chat/?a=1&b=//c#d"),
+        *((evil, "/chat/") for evil in ELSEWHERE),
+    ],
 )
 def test_the_way_back_stays_on_this_site(alice: User, address: str, target: str, expected: str) -> None:
     form = {"username": "alice", "password": PASSWORD} if address == "login" else {**FORM, "username": "bob"}
     assert Client().post(f"/accounts/{address}/", {**form, "next": target})["Location"] == expected
+
+
+def test_the_way_out_stays_on_this_site(alice: User, sign_in: SignIn) -> None:
+    for target in ELSEWHERE:
+        assert sign_in(alice).post("/accounts/logout/", {"next": target})["Location"] == "/"
+        assert sign_in(alice).post(f"/accounts/logout/?{urlencode({'next': target})}")["Location"] == "/"
+
+
+@pytest.mark.parametrize(
+    ("headers", "location"),
+    [
+        ({}, "/chat/"),
+        ({"Sec-Fetch-Dest": "document", "Sec-Fetch-Site": "same-origin"}, "/chat/new/"),
+        ({"Sec-Fetch-Dest": "document", "Sec-Fetch-Site": "none"}, "/chat/new/"),
+        ({"Sec-Fetch-Dest": "document", "Sec-Fetch-Site": "same-site"}, "/chat/"),
+        ({"Sec-Fetch-Dest": "document", "Sec-Fetch-Site": "cross-site"}, "/chat/"),
+        ({"Sec-Fetch-Dest": "image", "Sec-Fetch-Site": "same-site"}, None),
+        ({"Sec-Fetch-Dest": "empty", "Sec-Fetch-Site": "same-site"}, None),
+        ({"Sec-Fetch-Dest": "iframe", "Sec-Fetch-Site": "cross-site"}, None),
+    ],
+)
+def test_no_page_of_another_port_learns_from_a_redirect_who_is_logged_in(
+    alice: User, sign_in: SignIn, headers: dict[str, str], location: str | None
+) -> None:
+    response = sign_in(alice).get("/accounts/login/?next=/chat/new/", headers=headers)
+    assert response.headers.get("Location") == location
+    for evil in ELSEWHERE:
+        response = sign_in(alice).get(f"/accounts/login/?{urlencode({'next': evil})}", headers=headers)
+        assert response.headers.get("Location") == (location and "/chat/")
 
 
 def test_settings_are_saved(alice: User, sign_in: SignIn) -> None:
@@ -175,7 +231,7 @@ def test_choices_that_are_none_are_refused(address: str) -> None:
     assert Client(enforce_csrf_checks=True).post(address, {"theme": "dark", "language": "en"}).status_code == 403
 
 
-@pytest.mark.parametrize("target", ["//evil.example/", "https://evil.example/", "javascript:alert(1)", ""])
+@pytest.mark.parametrize("target", [*ELSEWHERE, ""])
 def test_a_choice_leads_back_to_this_site_only(target: str) -> None:
     browser = Client(headers={"Referer": "https://evil.example/"})
     assert browser.post("/accounts/theme/", {"theme": "dark", "next": target})["Location"] == "/"

@@ -202,6 +202,45 @@ def test_the_catalog_of_a_page_can_be_kept_for_ever() -> None:
     assert "immutable" not in Client().get(address[:-1] + "x")["Cache-Control"]
 
 
+@pytest.mark.urls(__name__)
+@pytest.mark.parametrize(
+    ("address", "status"),
+    [
+        ("/", 200),
+        ("/chat/", 200),
+        ("/chat/new/", 200),
+        ("/chat", 301),
+        ("/accounts/login/", 302),
+        ("/accounts/settings/", 200),
+        ("/nowhere/", 404),
+        ("/refuse/", 403),
+        ("/break/", 500),
+        ("/chat/99/", 404),
+        ("/chat/99/messages", 404),
+        ("/chat/99/join/", 405),
+        ("/admin/", 302),
+        ("/admin/login/", 200),
+        ("/jsi18n/", 200),
+    ],
+)
+def test_no_cache_keeps_what_a_signed_in_person_sees(reader: Client, address: str, status: int) -> None:
+    reader.raise_request_exception = False
+    response = reader.get(address)
+    assert response.status_code == status
+    assert {"private", "no-store"} <= set(response["Cache-Control"].split(", "))
+
+
+def test_no_cache_keeps_the_pages_around_a_login_and_files_are_kept(make_user: Callable[..., User]) -> None:
+    make_user("alice")
+    browser = Client()
+    assert "no-store" not in browser.get("/").get("Cache-Control", "")
+    response = browser.post("/accounts/login/", {"username": "alice", "password": "minor swing"})
+    assert "no-store" in response["Cache-Control"]
+    assert "no-store" not in browser.get("/static/clubhouse/theme.js")["Cache-Control"]
+    assert "no-store" in browser.get("/chat/", headers={"Host": "evil.example"})["Cache-Control"]
+    assert "no-store" in browser.post("/accounts/logout/")["Cache-Control"]
+
+
 def test_static_files_are_served_in_one_piece() -> None:
     response = Client().get("/static/clubhouse/theme.js")
     assert response.status_code == 200
