@@ -1,6 +1,7 @@
 """Reads the values of settings from environment variables, and generates the secret key."""
 
 import os
+import re
 import tempfile
 from contextlib import suppress
 from pathlib import Path
@@ -32,6 +33,19 @@ def words(name: str, default: list[str]) -> list[str]:
     """Return the comma-separated words of the variable, or `default` when it is not set."""
     value = os.environ.get(name)
     return default if value is None else [word.strip() for word in value.split(",") if word.strip()]
+
+
+def header(name: str, default: str) -> tuple[str, str]:
+    """Return the variable "Header: value" as Django's name of the header and the value. `default` has the same form.
+
+    Raises:
+        ImproperlyConfigured: the value has another form.
+    """
+    text = os.environ.get(name) or default
+    match = re.fullmatch(r"([A-Za-z0-9-]+):\s*(\S+)", text.strip())
+    if match is None:
+        raise ImproperlyConfigured(f"{name} is {text!r}: write it as {default!r}")
+    return "HTTP_" + match[1].upper().replace("-", "_"), match[2]
 
 
 def rate(name: str, default: str) -> tuple[int, float] | None:

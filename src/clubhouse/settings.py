@@ -159,14 +159,23 @@ WHITENOISE_USE_FINDERS = not (STATIC_ROOT / "staticfiles.json").is_file()
 
 # Security
 
-TRUSTED_PROXIES = environment.words("CLUBHOUSE_TRUSTED_PROXIES", [])
-"""The proxies in front, which say where a client is and whether it came over HTTPS."""
+TRUSTED_PROXIES = environment.words("CLUBHOUSE_TRUSTED_PROXIES", ["127.0.0.1", "::1"])
+"""The proxies in front, which say where a client is and whether it came over HTTPS. From others Hotclub leaves these
+headers out before Django sees them."""
+HOTCLUB["TRUSTED_PROXIES"] = TRUSTED_PROXIES
 if TRUSTED_PROXIES:
-    HOTCLUB["TRUSTED_PROXIES"] = TRUSTED_PROXIES
-    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
-BROWSER_COOKIE_NAME = "clubhouse_browser"
+    SECURE_PROXY_SSL_HEADER = environment.header("CLUBHOUSE_PROXY_SSL_HEADER", "X-Forwarded-Proto: https")
+CSRF_TRUSTED_ORIGINS = environment.words("CLUBHOUSE_TRUSTED_ORIGINS", [])
+"""The origins whose pages may post forms and open connections, beside the site's own as the proxy tells it."""
+HOTCLUB["ALLOWED_ORIGINS"] = CSRF_TRUSTED_ORIGINS
+# Browsers take a cookie with this prefix from the host itself alone, over HTTPS. No other host of the domain sets it.
+_COOKIE_PREFIX = "__Host-" if HTTPS else ""
+SESSION_COOKIE_NAME = f"{_COOKIE_PREFIX}sessionid"
+CSRF_COOKIE_NAME = f"{_COOKIE_PREFIX}csrftoken"
+BROWSER_COOKIE_NAME = f"{_COOKIE_PREFIX}clubhouse_browser"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = LANGUAGE_COOKIE_SECURE = HTTPS
-SESSION_COOKIE_HTTPONLY = LANGUAGE_COOKIE_HTTPONLY = True
+SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = LANGUAGE_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
 CSRF_FAILURE_VIEW = "clubhouse.ui.errors.csrf_failure"
 SECURE_HSTS_SECONDS = 365 * 24 * 3600 if HTTPS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = False

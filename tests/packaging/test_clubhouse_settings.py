@@ -82,8 +82,24 @@ def test_a_documented_example_changes_something(
 
 
 def test_a_trusted_proxy_is_believed_about_addresses_and_https(tmp_path: Path) -> None:
-    alone, behind = read_settings(tmp_path, {}, {"CLUBHOUSE_TRUSTED_PROXIES": "127.0.0.1"})
-    assert "SECURE_PROXY_SSL_HEADER" not in alone
-    assert "TRUSTED_PROXIES" not in alone["HOTCLUB"]
+    alone, none, behind = read_settings(
+        tmp_path, {}, {"CLUBHOUSE_TRUSTED_PROXIES": ""}, {"CLUBHOUSE_TRUSTED_PROXIES": "10.0.0.0/8"}
+    )
+    assert "'TRUSTED_PROXIES': ['127.0.0.1', '::1']" in alone["HOTCLUB"]
+    assert "SECURE_PROXY_SSL_HEADER" not in none
+    assert "'TRUSTED_PROXIES': []" in none["HOTCLUB"]
     assert "HTTP_X_FORWARDED_PROTO" in behind["SECURE_PROXY_SSL_HEADER"]
-    assert "'TRUSTED_PROXIES': ['127.0.0.1']" in behind["HOTCLUB"]
+    assert "'TRUSTED_PROXIES': ['10.0.0.0/8']" in behind["HOTCLUB"]
+
+
+def test_trusted_origins_are_trusted_for_forms_and_for_connections(tmp_path: Path) -> None:
+    (trusting,) = read_settings(tmp_path, {"CLUBHOUSE_TRUSTED_ORIGINS": "https://club.example"})
+    assert trusting["CSRF_TRUSTED_ORIGINS"] == "['https://club.example']"
+    assert "'ALLOWED_ORIGINS': ['https://club.example']" in trusting["HOTCLUB"]
+
+
+def test_cookies_have_the_prefix_of_hosts_where_https_is_on(tmp_path: Path) -> None:
+    on, off = read_settings(tmp_path, {}, {"CLUBHOUSE_HTTPS": "0"})
+    for name in ("SESSION_COOKIE_NAME", "CSRF_COOKIE_NAME", "BROWSER_COOKIE_NAME"):
+        assert on[name].startswith("'__Host-")
+        assert "__Host-" not in off[name]

@@ -194,7 +194,7 @@ def _check_origin(origin: str, own: str, config: Config) -> None:
         raise RefusedHandshake(
             HTTPStatus.FORBIDDEN,
             f"origin {printable(origin)} is neither {printable(own)} nor in HOTCLUB['ALLOWED_ORIGINS']; "
-            "behind a proxy, check SECURE_PROXY_SSL_HEADER and the Host header it sends",
+            "behind a proxy, check HOTCLUB['TRUSTED_PROXIES'], SECURE_PROXY_SSL_HEADER and the Host header it sends",
         )
 
 
@@ -219,7 +219,7 @@ def client_address(peer: str, headers: Mapping[str, str], trusted: tuple[str, ..
         headers: lower-cased headers of the request.
         trusted: networks of the proxies, such as `10.0.0.0/8`, and `unix` for a proxy behind a Unix socket.
     """
-    if not trusted or not _is_trusted(peer, trusted):
+    if not trusted or not is_trusted(peer, trusted):
         return peer
     address = peer
     for hop in reversed(headers.get("x-forwarded-for", "").split(",")):
@@ -228,12 +228,13 @@ def client_address(peer: str, headers: Mapping[str, str], trusted: tuple[str, ..
             # Trusted proxies write addresses, so this text and everything before it come from the client.
             break
         address = parsed
-        if not _is_trusted(address, trusted):
+        if not is_trusted(address, trusted):
             break
     return address
 
 
-def _is_trusted(address: str, trusted: tuple[str, ...]) -> bool:
+def is_trusted(address: str, trusted: tuple[str, ...]) -> bool:
+    """Return whether the address, "" for a Unix socket, belongs to a trusted proxy."""
     if not address:
         return UNIX in trusted
     plain = _plain(address)

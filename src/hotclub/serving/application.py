@@ -6,6 +6,7 @@ from http import HTTPStatus
 
 from django.core.handlers.asgi import get_script_prefix
 
+from hotclub.access.forwarded import Forwarded
 from hotclub.access.handshake import RefusedHandshake, check_handshake, log_refusal
 from hotclub.access.rates import TooMany
 from hotclub.conf.config import get_config
@@ -35,9 +36,12 @@ class HotclubApplication:
         self._service: Service | None = None
         self._lease: Lease | None = None
         self._stopped = False
+        self._forwarded = Forwarded()
         self._starting = asyncio.Lock()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] in ("http", "websocket"):
+            scope = self._forwarded.believed(scope, get_config().trusted_proxies)
         if scope["type"] == "http":
             config, path = get_config(), _path(scope)
             endpoint = endpoints(config).get(path)

@@ -80,3 +80,37 @@ def test_a_given_secret_key_is_used_and_not_written(monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv(NAME, "given")
     assert environment.secret_key(NAME, tmp_path / "data") == "given"
     assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (None, ("HTTP_X_FORWARDED_PROTO", "https")),
+        ("Front-End-Https: on", ("HTTP_FRONT_END_HTTPS", "on")),
+        ("X-Scheme:https", ("HTTP_X_SCHEME", "https")),
+    ],
+)
+def test_headers_are_read(monkeypatch: pytest.MonkeyPatch, value: str | None, expected: tuple[str, str]) -> None:
+    if value is not None:
+        monkeypatch.setenv(NAME, value)
+    assert environment.header(NAME, "X-Forwarded-Proto: https") == expected
+
+
+@pytest.mark.parametrize("value", ["X-Scheme", "X Scheme: https", ": https", "X-Scheme: "])
+def test_a_header_that_is_none_is_a_mistake(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setenv(NAME, value)
+    with pytest.raises(ImproperlyConfigured, match=NAME):
+        environment.header(NAME, "X-Forwarded-Proto: https")
+
+
+@pytest.mark.parametrize(("value", "expected"), [("", 3), ("1", 1), ("12", 12)])
+def test_numbers_are_read(monkeypatch: pytest.MonkeyPatch, value: str, expected: int) -> None:
+    monkeypatch.setenv(NAME, value)
+    assert environment.number(NAME, 3) == expected
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "x", "1.5"])
+def test_a_number_that_is_none_is_a_mistake(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setenv(NAME, value)
+    with pytest.raises(ImproperlyConfigured, match=NAME):
+        environment.number(NAME, 3)
