@@ -1,6 +1,7 @@
 """Shared polls: who asks for what how often, what is told to whom, and what ends."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -9,7 +10,7 @@ from msgspec import Raw
 
 from hotclub.engine.errors import Unsubscribed
 from hotclub.engine.limits import Limits
-from hotclub.engine.port import PolledItem
+from hotclub.engine.port import PollAnswer, PolledItem
 from hotclub.engine.subscriber import PollSubscriber
 from hotclub.engine.target import Target
 from tests.engine.support import Club, MemoryClient
@@ -387,3 +388,59 @@ async def test_channels_are_forgotten_some_time_after_their_last_follower(club: 
     assert CHANNEL in polls._channels, "who comes back at once is to find the epoch"
     polls.sweep()
     assert CHANNEL not in polls._channels
+
+
+async def test_a_key_whose_question_hangs_is_not_asked_for_again_before_it_ends(
+    club: PollClub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At most four questions of a channel hang. Another channel is asked as ever."""
+    release = asyncio.Event()
+    asked: list[str] = []
+    enough = asyncio.Event()
+    answer = club.application.poll
+
+    async def poll(channel: Any, items: Any) -> PollAnswer:
+        if release.is_set():
+            return await answer(channel, items)
+        asked.extend(item.key for item in items)
+        if len(asked) == 4:
+            enough.set()
+        for _ in range(3):
+            with contextlib.suppress(asyncio.CancelledError):
+                await release.wait()
+                break
+        return PollAnswer(items=())
+
+    monkeypatch.setattr(club.application, "poll", poll)
+    client = await club.follower("poll-brief:a")
+    await track(client, *"abcdef", channel="poll-brief:a")
+    async with asyncio.timeout(5):
+        await enough.wait()
+        for _ in range(20):
+            await club.refresh("poll-brief:a")
+    assert sorted(asked) == ["a", "b", "c", "d"]
+
+    release.set()
+    await club.asked(6)
+    assert {item.key for items in club.application.polls for item in items} >= {*"abcd"}
+
+
+async def test_stopping_does_not_wait_for_a_question_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hotclub.engine.shared_poll._LAST_WAITS", (0.01, 0.01))
+    club, release, begun = PollClub(), asyncio.Event(), asyncio.Event()
+    await club.node.start()
+
+    async def poll(_channel: Any, _items: Any) -> PollAnswer:
+        begun.set()
+        for _ in range(3):
+            with contextlib.suppress(asyncio.CancelledError):
+                await release.wait()
+                break
+        return PollAnswer(items=())
+
+    monkeypatch.setattr(club.application, "poll", poll)
+    await track(await club.follower(), "k")
+    await begun.wait()
+    async with asyncio.timeout(5):
+        await club.node.stop()
+    release.set()

@@ -77,6 +77,7 @@ CHANNELS: Final = {
     "poll": ChannelSpec(poll=PollSpec(interval=3600, batch=2, keys=3), delta=True),
     "poll-plain": ChannelSpec(poll=PollSpec(interval=3600, versioned=False)),
     "poll-quick": ChannelSpec(poll=PollSpec(interval=0.01)),
+    "poll-brief": ChannelSpec(poll=PollSpec(interval=0.01, timeout=0.01, batch=1)),
     "deny": ChannelSpec(
         retention=Retention(size=10, ttl=300), recoverable=True, presence=True, join_leave=True, push_join_leave=True
     ),

@@ -50,7 +50,7 @@ class SharedPollChannel(Channel, abstract=True):
     max_keys: ClassVar[int] = 5000
     """The most keys that one connection may follow in one channel."""
     timeout: ClassVar[timedelta] = timedelta(seconds=30)
-    """How long `poll` may take. Hotclub ignores a later result, and asks for the keys again."""
+    """How long `poll` may take. Hotclub ignores a later result, and asks for the keys again once the call has ended."""
     versioned: ClassVar[bool] = True
     """Whether the results of `poll` have versions. Without versions Hotclub compares the JSON of the values."""
 

@@ -76,6 +76,8 @@ class Config:
     """
     poll_secrets: tuple[str, ...] = ()
     threads: int = 8
+    threads_max: int = 256
+    hook_timeout: float = 30
     limits: Limits = field(default_factory=Limits)
     personal_channel: bool = True
     personal_history: tuple[int, float] = (100, 600)

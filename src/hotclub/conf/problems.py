@@ -76,6 +76,11 @@ def _bytes(name: str, value: Any) -> Iterator[Problem]:
         yield _wrong(name, value, "Use a whole number of bytes greater than 0.")
 
 
+def _most_threads(name: str, value: Any) -> Iterator[Problem]:
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= 4_096:
+        yield _wrong(name, value, "Use a whole number from 1 to 4096. Below THREADS it has no effect.")
+
+
 def _text(name: str, value: Any) -> Iterator[Problem]:
     if not isinstance(value, str):
         yield _wrong(name, value, "Use a string.")
@@ -327,6 +332,8 @@ SETTINGS: Final[dict[str, Callable[[str, Any], Iterator[Problem]]]] = {
     "API_RPC": _dotted_path,
     "POLL_SECRETS": _secrets,
     "THREADS": _threads,
+    "THREADS_MAX": _most_threads,
+    "HOOK_TIMEOUT": _seconds,
     "LIMITS": _limits,
     "PERSONAL_CHANNEL": _boolean,
     "PERSONAL_HISTORY": _personal_history,

@@ -20,12 +20,34 @@ from hotclub.engine.subscriber import PollSubscriber, Subscriber, Tracked
 
 _AT_ONE_TIME: Final = 4
 """How many questions of one channel may wait for an answer at one time."""
+_LAST_WAITS: Final = (0.5, 0.1)
+"""The seconds for which `stop` waits after it has cancelled what runs the first time, and the second time."""
 
 
 class _Channel:
-    """One channel: its followers and values by key. `fresh` are the keys that have not been asked for yet."""
+    """One channel: its followers and values by key.
 
-    __slots__ = ("epoch", "followers", "fresh", "idle", "name", "news", "resolved", "spec", "task", "values")
+    `fresh` are the keys that have not been asked for yet. `asking` are the keys that are being asked for, and
+    `questions` the tasks that do so; `late` are those of them that have not ended in time.
+    """
+
+    __slots__ = (
+        *(
+            "asking",
+            "epoch",
+            "followers",
+            "free",
+            "fresh",
+            "idle",
+            "late",
+            "name",
+            "news",
+            "questions",
+            "resolved",
+            "spec",
+        ),
+        *("task", "values"),
+    )
 
     def __init__(self, resolved: ResolvedChannel, spec: PollSpec) -> None:
         self.resolved = resolved
@@ -35,6 +57,10 @@ class _Channel:
         self.values: dict[str, Publication] = {}
         self.followers: dict[str, dict[PollSubscriber, None]] = {}
         self.fresh: set[str] = set()
+        self.asking: set[str] = set()
+        self.questions: set[asyncio.Task[None]] = set()
+        self.late = 0
+        self.free = asyncio.Semaphore(_AT_ONE_TIME)
         self.news = asyncio.Event()
         self.task: asyncio.Task[None] | None = None
         self.idle = False
@@ -53,6 +79,11 @@ class _Channel:
             self.values.pop(key, None)
             self.fresh.discard(key)
 
+    def known_version(self, key: str) -> int:
+        """The version of a key's value, 0 where there is none."""
+        value = self.values.get(key)
+        return value.version if value is not None and self.spec.versioned else 0
+
     def expire(self, now: float) -> None:
         """Forget the followers whose signature is over. A client knows when that is, so it is not told."""
         over = [
@@ -63,6 +94,21 @@ class _Channel:
         ]
         for subscriber, key in over:
             self.forget(subscriber, key)
+
+    def ended(self, question: "asyncio.Task[None]") -> None:
+        """Note that a question has ended."""
+        self.questions.discard(question)
+        self.free.release()
+
+    def be_late(self, question: "asyncio.Task[None]") -> None:
+        """Cancel a question that has taken too long. It may go on, and its keys are not asked for until it ends."""
+        self.late += 1
+        question.add_done_callback(self._be_late_no_longer)
+        question.cancel()
+        logger.warning("A shared poll of %r takes too long; it is tried again when it ends", printable(self.name))
+
+    def _be_late_no_longer(self, _question: "asyncio.Task[None]") -> None:
+        self.late -= 1
 
 
 class SharedPolls:
@@ -133,7 +179,8 @@ class SharedPolls:
             self._take(known, PollAnswer(items=(item,), epoch=epoch))
 
     async def refresh(self, channel: str) -> None:
-        """Ask the application for every followed key of a channel now. A failed question is logged."""
+        """Ask the application for every followed key of a channel now, except for keys that are being asked for. A
+        failed question is logged."""
         known = self._channels.get(channel)
         if known is not None:
             await self._ask(known, [*known.followers])
@@ -141,7 +188,7 @@ class SharedPolls:
     def sweep(self) -> None:
         """Forget the channels in which no key has been followed since the last call."""
         for name, channel in list(self._channels.items()):
-            if channel.followers:
+            if channel.followers or channel.late:
                 channel.idle = False
             elif channel.idle:
                 del self._channels[name]
@@ -149,14 +196,14 @@ class SharedPolls:
                 channel.idle = True
 
     async def stop(self) -> None:
-        """End every task, and forget every channel. Idempotent."""
-        tasks = [channel.task for channel in self._channels.values() if channel.task is not None]
-        for task in tasks:
-            task.cancel()
-        for task in tasks:
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
-        self._channels.clear()
+        """End every task, and forget every channel. A question that hangs is left behind. Idempotent."""
+        channels, self._channels = [*self._channels.values()], {}
+        tasks = {task for channel in channels for task in (channel.task, *channel.questions) if task is not None}
+        for seconds in _LAST_WAITS:
+            for task in tasks:
+                task.cancel()
+            if tasks:
+                _, tasks = await asyncio.wait(tasks, timeout=seconds)
 
     def _channel(self, subscriber: PollSubscriber) -> _Channel:
         spec = subscriber.spec.poll
@@ -189,23 +236,34 @@ class SharedPolls:
 
     async def _ask(self, channel: _Channel, keys: Sequence[str]) -> None:
         channel.fresh.difference_update(keys)
-        keys, size = sorted(keys), channel.spec.batch
-        free = asyncio.Semaphore(_AT_ONE_TIME)
+        keys, size = sorted({*keys} - channel.asking), channel.spec.batch
         batches = [keys[start : start + size] for start in range(0, len(keys), size)]
-        await asyncio.gather(*(self._ask_batch(channel, batch, free) for batch in batches))
+        await asyncio.gather(*(self._ask_batch(channel, batch) for batch in batches))
 
-    async def _ask_batch(self, channel: _Channel, keys: Sequence[str], free: asyncio.Semaphore) -> None:
-        async with free:
-            items = tuple(PollItem(key, self._known_version(channel, key)) for key in keys)
-            try:
-                async with asyncio.timeout(channel.spec.timeout):
-                    self._take(channel, await self._application.poll(channel.resolved, items))
-            except Exception:  # noqa: BLE001 - whatever it was, the next answer may be one
-                logger.warning("A shared poll of %r failed; it is tried again", printable(channel.name), exc_info=True)
+    async def _ask_batch(self, channel: _Channel, keys: Sequence[str]) -> None:
+        try:
+            async with asyncio.timeout(0 if channel.late >= _AT_ONE_TIME else channel.spec.timeout):
+                await channel.free.acquire()
+        except TimeoutError:
+            return
+        question = asyncio.get_running_loop().create_task(self._question(channel, keys))
+        channel.questions.add(question)
+        question.add_done_callback(channel.ended)
+        try:
+            await asyncio.wait((question,), timeout=channel.spec.timeout)
+        finally:
+            if not question.done():
+                channel.be_late(question)
 
-    def _known_version(self, channel: _Channel, key: str) -> int:
-        value = channel.values.get(key)
-        return value.version if value is not None and channel.spec.versioned else 0
+    async def _question(self, channel: _Channel, keys: Sequence[str]) -> None:
+        items = tuple(PollItem(key, channel.known_version(key)) for key in keys)
+        channel.asking.update(keys)
+        try:
+            self._take(channel, await self._application.poll(channel.resolved, items))
+        except Exception:  # noqa: BLE001 - whatever it was, the next answer may be one
+            logger.warning("A shared poll of %r failed; it is tried again", printable(channel.name), exc_info=True)
+        finally:
+            channel.asking.difference_update(keys)
 
     def _take(self, channel: _Channel, answer: PollAnswer) -> None:
         if channel.spec.versioned and answer.epoch != channel.epoch:

@@ -38,7 +38,7 @@ def compose(
         traffic: the rate limits; None for new ones by the settings.
         keeps: this server keeps the logs of the channels. False behind a stand-alone server, which keeps them.
     """
-    runner = HookRunner(hooks)
+    runner = HookRunner(hooks, config.hook_timeout)
     project = Project(
         registry=registry, config=config, hooks=runner, traffic=traffic or Traffic(config.rates), keeps=keeps
     )

@@ -8,8 +8,9 @@ import asyncio
 import contextlib
 import contextvars
 import inspect
-from collections.abc import Awaitable, Callable, Generator, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final, Generic, TypeVar
 
 from asgiref.sync import iscoroutinefunction
@@ -29,8 +30,10 @@ from hotclub.engine.observe import logger
 from hotclub.engine.places import network_of
 from hotclub.engine.port import Client as EngineClient
 from hotclub.engine.port import ResolvedChannel
+from hotclub.runtime.calls import Lane, NoAnswer
+from hotclub.runtime.deadline import Deadline
 from hotclub.runtime.encoding import encode
-from hotclub.runtime.pool import HookPool
+from hotclub.runtime.pool import HookPool, kind_of
 
 VALIDATION_ERROR: Final = 400
 """The code of a hook's `ValidationError`, in the range that belongs to applications."""
@@ -48,6 +51,10 @@ class HookCall(Struct, frozen=True):
     args: tuple[Any, ...]
     kwargs: Mapping[str, Any]
 
+    def begin(self) -> Any:
+        """Call the function."""
+        return self.hook(*self.args, **self.kwargs)
+
 
 Steps = Generator[HookCall, Any, Result]
 """The hooks of one command, in their order. The generator returns the decision on the command."""
@@ -59,12 +66,15 @@ def ask(hook: Hook, *args: Any, **kwargs: Any) -> HookCall:
 
 
 class HookRunner:
-    """Runs hooks: plain ones in the thread pool, async ones in the event loop."""
+    """Runs hooks: plain ones in the thread pool, async ones in the event loop. Every hook has the same longest time."""
 
-    def __init__(self, pool: HookPool) -> None:
+    def __init__(self, pool: HookPool, seconds: float) -> None:
+        """`seconds` is the longest time of an async hook. `pool` bounds the plain ones."""
         self._pool = pool
+        self._seconds = seconds
+        self._deadline = Deadline(seconds)
 
-    async def run(self, client: Client, steps: Steps[Result], data: Raw = EMPTY) -> Result:
+    async def run(self, client: Client, steps: Steps[Result], data: Raw = EMPTY, *, about: str = "") -> Result:
         """Run the hooks that `steps` yields, and return what `steps` returns.
 
         When the caller is cancelled, a plain hook that has begun runs to its end, and no other hook begins.
@@ -73,41 +83,71 @@ class HookRunner:
             client: the connection.
             steps: the hooks.
             data: the command's payload, which the hooks read as `client.data`.
+            about: what the hooks are told, "" for a command. A hook that hangs holds up only what is named the same.
 
         Raises:
-            Refused: a hook or `steps` refused; `INTERNAL_ERROR`, a hook failed.
+            Refused: a hook or `steps` refused; `INTERNAL_ERROR`, a hook failed or took too long, or an earlier hook of
+                this connection hangs.
             Disconnect: a hook or `steps` ended the connection.
         """
         sent = CommandData(data)
         chain: _Chain[Result] = _Chain(client, steps, sent)
         chain.go_on(None)
+        holder = (client.id, about)
         while (call := chain.call) is not None:
             if not iscoroutinefunction(call.hook):
-                await self._run_plain(chain)
+                await self._run_plain(chain, Lane(kind_of(call.hook), bucket(client), holder))
                 continue
-            client.forget_permissions()
-            with handling(client, sent), answering(call.hook):
-                answer = await call.hook(*call.args, **call.kwargs)
-            chain.go_on(answer)
+            chain.go_on(await self._in_time(chain.wait_for(call.hook, call.begin), call.hook, holder))
         return chain.result
 
-    async def _run_plain(self, chain: "_Chain[Any]") -> None:
+    async def _run_plain(self, chain: "_Chain[Any]", lane: Lane) -> None:
         """Run the plain hooks up to the next async one, or up to one that returns an awaitable."""
         try:
-            pending = await self._pool.run(chain.run_plain)
+            pending = await self._pool.call(lane, chain.run_plain)
         except BaseException:
             chain.call = None
             raise
         if pending is not None:
-            chain.go_on(await chain.wait_for(*pending))
+            hook, answer = pending
+            chain.go_on(await self._in_time(chain.wait_for(hook, lambda: answer), hook, lane.holder))
 
-    async def call(self, client: Client, hook: Hook, *args: Any, data: Raw = EMPTY, **kwargs: Any) -> Any:
+    async def _in_time(self, work: Coroutine[Any, Any, Any], hook: Hook, holder: object) -> Any:
+        try:
+            return await self._deadline.run(work, holder)
+        except NoAnswer:
+            logger.error("The hook %s has not ended within %g s, and is cancelled", hook_name(hook), self._seconds)
+            raise
+
+    async def call(
+        self, client: Client, hook: Hook, *args: Any, data: Raw = EMPTY, about: str = "", **kwargs: Any
+    ) -> Any:
         """Run one hook with the client and these arguments, as `run`."""
-        return await self.run(client, _one(ask(hook, client, *args, **kwargs)), data)
+        return await self.run(client, _one(ask(hook, client, *args, **kwargs)), data, about=about)
 
-    async def in_pool(self, work: Callable[[], Result]) -> Result:
-        """Run a function that calls its hooks with `plain`, in the thread pool. See `HookPool.run`."""
-        return await self._pool.run(work)
+    async def publish(self, client: Client, hook: Hook, work: Callable[[], Result]) -> Result:
+        """Run a function that calls the hooks of a durable channel with `plain`, in the thread pool.
+
+        Raises:
+            Refused: as `run`, or as the function.
+        """
+        return await self._pool.call(Lane(kind_of(hook), bucket(client), (client.id, "")), work)
+
+    async def ask(self, hook: Hook, *args: Any, **kwargs: Any) -> Any:
+        """Call a hook of no connection, without a longest time, and return its result.
+
+        A cancelled call returns when the hook has returned. A second cancellation ends the wait.
+        """
+        if iscoroutinefunction(hook):
+            return await hook(*args, **kwargs)
+        work = self._pool.call(Lane(kind_of(hook)), partial(hook, *args, **kwargs), patient=True)
+        task = asyncio.ensure_future(work)
+        try:
+            result = await asyncio.shield(task)
+        except asyncio.CancelledError:
+            await asyncio.wait((task,))
+            raise
+        return await result if inspect.isawaitable(result) else result
 
 
 class _Chain(Generic[Result]):
@@ -142,10 +182,10 @@ class _Chain(Generic[Result]):
                 self.go_on(answer)
         return None
 
-    async def wait_for(self, hook: Hook, answer: Awaitable[Any]) -> Any:
-        """Await what a plain hook returned, in the event loop."""
+    async def wait_for(self, hook: Hook, begin: Callable[[], Awaitable[Any]]) -> Any:
+        """Call an async hook, or take what a plain hook returned, and await it. For the event loop."""
         with handling(self._client, self._data), answering(hook):
-            return await answer
+            return await begin()
 
 
 def plain(client: Client, call: HookCall, data: CommandData) -> Any:
@@ -161,7 +201,7 @@ def plain(client: Client, call: HookCall, data: CommandData) -> Any:
 def _plain(client: Client, call: HookCall, data: CommandData) -> Any:
     client.forget_permissions()
     with handling(client, data), answering(call.hook):
-        return call.hook(*call.args, **call.kwargs)
+        return call.begin()
 
 
 def _one(call: HookCall) -> Steps[Any]:

@@ -105,4 +105,4 @@ class ConnectHooks:
         self._traffic.disconnect(mine.user_id, mine.address)
         if self._on_disconnect is not None:
             with logging_failure("the disconnect hook"):
-                await self._hooks.call(mine, self._on_disconnect)
+                await self._hooks.call(mine, self._on_disconnect, about="on_disconnect")

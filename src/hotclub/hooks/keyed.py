@@ -1,12 +1,8 @@
 """Decides on the changes of maps and on the followed keys of shared polls, and asks `poll` for their values."""
 
-import inspect
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import partial
 from time import time
 from typing import Any
-
-from asgiref.sync import iscoroutinefunction
 
 from hotclub.access import poll_keys
 from hotclub.access.poll_keys import poll_secrets
@@ -76,16 +72,12 @@ class KeyedHooks:
             raise Refused(Code.PERMISSION_DENIED) from None
 
     async def poll(self, channel: ResolvedChannel, items: Sequence[PollItem]) -> PollAnswer:
-        """See `Follows.poll`. Raises what the project's `poll` raises."""
+        """See `Follows.poll`. Raises what the project's `poll` raises, or `Busy` when no thread takes the call."""
         route = route_of(channel)
         hooks = route.channel
         assert isinstance(hooks, SharedPollChannel)
         keys: Mapping[str, int] = {item.key: item.version for item in items}
-        if iscoroutinefunction(hooks.poll):
-            result = await hooks.poll(keys, **route.kwargs)
-        else:
-            result = await self._hooks.in_pool(partial(hooks.poll, keys, **route.kwargs))
-            result = await result if inspect.isawaitable(result) else result
+        result = await self._hooks.ask(hooks.poll, keys, **route.kwargs)
         if not isinstance(result, PollResult):
             result = PollResult(result)
         return PollAnswer(items=tuple(_items(hooks, result.items)), epoch=result.epoch)

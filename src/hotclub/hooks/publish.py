@@ -52,7 +52,8 @@ class PublishHooks:
         self._traffic.publish(bucket(mine), route.pattern, route.channel.rate)
         with answering(route.pattern):
             if route.spec.durable:
-                return await self._hooks.in_pool(self._durably(mine, route, CommandData(data), info))
+                work = self._durably(mine, route, CommandData(data), info)
+                return await self._hooks.publish(mine, route.channel.on_publish, work)
             return await self._hooks.run(mine, self._decide(mine, route, data), data)
 
     def _decide(self, mine: Client, route: Route, data: Raw) -> Steps[PublishGrant]:

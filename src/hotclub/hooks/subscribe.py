@@ -155,4 +155,4 @@ class SubscribeHooks:
         if isinstance(client.state, Client):
             route = route_of(channel)
             with logging_failure(route.pattern):
-                await self._hooks.run(client.state, optional(route, hook, client.state, *args))
+                await self._hooks.run(client.state, optional(route, hook, client.state, *args), about=hook)

@@ -34,8 +34,9 @@ from hotclub.http_api import messages as wire
 from hotclub.http_api.publishing import publish_to
 from hotclub.orders.messages import EndConnections, EndSubscriptions, Refresh, Subscribe
 from hotclub.orders.send import everywhere
+from hotclub.runtime.deadline import Deadline
 from hotclub.runtime.encoding import decode, encode
-from hotclub.runtime.node import aask_node, current_node, in_thread, require_node
+from hotclub.runtime.node import aask_node, current_node, in_hook_thread, in_thread, require_node
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,16 +237,17 @@ async def rpc(_rights: KeyRights, request: wire.RpcRequest) -> wire.RpcResult:
     """Call the project's function `API_RPC`. Exceptions of the function pass through.
 
     Raises:
-        Refused: `METHOD_NOT_FOUND`, the setting is missing.
+        Refused: `METHOD_NOT_FOUND`, the setting is missing; `INTERNAL_ERROR`, the function takes longer than
+            `HOOK_TIMEOUT`.
     """
-    path = get_config().api_rpc
-    if path is None:
+    config = get_config()
+    if config.api_rpc is None:
         raise Refused(Code.METHOD_NOT_FOUND)
-    function, params = import_string(path), decode(wire.payload(request.params))
+    function, params = import_string(config.api_rpc), decode(wire.payload(request.params))
     if inspect.iscoroutinefunction(function):
-        answer = await function(request.method, params)
+        answer = await Deadline(config.hook_timeout).run(function(request.method, params))
     else:
-        answer = await in_thread(function, request.method, params)
+        answer = await in_hook_thread(function, request.method, params)
     return wire.RpcResult(UNSET if answer is None else encode(answer))
 
 

@@ -22,6 +22,7 @@ from hotclub.hooks.application import compose
 from hotclub.proxy.messages import Meta, Question
 from hotclub.revocation.signals import SIGNED_OUT
 from hotclub.revocation.watch import SessionWatch
+from hotclub.runtime.calls import Lane
 from hotclub.runtime.pool import HookPool
 
 Params = ParamSpec("Params")
@@ -37,6 +38,10 @@ class _RequestThreads(HookPool):
     async def run(self, func: Callable[Params, Result], /, *args: Params.args, **kwargs: Params.kwargs) -> Result:
         """See `HookPool.run`. A call that has begun runs to its end also here."""
         return await sync_to_async(func, thread_sensitive=True)(*args, **kwargs)
+
+    async def call(self, lane: Lane, work: Callable[[], Result], *, patient: bool = False) -> Result:  # noqa: ARG002 - every lane has the same thread
+        """See `HookPool.call`. The stand-alone server limits the time of its requests."""
+        return await self.run(work)
 
 
 class _RatesOnly(Traffic):

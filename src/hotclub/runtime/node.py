@@ -32,6 +32,7 @@ class NoNode(HotclubError):
 class _Running:
     node: "Node | None" = None
     pool: "HookPool | None" = None
+    hooks: "HookPool | None" = None
 
 
 def current_node() -> "Node | None":
@@ -39,10 +40,17 @@ def current_node() -> "Node | None":
     return _Running.node
 
 
-def set_current_node(node: "Node | None", pool: "HookPool | None" = None) -> None:
-    """Set the running node of this process and its thread pool, None when the node stops."""
+def set_current_node(node: "Node | None", pool: "HookPool | None" = None, *, hooks: "HookPool | None" = None) -> None:
+    """Set the running node of this process, None when the node stops.
+
+    Args:
+        node: the node.
+        pool: the threads for Hotclub's own queries.
+        hooks: the threads for the project's code; None for `pool`.
+    """
     _Running.node = node
     _Running.pool = pool
+    _Running.hooks = hooks or pool
 
 
 def require_node() -> "Node":
@@ -154,8 +162,28 @@ async def in_thread(function: Callable[Params, Result], /, *args: Params.args, *
 
     In the loop of the node the function runs in the node's pool, elsewhere in the thread of `sync_to_async`. When the
     caller is cancelled, a function that has begun runs to its end.
+
+    Raises:
+        Refused: `INTERNAL_ERROR`, no thread took the call, or it takes longer than `HOOK_TIMEOUT`.
+        Exception: an error of the function.
     """
-    pool, node = _Running.pool, _Running.node
+    return await _in_pool(_Running.pool, function, *args, **kwargs)
+
+
+async def in_hook_thread(function: Callable[Params, Result], /, *args: Params.args, **kwargs: Params.kwargs) -> Result:
+    """Run a synchronous function of the project as `in_thread` does, but in the pool for hooks.
+
+    Raises:
+        Refused: `INTERNAL_ERROR`, no thread took the call, or it takes longer than `HOOK_TIMEOUT`.
+        Exception: an error of the function.
+    """
+    return await _in_pool(_Running.hooks, function, *args, **kwargs)
+
+
+async def _in_pool(
+    pool: "HookPool | None", function: Callable[Params, Result], /, *args: Params.args, **kwargs: Params.kwargs
+) -> Result:
+    node = _Running.node
     if pool is not None and node is not None and _lives_here(node):
         return await pool.run(function, *args, **kwargs)
     return await sync_to_async(function, thread_sensitive=True)(*args, **kwargs)

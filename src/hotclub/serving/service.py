@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from time import monotonic
 from typing import Final
 
@@ -26,12 +26,17 @@ from hotclub.orders.read import PATIENCE, OrderReader
 from hotclub.revocation.reprove import reprove
 from hotclub.revocation.watch import SessionWatch
 from hotclub.runtime.node import current_node, set_current_node
-from hotclub.runtime.pool import HookPool
+from hotclub.runtime.pool import HookPool, name_of
 
 _EXPIRY_CHECK: Final = 0.5
 """Seconds between two checks of the sessions that are due."""
-_INNER_THREADS: Final = 3
-"""Threads that sign in, read durable channels and orders, check sessions and renew the lease."""
+_THREADS: Final = 4
+"""Threads of each pool for Hotclub's own work, which starts others in the place of calls that take long."""
+_MOST_THREADS: Final = 64
+_LEAST: Final = 0.1
+"""Seconds that the steps of a stop have at least, each."""
+STOP_SECONDS: Final = 3.0
+"""The longest time that `Service.stop` takes, in seconds."""
 
 
 class Service:
@@ -49,16 +54,21 @@ class Service:
         """
         self.config = config or get_config()
         registry = registry or get_registry()
-        self._pool = self._make_pool(self.config.threads)
         self._watch = SessionWatch()
-        # The site's own queries must not queue behind slow hooks.
-        self._inner_pool = self._make_pool(_INNER_THREADS)
+        # Each of these has threads of its own, so that one that hangs in the project's code or in the database does not
+        # delay another: hooks, log-ins, the queries for clients and for durable channels, orders, and the looks at
+        # logins.
+        self._pool = self._make_pool(self.config.threads, self.config.threads_max)
+        self._logins = self._make_pool(_THREADS, _MOST_THREADS)
+        self._stores = self._make_pool(_THREADS, _MOST_THREADS)
+        self._inner_pool = self._make_pool(_THREADS, _MOST_THREADS)
+        self._looks = self._make_pool(_THREADS, _MOST_THREADS)
         self.traffic = Traffic(self.config.rates)
         self._application = compose(
             registry,
             self.config,
             hooks=self._pool,
-            inner=self._inner_pool,
+            inner=self._logins,
             watch=self._watch,
             traffic=self.traffic,
         )
@@ -81,25 +91,31 @@ class Service:
         await self.node.start()
         await self._durable.start()
         await self._orders.start()
-        set_current_node(self.node, self._pool)
+        set_current_node(self.node, self._stores, hooks=self._pool)
         self._running = asyncio.create_task(self._watch_sessions(), name="hotclub session watch")
 
     async def stop(self) -> None:
-        """Close every connection with 3001, finish the hooks, and release threads and database connections."""
+        """Close every connection with 3001, finish the hooks, and release threads and database connections.
+
+        Takes `STOP_SECONDS` at most: what hangs is left behind, and the log says so.
+        """
         if self._running is not None:
             self._running.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._running
             self._running = None
+        end = monotonic() + STOP_SECONDS
         # The stack runs the last step first, and every step even after a failure.
         async with contextlib.AsyncExitStack() as steps:
-            steps.push_async_callback(self._inner_pool.close)
-            steps.push_async_callback(self._pool.close)
+            steps.push_async_callback(self._close_pools, end)
             steps.callback(self._abdicate)
-            steps.push_async_callback(self._backend.stop)
-            steps.push_async_callback(self._durable.stop)
-            steps.push_async_callback(self.node.stop)
-            steps.push_async_callback(self._orders.stop)
+            for step in (self._backend.stop, self._durable.stop, self.node.stop, self._orders.stop):
+                steps.push_async_callback(_finish, step, end)
+
+    async def _close_pools(self, end: float) -> None:
+        pools = {self._pool, self._logins, self._stores, self._inner_pool, self._looks}
+        seconds = max(_LEAST, end - monotonic())
+        await asyncio.gather(*(pool.close(seconds) for pool in pools))
 
     def _abdicate(self) -> None:
         if current_node() is self.node:
@@ -107,12 +123,12 @@ class Service:
 
     @property
     def inner_pool(self) -> HookPool:
-        """The threads for the site's own queries. Hooks run in another pool, so slow hooks do not delay them."""
+        """The threads for the orders and the lease of this process. Nothing of the project's runs in them."""
         return self._inner_pool
 
-    def _make_pool(self, threads: int) -> HookPool:
+    def _make_pool(self, threads: int, most: int) -> HookPool:
         """Make a thread pool. `hotclub.testing` overrides this method to wait for the calls of its pools."""
-        return HookPool(threads)
+        return HookPool(threads, most=most, timeout=self.config.hook_timeout)
 
     def _make_node(self) -> Node:
         return Node(
@@ -129,7 +145,7 @@ class Service:
     def _make_durable(self, handler: PublicationHandler) -> DatabaseBroker:
         self._durable = DatabaseBroker(
             handler,
-            run=self._inner_pool.run,
+            run=self._stores.run,
             retention_of=self._retention_of,
             relay_interval=self.config.relay_interval,
             prune_interval=self.config.prune_interval,
@@ -176,6 +192,17 @@ class Service:
         through; a cancelled call disconnects no client."""
         if not clients:
             return
-        look = await self._inner_pool.run(self._watch.check, clients)
+        look = await self._looks.run(self._watch.check, clients)
         for client, reason in self._watch.judge(clients, look):
             self.node.disconnect(Target(client_id=client.id), reason)
+
+
+async def _finish(step: Callable[[], Awaitable[None]], end: float) -> None:
+    """Take a step of the stop, and leave it behind when it lasts beyond `end` on the monotonic clock."""
+    task = asyncio.ensure_future(step())
+    done, _ = await asyncio.wait((task,), timeout=max(_LEAST, end - monotonic()))
+    if done:
+        task.result()
+        return
+    task.cancel()
+    logger.warning("%s has not ended in time; this process stops without it", name_of(step))

@@ -117,7 +117,7 @@ class Site(Service):
         await asyncio.gather(*(connection.settle() for connection in list(self.connections.values())))
         return self.pool.calls != before
 
-    def _make_pool(self, threads: int) -> HookPool:  # noqa: ARG002 - there is one, for everything
+    def _make_pool(self, threads: int, most: int) -> HookPool:  # noqa: ARG002 - there is one, for everything
         return self.pool
 
     def _make_durable(self, handler: PublicationHandler) -> DatabaseBroker:

@@ -18,6 +18,7 @@ from asgiref.sync import AsyncToSync, SyncToAsync, sync_to_async
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+from hotclub.runtime.calls import Lane
 from hotclub.runtime.pool import HookPool
 from hotclub.testing.commits import committing
 
@@ -37,6 +38,10 @@ class InlinePool(HookPool):
         """See `HookPool.run`. The `on_commit` callbacks of the call have run when this returns."""
         self.calls += 1
         return await sync_to_async(committing, thread_sensitive=True)(lambda: func(*args, **kwargs))
+
+    async def call(self, lane: Lane, work: Callable[[], Result], *, patient: bool = False) -> Result:  # noqa: ARG002 - every lane has the same thread
+        """See `HookPool.call`. A test that takes too long fails by itself."""
+        return await self.run(work)
 
 
 class LoopThread(Executor):

@@ -15,7 +15,8 @@ import hotclub
 from hotclub.access.ended import revoke_login
 from hotclub.channels.client import Client
 from hotclub.hooks.calling import HookRunner, Steps, ask, hook_name
-from hotclub.runtime.pool import HookPool
+from hotclub.runtime.calls import Lane
+from hotclub.runtime.pool import HookPool, name_of
 from hotclub.tokens import subscription_token
 from tests.hotclub.access.test_admission import TOKENS
 from tests.hotclub.conftest import Site, amake_person
@@ -32,9 +33,9 @@ class CountingPool(HookPool):
         super().__init__(2)
         self.calls = 0
 
-    async def run(self, func: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+    async def call(self, lane: Lane, work: Callable[[], Any], *, patient: bool = False) -> Any:
         self.calls += 1
-        return await super().run(func, *args, **kwargs)
+        return await super().call(lane, work, patient=patient)
 
 
 @pytest.fixture
@@ -62,7 +63,12 @@ async def test_plain_hooks_that_follow_each_other_share_one_call_of_the_pool(poo
         threads.append(threading.get_ident())
         return value
 
-    assert await HookRunner(pool).run(anonymous(), chain(*(ask(note, number) for number in range(4)))) == [0, 1, 2, 3]
+    assert await HookRunner(pool, 30.0).run(anonymous(), chain(*(ask(note, number) for number in range(4)))) == [
+        0,
+        1,
+        2,
+        3,
+    ]
     assert pool.calls == 1
     assert len(set(threads)) == 1
     assert threading.get_ident() not in threads
@@ -83,7 +89,7 @@ async def test_async_hooks_between_them_keep_their_place(pool: CountingPool) -> 
         return awaited(name)
 
     calls = [ask(plain, "a"), ask(awaited, "b"), ask(plain, "c"), ask(seems_plain, "d"), ask(plain, "e")]
-    assert await HookRunner(pool).run(anonymous(), chain(*calls)) == ["a", "b", "c", "d", "e"]
+    assert await HookRunner(pool, 30.0).run(anonymous(), chain(*calls)) == ["a", "b", "c", "d", "e"]
     assert order == ["a", "b", "c", "d", "e"]
     assert pool.calls == 3
 
@@ -95,7 +101,7 @@ async def test_a_refusal_keeps_the_hooks_behind_it_from_being_called(pool: Count
         raise hotclub.Refused(1000, "no")
 
     with pytest.raises(hotclub.Refused):
-        await HookRunner(pool).run(anonymous(), chain(ask(refuse), ask(called.append, "behind")))
+        await HookRunner(pool, 30.0).run(anonymous(), chain(ask(refuse), ask(called.append, "behind")))
     assert called == []
 
 
@@ -107,7 +113,7 @@ async def test_who_is_cancelled_begins_no_other_hook(pool: CountingPool) -> None
         begun.set()
         go_on.wait(5)
 
-    task = asyncio.create_task(HookRunner(pool).run(anonymous(), chain(ask(slow), ask(called.append, "behind"))))
+    task = asyncio.create_task(HookRunner(pool, 30.0).run(anonymous(), chain(ask(slow), ask(called.append, "behind"))))
     await asyncio.to_thread(begun.wait, 5)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -119,7 +125,7 @@ async def test_who_is_cancelled_begins_no_other_hook(pool: CountingPool) -> None
 
 async def test_data_is_seen_by_the_hooks_of_its_command_alone(pool: CountingPool) -> None:
     """Also by none that runs at the same time for the same connection, nor by a task that a hook has begun."""
-    client, runner = anonymous(), HookRunner(pool)
+    client, runner = anonymous(), HookRunner(pool, 30.0)
     inside, seen = threading.Event(), threading.Event()
     left: list[Any] = []
 
@@ -146,7 +152,7 @@ async def test_data_is_seen_by_the_hooks_of_its_command_alone(pool: CountingPool
 
 
 async def test_bytes_that_are_no_json_are_refused_when_a_hook_looks_at_them(pool: CountingPool) -> None:
-    runner, client = HookRunner(pool), anonymous()
+    runner, client = HookRunner(pool, 30.0), anonymous()
     assert await runner.call(client, lambda _client: "not looked at", data=Raw(b"\xff")) == "not looked at"
     with pytest.raises(hotclub.Refused) as refused:
         await runner.call(client, lambda client: client.data, data=Raw(b"\xff"))
@@ -196,21 +202,21 @@ async def test_a_subscribe_and_a_publish_are_one_call_of_the_pool_each(
     hotclub_settings(TOKENS=TOKENS)
     site, person = await serve(), await amake_person()
     calls: list[str] = []
-    run = HookPool.run
+    call = HookPool.call
 
-    async def counted(self: HookPool, func: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
-        calls.append(getattr(func, "__qualname__", type(func).__qualname__))
-        return await run(self, func, *args, **kwargs)
+    async def counted(self: HookPool, lane: Lane, work: Callable[[], Any], **options: Any) -> Any:
+        calls.append(name_of(lane.kind).rpartition(".")[2])
+        return await call(self, lane, work, **options)
 
     token = subscription_token(person.user, "watched:a", claims={"sid": "somebody"})
     async with await WireClient.connected(site.port, headers=site.headers(person)) as client:
-        monkeypatch.setattr(HookPool, "run", counted)
+        monkeypatch.setattr(HookPool, "call", counted)
         reply = await client.subscribe("watched:a", token=token, data={"here": "a"})
         assert reply["data"] == {"data": {"here": "a"}}
-        assert calls == ["_Chain.run_plain"]
+        assert calls == ["is_revoked"]
         calls.clear()
         await client.publish("watched:a", "hello")
-        assert calls == ["_Chain.run_plain"]
+        assert calls == ["can_publish"]
         assert [item["data"] for item in await client.publications("watched:a", 1)] == [["hello", "hello"]]
         monkeypatch.undo()
         await asyncio.to_thread(revoke_login, "somebody")

@@ -3,6 +3,7 @@ commit."""
 
 import asyncio
 import contextlib
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -325,8 +326,16 @@ async def test_a_commit_waits_neither_for_a_busy_loop_nor_for_what_it_ordered() 
             hotclub.disconnect(7)
 
     async with running() as service:
-        pool = service._pool
+        done = threading.Event()
+
+        def work_and_tell() -> None:
+            work()
+            done.set()
+
+        running_work = asyncio.ensure_future(service.inner_pool.run(work_and_tell))
+        await asyncio.sleep(0)
         # Waits in the loop's thread, so that the loop answers nobody.
-        pool._executor.submit(pool._guarded, work).result(4)
+        assert done.wait(4)
+        await running_work
         page = await sync_to_async(hotclub.history)("room:1")
         assert [item.data for item in page.publications] == [0, 1, 2]
