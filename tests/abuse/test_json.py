@@ -93,6 +93,54 @@ async def test_b4_an_offset_that_is_none_never_reaches_a_channel(server: Server,
             assert "error" in reply or not reply["subscribe"].get("recovered", False)
 
 
+@pytest.mark.smoke
+async def test_b2_to_b8_a_command_with_a_bad_value_is_refused_alone(server: Server) -> None:
+    nested = "[" * 20_000 + "]" * 20_000
+    commands = [
+        '{"id":ID,"publish":{"channel":"memory:alone","data":"half \\ud83d"}}',
+        '{"publish":{"channel":"memory:alone","data":{"\\ud83d":1}},"id":ID}',
+        '{"id":ID,"subscribe":{"channel":"\\ud83d"}}',
+        '{"id":ID,"rpc":{"method":"x","data":"\\ude00"}}',
+        '{"id":ID,"publish":{"channel":"memory:alone","data":NaN}}',
+        '{"id":ID,"publish":{"channel":"memory:alone","data":1e999}}',
+        '{"id":ID,"publish":{"channel":"memory:alone","data":' + "9" * 5_000 + "}}",
+        '{"id":ID,"publish":{"channel":"memory:alone","data":' + nested + "}}",
+        '{"publish":{"channel":"memory:alone","data":' + nested + '},"id":ID}',
+        '{"id":ID,"subscribe":{"channel":"memory:alone","offset":' + "9" * 5_000 + "}}",
+        '{"id":ID,"subscribe":{"channel":"memory:alone","recover":"yes"}}',
+        '{"id":ID,"subscribe":{"channel":["memory:alone"]}}',
+        '{"id":ID,"subscribe":{"channel":""}}',
+        '{"id":ID,"subscribe":{"channel":"memory:other","delta":"zip"}}',
+        '{"id":ID,"history":{"channel":"memory:alone","since":5}}',
+        '{"id":ID,"refresh":{}}',
+        '{"id":ID,"unheard_of":{}}',
+        '{"id":ID}',
+    ]
+    async with await subscriber(WireClient, server, "memory:alone") as client:
+        for number, text in enumerate(commands, 1_000):
+            await client.socket.send_text(text.replace("ID", str(number)))
+            assert await client.fate(number) == BAD_REQUEST, text[:80]
+        await client.socket.send_text('{"send":{"data":"\\ud83d"}}')
+        await client.publish("memory:alone", "whole")
+        (publication,) = await client.publications("memory:alone", 1)
+        assert publication["data"] == "whole"
+
+
+async def test_b5_a_malformed_connect_is_refused_and_is_the_last_command(server: Server) -> None:
+    async with await WireClient.open(server.port) as client:
+        await client.socket.send_text('{"id":1,"connect":{"data":"\\ud83d"}}')
+        assert await client.fate(1) == 107
+        await client.socket.send_text('{"id":2,"rpc":{"method":"x"}}')
+        assert (await client.ended()).code == 3501
+
+
+async def test_b10_a_flood_of_malformed_commands_ends_the_connection_for_now(server: Server) -> None:
+    async with await WireClient.connected(server.port) as client:
+        for _ in range(3):
+            await client.socket.send_text("\n".join(['{"id":9,"rpc":5}'] * 100))
+        assert (await client.ended()).code == 3013
+
+
 async def test_b5_a_lone_surrogate_elsewhere_is_refused(server: Server) -> None:
     for command in (
         '{"id":9,"rpc":{"method":"\\ud800"}}',

@@ -66,8 +66,9 @@ def _shape(command: Command) -> Hashable:
 
 
 def json_commands(frame: bytes) -> Hashable:
-    commands = list(TEXT.decode(frame, LIMITS))
-    assert len(commands) <= LIMITS.commands_per_frame
+    found = list(TEXT.decode(frame, LIMITS))
+    assert len(found) <= LIMITS.commands_per_frame
+    commands = [command for command in found if isinstance(command, Command)]
     for command in commands:
         (again,) = TEXT.decode(msgspec.json.encode(command), LIMITS)
         assert again == command
@@ -75,8 +76,9 @@ def json_commands(frame: bytes) -> Hashable:
 
 
 def protobuf_commands(frame: bytes) -> Hashable:
-    commands = list(BINARY.decode(frame, LIMITS))
-    assert len(commands) <= LIMITS.commands_per_frame
+    found = list(BINARY.decode(frame, LIMITS))
+    assert len(found) <= LIMITS.commands_per_frame
+    commands = [command for command in found if isinstance(command, Command)]
     for command in commands:
         if _is_unsigned(command):
             (again,) = BINARY.decode(protobuf_frame(command), LIMITS)
@@ -314,7 +316,7 @@ TARGETS: Final = [
         protobuf_commands,
         (Disconnect,),
         [
-            b"".join(protobuf_frame(command) for command in TEXT.decode(frame, LIMITS))
+            b"".join(protobuf_frame(command) for command in TEXT.decode(frame, LIMITS) if isinstance(command, Command))
             for frame in _COMMANDS
             if b"-1" not in frame
         ],

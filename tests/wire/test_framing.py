@@ -7,7 +7,7 @@ import pytest
 from hotclub.engine.protocol.payload import check_payload
 from tests.support.app import Served
 from tests.support.rawws import BINARY, TEXT, RawWebSocket
-from tests.support.wire import WireClient
+from tests.support.wire import ErrorReply, WireClient
 
 
 async def first_message(served: Served, payload: bytes, opcode: int = TEXT) -> WireClient:
@@ -72,10 +72,13 @@ async def test_a_connection_lives_through_pongs_nobody_asked_for(served: Served)
 
 
 @pytest.mark.parametrize("command", [{"id": 7}, {"id": 7, "unheard_of": {}}])
-async def test_a_command_without_a_method_is_a_bad_request(served: Served, command: dict[str, object]) -> None:
+async def test_a_command_without_a_known_method_is_refused(served: Served, command: dict[str, object]) -> None:
     async with await WireClient.connected(served.port) as client:
         await client.send(command)
-        assert (await client.ended()).code == 3501
+        with pytest.raises(ErrorReply) as refused:
+            await client.result(7, "unheard_of")
+        assert refused.value.code == 107
+        assert await client.subscribe("plain:a") == {}
 
 
 async def test_empty_results_are_still_there(served: Served) -> None:

@@ -15,6 +15,7 @@ from hotclub.engine.failures import is_stop
 from hotclub.engine.limits import TokenBucket
 from hotclub.engine.observe import logger
 from hotclub.engine.protocol.connection import Event, State
+from hotclub.engine.protocol.malformed import Malformed
 from hotclub.engine.protocol.messages import (
     Command,
     ConnectCommand,
@@ -53,14 +54,14 @@ class Dispatcher:
         self._codec = session.codec
         self._limits = session.limits
         # The queue is short, and an empty deque would take 760 bytes of every idle connection.
-        self._queue: list[tuple[int, Request]] = []
+        self._queue: list[tuple[int, Request | Malformed]] = []
         self._worker: asyncio.Task[None] | None = None
         self._bucket = TokenBucket(self._limits.commands_rate, self._limits.commands_burst, session.clock())
         self._rejected = 0
         self._reported = False
 
     def receive(self, frame: bytes) -> None:
-        """Take a frame as the transport read it. A malformed frame ends the connection."""
+        """Take a frame as the transport read it. A frame whose commands cannot be told apart ends the connection."""
         try:
             for command in self._codec.decode(frame, self._limits):
                 if self.session.closed:
@@ -71,27 +72,37 @@ class Dispatcher:
             return
         self._start()
 
-    def _accept(self, command: Command) -> None:
-        request = request_of(command)
+    def _accept(self, command: Command | Malformed) -> None:
+        request = command if isinstance(command, Malformed) else request_of(command)
         if request is None:
-            if command.id:
-                raise Disconnect(Close.BAD_REQUEST, why="a command names no method")
-            # A pong without a ping is no error, but counts as a command against a flood.
-            if not self.session.pulse.pong(self.session) and not self._bucket.take(self.session.clock()):
-                self._reject(0)
-            return
-        if not command.id and not isinstance(request, SendCommand):
+            if not command.id:
+                # A pong without a ping is no error, but counts as a command against a flood.
+                if not self.session.pulse.pong(self.session) and not self._bucket.take(self.session.clock()):
+                    self._reject(0)
+                return
+            request = Malformed(id=command.id, why="a command names no method")
+        if not command.id and not isinstance(request, SendCommand | Malformed):
+            # The client would wait for a reply that cannot name the command.
             raise Disconnect(Close.BAD_REQUEST, why="a command has no id")
-        if self.session.state is State.NEW and not self._queue and not isinstance(request, ConnectCommand):
+        if self.session.state is State.NEW and not self._queue and not _connects(request):
             raise Disconnect(Close.BAD_REQUEST, why="the first command is not connect")
         if not self._bucket.take(self.session.clock()):
             self._reject(command.id)
             return
-        # Counted down and not reset: even a flood has some commands within the rate, and must still reach the limit.
-        self._rejected = max(0, self._rejected - 1)
+        self._count(request)
         if len(self._queue) >= self._limits.pending_commands:
             raise Disconnect(Close.TOO_MANY_REQUESTS, why="too many commands wait for their answers")
         self._queue.append((command.id, request))
+
+    def _count(self, request: Request | Malformed) -> None:
+        if not isinstance(request, Malformed):
+            # Counted down and not reset: even a flood has some commands within the rate, and must still reach the
+            # limit.
+            self._rejected = max(0, self._rejected - 1)
+            return
+        self._rejected += 1
+        if self._rejected > self._limits.rejected_commands:
+            raise Disconnect(Close.TOO_MANY_REQUESTS, why="too many malformed commands")
 
     def _reject(self, command: int) -> None:
         self._rejected += 1
@@ -125,12 +136,12 @@ class Dispatcher:
         finally:
             self._worker = None
 
-    async def _handle(self, command: int, request: Request) -> None:
+    async def _handle(self, command: int, request: Request | Malformed) -> None:
         session = self.session
         session.channels.counters.commands += 1
         session.unanswered = command
         try:
-            if not isinstance(request, ConnectCommand):
+            if not _connects(request):
                 session.advance(Event.COMMAND)
             await HANDLERS[type(request)](session, command, request)
         except Disconnect as reason:
@@ -182,3 +193,7 @@ class Dispatcher:
         if worker is not None:
             worker.cancel()
             await asyncio.wait((worker,))
+
+
+def _connects(request: Request | Malformed) -> bool:
+    return isinstance(request, ConnectCommand) or (isinstance(request, Malformed) and request.connects)

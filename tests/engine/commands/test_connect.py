@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from msgspec import Raw
 
+from hotclub.engine.broker.base import HistoryQuery
 from hotclub.engine.errors import Disconnect, Refused, Unsubscribed
 from hotclub.engine.limits import Limits
 from hotclub.engine.port import SubscribeGrant
@@ -66,7 +67,8 @@ async def test_server_side_subscriptions_stand_in_the_reply_and_their_publicatio
 async def test_they_are_recovered_through_connect(club: Club) -> None:
     for _ in range(3):
         await club.publish("log:a")
-    client = connecting(club, "7", "log:a", subs={"log:a": {"recover": True, "offset": 1}})
+    top = (await club.node.channels.history("log:a", HistoryQuery())).top
+    client = connecting(club, "7", "log:a", subs={"log:a": {"recover": True, "epoch": top.epoch, "offset": 1}})
     result = (await subs_of(client))["log:a"]
     assert (result["recovered"], result["offset"]) == (True, 1)
     assert [pub["offset"] for pub in result["publications"]] == [2, 3]

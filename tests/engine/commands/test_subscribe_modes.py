@@ -35,6 +35,11 @@ async def subscribe(client: MemoryClient, channel: str, **request: object) -> di
     return result
 
 
+async def at(club: Club, channel: str, offset: int) -> dict[str, Any]:
+    """A position in the channel's log, as a subscribe command names it."""
+    return {"epoch": (await club.node.channels.history(channel, HistoryQuery())).top.epoch, "offset": offset}
+
+
 async def epoch_of(club: Club, channel: str) -> str:
     return (await (await club.connect()).call(history={"channel": channel}))["history"]["epoch"]  # type: ignore[no-any-return]
 
@@ -139,7 +144,7 @@ async def test_a_filter_holds_in_a_recovery_and_counts_in_its_gap_check(club: Cl
         await club.publish("tagged:a", lang, lang=lang)
     wanted = {"key": "lang", "cmp": "eq", "val": "fr"}
     client = await club.connect()
-    result = await subscribe(client, "tagged:a", recover=True, offset=1, tf=wanted)
+    result = await subscribe(client, "tagged:a", recover=True, **await at(club, "tagged:a", 1), tf=wanted)
     assert ([pub["offset"] for pub in result["publications"]], result["recovered"]) == ([3], True)
     await club.publish("tagged:a", "fr", lang="fr")
     await client.flushed()
@@ -188,7 +193,8 @@ async def test_the_chain_goes_on_from_the_last_that_was_recovered(club: Club) ->
     for text in TEXTS[:3]:
         await club.publish("delta:a", text)
     client = await club.connect()
-    result = await subscribe(client, "delta:a", delta="fossil", recover=True, offset=1)
+    since = await at(club, "delta:a", 1)
+    result = await subscribe(client, "delta:a", delta="fossil", recover=True, **since)
     assert result["delta"]
     first, second = result["publications"]
     assert (json.loads(first["data"]), first.get("delta", False)) == (TEXTS[1], False)
@@ -203,7 +209,8 @@ async def test_the_chain_goes_on_from_the_last_that_was_recovered(club: Club) ->
 async def test_after_an_empty_recovery_the_next_is_whole(club: Club) -> None:
     await club.publish("delta:a", TEXTS[0])
     client = await club.connect()
-    result = await subscribe(client, "delta:a", delta="fossil", recover=True, offset=1)
+    since = await at(club, "delta:a", 1)
+    result = await subscribe(client, "delta:a", delta="fossil", recover=True, **since)
     assert result["recovered"]
     assert "publications" not in result
     await club.publish("delta:a", TEXTS[1])
@@ -223,8 +230,7 @@ async def test_after_a_failed_recovery_the_next_is_whole(club: Club) -> None:
 async def test_who_does_not_ask_for_differences_gets_none(club: Club) -> None:
     client = await club.connect()
     assert "delta" not in await subscribe(client, "delta:a")
-    client.send(subscribe={"channel": "log:a", "delta": "zip"})
-    assert (await client.ended()).code == 3501
+    assert (await client.call(subscribe={"channel": "log:a", "delta": "zip"}))["error"]["code"] == 107
 
 
 # Publications outside of the log
@@ -263,8 +269,8 @@ async def test_a_position_given_by_the_server_is_recovered_from(club: Club) -> N
     for value in (1, 2, 3):
         await club.publish("log:a", value)
     client = await club.connect("7")
-    top = (await club.node.channels.history("log:a", HistoryQuery())).top
-    await club.node.subscribe(Target(user_id="7"), "log:a", SubscribeGrant(), Position(top.epoch, 1))
+    since = Position(**await at(club, "log:a", 1))
+    await club.node.subscribe(Target(user_id="7"), "log:a", SubscribeGrant(), since)
     assert [pub["data"] for pub in await client.pushed("pub", 2)] == [2, 3]
     assert client.pushes("subscribe")[0]["offset"] == 1
     await club.publish("log:a", 4)
@@ -441,8 +447,8 @@ async def test_a_refresh_of_what_is_not_there_is_refused(club: Club, request_: d
 
 async def test_a_refresh_without_a_channel_is_malformed(club: Club) -> None:
     client = await club.connect()
-    client.send(sub_refresh={"token": "t"})
-    assert (await client.ended()).code == 3501
+    assert (await client.call(sub_refresh={"token": "t"}))["error"]["code"] == 107
+    assert (await client.call(refresh={}))["error"]["code"] == 107
 
 
 @pytest.mark.parametrize(("command", "code"), [("refresh", 3005), ("refresh", 3500), ("sub_refresh", 3006)])

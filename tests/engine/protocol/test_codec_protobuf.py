@@ -21,6 +21,7 @@ from hotclub.engine.protocol import codec_protobuf
 from hotclub.engine.protocol import messages as wire
 from hotclub.engine.protocol.codec_json import JsonCodec
 from hotclub.engine.protocol.codec_protobuf import ProtobufCodec
+from hotclub.engine.protocol.malformed import Malformed
 from scripts.schema import SOURCE, compile_schema
 from tests.engine.generated import envelopes, holds_struct, messages
 from tests.support.npm import node_command
@@ -32,7 +33,7 @@ LIMITS = Limits()
 PAYLOADS = {"data", "conn_info", "chan_info"}
 
 
-def decode(frame: bytes, limits: Limits = LIMITS) -> list[wire.Command]:
+def decode(frame: bytes, limits: Limits = LIMITS) -> list[Any]:
     return list(CODEC.decode(frame, limits))
 
 
@@ -137,8 +138,9 @@ def test_an_empty_message_is_a_pong_and_unknown_fields_are_ignored() -> None:
         b"\x02\xff\xff",
         b"\x05\x2a\x03\x0a\x01\xff",  # text that is not UTF-8
         b'{"id":1}',
-        delimited(sdk.Command(id=1, subscribe=sdk.SubscribeRequest(offset=2**53 + 1))),
-        encoded(wire.Command(1, connect=wire.ConnectCommand(headers={str(n): "" for n in range(wire.MAX_ITEMS + 1)}))),
+        b"\x05\x08\x01\x2a\x05\x0a",  # an id, and a field that is longer than its message
+        b"\x03\x08\x01\x2b",  # an id, and a group
+        b"\x85\x01" + b"\x08\x01" * 64 + b"\x2a\x03\x0a\x01\xff",  # more fields than are looked through
     ],
 )
 def test_what_is_not_a_command_ends_the_connection(frame: bytes) -> None:
@@ -147,21 +149,48 @@ def test_what_is_not_a_command_ends_the_connection(frame: bytes) -> None:
     assert end.value.code == 3501
 
 
+NOT_TEXT = b"\x0a\x01\xff"
+
+
+@pytest.mark.parametrize(
+    ("frame", "connects"),
+    [
+        (b"\x07\x08\x07\x2a\x03" + NOT_TEXT, False),
+        (b"\x07\x2a\x03" + NOT_TEXT + b"\x08\x07", False),
+        (b"\x07\x08\x07\x22\x03" + NOT_TEXT, True),
+        (b"\x10\x08\x07\x98\x06\x01\x95\x06\x01\x02\x03\x04\x3a\x03" + NOT_TEXT, False),
+        (delimited(sdk.Command(id=7, subscribe=sdk.SubscribeRequest(offset=2**53 + 1))), False),
+        (
+            encoded(
+                wire.Command(7, connect=wire.ConnectCommand(headers={str(n): "" for n in range(wire.MAX_ITEMS + 1)}))
+            ),
+            True,
+        ),
+    ],
+)
+def test_a_command_with_a_bad_value_is_known_by_its_id(frame: bytes, connects: bool) -> None:
+    """Text that is not UTF-8, a number that is too large, and too many parts."""
+    before, refused, after = decode(b"\x02\x08\x01" + frame + b"\x02\x08\x02")
+    assert (before.id, after.id) == (1, 2)
+    assert isinstance(refused, Malformed)
+    assert (refused.id, refused.connects) == (7, connects)
+
+
 def test_a_nested_filter_costs_no_stack() -> None:
     node = b""
     for _ in range(5_000):
         node = b"\x32" + _varint(len(node)) + node
     body = b"\x6a" + _varint(len(node)) + node
     message = b"\x08\x01\x2a" + _varint(len(body)) + body
-    with pytest.raises(Disconnect):
-        decode(_varint(len(message)) + message)
+    (refused,) = decode(_varint(len(message)) + message)
+    assert isinstance(refused, Malformed)
 
 
 def test_many_small_parts_are_not_converted() -> None:
     batch = wire.TrackBatch(items=(wire.KeyedItem(),) * wire.MAX_ITEMS)
     frame = encoded(wire.Command(1, sub_refresh=wire.SubRefreshCommand("c", track=(batch,) * 5)))
-    with pytest.raises(Disconnect):
-        decode(frame)
+    (refused,) = decode(frame)
+    assert isinstance(refused, Malformed)
 
 
 def _varint(value: int) -> bytes:
@@ -172,7 +201,7 @@ def _varint(value: int) -> bytes:
 def test_a_batch_is_cut_off_while_it_is_split() -> None:
     limits = Limits(commands_per_frame=3)
     assert len(decode(b"\x00" * 3, limits)) == 3
-    commands: Iterator[wire.Command] = iter(CODEC.decode(b"\x00" * 8_000_000, limits))
+    commands: Iterator[Any] = iter(CODEC.decode(b"\x00" * 8_000_000, limits))
     assert [next(commands) for _ in range(3)] == [wire.Command()] * 3
     with pytest.raises(Disconnect):
         next(commands)

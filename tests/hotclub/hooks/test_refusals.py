@@ -229,7 +229,6 @@ async def test_who_is_not_signed_in_is_told_so_with_debug_alone_and_the_log_alwa
     ("command", "told", "why"),
     [
         pytest.param({"rpc": {}}, (3501, "bad request"), "the first command is not connect", id="order"),
-        pytest.param({}, (3501, "bad request"), "a command names no method", id="method"),
         pytest.param(
             {"connect": {"token": "not a token"}},
             (3500, "invalid token"),

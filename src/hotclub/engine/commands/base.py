@@ -26,11 +26,10 @@ def resolve(session: Session, channel: str) -> ResolvedChannel:
     """Resolve the channel that a command names (protocol §2.2).
 
     Raises:
-        Disconnect: `BAD_REQUEST`, the command names no channel.
-        Refused: as `Channels.resolve`.
+        Refused: `BAD_REQUEST`, the command names no channel; or as `Channels.resolve`.
     """
     if not channel:
-        raise Disconnect(Close.BAD_REQUEST, why="a command names no channel")
+        raise Refused(Code.BAD_REQUEST, why="a command names no channel")
     return session.channels.resolve(channel)
 
 

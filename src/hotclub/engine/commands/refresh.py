@@ -1,9 +1,9 @@
 """The refresh commands: a new token for a connection or a subscription (protocol §2.8)."""
 
-from hotclub.engine.codes import Close, Code
+from hotclub.engine.codes import Code
 from hotclub.engine.commands.base import resolve
 from hotclub.engine.commands.track import track, untrack
-from hotclub.engine.errors import Disconnect, Refused
+from hotclub.engine.errors import Refused
 from hotclub.engine.protocol import messages as wire
 from hotclub.engine.session import Session
 from hotclub.engine.subscriber import PollSubscriber, Subscriber
@@ -13,10 +13,11 @@ async def refresh(session: Session, command: int, request: wire.RefreshCommand) 
     """Take a new token for the connection (protocol §2.8).
 
     Raises:
-        Disconnect: `BAD_REQUEST`, the command has no token; or as `Connects.refresh`.
+        Refused: `BAD_REQUEST`, the command has no token.
+        Disconnect: as `Connects.refresh`.
     """
     if not request.token:
-        raise Disconnect(Close.BAD_REQUEST, why="a refresh without a token")
+        raise Refused(Code.BAD_REQUEST, why="a refresh without a token")
     grant = await session.application.connects.refresh(session.client, request.token)
     if grant.info:
         session.client.info = grant.info

@@ -1,11 +1,11 @@
 """The subscribe and unsubscribe commands (protocol §2.2, §2.3)."""
 
-from hotclub.engine.codes import Close, Code
+from hotclub.engine.codes import Code
 from hotclub.engine.commands.base import decision, optional_payload, resolve
 from hotclub.engine.commands.opening import Opening, Terms, close_subscription, go_live, open_subscription, withdraw
 from hotclub.engine.commands.subscribe_map import check_first, goes_on, next_page, open_map
 from hotclub.engine.commands.track import open_poll
-from hotclub.engine.errors import Disconnect, Refused
+from hotclub.engine.errors import Refused
 from hotclub.engine.model import Position
 from hotclub.engine.port import ChannelSpec, Predicate, ResolvedChannel, SubscribeGrant, SubscribeRequest
 from hotclub.engine.protocol import messages as wire
@@ -19,14 +19,15 @@ async def subscribe(session: Session, command: int, request: wire.SubscribeComma
 
     Raises:
         Refused: `ALREADY_SUBSCRIBED`; `LIMIT_EXCEEDED` for one subscription too many; `BAD_REQUEST` for a malformed
-            payload or filter; as `_check_type`, `decision`, `Subscribes.subscribe`, `open_subscription` or `next_page`.
-        Disconnect: `BAD_REQUEST` for an unknown kind of delta; or as `open_subscription` and `next_page`.
+            payload or filter and for an unknown kind of delta; as `_check_type`, `decision`, `Subscribes.subscribe`,
+            `open_subscription` or `next_page`.
+        Disconnect: as `open_subscription` and `next_page`.
 
     A cancellation before the reply withdraws the subscription.
     """
     channel = resolve(session, request.channel)
     if request.delta not in ("", wire.FOSSIL):
-        raise Disconnect(Close.BAD_REQUEST, why="an unknown kind of delta")
+        raise Refused(Code.BAD_REQUEST, why="an unknown kind of delta")
     _check_type(channel.spec, request)
     subscriber = session.subscribers.get(request.channel)
     if goes_on(subscriber, request):
@@ -122,12 +123,6 @@ def _both(first: Predicate | None, second: Predicate | None) -> Predicate | None
 
 
 async def unsubscribe(session: Session, command: int, request: wire.UnsubscribeCommand) -> None:
-    """End a subscription (protocol §2.3). Idempotent, because an SDK ends its connection when it gets an error.
-
-    Raises:
-        Disconnect: `BAD_REQUEST`, the command names no channel.
-    """
-    if not request.channel:
-        raise Disconnect(Close.BAD_REQUEST, why="a command names no channel")
+    """End a subscription (protocol §2.3). Idempotent, because an SDK ends its connection when it gets an error."""
     await close_subscription(session, request.channel)
     session.reply(wire.Reply(command, unsubscribe=wire.EmptyResult()))

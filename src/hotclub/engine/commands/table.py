@@ -5,12 +5,14 @@ from typing import Final
 from hotclub.engine.commands.base import Handler
 from hotclub.engine.commands.connect import connect
 from hotclub.engine.commands.history import history
+from hotclub.engine.commands.malformed import refuse
 from hotclub.engine.commands.presence import presence, presence_stats
 from hotclub.engine.commands.publish import publish
 from hotclub.engine.commands.refresh import refresh, sub_refresh
 from hotclub.engine.commands.rpc import ping, rpc, send
 from hotclub.engine.commands.subscribe import subscribe, unsubscribe
 from hotclub.engine.protocol import messages as wire
+from hotclub.engine.protocol.malformed import Malformed
 
 HANDLERS: Final[dict[type, Handler]] = {
     wire.ConnectCommand: connect,
@@ -25,5 +27,6 @@ HANDLERS: Final[dict[type, Handler]] = {
     wire.RpcCommand: rpc,
     wire.RefreshCommand: refresh,
     wire.SubRefreshCommand: sub_refresh,
+    Malformed: refuse,
 }
 """The handler of each command, by the type of its request."""

@@ -5,6 +5,7 @@ from typing import Protocol
 
 from hotclub.engine.limits import Limits
 from hotclub.engine.model import Publication
+from hotclub.engine.protocol.malformed import Malformed
 from hotclub.engine.protocol.messages import Command, Emulation, Push, Reply
 
 
@@ -20,11 +21,14 @@ class Codec(Protocol):
     binary: bool
     """Whether payloads may be other than JSON text, and frames other than text (protocol §6b)."""
 
-    def decode(self, frame: bytes, limits: Limits) -> Iterable[Command]:
+    def decode(self, frame: bytes, limits: Limits) -> Iterable[Command | Malformed]:
         """Decode the commands of a frame one by one, so that a caller can stop before the rest is decoded.
 
+        A malformed command whose end and id are known is a `Malformed`.
+
         Raises:
-            Disconnect: `BAD_REQUEST` for a malformed command, or for more than `limits.commands_per_frame` commands.
+            Disconnect: `BAD_REQUEST` for any other malformed command, or for more than `limits.commands_per_frame`
+                commands.
         """
         ...
 

@@ -11,6 +11,7 @@ from hotclub.engine.codes import Close
 from hotclub.engine.errors import Disconnect
 from hotclub.engine.limits import Limits
 from hotclub.engine.model import Publication
+from hotclub.engine.protocol.malformed import Malformed, malformed_json
 from hotclub.engine.protocol.messages import Command, ConnectCommand, Emulation, Push, Reply
 
 T = TypeVar("T")
@@ -20,6 +21,8 @@ _NULL_LEVELS: Final = 12
 _NULL_VALUES: Final = 1_000
 """How many values of a command are searched for null at most."""
 _NULL: Final = Raw(b"null")
+_UNDECODABLE: Final = (msgspec.MsgspecError, ValueError, RecursionError)
+_MALFORMED: Final = "a frame is no JSON form of a command"
 _PAYLOAD: Final = "data"
 _fields: Final = msgspec.json.Decoder(dict[str, Raw])
 _items: Final = msgspec.json.Decoder(list[Raw])
@@ -48,14 +51,19 @@ class JsonCodec:
         self._emulations: Final = msgspec.json.Decoder(_EmulationText)
         self._encoder: Final = msgspec.json.Encoder()
 
-    def decode(self, frame: bytes, limits: Limits) -> Iterator[Command]:
+    def decode(self, frame: bytes, limits: Limits) -> Iterator[Command | Malformed]:
         """See `Codec.decode`."""
         start, end = 0, len(frame)
         if frame.endswith(b"\n"):
             end -= 1
         for _ in range(limits.commands_per_frame):
             stop = frame.find(b"\n", start, end)
-            yield _read(self._commands, frame[start : end if stop < 0 else stop])
+            line = frame[start : end if stop < 0 else stop]
+            try:
+                command: Command | Malformed = _decode(self._commands, line)
+            except _UNDECODABLE as error:
+                command = _refused(line, error)
+            yield command
             if stop < 0:
                 return
             start = stop + 1
@@ -127,20 +135,42 @@ class UniJsonCodec(JsonCodec):
 
 
 def _read(decoder: msgspec.json.Decoder[T], text: bytes) -> T:
-    """Decode a command. A field that is null counts as absent; only a text that cannot be decoded is searched for null.
+    """Decode the body of a request.
 
     Raises:
         Disconnect: `BAD_REQUEST` for malformed text.
     """
     try:
-        try:
-            return decoder.decode(text)
-        except msgspec.ValidationError:
-            if b"null" not in text:
-                raise
-            return decoder.decode(_without_nulls(Raw(text.strip()), _NULL_LEVELS, iter(range(_NULL_VALUES))))
-    except (msgspec.MsgspecError, ValueError, RecursionError):
-        raise Disconnect(Close.BAD_REQUEST, why="a frame is no JSON form of a command") from None
+        return _decode(decoder, text)
+    except _UNDECODABLE:
+        raise Disconnect(Close.BAD_REQUEST, why=_MALFORMED) from None
+
+
+def _decode(decoder: msgspec.json.Decoder[T], text: bytes) -> T:
+    """Decode a command. A field that is null counts as absent; only a text that cannot be decoded is searched for null.
+
+    Raises:
+        MsgspecError, ValueError, RecursionError: malformed text.
+    """
+    try:
+        return decoder.decode(text)
+    except msgspec.ValidationError:
+        if b"null" not in text:
+            raise
+        return decoder.decode(_without_nulls(Raw(text.strip()), _NULL_LEVELS, iter(range(_NULL_VALUES))))
+
+
+def _refused(line: bytes, error: Exception) -> Malformed:
+    """What is known of a command that cannot be decoded.
+
+    Raises:
+        Disconnect: `BAD_REQUEST`, the end or the id of the command is not known.
+    """
+    why = f"a field is malformed: {error}" if isinstance(error, msgspec.ValidationError) else ""
+    found = malformed_json(line, why)
+    if found is None:
+        raise Disconnect(Close.BAD_REQUEST, why=_MALFORMED) from None
+    return found
 
 
 def _without_nulls(value: Raw, levels: int, budget: Iterator[int]) -> Raw:

@@ -20,6 +20,7 @@ from hotclub.engine.errors import Disconnect
 from hotclub.engine.limits import Limits
 from hotclub.engine.model import Publication
 from hotclub.engine.protocol import messages as wire
+from hotclub.engine.protocol.malformed import Malformed, malformed_protobuf
 
 _PACKAGE: Final = "hotclub.protocol"
 _KINDS: Final[dict[str, type[Struct]]] = {
@@ -62,10 +63,11 @@ class ProtobufCodec:
     def __init__(self) -> None:
         pool = _pool()
         self._command: Final = _message_class(pool, "Command")
+        self._connect: Final[int] = self._command.DESCRIPTOR.fields_by_name["connect"].number
         self._emulation: Final = _message_class(pool, "EmulationRequest")
         self._reply: Final = _message_class(pool, "Reply")
 
-    def decode(self, frame: bytes, limits: Limits) -> Iterator[wire.Command]:
+    def decode(self, frame: bytes, limits: Limits) -> Iterator[wire.Command | Malformed]:
         """See `Codec.decode`."""
         at = 0
         for _ in range(limits.commands_per_frame):
@@ -108,9 +110,14 @@ class ProtobufCodec:
         """See `Codec.delta_publication`. This form carries every patch, and whole data as it is."""
         return publication if patch is None else replace(publication, data=Raw(patch), delta=True)
 
-    def _decode_command(self, encoded: bytes) -> wire.Command:
-        message = _parse(self._command, encoded)
-        command = _Reader().read(message)
+    def _decode_command(self, encoded: bytes) -> wire.Command | Malformed:
+        try:
+            command = _Reader().read(_parse(self._command, encoded))
+        except Disconnect as end:
+            found = malformed_protobuf(encoded, self._connect, end.why)
+            if found is None:
+                raise
+            return found
         assert isinstance(command, wire.Command)
         return command
 
