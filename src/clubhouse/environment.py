@@ -67,6 +67,16 @@ def rate(name: str, default: str) -> tuple[int, float] | None:
     return found
 
 
+def limit(name: str, default: int) -> int | None:
+    """Return the variable as a whole number of at least 1, `default` when it is not set, or None when it is "off".
+
+    Raises:
+        ImproperlyConfigured: the value is neither.
+    """
+    value = os.environ.get(name, "")
+    return None if value.lower() in _FALSE - {""} - {"0"} else number(name, default)
+
+
 def number(name: str, default: int) -> int:
     """Return the variable as a whole number of at least 1, or `default` when it is not set.
 

@@ -201,3 +201,7 @@ CONTENT_SECURITY_POLICY = {
 
 CHAT_RATE = environment.rate("CLUBHOUSE_CHAT_RATE", "10/5")
 """The number of messages that a person may post to a room, and the seconds in which; None: there is no limit."""
+CHAT_ROOMS_PER_PERSON = environment.limit("CLUBHOUSE_CHAT_ROOMS_PER_PERSON", 50)
+"""The most rooms that a person may have made, deleted ones left out; None: there is no limit."""
+CHAT_MEMBERSHIPS_PER_PERSON = environment.limit("CLUBHOUSE_CHAT_MEMBERSHIPS_PER_PERSON", 500)
+"""The most rooms that a person may be in; None: there is no limit."""

@@ -6,22 +6,32 @@ import { _, isolate, ngettext } from "../i18n/gettext";
 import { avatar } from "../widgets/avatar";
 import type { Person } from "./types";
 
-/** The online people, and below them the members who are offline, each list sorted by name. */
+/** Most people of one list; a page of its own shows all members. */
+const SHOWN = 100;
+
+/**
+ * The online people, and below them the members who are offline, each list sorted by name. `all` is the address of the
+ * page with all members; null when `members` are all of them.
+ */
 export function peopleView(
   online: readonly Person[],
   members: readonly Person[],
   me: Person,
+  all: string | null,
 ): TemplateResult {
   const here = new Set(online.map(({ id }) => id));
   const away = members.filter(({ id }) => !here.has(id));
+  const absent =
+    all === null ? ngettext("Offline — %(count)d", "Offline — %(count)d", away.length) : _("Offline");
   return html`
     ${section(ngettext("Online — %(count)d", "Online — %(count)d", online.length), online, me, true)}
-    ${away.length ? section(ngettext("Offline — %(count)d", "Offline — %(count)d", away.length), away, me, false) : nothing}
+    ${away.length ? section(absent, away, me, false) : nothing}
+    ${all === null ? nothing : html`<p><a class="button button--quiet button--small" href=${all}>${_("All people in this room")}</a></p>`}
   `;
 }
 
 function section(title: string, users: readonly Person[], me: Person, online: boolean): TemplateResult {
-  const sorted = [...users].sort((a, b) => compareNames(a.name, b.name));
+  const sorted = [...users].sort((a, b) => compareNames(a.name, b.name)).slice(0, SHOWN);
   return html`<h2 class="people__title">${title}</h2>
     <ul class="people__list">
       ${repeat(

@@ -135,7 +135,7 @@ export class RoomElement extends LitElement {
         <hc-composer .ports=${composer} .holdUntil=${live.sender.holdUntil}></hc-composer>
       </div>
       <aside class="people" id="room-people" aria-label=${_("People")} ?data-open=${this.#peopleOpen}>
-        ${peopleView(live.people.online(), this.#members, data.me)}
+        ${peopleView(live.people.online(), this.#members, data.me, data.more_members ? (this.dataset["people"] ?? null) : null)}
       </aside>
     `;
   }

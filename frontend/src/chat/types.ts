@@ -16,6 +16,8 @@ export interface RoomData {
   readonly room: { readonly id: number; readonly name: string };
   readonly me: Person;
   readonly members: readonly Person[];
+  /** The room has other members than `members`. */
+  readonly more_members: boolean;
   /** The newest page of messages; `more` tells whether older ones exist. */
   readonly messages: readonly Message[];
   readonly more: boolean;

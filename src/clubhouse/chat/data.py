@@ -35,11 +35,15 @@ class RoomSummary(TypedDict):
 
 
 class RoomData(PageData):
-    """A room at the position (`epoch`, `offset`) of its channel, as the member `me` sees it."""
+    """A room at the position (`epoch`, `offset`) of its channel, as the member `me` sees it.
+
+    `members` are the first ones, and `more_members` tells whether there are others.
+    """
 
     room: RoomSummary
     me: Person
     members: list[Person]
+    more_members: bool
     epoch: str
     offset: int
     last_read: int

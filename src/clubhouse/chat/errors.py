@@ -54,3 +54,25 @@ class TooFast(ChatError):
         self.seconds = seconds
         self.message = f"slow down: {seconds}"
         super().__init__()
+
+
+class TooManyRooms(ChatError):
+    """The user has made as many rooms as one person may: `limit`."""
+
+    code = 403
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.message = f"a person may make {limit} rooms"
+        super().__init__()
+
+
+class TooManyMemberships(ChatError):
+    """The user is in as many rooms as one person may be: `limit`."""
+
+    code = 403
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.message = f"a person may be in {limit} rooms"
+        super().__init__()

@@ -18,7 +18,16 @@ from django.utils import timezone
 import hotclub
 from clubhouse.accounts.services import User, clean_line, person
 from clubhouse.chat.data import RoomMember, RoomMessage, message_data
-from clubhouse.chat.errors import BadMessage, EmptyMessage, IdAlreadyUsed, MessageTooLong, NotAMember, TooFast
+from clubhouse.chat.errors import (
+    BadMessage,
+    EmptyMessage,
+    IdAlreadyUsed,
+    MessageTooLong,
+    NotAMember,
+    TooFast,
+    TooManyMemberships,
+    TooManyRooms,
+)
 from clubhouse.chat.markup import render
 from clubhouse.chat.models import Membership, Message, Room
 
@@ -36,8 +45,10 @@ def create_room(user: User, name: str, topic: str = "") -> Room:
     """Create a room with the user as its first member.
 
     Raises:
+        TooManyRooms, TooManyMemberships: the user has reached a limit of the settings.
         django.db.IntegrityError: a room with this name exists.
     """
+    _check_rooms(user)
     room = Room.objects.create(name=name, topic=topic, created_by=user)
     join_room(user, room)
     return room
@@ -45,7 +56,12 @@ def create_room(user: User, name: str, topic: str = "") -> Room:
 
 @transaction.atomic
 def join_room(user: User, room: Room) -> Membership:
-    """Make the user a member who has read all earlier messages. Joining again changes nothing."""
+    """Make the user a member who has read all earlier messages. Joining again changes nothing.
+
+    Raises:
+        TooManyMemberships: the user is in as many rooms as CHAT_MEMBERSHIPS_PER_PERSON allows.
+    """
+    _check_memberships(user, room)
     newest = room.messages.order_by("-offset").values_list("offset", flat=True).first() or 0
     membership, new = Membership.objects.get_or_create(room=room, user=user, defaults={"last_read": newest})
     if new:
@@ -197,6 +213,26 @@ def _same(message: Message, room_id: int, text: str) -> Message:
     if message.room_id != room_id or message.text != text:
         raise IdAlreadyUsed
     return message
+
+
+def _check_rooms(user: User) -> None:
+    limit = getattr(settings, "CHAT_ROOMS_PER_PERSON", None)
+    if limit is not None and _locked(user) and Room.objects.filter(created_by=user).count() >= limit:
+        raise TooManyRooms(limit)
+
+
+def _check_memberships(user: User, room: Room) -> None:
+    limit = getattr(settings, "CHAT_MEMBERSHIPS_PER_PERSON", None)
+    if limit is None or not _locked(user):
+        return
+    joined = Membership.objects.filter(user=user).count()
+    if joined >= limit and not _memberships(room.pk, user).exists():
+        raise TooManyMemberships(limit)
+
+
+def _locked(user: User) -> bool:
+    """Lock the user's row, so that requests at the same time are counted one after the other."""
+    return User.objects.select_for_update().filter(pk=user.pk).exists()
 
 
 def _check_rate(membership: Membership) -> None:

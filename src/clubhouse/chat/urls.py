@@ -12,5 +12,6 @@ urlpatterns = [
     path("<int:room_id>/join/", views.join, name="join"),
     path("<int:room_id>/leave/", views.leave, name="leave"),
     path("<int:room_id>/send/", views.send, name="send"),
+    path("<int:room_id>/people/", views.people, name="people"),
     path("<int:room_id>/messages", views.messages, name="messages"),
 ]

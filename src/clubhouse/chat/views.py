@@ -17,7 +17,16 @@ from django.views.generic import FormView
 
 from clubhouse.accounts.services import User
 from clubhouse.chat import queries, services
-from clubhouse.chat.errors import BadMessage, ChatError, EmptyMessage, MessageTooLong, NotAMember, TooFast
+from clubhouse.chat.errors import (
+    BadMessage,
+    ChatError,
+    EmptyMessage,
+    MessageTooLong,
+    NotAMember,
+    TooFast,
+    TooManyMemberships,
+    TooManyRooms,
+)
 from clubhouse.chat.forms import RoomForm
 from clubhouse.chat.models import Room
 
@@ -29,7 +38,10 @@ _LAST_OFFSET = 2**63 - 1
 def rooms(request: HttpRequest) -> HttpResponse:
     """Show the user's rooms and the rooms that the user can join."""
     user = _user(request)
-    context = {"joined": queries.joined_rooms(user), "others": queries.other_rooms(user)}
+    context = {
+        "joined": queries.joined_rooms(user, _number(request, "rooms")),
+        "others": queries.other_rooms(user, _number(request, "page")),
+    }
     return render(request, "chat/rooms.html", context)
 
 
@@ -40,13 +52,31 @@ def room(request: HttpRequest, room_id: int) -> HttpResponse:
     """Show the room to its members, and to others a button to join it."""
     user = _user(request)
     room = get_object_or_404(Room, pk=room_id)
-    context: dict[str, Any] = {"room": room, "joined": queries.joined_rooms(user)}
+    page = _number(request, "rooms", queries.page_of_room(user, room))
+    context: dict[str, Any] = {"room": room, "joined": queries.joined_rooms(user, page)}
     try:
         context["data"] = queries.snapshot(room, user)
     except NotAMember:
         context["num_members"] = room.memberships.count()
         return render(request, "chat/join.html", context)
     return render(request, "chat/room.html", context)
+
+
+@login_required
+@require_safe
+def people(request: HttpRequest, room_id: int) -> HttpResponse:
+    """Show a page of the room's members to its members."""
+    user = _user(request)
+    room = get_object_or_404(Room, pk=room_id)
+    if not services.is_member(room.pk, user):
+        return redirect("chat:room", room.pk)
+    context = {
+        "room": room,
+        "joined": queries.joined_rooms(user, _number(request, "rooms", queries.page_of_room(user, room))),
+        "members": queries.members(room, _number(request, "page")),
+        "me": user,
+    }
+    return render(request, "chat/people.html", context)
 
 
 @require_safe
@@ -86,6 +116,9 @@ class CreateRoomView(LoginRequiredMixin, FormView):  # type: ignore[type-arg]  #
             # Somebody has created a room with this name after the form was checked.
             form.add_error("name", form.fields["name"].error_messages["unique"])
             return self.form_invalid(form)
+        except (TooManyRooms, TooManyMemberships) as error:
+            form.add_error(None, _in_words(error))
+            return self.form_invalid(form)
         return redirect("chat:room", room.pk)
 
 
@@ -93,7 +126,11 @@ class CreateRoomView(LoginRequiredMixin, FormView):  # type: ignore[type-arg]  #
 @require_POST
 def join(request: HttpRequest, room_id: int) -> HttpResponse:
     """Join the room and go to it."""
-    services.join_room(_user(request), get_object_or_404(Room, pk=room_id))
+    try:
+        services.join_room(_user(request), get_object_or_404(Room, pk=room_id))
+    except TooManyMemberships as error:
+        notices.error(request, _in_words(error))
+        return redirect("chat:rooms")
     return redirect("chat:room", room_id)
 
 
@@ -125,17 +162,42 @@ def send(request: HttpRequest, room_id: int) -> HttpResponse:
 def _in_words(error: ChatError) -> str:
     match error:
         case EmptyMessage():
-            return _("There is nothing to send.")
+            text = _("There is nothing to send.")
         case MessageTooLong():
-            return _("This is too long: a message has at most 10,000 characters.")
+            text = _("This is too long: a message has at most 10,000 characters.")
         case TooFast():
-            return ngettext(
+            text = ngettext(
                 "Too fast – wait %(seconds)d second.", "Too fast – wait %(seconds)d seconds.", error.seconds
             ) % {"seconds": error.seconds}
         case NotAMember():
-            return _("You no longer have access to this room.")
-        case ChatError():
-            return _("The message was not accepted.")
+            text = _("You no longer have access to this room.")
+        case TooManyRooms() | TooManyMemberships():
+            text = _limit_in_words(error)
+        case _other:
+            text = _("The message was not accepted.")
+    return text
+
+
+def _limit_in_words(error: TooManyRooms | TooManyMemberships) -> str:
+    if isinstance(error, TooManyRooms):
+        text = ngettext(
+            "You have made %(count)d room, and nobody may make more.",
+            "You have made %(count)d rooms, and nobody may make more.",
+            error.limit,
+        )
+    else:
+        text = ngettext(
+            "You are in %(count)d room, and nobody may be in more. Leave one first.",
+            "You are in %(count)d rooms, and nobody may be in more. Leave one first.",
+            error.limit,
+        )
+    return text % {"count": error.limit}
+
+
+def _number(request: HttpRequest, name: str, default: int = 1) -> int:
+    """Return the number of a page in the query, or `default` when there is none."""
+    value = request.GET.get(name, "")
+    return int(value) if value.isascii() and value.isdecimal() and len(value) < 10 else default
 
 
 def _user(request: HttpRequest) -> User:

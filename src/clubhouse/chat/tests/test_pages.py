@@ -10,7 +10,7 @@ import pytest
 from django.test import Client
 
 from clubhouse.accounts.models import User
-from clubhouse.chat import services
+from clubhouse.chat import queries, services
 from clubhouse.chat.forms import RoomForm
 from clubhouse.chat.models import Membership, Message, Room
 from clubhouse.chat.tests.test_markup import HOSTILE
@@ -246,3 +246,47 @@ def test_hostile_names_and_messages_are_text_on_every_page(alice: User, sign_in:
         assert "<svg" not in html
         assert "<iframe" not in html
         assert not re.search(r"<[^>]*\son\w+=", html)
+
+
+def test_limits_are_said_in_words(room: Room, bob: User, sign_in: SignIn, settings: Any) -> None:
+    browser = sign_in(bob)
+    settings.CHAT_ROOMS_PER_PERSON = 1
+    assert browser.post("/chat/new/", {"name": "First"}).status_code == 302
+    response = browser.post("/chat/new/", {"name": "Second", "topic": "kept"})
+    assert "You have made 1 room, and nobody may make more." in response.text
+    assert 'value="Second"' in response.text
+    settings.CHAT_MEMBERSHIPS_PER_PERSON = 1
+    response = browser.post(f"/chat/{room.pk}/join/", follow=True)
+    assert "You are in 1 room, and nobody may be in more. Leave one first." in response.text
+    assert not services.is_member(room.pk, bob)
+
+
+def test_pages_of_lists_lead_to_one_another(
+    alice: User, bob: User, sign_in: SignIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(queries, "ROOMS_SHOWN", 2)
+    monkeypatch.setattr(queries, "MEMBERS_SHOWN", 1)
+    rooms = [services.create_room(alice, f"Room {number}") for number in range(3)]
+    services.join_room(bob, rooms[2])
+
+    def leads(browser: Client, address: str) -> list[str]:
+        return re.findall(r'rel="(?:prev|next)" href="([^"]+)"', browser.get(address).text)
+
+    reader, member = sign_in(alice), sign_in(bob)
+    assert leads(reader, "/chat/") == ["?rooms=2"]
+    assert leads(reader, "/chat/?rooms=2") == ["?rooms=1"]
+    assert leads(reader, f"/chat/{rooms[2].pk}/") == ["?rooms=1"], "the page with the room itself"
+    assert leads(member, "/chat/?page=1") == []
+    services.leave_room(bob, rooms[2])
+    assert leads(member, "/chat/") == ["?page=2"]
+    services.join_room(bob, rooms[2])
+    assert leads(member, f"/chat/{rooms[2].pk}/people/") == ["?page=2"]
+    assert leads(member, f"/chat/{rooms[2].pk}/people/?page=2") == ["?page=1"]
+    for odd in ("?page=-1", "?page=x", "?page=99999999999", "?page=\u0663", "?rooms="):
+        assert member.get(f"/chat/{odd}").status_code == 200
+
+
+def test_only_members_see_who_is_in_a_room(room: Room, alice: User, bob: User, sign_in: SignIn) -> None:
+    assert "Alice" in sign_in(alice).get(f"/chat/{room.pk}/people/").text
+    assert sign_in(bob).get(f"/chat/{room.pk}/people/")["Location"] == f"/chat/{room.pk}/"
+    assert Client().get(f"/chat/{room.pk}/people/").status_code == 302

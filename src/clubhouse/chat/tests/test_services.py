@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -18,6 +19,8 @@ from clubhouse.chat.errors import (
     MessageTooLong,
     NotAMember,
     TooFast,
+    TooManyMemberships,
+    TooManyRooms,
 )
 from clubhouse.chat.models import Membership, Message, Room
 
@@ -218,3 +221,49 @@ def test_older_messages_come_in_pages(room: Room, alice: User) -> None:
 def test_rooms_to_join_are_those_one_is_not_in(room: Room, bob: User) -> None:
     services.create_room(bob, "Mine")
     assert [(other.room.name, other.num_members) for other in queries.other_rooms(bob)] == [("Swing", 1)]
+
+
+def test_a_person_makes_as_many_rooms_as_the_setting_allows(alice: User, bob: User, settings: Any) -> None:
+    settings.CHAT_ROOMS_PER_PERSON = 2
+    first, _ = (services.create_room(alice, f"Room {number}") for number in range(2))
+    with pytest.raises(TooManyRooms) as refused:
+        services.create_room(alice, "Third")
+    assert (refused.value.limit, Room.objects.count()) == (2, 2)
+    services.create_room(bob, "Of another person")
+    first.delete()
+    services.create_room(alice, "In the place of a deleted one")
+    settings.CHAT_ROOMS_PER_PERSON = None
+    services.create_room(alice, "Third")
+
+
+def test_a_person_is_in_as_many_rooms_as_the_setting_allows(room: Room, bob: User, settings: Any) -> None:
+    settings.CHAT_MEMBERSHIPS_PER_PERSON = 1
+    services.join_room(bob, room)
+    services.join_room(bob, room)  # joining again is no other room
+    with pytest.raises(TooManyMemberships):
+        services.create_room(bob, "One too many")
+    assert not Room.objects.filter(name="One too many").exists()
+    services.leave_room(bob, room)
+    services.create_room(bob, "The only one")
+
+
+def test_lists_come_in_pages(alice: User, bob: User, make_user: MakeUser, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(queries, "ROOMS_SHOWN", 2)
+    monkeypatch.setattr(queries, "MEMBERS_SHOWN", 2)
+    rooms = [services.create_room(alice, f"Room {number}") for number in range(5)]
+    expected = [["Room 0", "Room 1"], ["Room 2", "Room 3"], ["Room 4"]]
+    # There are no pages 0, 4 and 10^9, so the first one is shown.
+    for page, names in [*enumerate(expected, 1), (0, expected[0]), (4, expected[0]), (10**9, expected[0])]:
+        assert [item.room.name for item in queries.joined_rooms(alice, page)] == names
+        assert [item.room.name for item in queries.other_rooms(bob, page)] == names
+    assert [queries.joined_rooms(alice, page).more for page in (1, 2, 3)] == [True, True, False]
+    assert [queries.page_of_room(alice, room) for room in rooms] == [1, 1, 2, 2, 3]
+    for name in ("carol", "dave"):
+        services.join_room(make_user(name), rooms[0])
+    assert [[person.username for person in queries.members(rooms[0], page)] for page in (1, 2)] == [
+        ["alice", "carol"],
+        ["dave"],
+    ]
+    data = queries.snapshot(rooms[0], alice)
+    assert (len(data["members"]), data["more_members"]) == (2, True)
+    assert not queries.snapshot(rooms[1], alice)["more_members"]

@@ -12,6 +12,19 @@ from clubhouse import environment
 NAME = "CLUBHOUSE_TEST_VALUE"
 
 
+@pytest.mark.parametrize(("value", "expected"), [("", 7), ("3", 3), ("off", None), ("OFF", None), ("no", None)])
+def test_a_limit_is_a_number_or_off(monkeypatch: pytest.MonkeyPatch, value: str, expected: int | None) -> None:
+    monkeypatch.setenv(NAME, value)
+    assert environment.limit(NAME, 7) == expected
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "many", "1.5"])
+def test_a_limit_that_is_none_is_said(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setenv(NAME, value)
+    with pytest.raises(ImproperlyConfigured):
+        environment.limit(NAME, 7)
+
+
 @pytest.mark.parametrize(("value", "expected"), [("1", True), ("Yes", True), ("0", False), ("off", False), ("", False)])
 def test_flags_are_read(monkeypatch: pytest.MonkeyPatch, value: str, expected: bool) -> None:
     monkeypatch.setenv(NAME, value)
