@@ -38,7 +38,6 @@ WIDE_FUNCTIONS = {
     },
     "hotclub/engine/channels.py": {"__init__": "a node's stores, one by one"},
     "hotclub/engine/node.py": {"__init__": "the composition root takes what it composes, by name and with defaults"},
-    "hotclub/serving/server.py": {"run": "the options of the command line, each by its name"},
 }
 
 

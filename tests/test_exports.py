@@ -17,7 +17,7 @@ import hotclub.polls
 import hotclub.tokens
 from hotclub.conf.config import Config
 from hotclub.conf.problems import SETTINGS
-from hotclub.conf.values import Rate, RateLimits
+from hotclub.conf.values import Rate, RateLimits, ServerLimits
 from hotclub.engine.limits import Limits
 
 DOCS = Path(__file__).parents[1] / "docs" / "reference"
@@ -120,5 +120,15 @@ def test_the_settings_reference_lists_every_key_with_its_default() -> None:
         else rate
         for field in dataclasses.fields(RateLimits)
     }
+    server = {field.name.upper(): getattr(ServerLimits(), field.name) for field in dataclasses.fields(ServerLimits)}
     documented = {key: ast.literal_eval(value) for key, value in documented_defaults().items()}
-    assert documented == {**defaults, **limits, **rates, "LIMITS": {}, "RATES": {}, **{key: [] for key in LISTS}}
+    assert documented == {
+        **defaults,
+        **limits,
+        **rates,
+        **server,
+        "LIMITS": {},
+        "RATES": {},
+        "SERVER": {},
+        **{key: [] for key in LISTS},
+    }

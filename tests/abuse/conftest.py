@@ -63,6 +63,7 @@ _FIELD = r"""\w+=(?:\d+|'[ -~]*'|"[ -~]*")"""
 _LINE = re.compile(
     rf"(?:Ended a connection|Refused a request|Refused a command): {_FIELD}(?: {_FIELD})*"
     r"|Serving http://[ -~]+ — Ctrl-C stops it\."
+    r"|Left out the forwarded headers of a request from [0-9a-f.:]+, which is not in [ -~]+"
     r"|WARNING:  (?:Invalid HTTP request received|Unsupported upgrade request)\."
     # Of a hook that fails, which is the project's own fault: whose it is, and where.
     r"|(?:A hook of|The hook) [ -~]+ failed|Traceback \(most recent call last\):|  .*|\w*Error: .{0,40}"

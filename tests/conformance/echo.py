@@ -8,6 +8,7 @@ import argparse
 from functools import partial
 from typing import Any
 
+from hotclub.conf.config import Config
 from hotclub.engine.limits import Limits
 from hotclub.serving.server import listen, run
 
@@ -28,8 +29,7 @@ if __name__ == "__main__":
     run(
         echo,
         listener=listen("127.0.0.1", 0),
-        limits=LIMITS,
-        compression=parser.parse_args().compression,
+        settings=Config(limits=LIMITS, compression=parser.parse_args().compression),
         log_level="warning",
         on_ready=partial(print, flush=True),
     )

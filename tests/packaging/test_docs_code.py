@@ -398,7 +398,8 @@ NGINX: Final = {
     *("map", "upstream", "server", "listen", "server_name", "return", "ssl_certificate", "ssl_certificate_key"),
     *("location", "proxy_pass", "proxy_http_version", "proxy_set_header", "proxy_read_timeout", "proxy_buffering"),
     *("gzip", "access_log", "keepalive", "client_max_body_size", "worker_rlimit_nofile", "events"),
-    *("worker_connections", "alias", "expires"),
+    *("worker_connections", "alias", "expires", "limit_conn_zone", "limit_conn", "limit_conn_status"),
+    *("client_body_timeout", "client_header_timeout", "send_timeout", "reset_timedout_connection"),
 }
 """The directives that have been tried with nginx itself."""
 

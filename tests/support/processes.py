@@ -74,6 +74,8 @@ class Server:
     module: str = CLUBHOUSE
     environment: Mapping[str, str] = field(default_factory=dict)
     port: int = field(default_factory=free_port)
+    files: int = 0
+    """How many files the server may open; 0 for as many as this process."""
     process: "subprocess.Popen[bytes] | None" = None
     _logged: int = 0
     """The bytes in the log before the last start."""
@@ -97,9 +99,11 @@ class Server:
 
     @classmethod
     @contextlib.contextmanager
-    def serving(cls, data_dir: Path, module: str, environment: Mapping[str, str] | None = None) -> Iterator[Self]:
+    def serving(
+        cls, data_dir: Path, module: str, environment: Mapping[str, str] | None = None, *, files: int = 0
+    ) -> Iterator[Self]:
         """A site with fresh tables, served until the block ends."""
-        server = cls(data_dir, module, environment or {})
+        server = cls(data_dir, module, environment or {}, files=files)
         server.copy_tables()
         server.start_blocking()
         try:
@@ -186,10 +190,12 @@ class Server:
     def launch(self) -> None:
         """Start it without waiting."""
         assert not self.alive
+        bound = ["sh", "-c", f'ulimit -n {self.files}; exec "$0" "$@"'] if self.files else []
+        limited = [*bound, sys.executable]
         with self.log.open("ab") as log:
             self._logged = log.tell()
             self.process = subprocess.Popen(
-                [sys.executable, "-m", self.module, "hotclub_serve", "--host", "127.0.0.1", "--port", str(self.port)],
+                [*limited, "-m", self.module, "hotclub_serve", "--host", "127.0.0.1", "--port", str(self.port)],
                 cwd=REPOSITORY,
                 env=self._environment(),
                 stdin=subprocess.DEVNULL,

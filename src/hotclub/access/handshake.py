@@ -233,6 +233,7 @@ def client_address(peer: str, headers: Mapping[str, str], trusted: tuple[str, ..
     return address
 
 
+@lru_cache(maxsize=1_024)
 def is_trusted(address: str, trusted: tuple[str, ...]) -> bool:
     """Return whether the address, "" for a Unix socket, belongs to a trusted proxy."""
     if not address:

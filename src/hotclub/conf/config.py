@@ -12,7 +12,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from hotclub.conf.problems import problems
 from hotclub.conf.token_keys import TokenSettings, token_settings
-from hotclub.conf.values import KeyRights, RateLimits, rate_limits, rights_of
+from hotclub.conf.values import KeyRights, RateLimits, ServerLimits, rate_limits, rights_of, server_limits
 from hotclub.engine.limits import Limits
 
 NOT_INSTALLED: Final = '"hotclub" is missing from INSTALLED_APPS.'
@@ -79,6 +79,7 @@ class Config:
     threads_max: int = 256
     hook_timeout: float = 30
     limits: Limits = field(default_factory=Limits)
+    server: ServerLimits = field(default_factory=ServerLimits)
     personal_channel: bool = True
     personal_history: tuple[int, float] = (100, 600)
     relay_interval: float = 0.25
@@ -128,6 +129,7 @@ def _read() -> Config:
     values["tokens"] = token_settings(raw["TOKENS"]) if raw.get("TOKENS") else None
     values["api_keys"] = tuple(map(rights_of, raw.get("API_KEYS", ())))
     values["rates"] = rate_limits(raw.get("RATES", {}))
+    values["server"] = server_limits(raw.get("SERVER", {}))
     values["limits"] = Limits(**{name.lower(): limit for name, limit in raw.get("LIMITS", {}).items()})
     return Config(**values)
 

@@ -18,6 +18,7 @@ from hotclub.conf.values import (
     UNIX,
     Rate,
     RateLimits,
+    ServerLimits,
     is_digest,
     is_list_of_text,
     is_number,
@@ -218,6 +219,23 @@ def rate_problems(raw: Any) -> Iterator[tuple[str, str]]:
             yield f"HOTCLUB['RATES'][{name!r}] is {value!r}.", "Use (count, seconds), such as (100, 10), or None."
 
 
+def server_problems(raw: Any) -> Iterator[tuple[str, str]]:
+    """Yield the mistakes in a `SERVER` setting, as (message, hint)."""
+    if not isinstance(raw, Mapping):
+        yield "HOTCLUB['SERVER'] is not a dictionary.", 'Write {"BODY_BYTES": 10_485_760}.'
+        return
+    types = {item.name.upper(): item.type for item in fields(ServerLimits)}
+    for name, value in raw.items():
+        if name not in types:
+            yield f"HOTCLUB['SERVER'] has an unknown key {name!r}.", suggest(name, types)
+        elif types[name] == int | None and value is not None and not is_positive(value, int):
+            yield f"HOTCLUB['SERVER'][{name!r}] is {value!r}.", "Use a whole number greater than 0, or None."
+        elif types[name] is int and not is_positive(value, int):
+            yield f"HOTCLUB['SERVER'][{name!r}] is {value!r}.", "Use a whole number greater than 0."
+        elif types[name] is float and not is_positive(value, int | float):
+            yield f"HOTCLUB['SERVER'][{name!r}] is {value!r}.", "Use a number of seconds greater than 0."
+
+
 def proxy_problems(raw: Any) -> Iterator[tuple[str, str]]:
     """Yield the mistakes in a `TRUSTED_PROXIES` setting, as (message, hint)."""
     hint = 'Use a list of addresses and networks, such as ["127.0.0.1", "10.0.0.0/8", "unix"].'
@@ -335,6 +353,7 @@ SETTINGS: Final[dict[str, Callable[[str, Any], Iterator[Problem]]]] = {
     "THREADS_MAX": _most_threads,
     "HOOK_TIMEOUT": _seconds,
     "LIMITS": _limits,
+    "SERVER": _explained("E006", server_problems),
     "PERSONAL_CHANNEL": _boolean,
     "PERSONAL_HISTORY": _personal_history,
     "RELAY_INTERVAL": _seconds,

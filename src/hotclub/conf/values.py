@@ -75,6 +75,35 @@ def rate_limits(raw: Mapping[str, Any]) -> RateLimits:
     return RateLimits(**values)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerLimits:
+    """The `SERVER` setting: bounds on connections and requests, pages included. Sizes are bytes, times are seconds."""
+
+    sockets: int | None = None
+    """The most connections at one time. None: as many as the limit of open files allows."""
+    sockets_per_address: int | None = None
+    """The most connections from one address at one time. None: three quarters of `sockets`."""
+    silent_per_address: int | None = 500
+    """The most connections from one address that are before or within a request head. None sets no limit."""
+    body_bytes: int | None = 10_485_760
+    """The largest body of a request to a page. None sets no limit."""
+    body_timeout: float = 20.0
+    """The time that a body may take, beside the time that `min_rate` gives it."""
+    bodies_per_address: int | None = 100
+    """The most bodies from one address that are on their way at one time. None sets no limit."""
+    bodies_bytes: int = 134_217_728
+    """The most bytes of bodies that the process holds at one time."""
+    send_timeout: float = 30.0
+    """The time in which the peer must take bytes of a response, at `min_rate` on average."""
+    min_rate: int = 1_000
+    """The bytes in each second below which a body or the reader of a response is too slow."""
+
+
+def server_limits(raw: Mapping[str, Any]) -> ServerLimits:
+    """Convert a `SERVER` setting in which `server_problems` finds no mistake."""
+    return ServerLimits(**{name.lower(): value for name, value in raw.items()})
+
+
 def is_rate(value: Any) -> bool:
     """Return whether a value of the settings is a pair (count, seconds) of positive numbers."""
     if not isinstance(value, list | tuple) or len(value) != 2:

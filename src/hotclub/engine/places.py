@@ -1,11 +1,10 @@
 """Places that groups share evenly: when no place is free, the group with the most places gives one up."""
 
-from collections.abc import Hashable
 from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
 from typing import Final, Generic, TypeVar
 
-Holder = TypeVar("Holder", bound=Hashable)
+Holder = TypeVar("Holder")
 
 _IPV6_NETWORK: Final = 64
 
@@ -27,9 +26,9 @@ def network_of(address: str) -> str:
 
 
 class Places(Generic[Holder]):
-    """The holders of places, by group. Every operation takes the same time, whatever the number of holders.
+    """The hashable holders of places, by group. The caller decides how many places there are.
 
-    The caller decides how many places there are.
+    Every operation takes the same time, whatever the number of holders.
     """
 
     __slots__ = ("_groups", "_largest", "_sizes", "_taken")

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from functools import partial
 from http import HTTPStatus
 
 from django.core.handlers.asgi import get_script_prefix
@@ -16,6 +17,7 @@ from hotclub.engine.transports.base import ASGIApplication, Receive, Scope, Send
 from hotclub.engine.transports.unidirectional import serve_uni_websocket
 from hotclub.engine.transports.websocket import serve_websocket
 from hotclub.http_api.asgi import api_name, serve_api
+from hotclub.serving.bodies import Bodies
 from hotclub.serving.http import endpoints, serve_http
 from hotclub.serving.lease import Lease, engine_kind
 from hotclub.serving.ready import serve_ready
@@ -35,6 +37,7 @@ class HotclubApplication:
         self._consumers = consumers
         self._service: Service | None = None
         self._lease: Lease | None = None
+        self._bodies: Bodies | None = None
         self._stopped = False
         self._forwarded = Forwarded()
         self._starting = asyncio.Lock()
@@ -43,23 +46,31 @@ class HotclubApplication:
         if scope["type"] in ("http", "websocket"):
             scope = self._forwarded.believed(scope, get_config().trusted_proxies)
         if scope["type"] == "http":
-            config, path = get_config(), _path(scope)
-            endpoint = endpoints(config).get(path)
-            if path == config.ready_address:
-                await serve_ready(self._trouble, scope, send)
-            elif name := api_name(path, config):
-                await self._started()
-                await serve_api(name, scope, receive, send)
-            elif endpoint is None:
-                await self._django_app(scope, receive, send)
-            else:
-                await serve_http(self._admit, endpoint, scope, receive, send)
+            await self._request(scope, receive, send)
         elif scope["type"] == "websocket":
             await self._websocket(scope, receive, send)
         elif scope["type"] == "lifespan":
             await self._lifespan(receive, send)
         else:
             raise ValueError(f"Hotclub serves http, websocket and lifespan, not {scope['type']!r}")
+
+    async def _request(self, scope: Scope, receive: Receive, send: Send) -> None:
+        config, path = get_config(), _path(scope)
+        if path == config.ready_address:
+            await serve_ready(self._trouble, scope, send)
+            return
+        if self._bodies is None:
+            self._bodies = Bodies(config.server)
+        serve, most = self._django_app, config.server.body_bytes
+        if name := api_name(path, config):
+            serve, most = partial(self._api, name), None
+        elif endpoint := endpoints(config).get(path):
+            serve, most = partial(serve_http, self._admit, endpoint), None
+        await self._bodies.serve(serve, scope, receive, send, most=most)
+
+    async def _api(self, name: str, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._started()
+        await serve_api(name, scope, receive, send)
 
     async def _admit(self, address: str) -> Node:
         """Count a new connection and return the node, which the first call starts.

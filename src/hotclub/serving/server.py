@@ -15,9 +15,10 @@ from django.utils.translation import gettext as _
 from uvicorn import Config, Server
 from uvicorn.config import LOGGING_CONFIG
 
+from hotclub.conf.config import Config as Settings
 from hotclub.engine.errors import HotclubError
-from hotclub.engine.limits import Limits
 from hotclub.engine.observe import FloodFilter, logger
+from hotclub.serving.door import Door
 from hotclub.serving.uvicorn import HttpProtocol
 from hotclub.serving.websocket import WebSocketProtocol
 
@@ -89,12 +90,11 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def run(  # noqa: PLR0913 - options, each by its name
+def run(
     app: Callable[..., Any],
     *,
     listener: socket.socket,
-    limits: Limits,
-    compression: bool = False,
+    settings: Settings,
     log_level: str = "info",
     access_log: bool = False,
     loop: str = "auto",
@@ -105,18 +105,19 @@ def run(  # noqa: PLR0913 - options, each by its name
     Args:
         app: the ASGI application.
         listener: the listening socket, which is closed at the end.
-        limits: the bounds on messages, fragments and deadlines.
-        compression: whether WebSocket messages may be compressed (RFC 7692).
+        settings: the settings of the project.
         log_level: the level of uvicorn's own log.
         access_log: whether uvicorn logs every HTTP request.
         loop: uvicorn's name of the event loop.
         on_ready: called with the URL once the server answers requests.
     """
+    limits = settings.limits
+    door = Door(settings.server, settings.trusted_proxies, files=raise_file_limit())
     config = Config(
         app,
         loop=loop,
-        http=partial(HttpProtocol, limits=limits),  # type: ignore[arg-type]
-        ws=partial(WebSocketProtocol, limits=limits, compression=compression),  # type: ignore[arg-type]
+        http=partial(HttpProtocol, limits=limits, server=settings.server, door=door),  # type: ignore[arg-type]
+        ws=partial(WebSocketProtocol, limits=limits, compression=settings.compression),  # type: ignore[arg-type]
         ws_max_size=limits.message_bytes,
         ws_per_message_deflate=False,
         log_config=LOGGING_CONFIG,
@@ -127,7 +128,6 @@ def run(  # noqa: PLR0913 - options, each by its name
         proxy_headers=False,
         timeout_graceful_shutdown=_DRAIN_SECONDS,
     )
-    raise_file_limit()
     _collect_seldom()
     server = _Server(config, on_ready)
     with contextlib.closing(listener), _quiet_termination(), _bounded_log(), contextlib.suppress(KeyboardInterrupt):
@@ -154,16 +154,21 @@ def _bounded_log() -> Iterator[None]:
         logger.removeFilter(flood)
 
 
-def raise_file_limit() -> None:
-    """Raise this process's limit of open files as far as the system allows. Each connection is an open file."""
+def raise_file_limit() -> int | None:
+    """Raise this process's limit of open files as far as the system allows. Each connection is an open file.
+
+    Return the limit, None where the system has none.
+    """
     try:
         resource = import_module("resource")
     except ImportError:  # Windows has no such limits
-        return
+        return None
     _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     # Some systems report an infinite hard limit and refuse it as a soft limit. The old limit then stays.
     with contextlib.suppress(OSError, ValueError):
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    soft: int = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return None if soft == resource.RLIM_INFINITY else soft
 
 
 @contextlib.contextmanager

@@ -1,7 +1,7 @@
-"""uvicorn's HTTP protocol class, with bounds on the size and the time of a request head.
+"""uvicorn's HTTP protocol class with bounds: on connections, request heads, pipelines, unread bodies and slow readers.
 
-The class relies on uvicorn's internals; `tests/hotclub/serving/test_server.py` tests the behaviour. A method without a
-docstring overrides uvicorn's, or belongs to the protocol that the section's heading names.
+`serving/bodies.py` bounds the bodies that an application reads. The class relies on uvicorn's internals;
+`tests/hotclub/serving/test_server.py` tests the behaviour. A method without a docstring overrides uvicorn's.
 """
 
 import asyncio
@@ -10,9 +10,11 @@ from typing import Any, Final
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
+from hotclub.conf.values import ServerLimits
 from hotclub.engine.limits import Limits
 from hotclub.engine.transports.base import SHUTDOWN
-from hotclub.serving.sockets import give_up_after, refuse
+from hotclub.serving.door import RETRY_AFTER, Door, Pass
+from hotclub.serving.sockets import Reader, address_of, give_up_after, refuse, reset
 
 _HEAD_BYTES: Final = 65_536
 _HEADERS: Final = 128
@@ -23,29 +25,95 @@ _SINGLE: Final = frozenset({b"host", b"origin", b"cookie", b"content-length", b"
 """Header fields that a request may have only once. Of a repeated field a proxy could read another one than this
 server."""
 
+_PIPELINED: Final = 16
+"""The most requests of a connection that wait for the answer to an earlier one. Browsers and proxies send none."""
+_TURN_AWAY: Final = 1.0
+"""Seconds in which a connection that is turned away must send its request to be told so."""
+_FULL: Final = b"503 Service Unavailable\r\nretry-after: %d" % RETRY_AFTER
+
 
 class HttpProtocol(HttpToolsProtocol):
-    """One HTTP connection, which may become a WebSocket. It bounds the size and the time of a request head, and refuses
-    an ambiguous one."""
+    """One HTTP connection, which may become a WebSocket. It refuses an ambiguous request head."""
 
-    def __init__(self, *args: Any, limits: Limits, **kwargs: Any) -> None:
+    def __init__(
+        self, *args: Any, limits: Limits, server: ServerLimits | None = None, door: Door | None = None, **kwargs: Any
+    ) -> None:
         super().__init__(*args, **kwargs)
         self.on_shutdown: Callable[[], None] | None = None
-        self._head_timeout = limits.connect_timeout
+        self._limits = limits
+        self._bounds = server or ServerLimits()
+        self._door = Door(self._bounds) if door is None else door
+        self._pass: Pass | None = None
+        self._waits = False
         self._head_bytes = 0
         self._deadline: asyncio.TimerHandle | None = None
+        self._unread = False
+        """Whether the body of the last request has not come to its end."""
+        self._keeps_alive = True
+        self._deaf = False
+
+    # The connection
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self._expect_head()
+        self._reader = Reader(self.loop, transport, address_of(self.client), self._bounds)
+        self._pass = self._door.enter(self, address_of(self.client))
+        if self._pass is not None:
+            self._expect_head()
+        elif self._door.may_wait():
+            self._waits = True
+            self._deadline = self.loop.call_later(_TURN_AWAY, reset, transport)
+        else:
+            reset(transport)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._end_head()
+        self._reader.stop()
+        if self._waits:
+            self._door.waits_no_more()
+        if self._pass is not None:
+            self._pass.leave()
         super().connection_lost(exc)
 
+    def handle_websocket_upgrade(self) -> None:
+        self.connections.discard(self)
+        make: Any = self.ws_protocol_class
+        protocol = make(config=self.config, server_state=self.server_state, app_state=self.app_state, _loop=self.loop)
+        if self._pass is not None:
+            protocol.on_lost = self._pass.leave
+        self.transport.set_protocol(protocol)
+        protocol.take_over(self, self.url, self.headers)
+
+    def drop(self) -> None:
+        """See `Visitor.drop`."""
+        if self._pass is not None:
+            self._pass.leave()
+        if self._deadline is not None and self._head_bytes:
+            self._refuse(b"408 Request Timeout")
+        else:
+            self.transport.close()
+
+    def shutdown(self) -> None:
+        if self.on_shutdown is not None:
+            self.on_shutdown()
+        super().shutdown()
+        self._reader.watch_if_closing()
+
+    def timeout_keep_alive_handler(self) -> None:
+        super().timeout_keep_alive_handler()
+        self._reader.watch_if_closing()
+
+    # The request head
+
     def data_received(self, data: bytes) -> None:
+        if self._deaf:
+            return
+        if self._pass is None:
+            self._deaf = True
+            refuse(self.transport, self.client, _FULL)
+            return
         cycle: RequestResponseCycle | None = self.cycle
-        if self._deadline is None and (cycle is None or cycle.response_complete):
+        if self._deadline is None and not self._unread and (cycle is None or cycle.response_complete):
             self._expect_head()
         self._head_bytes += len(data)
         super().data_received(data)
@@ -58,26 +126,18 @@ class HttpProtocol(HttpToolsProtocol):
             raise ValueError("too many header fields")
 
     def on_headers_complete(self) -> None:
+        if len(self.pipeline) >= _PIPELINED:
+            raise ValueError("too many requests wait for the answer to an earlier one")
         self._end_head()
         self._check_head()
         scope: dict[str, Any] = self.scope  # type: ignore[assignment]
         scope.setdefault("extensions", {})[SHUTDOWN] = self
         super().on_headers_complete()
-
-    def handle_websocket_upgrade(self) -> None:
-        self.connections.discard(self)
-        make: Any = self.ws_protocol_class
-        protocol = make(config=self.config, server_state=self.server_state, app_state=self.app_state, _loop=self.loop)
-        self.transport.set_protocol(protocol)
-        protocol.take_over(self, self.url, self.headers)
-
-    def shutdown(self) -> None:
-        if self.on_shutdown is not None:
-            self.on_shutdown()
-        super().shutdown()
-
-    def expect_reader(self, seconds: float) -> None:
-        give_up_after(self.transport, seconds)
+        if not (self.parser.should_upgrade() and self._should_upgrade()):
+            # Closing the socket upon an early answer would reset a client that still sends, and it would lose the
+            # answer. A client that waits for 100 Continue sends nothing.
+            self._unread, self._keeps_alive = True, self.cycle.keep_alive
+            self.cycle.keep_alive = not self.expect_100_continue
 
     def _check_head(self) -> None:
         """Refuse a request head that two parsers could read differently.
@@ -108,16 +168,67 @@ class HttpProtocol(HttpToolsProtocol):
         if self.cycle is not None:
             self.cycle.keep_alive = False
 
+    def send_400_response(self, msg: str) -> None:
+        cycle: RequestResponseCycle | None = self.cycle
+        if cycle is None or cycle.response_complete:
+            super().send_400_response(msg)
+            self._reader.watch_if_closing()
+            return
+        # A second answer within one that is under way would be taken for a part of it.
+        self._deaf, cycle.keep_alive = True, False
+
     def _expect_head(self) -> None:
         self._head_bytes = 0
-        self._deadline = self.loop.call_later(self._head_timeout, self._refuse, b"408 Request Timeout")
+        if self._pass is not None:
+            self._pass.falls_silent()
+        self._deadline = self.loop.call_later(self._limits.connect_timeout, self._refuse, b"408 Request Timeout")
 
     def _end_head(self) -> None:
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
+        if self._pass is not None:
+            self._pass.speaks()
 
     def _refuse(self, status: bytes) -> None:
         self._end_head()
         if not self.transport.is_closing():
             refuse(self.transport, self.client, status)
+            self._reader.watch_if_closing()
+
+    # The body
+
+    def on_message_complete(self) -> None:
+        super().on_message_complete()
+        if not self._unread:
+            return
+        self._unread, cycle = False, self.cycle
+        cycle.keep_alive = self._keeps_alive and (cycle.keep_alive or not cycle.response_started)
+        if cycle.response_complete:
+            self._end_head()
+            if not cycle.keep_alive:
+                self.transport.close()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self._unread and self.cycle.response_complete:
+            # The rest of the body is read and dropped, for so long.
+            self._deadline = self.loop.call_later(self._limits.close_timeout, reset, self.transport)
+        elif not self.pipeline and self._pass is not None:
+            self._pass.falls_silent()
+        self._reader.watch_if_closing()
+
+    # The reader
+
+    def expect_reader(self, seconds: float) -> None:
+        """See `Stoppable.expect_reader`."""
+        give_up_after(self.transport, seconds)
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._reader.watch()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if not self.transport.is_closing():
+            self._reader.stop()

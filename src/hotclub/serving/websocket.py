@@ -75,9 +75,9 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
             "default_headers",
         ),
         *("deflates", "disconnected", "frames", "handshake_complete", "handshake_initiated", "initial_response"),
-        *("last_ping_rtt", "logger", "loop", "on_shutdown", "pending_ping_payload", "ping_interval", "ping_sent_at"),
-        *("ping_timeout", "ping_timer", "pong_timer", "queue", "read_paused", "request", "response", "root_path"),
-        *("scheme", "scope", "server", "tasks", "transport", "writable"),
+        *("last_ping_rtt", "logger", "loop", "on_lost", "on_shutdown", "pending_ping_payload", "ping_interval"),
+        *("ping_sent_at", "ping_timeout", "ping_timer", "pong_timer", "queue", "read_paused", "request", "response"),
+        *("root_path", "scheme", "scope", "server", "tasks", "transport", "writable"),
     )
 
     def __init__(
@@ -108,6 +108,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         self.queue = Mailbox()  # type: ignore[assignment]
         self.writable = Gate()  # type: ignore[assignment]
         self.on_shutdown: Callable[[], None] | None = None
+        self.on_lost: Callable[[], None] | None = None
         self.deflates = False
         self._compression = compression
         self._ordinary: Ordinary | None = None
@@ -249,6 +250,11 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
             self._fail(1008, "too many control frames")
 
     # Ending
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self.on_lost is not None:
+            self.on_lost()
+        super().connection_lost(exc)
 
     def _fail(self, code: int, reason: str) -> None:
         self.conn.fail(code, reason)

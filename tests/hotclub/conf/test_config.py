@@ -26,6 +26,7 @@ def test_the_defaults_are_no_mistakes() -> None:
     values = {name: getattr(Config(), name.lower()) for name in SETTINGS}
     values["LIMITS"] = {name.upper(): limit for name, limit in dataclasses.asdict(Config().limits).items()}
     values["RATES"] = {}
+    values["SERVER"] = {name.upper(): limit for name, limit in dataclasses.asdict(Config().server).items()}
 
     assert list(problems(values)) == []
 

@@ -66,7 +66,19 @@ async def blank(request: HttpRequest) -> HttpResponse:
     return HttpResponse('<!doctype html><html lang="en"><link rel="icon" href="data:,"><title>blank</title>')
 
 
+async def length(request: HttpRequest) -> HttpResponse:
+    """The length of the request's body."""
+    return HttpResponse(str(len(request.body)))
+
+
+async def big(request: HttpRequest) -> HttpResponse:
+    """A page of so many bytes."""
+    return HttpResponse(b"x" * int(request.GET["bytes"]))
+
+
 urlpatterns = [
+    path("length/", length),
+    path("big/", big),
     path("blank/", blank),
     path("publish/", in_a_thread(publish_now)),
     path("hold/", in_a_thread(hold)),

@@ -52,8 +52,7 @@ class Command(BaseCommand):
         run(
             application,
             listener=listener,
-            limits=config.limits,
-            compression=config.compression,
+            settings=config,
             log_level=options["log_level"],
             access_log=options["access_log"],
             on_ready=self._announce,

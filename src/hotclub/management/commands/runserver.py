@@ -52,12 +52,10 @@ class Command(runserver.Command):
             self.stderr.write(f"Error: {error}")
             # sys.exit() would end this thread only, and the autoreloader would wait for a change of the code.
             os._exit(1)
-        config = get_config()
         run(
             self.get_handler(*args, **options),
             listener=listener,
-            limits=config.limits,
-            compression=config.compression,
+            settings=get_config(),
             log_level="warning",
             access_log=True,
             loop="asyncio",
