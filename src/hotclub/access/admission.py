@@ -8,6 +8,7 @@ import contextlib
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final
 
 from django.contrib.auth import get_user_model
@@ -19,6 +20,7 @@ from msgspec import Raw
 from hotclub.access import overrides
 from hotclub.access.ended import is_revoked
 from hotclub.access.handshake import SESSION_STATE, URL_STATE
+from hotclub.access.logins import Logins
 from hotclub.access.session import Login, authenticate, living_sessions
 from hotclub.access.tickets import PREFIX, redeem
 from hotclub.access.tokens import (
@@ -54,13 +56,14 @@ class Admitted:
     """An admitted connection: its client, and what its token grants.
 
     `info` is the connection's `conn_info`. `channels` are the subscriptions that the token grants. `ttl` is the life of
-    the connection in seconds, 0 for ever.
+    the connection in seconds, 0 for ever. `ends` is when its session expires, None for an unknown time.
     """
 
     client: Client
     info: Raw
     channels: dict[str, SubscribeGrant]
     ttl: int = 0
+    ends: datetime | None = None
 
 
 class Admission:
@@ -70,6 +73,7 @@ class Admission:
         """`inner` is the thread pool for the database, apart from the hooks, so that slow hooks do not delay it."""
         self._config = config
         self._inner = inner
+        self._logins = Logins(inner)
 
     async def enter(self, client: EngineClient, token: str) -> Admitted:
         """Judge the credentials of a connect command.
@@ -90,7 +94,7 @@ class Admission:
         if token:
             return await self._by_token(client, token)
         cookie = client.handshake.state.get(SESSION_STATE)
-        login = await self._inner.run(authenticate, cookie) if isinstance(cookie, str) and cookie else None
+        login = await self._logins.find(cookie) if isinstance(cookie, str) and cookie else None
         return _admitted(client, login, by_cookie=login is not None)
 
     def subscription_claims(self, token: str) -> SubscriptionClaims:
@@ -308,7 +312,7 @@ def _admitted(client: EngineClient, login: Login | None, *, by_cookie: bool = Fa
         session_key="" if login is None else login.session_key,
         auth_hash="" if login is None else login.auth_hash,
     )
-    return Admitted(mine, EMPTY, {})
+    return Admitted(mine, EMPTY, {}, ends=None if login is None else login.ends)
 
 
 def _server_side(entry: ServerSide) -> SubscribeGrant:

@@ -4,12 +4,15 @@ A login has a name of its own in its session. So the login stays the same when t
 signed cookies write the session anew.
 """
 
+import contextlib
 import secrets
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
+from copy import copy
 from dataclasses import dataclass
 from datetime import datetime
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from django.conf import settings
 from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY, get_user_model, load_backend
@@ -18,6 +21,7 @@ from django.contrib.sessions.backends.signed_cookies import SessionStore as Sign
 from django.core.exceptions import ValidationError
 from django.utils import timezone
 from django.utils.crypto import constant_time_compare, salted_hmac
+from django.utils.module_loading import import_string
 
 from hotclub.access.ended import is_revoked
 from hotclub.runtime.primary import on_primary, primary
@@ -29,46 +33,107 @@ if TYPE_CHECKING:
 LOGIN_KEY: Final = "_hotclub_login"
 """The key of a session under which its login has its name."""
 
+MOST_TOGETHER: Final = 200
+"""The most logins that are read with one query."""
+
 Data = Mapping[str, Any] | SessionBase
 """What a session holds. A `SessionBase` is read at the first use."""
+
+
+class Kept(NamedTuple):
+    """What a session holds, and when the session expires, None for an unknown time."""
+
+    data: Data
+    ends: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Login:
     """A session with its signed-in user.
 
-    `auth_hash` is the session's hash of the password, see `is_current`. `id` is the `Client.login_id`.
+    `auth_hash` is the session's hash of the password, see `is_current`. `id` is the `Client.login_id`. `ends` is when
+    the session expires, None for an unknown time.
     """
 
     user: "AbstractBaseUser"
     session_key: str
     auth_hash: str
     id: str
+    ends: datetime | None = None
 
 
 def authenticate(session_key: str) -> Login | None:
-    """Return the login of a session, None when the session signs nobody in.
+    """Return the login of a session, None when the session signs nobody in. Synchronous. See `authenticate_all`."""
+    return authenticate_all({session_key}).get(session_key)
 
-    The rules are those of `django.contrib.auth.get_user`, but the session is only read, and everything comes from the
-    primary databases. Synchronous; asks the session store and the database.
+
+def authenticate_all(session_keys: AbstractSet[str]) -> dict[str, Login]:
+    """Return the logins of sessions by their keys. Sessions that sign nobody in are missing.
+
+    The rules are those of `django.contrib.auth.get_user`, but the sessions are only read, and everything comes from the
+    primary databases. Synchronous; two queries, where `reads_together` is true.
+
+    Args:
+        session_keys: at most `MOST_TOGETHER` keys.
+
+    Raises:
+        Exception: an error of the session store, of a backend of `AUTHENTICATION_BACKENDS`, or of the database.
     """
-    session = read_session(session_key)
-    try:
-        user_id = get_user_model()._meta.pk.to_python(session[SESSION_KEY])  # noqa: SLF001 - public, by its documentation
-        backend_path = session[BACKEND_SESSION_KEY]
-    except (KeyError, ValidationError):
-        return None
-    if backend_path not in settings.AUTHENTICATION_BACKENDS:
-        return None
-    name = login_of(session, session_key)
-    if keeps_no_sessions() and is_revoked(name):
-        return None
+    named: dict[str, dict[str, Any]] = {}
+    sessions = read_sessions(session_keys)
+    for key, (data, _ends) in sessions.items():
+        with contextlib.suppress(KeyError, ValidationError):
+            user_id = get_user_model()._meta.pk.to_python(data[SESSION_KEY])  # noqa: SLF001 - public, by its documentation
+            named.setdefault(data[BACKEND_SESSION_KEY], {})[key] = user_id
+    logins: dict[str, Login] = {}
+    for path, user_ids in named.items():
+        if path not in settings.AUTHENTICATION_BACKENDS:
+            continue
+        users = _users(load_backend(path), {*user_ids.values()})
+        given: set[Any] = set()
+        for key, user_id in user_ids.items():
+            # Connections of one user must not share an object that their threads write to.
+            user = copy(users.get(user_id)) if user_id in given else users.get(user_id)
+            given.add(user_id)
+            if user is not None and (login := _login(key, sessions[key], user)) is not None:
+                logins[key] = login
+    return logins
+
+
+def reads_together() -> bool:
+    """Return whether many logins take as many queries as one: sessions are rows, and the backends find users by their
+    primary keys or not at all."""
+    backends = map(load_backend, settings.AUTHENTICATION_BACKENDS)
+    return session_model() is not None and all(_asks_by_key(backend) or _asks_nothing(backend) for backend in backends)
+
+
+def _asks_by_key(backend: Any) -> bool:
+    """Return whether the backend finds users by their primary keys, as Django's own backend does."""
+    stock = import_string("django.contrib.auth.backends.ModelBackend")
+    return getattr(type(backend), "get_user", None) is stock.get_user
+
+
+def _asks_nothing(backend: Any) -> bool:
+    """Return whether the backend knows no users, as a backend that only refuses log-ins or grants permissions."""
+    base = import_string("django.contrib.auth.backends.BaseBackend")
+    return getattr(type(backend), "get_user", base.get_user) is base.get_user
+
+
+def _users(backend: Any, user_ids: AbstractSet[Any]) -> "Mapping[Any, AbstractBaseUser]":
+    """Return the users that a backend knows and lets in, by their primary keys."""
+    if _asks_by_key(backend):
+        found = on_primary(get_user_model()).in_bulk(user_ids)
+        return {key: user for key, user in found.items() if backend.user_can_authenticate(user)}
     with primary():
-        user = load_backend(backend_path).get_user(user_id)
-    auth_hash = session.get(HASH_SESSION_KEY, "")
-    if user is None or not is_current(user, auth_hash):
+        asked = {user_id: backend.get_user(user_id) for user_id in user_ids}
+    return {user_id: user for user_id, user in asked.items() if user is not None}
+
+
+def _login(session_key: str, kept: Kept, user: "AbstractBaseUser") -> Login | None:
+    name, auth_hash = login_of(kept.data, session_key), kept.data.get(HASH_SESSION_KEY, "")
+    if (keeps_no_sessions() and is_revoked(name)) or not is_current(user, auth_hash):
         return None
-    return Login(user, session_key, auth_hash, name)
+    return Login(user, session_key, auth_hash, name, kept.ends)
 
 
 def is_current(user: "AbstractBaseUser", auth_hash: str) -> bool:
@@ -89,17 +154,22 @@ def session_store(session_key: str | None = None) -> SessionBase:
     return store
 
 
-def read_session(session_key: str) -> Data:
-    """Return what the session with this key holds, nothing for a session that is over. Synchronous.
+def read_sessions(session_keys: AbstractSet[str]) -> dict[str, Kept]:
+    """Return what sessions hold, nothing for a session that is over, by their keys. Synchronous.
 
-    Of a store with a model the row in the primary database counts, also where a cache stands in front of it.
+    Of a store with a model the rows in the primary database count, also where a cache stands in front of them.
     """
-    store, model = session_store(session_key), session_model()
-    if model is None or store.session_key is None:
-        return store
-    row = on_primary(model).filter(session_key=session_key, expire_date__gt=timezone.now()).first()
-    data: dict[str, Any] = {} if row is None else store.decode(row.session_data)
-    return data
+    stores, model = {key: session_store(key) for key in session_keys}, session_model()
+    if model is None:
+        return {key: Kept(store) for key, store in stores.items()}
+    # A store drops a key that cannot be one.
+    valid = [key for key, store in stores.items() if store.session_key is not None]
+    rows = on_primary(model).filter(session_key__in=valid, expire_date__gt=timezone.now())
+    found = {row.session_key: row for row in rows}
+    return {
+        key: Kept(stores[key].decode(row.session_data), row.expire_date) if (row := found.get(key)) else Kept({})
+        for key in session_keys
+    }
 
 
 def living_sessions(session_keys: set[str]) -> Mapping[str, datetime | None]:

@@ -51,7 +51,7 @@ class ConnectHooks:
                 self._traffic.disconnect(mine.user_id, mine.address)
                 raise
         if not mine.is_anonymous or mine.login_id:
-            self._watch.add(mine)
+            self._watch.add(mine, admitted.ends)
         return grant
 
     def _is_welcome(self, mine: Client) -> bool:

@@ -53,9 +53,12 @@ class SessionWatch:
         self._watched: WeakKeyDictionary[Client, _Watched] = WeakKeyDictionary()
         self._is_doubted = False
 
-    def add(self, client: Client) -> None:
-        """Watch a connection. It is due at once, because its login may have ended while it connected."""
-        self._watched[client] = _Watched(due=timezone.now())
+    def add(self, client: Client, ends: datetime | None = None) -> None:
+        """Watch a connection from the end of its session on; without a known end the connection is due at once.
+
+        An order to end the login that arrives while the connection is decided on applies to the decision.
+        """
+        self._watched[client] = _Watched(due=ends or timezone.now(), ends=ends is not None)
 
     def remove(self, client: Client) -> None:
         """Stop watching a connection, which has ended. Idempotent."""

@@ -9,7 +9,7 @@ from typing import Any, Final, ParamSpec, Protocol, TypeVar
 from asgiref.sync import sync_to_async
 from django.db import connections
 
-from hotclub.access.session import Login, authenticate
+from hotclub.access.session import Login, authenticate_all
 from hotclub.durable.broker import DatabaseBroker
 from hotclub.engine.broker.base import PublicationHandler
 from hotclub.runtime.node import current_node, set_current_node
@@ -57,8 +57,8 @@ class SitePool(InlinePool):
 
     async def run(self, func: Callable[Params, Result], /, *args: Params.args, **kwargs: Params.kwargs) -> Result:
         """See `InlinePool.run`. The session key of such a user is answered without a query."""
-        if func is authenticate and args and args[0] in self._users:
-            return Login(self._users[str(args[0])], "", "", "")  # type: ignore[return-value]
+        if func is authenticate_all and (known := self._users.keys() & args[0]):  # type: ignore[operator]
+            return {key: Login(self._users[key], "", "", "") for key in known}  # type: ignore[return-value]
         return await super().run(func, *args, **kwargs)
 
 
