@@ -369,8 +369,7 @@ class Follows(Protocol):
         ...
 
     async def poll(self, channel: ResolvedChannel, items: Sequence[PollItem]) -> PollAnswer:
-        """The values of these keys of a shared poll. Cancelled after `PollSpec.timeout`; an exception is logged. The
-        keys are not asked for again before the call has ended."""
+        """The values of these keys. Cancelled after `PollSpec.timeout`. No other call asks for the keys meanwhile."""
         ...
 
 

@@ -33,7 +33,7 @@ class HeldPool(InlinePool):
 class SessionStore(db.SessionStore):
     """A store with its own encoding, which fails for one session."""
 
-    def decode(self, session_data: str) -> dict[str, Any]:
+    def decode(self, session_data: bytes | str) -> dict[str, Any]:
         if self.session_key == self.broken:
             raise LookupError("this session is broken")
         return super().decode(session_data)
