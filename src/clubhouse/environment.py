@@ -1,13 +1,18 @@
 """Reads the values of settings from environment variables, and generates the secret key."""
 
+import logging
 import os
 import re
+import stat
 import tempfile
 from contextlib import suppress
 from pathlib import Path
+from typing import Final
 
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.utils import get_random_secret_key
+
+_logger: Final = logging.getLogger("clubhouse")
 
 _TRUE = {"1", "true", "yes", "on"}
 _FALSE = {"", "0", "false", "no", "off"}
@@ -97,6 +102,42 @@ def processors_to_spare() -> int:
     return max(1, count - 1)
 
 
+def private_folder(path: Path) -> Path:
+    """Return the folder, which is made if it is missing, and kept for its owner alone."""
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _keep_private(path, 0o700)
+    return path
+
+
+def private_database(path: Path) -> None:
+    """Keep the SQLite database and its journals for their owner alone; a missing database is made, empty.
+
+    SQLite gives a new journal the mode of its database.
+    """
+    if path.parent.is_dir():
+        with suppress(OSError):
+            os.close(os.open(path, os.O_CREAT | os.O_RDONLY, 0o600))
+    for name in (path.name, f"{path.name}-wal", f"{path.name}-shm", f"{path.name}-journal"):
+        _keep_private(path.with_name(name), 0o600)
+
+
+def _keep_private(path: Path, mode: int) -> None:
+    """Take all rights on the file or folder from everybody but its owner. Folders that many people share stay."""
+    try:
+        found = path.stat()
+        if not found.st_mode & 0o077:
+            return
+        if found.st_mode & stat.S_ISVTX:
+            _logger.warning("%s is a folder of everybody: keep the site's data in a folder of its own", path)
+            return
+        path.chmod(mode)
+        _logger.warning("%s could be read by others; its mode is now %o", path, mode)
+    except FileNotFoundError:
+        return
+    except PermissionError:
+        _logger.warning("%s can be read by others, and its mode is not this user's to change", path)
+
+
 def secret_key(name: str, directory: Path) -> str:
     """Return the variable, or else the key stored in `directory`.
 
@@ -108,6 +149,7 @@ def secret_key(name: str, directory: Path) -> str:
         return given
     path = directory / "secret_key"
     _write_once(path, get_random_secret_key())
+    _keep_private(path, 0o600)
     return path.read_text(encoding="ascii")
 
 
@@ -116,7 +158,7 @@ def _write_once(path: Path, text: str) -> None:
     # wins, so nobody reads half a key. mkstemp makes files that only their owner may read.
     if path.exists():
         return
-    path.parent.mkdir(parents=True, exist_ok=True)
+    private_folder(path.parent)
     descriptor, name = tempfile.mkstemp(prefix=f"{path.name}.", dir=path.parent)
     draft = Path(name)
     try:

@@ -13,7 +13,7 @@ from csp.constants import NONCE, NONE, SELF
 
 from clubhouse import environment
 
-DATA_DIR = Path(os.environ.get("CLUBHOUSE_DATA_DIR", "var")).absolute()
+DATA_DIR = environment.private_folder(Path(os.environ.get("CLUBHOUSE_DATA_DIR", "var")).absolute())
 
 DEBUG = environment.flag("CLUBHOUSE_DEBUG", False)
 HTTPS = environment.flag("CLUBHOUSE_HTTPS", not DEBUG)
@@ -77,8 +77,12 @@ HOTCLUB: dict[str, Any] = {
 
 
 def _database(url: str) -> dict[str, Any]:
-    database: dict[str, Any] = {**dj_database_url.parse(url)}
+    # The path of the folder must not go through a URL, in which "#", "?" and "%" mean something else.
+    default = {"ENGINE": "django.db.backends.sqlite3", "NAME": str(DATA_DIR / "clubhouse.sqlite3")}
+    database: dict[str, Any] = {**dj_database_url.parse(url)} if url else default
     if database["ENGINE"] == "django.db.backends.sqlite3":
+        if database["NAME"] != ":memory:":
+            environment.private_database(Path(database["NAME"]))
         # IMMEDIATE takes the write lock when a transaction begins. A transaction that reads before it asks for the lock
         # fails when another one has written meanwhile, whatever the busy time-out is.
         database["OPTIONS"] = {
@@ -90,9 +94,7 @@ def _database(url: str) -> dict[str, Any]:
     return database
 
 
-DATABASES = {
-    "default": _database(os.environ.get("CLUBHOUSE_DATABASE_URL") or f"sqlite:///{DATA_DIR / 'clubhouse.sqlite3'}")
-}
+DATABASES = {"default": _database(os.environ.get("CLUBHOUSE_DATABASE_URL", ""))}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # Accounts

@@ -1,15 +1,19 @@
 """docs/reference/clubhouse.md names every variable that the site reads, with its default and an example that works."""
 
 import json
+import os
 import re
+import stat
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from tests.packaging.server import clean_environment
+from tests.support.processes import Server
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "reference" / "clubhouse.md").read_text()
@@ -103,3 +107,22 @@ def test_cookies_have_the_prefix_of_hosts_where_https_is_on(tmp_path: Path) -> N
     for name in ("SESSION_COOKIE_NAME", "CSRF_COOKIE_NAME", "BROWSER_COOKIE_NAME"):
         assert on[name].startswith("'__Host-")
         assert "__Host-" not in off[name]
+
+
+@pytest.mark.parametrize("name", ["data", "a #1?x=1&%23 50%", "file:data?mode=memory", "周末 [1]"])
+def test_the_data_folder_may_have_any_name_and_is_for_its_owner_alone(tmp_path: Path, name: str) -> None:
+    folder = tmp_path / name
+    old_umask = os.umask(0o022)
+    try:
+        server = Server(folder, environment={"CLUBHOUSE_SECRET_KEY": ""})
+        server.manage("migrate", "-v", "0")
+        server.start_blocking()
+        assert httpx.get(f"{server.url}/accounts/login/").status_code in (200, 503)
+        files = {path.name: stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir() if path != server.log}
+        server.stop()
+    finally:
+        os.umask(old_umask)
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert files.pop("static") >= 0o700
+    assert set(files) >= {"clubhouse.sqlite3", "clubhouse.sqlite3-wal", "secret_key"}
+    assert set(files.values()) == {0o600}

@@ -255,7 +255,7 @@ class Server:
             "PYTHONUNBUFFERED": "1",
             "CLUBHOUSE_DATA_DIR": str(self.data_dir),
             "CLUBHOUSE_HTTPS": "0",
-            "CLUBHOUSE_SECRET_KEY": "only-for-tests-and-therefore-not-secret",
+            "CLUBHOUSE_SECRET_KEY": "known-to-everybody-who-reads-the-tests-of-this-project-and-long",
             "PROJECT_DATA_DIR": str(self.data_dir),
             "CONFORMANCE_DATA_DIR": str(self.data_dir),
             **self.environment,

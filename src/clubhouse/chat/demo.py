@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
-PASSWORD: Final = "hotclub-demo"  # noqa: S105 - `demo` prints this password, and it is meant for everybody
+PASSWORD: Final = "hotclub-demo"  # noqa: S105 - of sites for one machine alone; `demo` prints it
 
 PEOPLE: Final = {"alice": ("Alice", ""), "bob": ("Bob 王", "")}
 """User name → display name, and language ("" means that of the browser)."""

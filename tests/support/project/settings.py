@@ -6,7 +6,7 @@ from pathlib import Path
 
 import dj_database_url
 
-SECRET_KEY = "only for tests"
+SECRET_KEY = "known to everybody who reads the tests of this project, and long"
 ALLOWED_HOSTS = ["127.0.0.1"]
 USE_TZ = True
 ROOT_URLCONF = "tests.support.project.urls"

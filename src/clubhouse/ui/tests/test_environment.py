@@ -127,3 +127,45 @@ def test_a_number_that_is_none_is_a_mistake(monkeypatch: pytest.MonkeyPatch, val
     monkeypatch.setenv(NAME, value)
     with pytest.raises(ImproperlyConfigured, match=NAME):
         environment.number(NAME, 3)
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def test_a_folder_is_made_for_its_owner_alone(tmp_path: Path) -> None:
+    assert mode(environment.private_folder(tmp_path / "srv" / "data")) == 0o700
+
+
+def test_an_open_folder_is_closed_and_the_log_says_so(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    tmp_path.chmod(0o755)
+    environment.private_folder(tmp_path)
+    environment.private_folder(tmp_path)
+    assert mode(tmp_path) == 0o700
+    assert caplog.messages == [f"{tmp_path} could be read by others; its mode is now 700"]
+
+
+def test_a_folder_of_everybody_stays_open(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    tmp_path.chmod(0o1777)
+    environment.private_folder(tmp_path)
+    assert mode(tmp_path) == 0o1777
+    assert "a folder of its own" in caplog.text
+
+
+def test_a_database_and_its_journals_are_for_their_owner_alone(tmp_path: Path) -> None:
+    path = environment.private_folder(tmp_path / "data") / "a #1 50%.sqlite3"
+    environment.private_database(path)
+    assert mode(path) == 0o600
+    for name in ("", "-wal", "-shm", "-journal"):
+        path.with_name(path.name + name).touch()
+        path.with_name(path.name + name).chmod(0o644)
+    environment.private_database(path)
+    assert {mode(file) for file in path.parent.iterdir()} == {0o600}
+    environment.private_database(tmp_path / "missing" / "db")
+
+
+def test_a_secret_key_that_others_can_read_is_closed(tmp_path: Path) -> None:
+    key = environment.secret_key(NAME, tmp_path)
+    (tmp_path / "secret_key").chmod(0o644)
+    assert environment.secret_key(NAME, tmp_path) == key
+    assert mode(tmp_path / "secret_key") == 0o600

@@ -6,6 +6,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils.translation import gettext as _
 
 from hotclub.conf.config import get_config
+from hotclub.management.exposure import check_exposure
 from hotclub.management.serving import load_application
 from hotclub.serving.lease import engine_kind
 from hotclub.serving.server import CannotListen, listen, run
@@ -28,13 +29,19 @@ class Command(BaseCommand):
             choices=("critical", "error", "warning", "info", "debug"),
             help=_("what the server reports of itself (default: %(default)s)"),
         )
+        parser.add_argument(
+            "--allow-insecure",
+            action="store_true",
+            help=_("serve other machines although DEBUG is on, SECRET_KEY is weak, or HOTCLUB['INSECURE'] is set"),
+        )
         parser.add_argument("--access-log", action="store_true", help=_("report every HTTP request"))
 
     def handle(self, *args: Any, **options: Any) -> None:
         """See `BaseCommand.handle`.
 
         Raises:
-            CommandError: there is more than one worker, the application cannot be imported, or the address is taken.
+            CommandError: there is more than one worker, the application cannot be imported, the address is taken, or
+                other machines could reach a project that is not fit for that.
         """
         config = get_config()
         if options["workers"] != 1:
@@ -49,6 +56,8 @@ class Command(BaseCommand):
             raise CommandError(
                 _("%(error)s Choose another address with --host and --port.") % {"error": error}
             ) from None
+        for warning in check_exposure(listener, allowed=options["allow_insecure"]):
+            self.stderr.write(self.style.WARNING(warning))
         run(
             application,
             listener=listener,

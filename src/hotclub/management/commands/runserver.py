@@ -15,6 +15,7 @@ from django.db import connections
 from django.utils import autoreload
 
 from hotclub.conf.config import get_config
+from hotclub.management.exposure import check_exposure, is_loopback
 from hotclub.management.serving import load_application
 from hotclub.serving.server import CannotListen, listen, run
 
@@ -52,6 +53,10 @@ class Command(runserver.Command):
             self.stderr.write(f"Error: {error}")
             # sys.exit() would end this thread only, and the autoreloader would wait for a change of the code.
             os._exit(1)
+        if not is_loopback(listener.getsockname()[0]):
+            # A development server on a network is for trials, as Django's own: a warning is enough.
+            for warning in check_exposure(listener, allowed=True):
+                self.stderr.write(self.style.WARNING(warning))
         run(
             self.get_handler(*args, **options),
             listener=listener,
