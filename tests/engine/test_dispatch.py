@@ -120,3 +120,38 @@ async def test_a_steady_flood_is_ended_though_a_few_of_its_commands_are_taken(at
     if not lives:
         assert (await client.ended()).code == 3013
     await club.node.stop()
+
+
+async def test_a_connection_that_winds_up_answers_what_was_taken_and_takes_no_more(club: Club) -> None:
+    client = await club.connect()
+    gate = club.application.hold("rpc", "echo")
+    first = client.send(rpc={"method": "echo", "data": 1})
+    second = client.send(rpc={"method": "echo", "data": 2})
+    await gate.entered.wait()
+
+    client.dispatcher.wind_up()
+    client.send(rpc={"method": "echo", "data": 3})
+    gate.open()
+
+    assert (await client.ended()).code == 3001
+    assert [message["id"] for message in client.line.received if "rpc" in message] == [first, second]
+
+
+async def test_a_connection_without_commands_winds_up_at_once(club: Club) -> None:
+    client = await club.connect()
+    client.dispatcher.wind_up()
+    assert (await client.ended()).code == 3001
+
+
+async def test_the_second_winding_up_waits_for_nothing(club: Club) -> None:
+    client = await club.connect()
+    gate = club.application.hold("rpc", "echo")
+    client.send(rpc={"method": "echo", "data": 1})
+    await gate.entered.wait()
+
+    client.dispatcher.wind_up()
+    assert client.line.ended_with is None
+    client.dispatcher.wind_up()
+
+    assert (await client.ended()).code == 3001
+    gate.open()

@@ -47,7 +47,7 @@ _ENDS: Final[dict[int, Close]] = {
 class Dispatcher:
     """Runs the commands that arrive on one connection."""
 
-    __slots__ = ("_bucket", "_codec", "_limits", "_queue", "_rejected", "_reported", "_worker", "session")
+    __slots__ = ("_bucket", "_codec", "_leaving", "_limits", "_queue", "_rejected", "_reported", "_worker", "session")
 
     def __init__(self, session: Session) -> None:
         self.session = session
@@ -59,9 +59,13 @@ class Dispatcher:
         self._bucket = TokenBucket(self._limits.commands_rate, self._limits.commands_burst, session.clock())
         self._rejected = 0
         self._reported = False
+        self._leaving = False
 
     def receive(self, frame: bytes) -> None:
-        """Take a frame as the transport read it. A frame whose commands cannot be told apart ends the connection."""
+        """Take a frame as the transport read it. A frame whose commands cannot be told apart ends the connection. After
+        `wind_up` it does nothing."""
+        if self._leaving:
+            return
         try:
             for command in self._codec.decode(frame, self._limits):
                 if self.session.closed:
@@ -135,6 +139,15 @@ class Dispatcher:
                 await self._handle(*self._queue.pop(0))
         finally:
             self._worker = None
+        if self._leaving:
+            self.session.close(Disconnect(Close.SHUTDOWN))
+
+    def wind_up(self) -> None:
+        """Take no more commands, answer those that were taken, and end the connection with 3001. A second call ends
+        the connection at once."""
+        if self._worker is None or self._leaving:
+            self.session.close(Disconnect(Close.SHUTDOWN))
+        self._leaving = True
 
     async def _handle(self, command: int, request: Request | Malformed) -> None:
         session = self.session

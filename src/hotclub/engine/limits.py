@@ -30,6 +30,10 @@ class Limits:
     is over (protocol §2.8)."""
     close_timeout: float = 5.0
     """How long a peer may take to answer a close frame before the socket is reset."""
+    drain_time: float = 10.0
+    """How long a server that stops waits for the commands that have begun; then their connections are closed."""
+    drain_spread: float = 5.0
+    """The time over which a server that stops closes its connections, so that their clients do not return at once."""
     unauthenticated_connections: int = 2_000
     """Sockets that may wait for their connect command at one time; the next one is refused with 503."""
     outbox_bytes: int = 1_048_576

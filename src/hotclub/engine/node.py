@@ -70,6 +70,9 @@ class NodeInfo(Struct, frozen=True):
 class Node:
     """Everything that one process needs to serve connections. Two of them fit in one process."""
 
+    leaving = False
+    """Whether the server stops, which takes no new connections then."""
+
     def __init__(  # noqa: PLR0913 - the composition root takes what it composes
         self,
         application: Application,

@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Sequence
 from functools import partial
 from http import HTTPStatus
+from time import monotonic
+from typing import Final
 
 from django.core.handlers.asgi import get_script_prefix
 
@@ -22,7 +24,11 @@ from hotclub.serving.http import endpoints, serve_http
 from hotclub.serving.lease import Lease, engine_kind
 from hotclub.serving.ready import serve_ready
 from hotclub.serving.redaction import redact_logs
-from hotclub.serving.service import Service
+from hotclub.serving.service import Service, finish
+
+_LEASE_SECONDS: Final = 1.0
+"""The longest time for the removal of this process's lease, which expires anyway."""
+_STOPPING: Final = "this process is stopping"
 
 
 class HotclubApplication:
@@ -82,6 +88,8 @@ class HotclubApplication:
             RefusedHandshake: 503 with the seconds to wait; there are too many new connections.
         """
         service = await self._started()
+        if address and service.node.leaving:
+            raise RefusedHandshake(HTTPStatus.SERVICE_UNAVAILABLE, _STOPPING, retry_after=1)
         if address:
             try:
                 service.traffic.handshake(address)
@@ -126,8 +134,8 @@ class HotclubApplication:
     def _trouble(self) -> str:
         """The reason why this process is not ready, "" when it is ready. Without lifespan a process is ready before
         the first connection, which starts it."""
-        if self._stopped:
-            return "this process is stopping"
+        if self._stopped or (self._service is not None and self._service.node.leaving):
+            return _STOPPING
         return "" if self._lease is None else self._lease.trouble
 
     async def _stop(self) -> None:
@@ -135,7 +143,7 @@ class HotclubApplication:
         service, self._service = self._service, None
         lease, self._lease = self._lease, None
         if lease is not None:
-            await lease.stop()
+            await finish(lease.stop, monotonic() + _LEASE_SECONDS)
         if service is not None:
             await service.stop()
 

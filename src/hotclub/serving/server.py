@@ -1,5 +1,6 @@
 """Runs uvicorn with Hotclub's protocol classes, for `hotclub_serve` and `runserver`. Other ASGI servers work, too."""
 
+import asyncio
 import contextlib
 import errno
 import gc
@@ -9,22 +10,33 @@ import threading
 from collections.abc import Callable, Iterator
 from functools import partial
 from importlib import import_module
+from random import random
+from types import FrameType
 from typing import Any, Final
 
 from django.utils.translation import gettext as _
 from uvicorn import Config, Server
 from uvicorn.config import LOGGING_CONFIG
+from uvicorn.server import ServerState
 
 from hotclub.conf.config import Config as Settings
 from hotclub.engine.errors import HotclubError
+from hotclub.engine.limits import Limits
 from hotclub.engine.observe import FloodFilter, logger
+from hotclub.runtime.node import current_node
 from hotclub.serving.door import Door
+from hotclub.serving.guard import Guard, leave
 from hotclub.serving.uvicorn import HttpProtocol
 from hotclub.serving.websocket import WebSocketProtocol
 
 _BACKLOG: Final = 2_048
 _LAST_PORT: Final = 65_535
-_DRAIN_SECONDS: Final = 10
+_LOOK: Final = 0.05
+"""Seconds between two looks whether everything is over that a stop waits for."""
+_CLOSE_SECONDS: Final = 1
+"""Seconds for connections that were closed, and for requests that were cancelled, after the drain."""
+_LAST_SECONDS: Final = 4.3
+"""Seconds after the drain time by which the process ends, whatever hangs."""
 _COLLECT_AFTER: Final = (50_000, 50, 100)
 """When the collector of cycles looks at each generation, as `gc.set_threshold` takes it."""
 
@@ -47,16 +59,67 @@ class CannotListen(HotclubError):
 
 
 class _Server(Server):
-    """A uvicorn server that calls `on_ready` with its URL once it answers requests."""
+    """A uvicorn server that calls `on_ready` with its URL once it answers requests, and that drains when it stops."""
 
-    def __init__(self, config: Config, on_ready: Callable[[str], None] | None) -> None:
+    def __init__(
+        self, config: Config, limits: Limits, on_ready: Callable[[str], None] | None, guard: "Guard | None"
+    ) -> None:
         super().__init__(config)
+        self._limits = limits
         self._on_ready = on_ready
+        self._guard = guard
+        self._spread = limits.drain_spread
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self._on_ready is not None and self.started and sockets:
             self._on_ready(_url(sockets[0]))
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        if self.should_exit:
+            leave(128 + sig)
+        if sig == signal.SIGINT:
+            # A person waits at the terminal.
+            self._spread = 0.0
+        super().handle_exit(sig, frame)
+        if self._guard is not None:
+            self._guard.arm(self._limits.drain_time + _LAST_SECONDS)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Close every connection at a moment of its own, once its commands are answered; then stop as uvicorn does.
+
+        What is not over after `drain_time` is closed, and then cancelled.
+        """
+        loop = asyncio.get_running_loop()
+        node = current_node()
+        if node is not None:
+            node.leaving = True
+        for listener in (*self.servers, *(sockets or ())):
+            listener.close()
+        end = loop.time() + self._limits.drain_time
+        state = self.server_state
+        for connection in list(state.connections):
+            moment = random() * min(self._spread, self._limits.drain_time)  # noqa: S311 - spreads load; nobody gains by guessing it
+            loop.call_later(moment, _close, state, connection)
+        while (state.connections or state.tasks) and loop.time() < end:  # noqa: ASYNC110 - no event tells of an end
+            await asyncio.sleep(_LOOK)
+        await super().shutdown(sockets)
+        if self._guard is not None:
+            await _end_tasks()
+
+
+def _close(state: ServerState, connection: Any) -> None:
+    if connection in state.connections:
+        connection.shutdown()
+
+
+async def _end_tasks() -> None:
+    """Cancel every other task, and end the process when one of them does not end."""
+    tasks = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in tasks:
+        task.cancel()
+    if tasks and (await asyncio.wait(tasks, timeout=1.0))[1]:
+        leave(0)
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -102,6 +165,9 @@ def run(
 ) -> None:
     """Serve an ASGI application until SIGINT or SIGTERM, then close every connection and return.
 
+    In the main thread, a signal ends the process within `limits.drain_time` and a few seconds, with status 0: when a
+    call hangs then, the function does not return. A second signal ends the process at once.
+
     Args:
         app: the ASGI application.
         listener: the listening socket, which is closed at the end.
@@ -126,12 +192,15 @@ def run(
         server_header=False,
         # `TRUSTED_PROXIES` decides which proxies are believed. uvicorn would believe every process on this machine.
         proxy_headers=False,
-        timeout_graceful_shutdown=_DRAIN_SECONDS,
+        timeout_graceful_shutdown=_CLOSE_SECONDS,
     )
     _collect_seldom()
-    server = _Server(config, on_ready)
+    guard = Guard() if threading.current_thread() is threading.main_thread() else None
+    server = _Server(config, limits, on_ready, guard)
     with contextlib.closing(listener), _quiet_termination(), _bounded_log(), contextlib.suppress(KeyboardInterrupt):
         server.run([listener])
+    if guard is not None:
+        guard.end()
 
 
 def _collect_seldom() -> None:

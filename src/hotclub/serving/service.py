@@ -35,7 +35,7 @@ _THREADS: Final = 4
 _MOST_THREADS: Final = 64
 _LEAST: Final = 0.1
 """Seconds that the steps of a stop have at least, each."""
-STOP_SECONDS: Final = 3.0
+STOP_SECONDS: Final = 2.0
 """The longest time that `Service.stop` takes, in seconds."""
 
 
@@ -110,7 +110,7 @@ class Service:
             steps.push_async_callback(self._close_pools, end)
             steps.callback(self._abdicate)
             for step in (self._backend.stop, self._durable.stop, self.node.stop, self._orders.stop):
-                steps.push_async_callback(_finish, step, end)
+                steps.push_async_callback(finish, step, end)
 
     async def _close_pools(self, end: float) -> None:
         pools = {self._pool, self._logins, self._stores, self._inner_pool, self._looks}
@@ -197,7 +197,7 @@ class Service:
             self.node.disconnect(Target(client_id=client.id), reason)
 
 
-async def _finish(step: Callable[[], Awaitable[None]], end: float) -> None:
+async def finish(step: Callable[[], Awaitable[None]], end: float) -> None:
     """Take a step of the stop, and leave it behind when it lasts beyond `end` on the monotonic clock."""
     task = asyncio.ensure_future(step())
     done, _ = await asyncio.wait((task,), timeout=max(_LEAST, end - monotonic()))

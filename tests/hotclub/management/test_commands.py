@@ -172,7 +172,7 @@ async def test_serve_says_where_it_listens_and_ends_cleanly(project: Server, num
     async with project, await WireClient.connected(project.port) as page:
         assert project.process is not None
         project.process.send_signal(number)
-        closed = await page.ended()
+        closed = await page.ended(10)
         assert (closed.code, closed.reason) == (3001, "shutdown")
         page.abort()
         assert await asyncio.to_thread(project.process.wait, 10) == 0

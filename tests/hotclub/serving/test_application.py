@@ -203,3 +203,18 @@ async def test_stopping_tells_every_client_to_come_back(serve: Serve) -> None:
 async def test_an_unknown_scope_is_refused() -> None:
     with pytest.raises(ValueError, match="carrier"):
         await converse({"type": "carrier.pigeon"})
+
+
+async def test_a_process_that_stops_is_not_ready_and_takes_no_new_connection(
+    serve: Serve, hotclub_settings: Configure
+) -> None:
+    hotclub_settings(READY_PATH="/ready", ALLOW_ANONYMOUS=True)
+    site = await serve()
+    async with httpx.AsyncClient(trust_env=False, base_url=site.url) as client:
+        assert (await client.get("/ready")).status_code == 200
+        node = current_node()
+        assert node is not None
+        node.leaving = True
+        assert (await client.get("/ready")).json() == {"ready": False, "reason": "this process is stopping"}
+        refused = await client.get("/connection/uni_sse")
+        assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")

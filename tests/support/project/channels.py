@@ -1,5 +1,7 @@
 """One channel class for each delivery class, and hooks that take their time in the database."""
 
+import asyncio
+import contextlib
 import time
 from datetime import timedelta
 from typing import Any
@@ -97,3 +99,33 @@ class SlowChannel(Channel):
 def slow(client: Client, seconds: float) -> str:
     pause(seconds)
     return "done"
+
+
+@rpc("hang")
+def hang(client: Client) -> None:
+    time.sleep(3_600)
+
+
+@rpc("stubborn")
+async def stubborn(client: Client) -> None:
+    """Ignores its cancellation."""
+    while True:
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.sleep(3_600)
+
+
+@rpc("thread")
+async def thread(client: Client) -> None:
+    """Waits for a thread of the event loop, which the end of the loop waits for as well."""
+    await asyncio.to_thread(time.sleep, 3_600)
+
+
+@rpc("block")
+async def block(client: Client) -> None:
+    """Blocks the event loop."""
+    time.sleep(3_600)  # noqa: ASYNC251 - that is the fault
+
+
+@rpc("fail")
+def fail(client: Client) -> None:
+    raise RuntimeError("a bug")

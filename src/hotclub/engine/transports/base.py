@@ -49,7 +49,7 @@ class Stoppable(Protocol):
     """A server that says when it stops, and then waits a little. It stands in `scope["extensions"][SHUTDOWN]`."""
 
     on_shutdown: Callable[[], None] | None
-    """What the server calls when it stops; None for nothing."""
+    """What the server calls when it stops, and again when it waits no longer; None for nothing."""
 
     def expect_reader(self, seconds: float) -> None:
         """Reset the connection when its peer takes none of the bytes sent for so many seconds; 0 ends that again."""
@@ -57,18 +57,18 @@ class Stoppable(Protocol):
 
 
 @contextlib.contextmanager
-def told_of_shutdown(server: Stoppable | None, session: Session) -> Iterator[None]:
-    """Close the session with 3001 when the server stops within the block, and have it notice a peer that reads nothing.
+def told_of_shutdown(server: Stoppable | None, dispatcher: Dispatcher) -> Iterator[None]:
+    """Wind the connection up when the server stops within the block, and have it notice a peer that reads nothing.
 
     Args:
         server: the server, None for one that does not say when it stops.
-        session: the session.
+        dispatcher: the commands of the connection.
     """
     if server is None:
         yield
         return
-    limits = session.limits
-    server.on_shutdown = lambda: session.close(Disconnect(Close.SHUTDOWN))
+    session, limits = dispatcher.session, dispatcher.session.limits
+    server.on_shutdown = dispatcher.wind_up
     # Who cannot answer a ping shows by acknowledging its bytes that somebody is there.
     server.expect_reader(limits.pong_timeout + (0 if session.kind.unidirectional else limits.ping_interval))
     try:

@@ -12,7 +12,6 @@ from hotclub.engine.errors import Disconnect
 from hotclub.engine.port import Handshake
 from hotclub.engine.protocol.base import Encoder
 from hotclub.engine.protocol.messages import DisconnectPush, Push
-from hotclub.engine.session import Session
 from hotclub.engine.transports.base import (
     SHUTDOWN,
     AsgiLine,
@@ -147,10 +146,10 @@ class StreamLine(AsgiLine):
         await self._send({"type": "http.response.body", "body": prelude, "more_body": True})
 
 
-async def hold(line: StreamLine, session: Session, scope: Scope, receive: Receive) -> None:
+async def hold(line: StreamLine, dispatcher: Dispatcher, scope: Scope, receive: Receive) -> None:
     """Keep the response open until the client has gone or the line has ended; a server that stops ends the line."""
     server = (scope.get("extensions") or {}).get(SHUTDOWN)
-    with told_of_shutdown(server, session):
+    with told_of_shutdown(server, dispatcher):
         await line.until_ended(_until_gone(receive))
 
 
@@ -162,4 +161,4 @@ async def _until_gone(receive: Receive) -> None:
 async def converse(dispatcher: Dispatcher, line: StreamLine, scope: Scope, receive: Receive, commands: bytes) -> None:
     """Take the commands that opened the stream, and keep the response open."""
     dispatcher.receive(commands)
-    await hold(line, dispatcher.session, scope, receive)
+    await hold(line, dispatcher, scope, receive)

@@ -143,7 +143,7 @@ async def _stream(
     try:
         await line.begin(*head)
         dispatcher.submit(_COMMAND, request)
-        await conduct(session, dispatcher, hold(line, session, scope, receive))
+        await conduct(session, dispatcher, hold(line, dispatcher, scope, receive))
     finally:
         await line.stop()
 

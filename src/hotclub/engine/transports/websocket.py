@@ -208,7 +208,7 @@ async def _refuse(crowded: Crowded, scope: Scope, send: Send) -> None:
 
 async def _serve_writer(session: Session, writer: FrameWriter, receive: Receive, converse: Conversation) -> None:
     dispatcher = Dispatcher(session)
-    with told_of_shutdown(writer, session):
+    with told_of_shutdown(writer, dispatcher):
         await conduct(session, dispatcher, converse(dispatcher, receive))
 
 
