@@ -4,10 +4,13 @@ install."""
 import json
 import re
 import tomllib
+from importlib.metadata import distribution
 from pathlib import Path
 from typing import Any
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[2]
 LOCK: dict[str, Any] = json.loads((ROOT / "package-lock.json").read_text())["packages"]
@@ -43,6 +46,29 @@ def test_the_locked_versions_are_those_of_the_requirements_with_a_hash_for_each(
     assert [text for text in entries if not entry.fullmatch(text)] == [], "run scripts/lock"
     locked = {text.split(" ")[0] for text in entries}
     assert locked == {pin.lower().replace("_", "-") for pin in pins(path)}, "run scripts/lock"
+
+
+@pytest.mark.parametrize("name", ["run", "dev"])
+@pytest.mark.parametrize("python", ["3.11", "3.12", "3.13"])
+def test_the_requirements_name_whatever_their_packages_need(name: str, python: str) -> None:
+    """An installation with hashes fails otherwise, on a machine where the package is not there already."""
+    named = {canonicalize_name(pin.split("==")[0]) for pin in pins(ROOT / "requirements" / f"{name}.txt")}
+    surroundings = [
+        {
+            "python_version": python,
+            "python_full_version": f"{python}.0",
+            "sys_platform": system,
+            "platform_system": title,
+        }
+        for system, title in (("linux", "Linux"), ("darwin", "Darwin"))
+    ]
+    needed = {
+        canonicalize_name(requirement.name)
+        for package in named
+        for requirement in map(Requirement, distribution(package).requires or [])
+        if requirement.marker is None or any(requirement.marker.evaluate({**one, "extra": ""}) for one in surroundings)
+    }
+    assert needed - named == set()
 
 
 def test_the_scripts_install_locked_versions_only() -> None:
