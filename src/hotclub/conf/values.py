@@ -83,7 +83,7 @@ class ServerLimits:
     """The most connections at one time. None: as many as the limit of open files allows."""
     sockets_per_address: int | None = None
     """The most connections from one address at one time. None: three quarters of `sockets`."""
-    silent_per_address: int | None = 500
+    silent_per_address: int | None = 1_000
     """The most connections from one address that are before or within a request head. None sets no limit."""
     body_bytes: int | None = 10_485_760
     """The largest body of a request to a page. None sets no limit."""

@@ -4,6 +4,7 @@ A connection is silent before and within a request head, and between two request
 there is no room for another one. The trusted proxies speak for many clients, so no bound on one address holds for them.
 """
 
+import asyncio
 from collections import Counter
 from collections.abc import Callable
 from time import monotonic
@@ -15,8 +16,10 @@ from hotclub.engine.places import Places, network_of
 
 RETRY_AFTER: Final = 5
 """The seconds after which a connection that was turned away may come back. Silent connections have gone by then."""
-_PATIENCE: Final = 1.0
-"""Seconds for which a silent connection is safe. In a storm, thousands are accepted before their first is read."""
+LOOKS: Final = 2
+"""So many turns of the loop may pass until the bytes that have arrived at a connection are read."""
+LOOK_AGAIN: Final = 0.02
+"""Seconds between two looks. Each look is in another turn of the loop."""
 _TURNED_AWAY: Final = 16
 """So many connections at one time wait for their request to be told that they are turned away."""
 _OWN_FILES: Final = 64
@@ -76,6 +79,7 @@ class Door:
         trusted: tuple[str, ...] = (),
         *,
         files: int | None = None,
+        patience: float = 5.0,
         clock: Callable[[], float] = monotonic,
     ) -> None:
         """Make a door that no connection has passed.
@@ -84,6 +88,8 @@ class Door:
             limits: the bounds.
             trusted: the trusted proxies, as in `TRUSTED_PROXIES`.
             files: how many files the process may open; None for an unknown number.
+            patience: the seconds for which a silent connection is safe. A crowd that comes at once opens thousands of
+                connections before it sends the first request.
             clock: returns seconds and never goes back.
         """
         self.most = most_connections(limits.sockets, files)
@@ -92,10 +98,13 @@ class Door:
         self._per_address = limits.sockets_per_address or max(1, self.most * 3 // 4)
         self._silent_per_address = limits.silent_per_address
         self._trusted = trusted
+        self._patience = patience
         self._clock = clock
         self._open = 0
         self._by_group: Counter[str] = Counter()
         self._waiting = 0
+        self._judged: set[str] = set()
+        """The addresses whose oldest silent connections will be dropped."""
 
     def __len__(self) -> int:
         return self._open
@@ -127,13 +136,31 @@ class Door:
             del self._by_group[group]
 
     def silence(self, group: str, visitor: Visitor) -> None:
-        """Count a connection as silent. Of too many silent ones of an address, the oldest is dropped. For `Pass`."""
+        """Count a connection as silent. Of too many silent ones of an address, the oldest are dropped soon. For `Pass`.
+
+        In a busy process, requests that have arrived may be unread. The loop reads them before the connections are
+        looked at again.
+        """
         now = self._clock()
         self.silent.enter(group, visitor, now)
-        if self._silent_per_address is not None and self.silent.held(group) > self._silent_per_address:
-            oldest = self.silent.oldest(group)
-            if oldest is not None and now - oldest[1] > _PATIENCE:
-                oldest[0].drop()
+        if self._has_too_many(group, now - self._patience) and group not in self._judged:
+            self._judged.add(group)
+            asyncio.get_running_loop().call_later(LOOK_AGAIN, self._judge, group, now - self._patience, LOOKS)
+
+    def _has_too_many(self, group: str, since: float) -> Visitor | None:
+        """Return the oldest silent connection of an address that has too many, if it was silent at this time."""
+        if self._silent_per_address is None or self.silent.held(group) <= self._silent_per_address:
+            return None
+        oldest = self.silent.oldest(group)
+        return oldest[0] if oldest is not None and oldest[1] < since else None
+
+    def _judge(self, group: str, since: float, looks: int) -> None:
+        if looks:
+            asyncio.get_running_loop().call_later(LOOK_AGAIN, self._judge, group, since, looks - 1)
+            return
+        self._judged.discard(group)
+        while (oldest := self._has_too_many(group, since)) is not None:
+            oldest.drop()
 
     def may_wait(self) -> bool:
         """Take one of the places in which connections wait to be told that they are turned away, if one is free.

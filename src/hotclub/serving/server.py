@@ -178,7 +178,8 @@ def run(
         on_ready: called with the URL once the server answers requests.
     """
     limits = settings.limits
-    door = Door(settings.server, settings.trusted_proxies, files=raise_file_limit())
+    patience = limits.connect_timeout / 2
+    door = Door(settings.server, settings.trusted_proxies, files=raise_file_limit(), patience=patience)
     config = Config(
         app,
         loop=loop,

@@ -5,7 +5,7 @@
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
@@ -13,7 +13,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from hotclub.conf.values import ServerLimits
 from hotclub.engine.limits import Limits
 from hotclub.engine.transports.base import SHUTDOWN
-from hotclub.serving.door import RETRY_AFTER, Door, Pass
+from hotclub.serving.door import LOOK_AGAIN, LOOKS, RETRY_AFTER, Door, Pass
 from hotclub.serving.sockets import Reader, address_of, give_up_after, refuse, reset
 
 _HEAD_BYTES: Final = 65_536
@@ -129,7 +129,7 @@ class HttpProtocol(HttpToolsProtocol):
         if len(self.pipeline) >= _PIPELINED:
             raise ValueError("too many requests wait for the answer to an earlier one")
         self._end_head()
-        self._check_head()
+        _check_head(self.url, self.headers, upgrade=self.parser.should_upgrade())
         scope: dict[str, Any] = self.scope  # type: ignore[assignment]
         scope.setdefault("extensions", {})[SHUTDOWN] = self
         super().on_headers_complete()
@@ -138,30 +138,6 @@ class HttpProtocol(HttpToolsProtocol):
             # answer. A client that waits for 100 Continue sends nothing.
             self._unread, self._keeps_alive = True, self.cycle.keep_alive
             self.cycle.keep_alive = not self.expect_100_continue
-
-    def _check_head(self) -> None:
-        """Refuse a request head that two parsers could read differently.
-
-        Raises:
-            ValueError: the head is ambiguous or too large. The base class answers with 400.
-        """
-        seen: set[bytes] = set()
-        size = len(self.url)
-        for name, value in self.headers:
-            if name in seen and name in _SINGLE:
-                raise ValueError("a header field is repeated")
-            seen.add(name)
-            size += len(name) + len(value)
-            # Raises UnicodeDecodeError, a ValueError. A byte from 80 to 9F is a control character in Latin-1 and a part
-            # of a letter in UTF-8.
-            value.decode()
-        if size > _HEAD_BYTES:
-            raise ValueError("the request head is too large")
-        if self.parser.should_upgrade():
-            if not seen.isdisjoint(_BODY):
-                raise ValueError("an upgrade has a body")
-            if size > _UPGRADE_BYTES and any(len(value) > _UPGRADE_BYTES for _name, value in self.headers):
-                raise ValueError("a field of an upgrade is too long")
 
     def _unsupported_upgrade_warning(self) -> None:
         # The following bytes belong to a protocol that this server does not speak.
@@ -181,7 +157,14 @@ class HttpProtocol(HttpToolsProtocol):
         self._head_bytes = 0
         if self._pass is not None:
             self._pass.falls_silent()
-        self._deadline = self.loop.call_later(self._limits.connect_timeout, self._refuse, b"408 Request Timeout")
+        self._deadline = self.loop.call_later(self._limits.connect_timeout, self._overdue, LOOKS)
+
+    def _overdue(self, looks: int) -> None:
+        """Give the request head up, unless the loop reads the rest of it before the last look."""
+        if looks:
+            self._deadline = self.loop.call_later(LOOK_AGAIN, self._overdue, looks - 1)
+        else:
+            self._refuse(b"408 Request Timeout")
 
     def _end_head(self) -> None:
         if self._deadline is not None:
@@ -232,3 +215,28 @@ class HttpProtocol(HttpToolsProtocol):
         super().resume_writing()
         if not self.transport.is_closing():
             self._reader.stop()
+
+
+def _check_head(url: bytes, headers: Sequence[tuple[bytes, bytes]], *, upgrade: bool) -> None:
+    """Refuse a request head that two parsers could read differently.
+
+    Raises:
+        ValueError: the head is ambiguous or too large. The base class answers with 400.
+    """
+    seen: set[bytes] = set()
+    size = len(url)
+    for name, value in headers:
+        if name in seen and name in _SINGLE:
+            raise ValueError("a header field is repeated")
+        seen.add(name)
+        size += len(name) + len(value)
+        # Raises UnicodeDecodeError, a ValueError. A byte from 80 to 9F is a control character in Latin-1 and a part
+        # of a letter in UTF-8.
+        value.decode()
+    if size > _HEAD_BYTES:
+        raise ValueError("the request head is too large")
+    if upgrade:
+        if not seen.isdisjoint(_BODY):
+            raise ValueError("an upgrade has a body")
+        if size > _UPGRADE_BYTES and any(len(value) > _UPGRADE_BYTES for _name, value in headers):
+            raise ValueError("a field of an upgrade is too long")

@@ -1,9 +1,12 @@
 """The door without a server: who is let in, who is dropped for whom, and how many files are left for others."""
 
+import asyncio
+
 import pytest
 
 from hotclub.conf.values import ServerLimits
 from hotclub.serving.door import Door, Pass, most_connections
+from tests.support.processes import poll_until
 
 
 class Clock:
@@ -88,14 +91,29 @@ def test_whoever_has_sent_its_request_is_not_dropped() -> None:
     assert Visitor(door, "10.0.0.3").passed is not None
 
 
-def test_of_too_many_silent_connections_the_oldest_goes_once_it_had_a_second() -> None:
+async def test_of_too_many_silent_connections_the_oldest_go_once_it_was_silent_for_long() -> None:
     clock = Clock()
     door = Door(ServerLimits(silent_per_address=2), clock=clock)
     silent = [Visitor.silent(door, "10.0.0.1") for _ in range(5)]
+    await asyncio.sleep(0.1)
     assert not any(visitor.dropped for visitor in silent), "a storm is no attack"
-    clock.now = 1.5
+    clock.now = 5.5
     Visitor.silent(door, "10.0.0.1")
-    assert [visitor.dropped for visitor in silent] == [True, False, False, False, False]
+    await poll_until(lambda: silent[3].dropped, "the oldest are dropped")
+    assert [visitor.dropped for visitor in silent] == [True, True, True, True, False]
+
+
+async def test_a_request_that_a_busy_loop_has_not_read_is_no_silence() -> None:
+    clock = Clock()
+    door = Door(ServerLimits(silent_per_address=2), clock=clock)
+    storm = [Visitor.silent(door, "10.0.0.1") for _ in range(5)]
+    clock.now = 5.5
+    Visitor.silent(door, "10.0.0.1")
+    for visitor in storm:
+        assert visitor.passed is not None
+        asyncio.get_running_loop().call_soon(visitor.passed.speaks)
+    await asyncio.sleep(0.1)
+    assert not any(visitor.dropped for visitor in storm)
 
 
 def test_few_wait_to_be_turned_away() -> None:
