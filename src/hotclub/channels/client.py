@@ -2,13 +2,19 @@
 
 from collections.abc import Mapping
 from contextvars import ContextVar
+from copy import copy
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from functools import cached_property as plain_cached_property
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 from uuid import UUID
 
 import msgspec
 from django.contrib.auth import get_user_model
 from django.core.exceptions import ValidationError
+from django.db.models import Model
+from django.db.models.base import ModelState
+from django.utils.functional import cached_property
 from msgspec import Raw
 
 from hotclub.conf.config import get_config
@@ -19,6 +25,8 @@ from hotclub.runtime.encoding import decode
 if TYPE_CHECKING:
     from django.contrib.auth.base_user import AbstractBaseUser
     from django.contrib.auth.models import AnonymousUser
+
+Kind = TypeVar("Kind")
 
 
 class TokenUser:
@@ -76,13 +84,61 @@ AnyUser: TypeAlias = "AbstractBaseUser | TokenUser | UUID | int | str"
 """A user, or the primary key of a user, as it is or as text."""
 
 
+@lru_cache(maxsize=64)
+def _caches(kind: type) -> frozenset[str]:
+    """The names of the attributes in which instances of a user model keep what they have computed or loaded."""
+    known = {"_perm_cache", "_user_perm_cache", "_group_perm_cache", "_prefetched_objects_cache", "_state"}
+    attributes = (item for base in kind.__mro__ for item in vars(base).items())
+    return frozenset(
+        known | {name for name, value in attributes if isinstance(value, cached_property | plain_cached_property)}
+    )
+
+
+def own_user(user: Any) -> Any:
+    """Return a copy of a user for one thread. Of a model instance it has the fields, and nothing that was cached."""
+    if not isinstance(user, Model):
+        return copy(user)
+    kind = type(user)
+    caches = _caches(kind)
+    mine = kind.__new__(kind)
+    # Another thread may add to the original meanwhile.
+    present = list(vars(user).items())
+    state, old = ModelState(), user._state  # noqa: SLF001 - public, by its documentation
+    state.db, state.adding = old.db, old.adding
+    vars(mine).update({name: value for name, value in present if name not in caches}, _state=state)
+    return mine
+
+
+def _with_own_users(kind: type[Kind]) -> type[Kind]:
+    """Have every call of a hook see a copy of the user of its own, which is made when the hook asks for the user."""
+    stored: Any = vars(kind)["user"]
+
+    def get(client: Any) -> Any:
+        call = _handled.get()
+        if call is None or call.client is not client:
+            return stored.__get__(client)
+        if call.user is None:
+            call.user = own_user(stored.__get__(client))
+        return call.user
+
+    def replace(client: Any, user: Any) -> None:
+        stored.__set__(client, user)
+        call = _handled.get()
+        if call is not None and call.client is client:
+            call.user = None
+
+    kind.user = property(get, replace)  # type: ignore[attr-defined]
+    return kind
+
+
+@_with_own_users
 @dataclass(slots=True, weakref_slot=True, kw_only=True, eq=False)
 class Client:
     """The connection that a hook or procedure is called for.
 
     Hotclub fills it from the handshake, and from the login or a signed token. `data` and `claimed_headers` are the
-    client's own claims. Hotclub renews `user` from the database every `LOGIN_CHECK` seconds, and drops the user's
-    permission cache before every hook.
+    client's own claims. Hotclub renews `user` from the database every `LOGIN_CHECK` seconds. Every call of a hook has a
+    copy of `user` of its own, without cached permissions, so calls in different threads share no user.
     """
 
     id: str
@@ -125,7 +181,7 @@ class Client:
             Refused: `BAD_REQUEST`, the data is not JSON. Clients of the protobuf form can send such data.
         """
         handled = _handled.get()
-        return handled[1].value if handled is not None and handled[0] is self else None
+        return handled.data.value if handled is not None and handled.client is self else None
 
     @property
     def is_anonymous(self) -> bool:
@@ -136,11 +192,6 @@ class Client:
     def user_id(self) -> str:
         """The user's primary key as text, "" for an anonymous connection."""
         return "" if self.is_anonymous else str(self.user.pk)
-
-    def forget_permissions(self) -> None:
-        """Drop the permission cache of `user`, so that the next `user.has_perm()` queries the database."""
-        for cache in ("_perm_cache", "_user_perm_cache", "_group_perm_cache"):
-            self.user.__dict__.pop(cache, None)
 
 
 class CommandData:
@@ -168,25 +219,28 @@ class CommandData:
         return self._value
 
 
-_handled: Final[ContextVar[tuple[Client, CommandData] | None]] = ContextVar("hotclub_handled", default=None)
-
-
 class handling:  # noqa: N801 - reads as a statement: with handling(client, data)
-    """Sets `client.data` within the block, for the current context only.
+    """Sets `client.data` and `client.user` within the block, for the current context only.
 
-    Every call of a hook runs in its own block, so no hook sees the data of another command.
+    Every call of a hook runs in its own block, so no hook sees the data or the user of another one.
     """
 
-    __slots__ = ("_handled", "_token")
+    __slots__ = ("_token", "client", "data", "user")
 
     def __init__(self, client: Client, data: CommandData) -> None:
-        self._handled = (client, data)
+        self.client = client
+        self.data = data
+        self.user: Any = None
+        """The copy of the client's user for this call, None before the hook has asked for the user."""
 
     def __enter__(self) -> None:
-        self._token = _handled.set(self._handled)
+        self._token = _handled.set(self)
 
     def __exit__(self, *_error: object) -> None:
         _handled.reset(self._token)
+
+
+_handled: Final[ContextVar[handling | None]] = ContextVar("hotclub_handled", default=None)
 
 
 def personal_channel(user: "AnyUser") -> str:

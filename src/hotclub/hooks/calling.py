@@ -199,7 +199,6 @@ def plain(client: Client, call: HookCall, data: CommandData) -> Any:
 
 
 def _plain(client: Client, call: HookCall, data: CommandData) -> Any:
-    client.forget_permissions()
     with handling(client, data), answering(call.hook):
         return call.begin()
 

