@@ -52,6 +52,16 @@ function setUp(answers: (unknown | "ok")[] = []) {
   return { store, published, failed, sender };
 }
 
+/** Another page load, online, with what an earlier one has stored. */
+async function reloaded(before: MemoryStore) {
+  const page = setUp();
+  for (const stored of before.items.values()) await page.store.save(stored);
+  await page.sender.restore(1, "1", new Set());
+  page.sender.setOnline(true);
+  await vi.runAllTimersAsync();
+  return page;
+}
+
 const states = (sender: Sender) => sender.items.map(({ id, state }) => `${id} ${state}`);
 
 beforeEach(() => {
@@ -158,11 +168,7 @@ describe("sending", () => {
     first.sender.add(item("1"));
     await vi.runAllTimersAsync();
     expect(states(first.sender)).toEqual(["1 failed"]);
-    const second = setUp();
-    for (const stored of first.store.items.values()) await second.store.save(stored);
-    await second.sender.restore(1, "1", new Set());
-    second.sender.setOnline(true);
-    await vi.runAllTimersAsync();
+    const second = await reloaded(first.store);
     expect(second.published).toEqual([]);
     expect(second.sender.items[0]).toMatchObject({ state: "failed", code: 103 });
     second.sender.retry("1");
@@ -213,11 +219,7 @@ describe("sending", () => {
     await vi.runAllTimersAsync();
     first.sender.refuseAll(103);
     expect(states(first.sender)).toEqual(["1 failed"]);
-    const second = setUp();
-    for (const stored of first.store.items.values()) await second.store.save(stored);
-    await second.sender.restore(1, "1", new Set());
-    second.sender.setOnline(true);
-    await vi.runAllTimersAsync();
+    const second = await reloaded(first.store);
     expect(second.published).toEqual([]);
   });
 

@@ -56,6 +56,10 @@ def room(request: HttpRequest, room_id: int) -> HttpResponse:
     context: dict[str, Any] = {"room": room, "joined": queries.joined_rooms(user, page)}
     try:
         context["data"] = queries.snapshot(room, user)
+        before = _number(request, "before", 0)
+        # What pages without scripts show; the others load older messages as they are scrolled.
+        context["shown"] = queries.page_before(room, user, before) if before else context["data"]
+        context["earlier"] = bool(before)
     except NotAMember:
         context["num_members"] = room.memberships.count()
         return render(request, "chat/join.html", context)
@@ -195,9 +199,9 @@ def _limit_in_words(error: TooManyRooms | TooManyMemberships) -> str:
 
 
 def _number(request: HttpRequest, name: str, default: int = 1) -> int:
-    """Return the number of a page in the query, or `default` when there is none."""
+    """Return the number of a page or message in the query, or `default` when there is none."""
     value = request.GET.get(name, "")
-    return int(value) if value.isascii() and value.isdecimal() and len(value) < 10 else default
+    return int(value) if value.isascii() and value.isdecimal() and len(value) < 19 else default
 
 
 def _user(request: HttpRequest) -> User:

@@ -290,3 +290,20 @@ def test_only_members_see_who_is_in_a_room(room: Room, alice: User, bob: User, s
     assert "Alice" in sign_in(alice).get(f"/chat/{room.pk}/people/").text
     assert sign_in(bob).get(f"/chat/{room.pk}/people/")["Location"] == f"/chat/{room.pk}/"
     assert Client().get(f"/chat/{room.pk}/people/").status_code == 302
+
+
+def test_older_messages_are_reached_without_scripts(
+    room: Room, alice: User, sign_in: SignIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(queries, "PAGE_SIZE", 2)
+    for text in ("first", "second", "third"):
+        services.post_message(room.pk, alice, uuid4(), text)
+    browser = sign_in(alice)
+
+    def shown(address: str) -> tuple[list[str], list[str]]:
+        html = browser.get(address).text.partition("<hc-room")[2].partition("</hc-room>")[0]
+        return re.findall(r"<p>(\w+)</p>", html), re.findall(r'<a [^>]*href="([^"]+)"', html)
+
+    texts, (older,) = shown(f"/chat/{room.pk}/")
+    assert texts == ["second", "third"]
+    assert shown(f"/chat/{room.pk}/{older}") == (["first"], [f"/chat/{room.pk}/"])
