@@ -8,7 +8,6 @@ import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from functools import partial
 from importlib import import_module
 from random import random
 from types import FrameType
@@ -25,9 +24,8 @@ from hotclub.engine.limits import Limits
 from hotclub.engine.observe import FloodFilter, logger
 from hotclub.runtime.node import current_node
 from hotclub.serving.door import Door
+from hotclub.serving.fitting import protocols
 from hotclub.serving.guard import Guard, leave
-from hotclub.serving.uvicorn import HttpProtocol
-from hotclub.serving.websocket import WebSocketProtocol
 
 _BACKLOG: Final = 2_048
 _LAST_PORT: Final = 65_535
@@ -183,8 +181,7 @@ def run(
     config = Config(
         app,
         loop=loop,
-        http=partial(HttpProtocol, limits=limits, server=settings.server, door=door),  # type: ignore[arg-type]
-        ws=partial(WebSocketProtocol, limits=limits, compression=settings.compression),  # type: ignore[arg-type]
+        **protocols(settings, door),
         ws_max_size=limits.message_bytes,
         ws_per_message_deflate=False,
         log_config=LOGGING_CONFIG,
