@@ -63,7 +63,7 @@ def _ending(
     nothing."""
     model = session_model()
     # With the semicolon Django empties all tables, those of users and orders included.
-    if model is None or sql.endswith(";") or connection.ops.quote_name(model._meta.db_table) not in sql:
+    if model is None or sql.endswith(";") or model._meta.db_table not in sql:
         return None
     if _deletes_what_is_over(sql, params, connection):
         return None

@@ -92,6 +92,45 @@ async def test_a_session_that_is_over_expires_the_connection() -> None:
     assert (await ask("subscribe", user=user, channel="room:1"))["disconnect"]["code"] == 3503
 
 
+async def test_no_hook_acts_for_somebody_who_has_signed_out() -> None:
+    person = await amake_person()
+    result = (await ask("connect", person))["result"]
+    known = {"user": result["user"], "meta": result["meta"]}
+    hooks: dict[str, dict[str, Any]] = {
+        "subscribe": {"channel": "room:1"},
+        "sub_refresh": {"channel": "room:1"},
+        "publish": {"channel": "room:1", "data": 1},
+        "rpc": {"method": "add", "data": {"a": 1, "b": 2}},
+        "map_publish": {"channel": "board:1", "key": "a", "data": 1},
+        "map_remove": {"channel": "board:1", "key": "a"},
+    }
+    for hook, asked in hooks.items():
+        assert "result" in await ask(hook, **known, **asked), hook
+
+    await person.browser.alogout()
+
+    for hook, asked in hooks.items():
+        assert (await ask(hook, **known, **asked))["disconnect"]["code"] == 3011, hook
+
+
+async def test_the_server_is_given_nothing_that_signs_in() -> None:
+    person = await amake_person()
+    key, auth_hash = person.session_key, person.user.get_session_auth_hash()
+
+    answer = await ask("connect", person)
+
+    assert key not in str(answer)
+    assert auth_hash not in str(answer)
+    worthless = answer["result"]["meta"]["login"]
+    person.browser.cookies["sessionid"] = worthless
+    assert await ask("connect", person) == {"disconnect": {"code": 3501, "reason": "bad request"}}
+    forged = {**answer["result"]["meta"], "login": worthless[:-4] + "AAAA"}
+    refused = await ask("rpc", user=answer["result"]["user"], meta=forged, method="add", data={"a": 1, "b": 2})
+    assert refused["disconnect"]["code"] == 3011
+    another = {"user": "999", "meta": answer["result"]["meta"]}
+    assert (await ask("rpc", **another, method="add", data={"a": 1, "b": 2}))["disconnect"]["code"] == 3011
+
+
 async def test_subscribe_asks_the_class() -> None:
     assert (await ask("subscribe", user="5", channel="room:1"))["result"] == {
         "info": {"color": "red"},

@@ -66,6 +66,11 @@ class Filtered(Kept):
         return lambda tags: tags.get("public") == "yes"
 
 
+class Signed(hotclub.Channel):
+    pattern = "signed"
+    token = True
+
+
 class DeltaBoard(Board):
     pattern = "deltaboard:<str:name>"
     delta = True
@@ -73,7 +78,7 @@ class DeltaBoard(Board):
 
 @pytest.fixture(autouse=True)
 def _project(declare: Declare) -> None:
-    declare(Room, Kept, Delta, Filtered, Board, DeltaBoard, Prices, add)
+    declare(Room, Kept, Delta, Filtered, Signed, Board, DeltaBoard, Prices, add)
 
 
 async def ask(hook: str, body: Any, person: Person | None = None, under: str = "hooks") -> Any:
@@ -158,6 +163,17 @@ async def test_a_subscription_lives_as_long_as_the_project_wants() -> None:
     assert 25 <= (await ask("subscribe", body))["result"]["expire_at"] - time.time() <= 30
     assert 25 <= (await ask("sub_refresh", body))["result"]["expire_at"] - time.time() <= 30
     assert "expire_at" not in (await ask("subscribe", body, under="for-good"))["result"]
+
+
+async def test_a_subscription_by_a_token_lives_as_long_as_the_token(hotclub_settings: Configure) -> None:
+    """The server shows no token when it asks again, so nothing could be said then."""
+    hotclub_settings(TOKENS={"HMAC_SECRET": "s" * 40})
+    body = {"user": "5", "channel": "signed"}
+    for ttl in (None, 300):
+        token = hotclub.tokens.subscription_token("5", "signed", ttl=ttl)
+        result = (await ask("subscribe", {**body, "token": token}))["result"]
+        assert round(result.get("expire_at", time.time()) - time.time()) in (ttl or 0, (ttl or 0) - 1)
+    assert (await ask("sub_refresh", body))["result"] == {"expired": True}
 
 
 async def test_a_token_s_override_is_handed_on(hotclub_settings: Configure) -> None:
