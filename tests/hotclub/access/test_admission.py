@@ -360,7 +360,7 @@ async def test_a_foreign_token_refreshes_no_subscription(serve: Serve, claims: A
 async def test_a_refresh_without_any_channel_is_malformed(serve: Serve) -> None:
     client = await opened(await serve(), made(sub="7"))
 
-    assert await refusal(client.call("sub_refresh", token="nonsense")) == 3501
+    assert await refusal(client.call("sub_refresh", token="nonsense")) == 107
 
 
 # ------------------------------------------------------------------------------------------------------ helpers, ends

@@ -169,10 +169,10 @@ async def test_a_subscription_by_a_token_lives_as_long_as_the_token(hotclub_sett
     """The server shows no token when it asks again, so nothing could be said then."""
     hotclub_settings(TOKENS={"HMAC_SECRET": "s" * 40})
     body = {"user": "5", "channel": "signed"}
-    for ttl in (None, 300):
+    for ttl in (None, 3_000):
         token = hotclub.tokens.subscription_token("5", "signed", ttl=ttl)
         result = (await ask("subscribe", {**body, "token": token}))["result"]
-        assert round(result.get("expire_at", time.time()) - time.time()) in (ttl or 0, (ttl or 0) - 1)
+        assert (result["expire_at"] > time.time() + 2_000) if ttl else ("expire_at" not in result)
     assert (await ask("sub_refresh", body))["result"] == {"expired": True}
 
 
