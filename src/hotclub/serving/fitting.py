@@ -42,8 +42,8 @@ class DoesNotFit(Exception):
     """The installed uvicorn or websockets is not what the classes are made for. The message says why."""
 
 
-def protocols(settings: Settings, door: Door) -> Protocols:
-    """Return Hotclub's protocol classes for uvicorn, or uvicorn's own if Hotclub's do not fit; the log tells of it."""
+def protocols(settings: Settings, door: Door) -> Protocols | None:
+    """Return Hotclub's protocol classes for uvicorn; None if they do not fit, and the log tells of it."""
     try:
         check_versions()
         chosen = _own(settings, door)
@@ -52,10 +52,10 @@ def protocols(settings: Settings, door: Door) -> Protocols:
         why = str(reason) if isinstance(reason, DoesNotFit) else f"a trial failed with {reason!r:.200}"
         logger.warning(
             "Hotclub's fast path does not fit: %s. Tested are %s. The site is served by uvicorn's own classes on the "
-            "plain ASGI interface, slower and without the limits on request heads, bodies, fragments and compression",
+            "plain ASGI interface: slower, without compression, without bounds on request heads, bodies and fragments",
             *(why, ", ".join(f"{name}>={first},<{end}" for name, (first, end) in TESTED.items())),
         )
-        return {"http": "auto", "ws": "auto"}
+        return None
     return chosen
 
 

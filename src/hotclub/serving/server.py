@@ -56,22 +56,29 @@ class CannotListen(HotclubError):
         }
 
 
-class _Server(Server):
-    """A uvicorn server that calls `on_ready` with its URL once it answers requests, and that drains when it stops."""
+class _PlainServer(Server):
+    """A uvicorn server that calls `on_ready` with its URL once it answers requests."""
 
-    def __init__(
-        self, config: Config, limits: Limits, on_ready: Callable[[str], None] | None, guard: "Guard | None"
-    ) -> None:
+    def __init__(self, config: Config, on_ready: Callable[[str], None] | None) -> None:
         super().__init__(config)
-        self._limits = limits
         self._on_ready = on_ready
-        self._guard = guard
-        self._spread = limits.drain_spread
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self._on_ready is not None and self.started and sockets:
             self._on_ready(_url(sockets[0]))
+
+
+class _Server(_PlainServer):
+    """A server that drains when it stops. It relies on uvicorn's internals."""
+
+    def __init__(
+        self, config: Config, limits: Limits, on_ready: Callable[[str], None] | None, guard: "Guard | None"
+    ) -> None:
+        super().__init__(config, on_ready)
+        self._limits = limits
+        self._guard = guard
+        self._spread = limits.drain_spread
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         if self.should_exit:
@@ -178,10 +185,12 @@ def run(
     limits = settings.limits
     patience = limits.connect_timeout / 2
     door = Door(settings.server, settings.trusted_proxies, files=raise_file_limit(), patience=patience)
+    chosen = protocols(settings, door)
+    fits = chosen is not None
     config = Config(
         app,
         loop=loop,
-        **protocols(settings, door),
+        **(chosen or {}),
         ws_max_size=limits.message_bytes,
         ws_per_message_deflate=False,
         log_config=LOGGING_CONFIG,
@@ -190,11 +199,11 @@ def run(
         server_header=False,
         # `TRUSTED_PROXIES` decides which proxies are believed. uvicorn would believe every process on this machine.
         proxy_headers=False,
-        timeout_graceful_shutdown=_CLOSE_SECONDS,
+        timeout_graceful_shutdown=_CLOSE_SECONDS if fits else int(limits.drain_time),
     )
     _collect_seldom()
     guard = Guard() if threading.current_thread() is threading.main_thread() else None
-    server = _Server(config, limits, on_ready, guard)
+    server = _Server(config, limits, on_ready, guard) if fits else _PlainServer(config, on_ready)
     with contextlib.closing(listener), _quiet_termination(), _bounded_log(), contextlib.suppress(KeyboardInterrupt):
         server.run([listener])
     if guard is not None:
