@@ -14,16 +14,8 @@ from hotclub.conf.values import ServerLimits
 from hotclub.engine.limits import Limits
 from hotclub.engine.transports.base import SHUTDOWN
 from hotclub.serving.door import LOOK_AGAIN, LOOKS, RETRY_AFTER, Door, Pass
+from hotclub.serving.heads import HEAD_BYTES, check_head
 from hotclub.serving.sockets import Reader, address_of, give_up_after, refuse, reset
-
-_HEAD_BYTES: Final = 65_536
-_HEADERS: Final = 128
-_BODY: Final = frozenset({b"content-length", b"transfer-encoding"})
-_UPGRADE_BYTES: Final = 8_192
-"""The most bytes of a header field of a WebSocket handshake. Each connection keeps its fields."""
-_SINGLE: Final = frozenset({b"host", b"origin", b"cookie", b"content-length", b"authorization"})
-"""Header fields that a request may have only once. Of a repeated field a proxy could read another one than this
-server."""
 
 _PIPELINED: Final = 16
 """The most requests of a connection that wait for the answer to an earlier one. Browsers and proxies send none."""
@@ -45,6 +37,7 @@ class HttpProtocol(HttpToolsProtocol):
         self._door = Door(self._bounds) if door is None else door
         self._pass: Pass | None = None
         self._waits = False
+        self._upgrades: bool | None = None
         self._head_bytes = 0
         self._deadline: asyncio.TimerHandle | None = None
         self._unread = False
@@ -117,19 +110,24 @@ class HttpProtocol(HttpToolsProtocol):
             self._expect_head()
         self._head_bytes += len(data)
         super().data_received(data)
-        if self._deadline is not None and self._head_bytes > _HEAD_BYTES and not self.transport.is_closing():
+        if self._deadline is not None and self._head_bytes > HEAD_BYTES and not self.transport.is_closing():
             self._refuse(b"431 Request Header Fields Too Large")
 
-    def on_header(self, name: bytes, value: bytes) -> None:
-        super().on_header(name, value)
-        if len(self.headers) > _HEADERS:
-            raise ValueError("too many header fields")
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._upgrades = None
+
+    def _should_upgrade(self) -> bool:
+        # The base class asks four times for each request.
+        if self._upgrades is None:
+            self._upgrades = super()._should_upgrade()
+        return self._upgrades
 
     def on_headers_complete(self) -> None:
         if len(self.pipeline) >= _PIPELINED:
             raise ValueError("too many requests wait for the answer to an earlier one")
         self._end_head()
-        _check_head(self.url, self.headers, upgrade=self.parser.should_upgrade())
+        check_head(self.url, self.headers, upgrades=self.parser.should_upgrade())
         scope: dict[str, Any] = self.scope  # type: ignore[assignment]
         scope.setdefault("extensions", {})[SHUTDOWN] = self
         super().on_headers_complete()
@@ -215,28 +213,3 @@ class HttpProtocol(HttpToolsProtocol):
         super().resume_writing()
         if not self.transport.is_closing():
             self._reader.stop()
-
-
-def _check_head(url: bytes, headers: Sequence[tuple[bytes, bytes]], *, upgrade: bool) -> None:
-    """Refuse a request head that two parsers could read differently.
-
-    Raises:
-        ValueError: the head is ambiguous or too large. The base class answers with 400.
-    """
-    seen: set[bytes] = set()
-    size = len(url)
-    for name, value in headers:
-        if name in seen and name in _SINGLE:
-            raise ValueError("a header field is repeated")
-        seen.add(name)
-        size += len(name) + len(value)
-        # Raises UnicodeDecodeError, a ValueError. A byte from 80 to 9F is a control character in Latin-1 and a part
-        # of a letter in UTF-8.
-        value.decode()
-    if size > _HEAD_BYTES:
-        raise ValueError("the request head is too large")
-    if upgrade:
-        if not seen.isdisjoint(_BODY):
-            raise ValueError("an upgrade has a body")
-        if size > _UPGRADE_BYTES and any(len(value) > _UPGRADE_BYTES for _name, value in headers):
-            raise ValueError("a field of an upgrade is too long")
