@@ -33,6 +33,7 @@ MEMBER_PAGES = {
     "room": "/chat/{Pictures}/",
     "room-empty": "/chat/{Empty}/",
     "join": "/chat/{Closed}/",
+    "people": "/chat/{Pictures}/people/",
     "settings": "/accounts/settings/",
 }
 
