@@ -19,7 +19,7 @@ import hotclub.tokens
 SOURCE = Path(__file__).parents[1] / "src"
 
 ENGINE = (
-    {"model", "errors", "failures", "codes", "limits", "observe", "turns", "background"},
+    {"model", "errors", "failures", "codes", "limits", "names", "observe", "turns", "background"},
     {"protocol", "recovery", "shape", "tags", "leases", "pulse", "places"},
     {"broker", "presence"},
     {"port", "backend"},

@@ -7,6 +7,7 @@ the errors that it documents. Whatever it says of an input that it accepts is ch
 import base64
 import json
 import re
+import unicodedata
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -191,19 +192,24 @@ class _Any(Channel):
 
 _REGISTRY: Final = Registry(Declarations((_Room, _Page, _Any)), get_config())
 _NODE: Final = Node(TinyApplication().bundle)
-_GRAMMAR: Final = re.compile(r"[A-Za-z0-9_.:#-]{1,255}", re.ASCII)
+
+
+def _is_plain(name: str) -> bool:
+    """What every channel's name is, in the words of the documentation."""
+    shown = name.isprintable() and not any(character.isspace() for character in name)
+    return shown and 0 < len(name.encode()) <= 255 and unicodedata.normalize("NFC", name) == name
 
 
 def channel_name(data: bytes) -> Hashable:
     name = _text(data)
     route = _REGISTRY.resolve(name)
     if route is not None:
-        assert _GRAMMAR.fullmatch(name)
+        assert _is_plain(name)
         if route.pattern == _Room.pattern:
             assert name == f"room:{route.kwargs['room_id']}", "one room has one name"
         return route.pattern
     spec = _NODE.channels.resolve(name).spec
-    assert _GRAMMAR.fullmatch(name)
+    assert _is_plain(name)
     return type(spec).__name__
 
 

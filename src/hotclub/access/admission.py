@@ -40,6 +40,7 @@ from hotclub.conf.config import Config
 from hotclub.engine.codes import Close, Code
 from hotclub.engine.errors import Disconnect, HotclubError, Refused
 from hotclub.engine.model import EMPTY
+from hotclub.engine.names import normal
 from hotclub.engine.observe import logger
 from hotclub.engine.port import Client as EngineClient
 from hotclub.engine.port import RefreshGrant, SubscribeGrant
@@ -294,7 +295,8 @@ def find_user(user_id: str) -> Any:
     model = get_user_model()
     try:
         key = model._meta.pk.to_python(user_id)  # noqa: SLF001 - public, by its documentation
-        user = on_primary(model).filter(pk=key).first()
+        # PostgreSQL refuses a query with NUL.
+        user = None if "\0" in user_id else on_primary(model).filter(pk=key).first()
     except (ValidationError, ValueError, OverflowError):
         user = None
     # Another spelling of a key, such as "007", would be a second `sub` of the same user.
@@ -324,7 +326,7 @@ def _server_side(entry: ServerSide) -> SubscribeGrant:
 
 
 def _check_bearer(claims: SubscriptionClaims, client: Client, channel: str) -> None:
-    if claims.channel != channel:
+    if normal(claims.channel) != channel:
         raise _refused("a subscription token for another channel")
     if claims.sub != client.user_id:
         raise _refused("a subscription token of another user")

@@ -32,7 +32,8 @@ def is_revoked(login_id: str) -> bool:
 
 def revoked_logins(login_ids: set[str]) -> set[str]:
     """Return those of the logins that were revoked. Synchronous; at most one query."""
-    keys = [f"sid:{login_id}" for login_id in login_ids if login_id]
+    # PostgreSQL refuses a query with NUL, which a foreign token may name.
+    keys = [f"sid:{login_id}" for login_id in login_ids if login_id and "\0" not in login_id]
     if not keys:
         return set()
     rows = revocations().filter(key__in=keys, until__gt=timezone.now())

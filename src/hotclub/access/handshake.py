@@ -17,7 +17,7 @@ from django.core.handlers.asgi import ASGIRequest
 from django.http.cookie import parse_cookie
 
 from hotclub.conf.config import Config
-from hotclub.conf.values import UNIX, parse_network, parse_origin
+from hotclub.conf.values import OPAQUE, UNIX, parse_network, parse_origin
 from hotclub.engine.errors import HotclubError
 from hotclub.engine.observe import printable, report
 from hotclub.engine.port import Handshake
@@ -95,8 +95,8 @@ def check_handshake(scope: Scope, config: Config) -> Handshake:
     Raises:
         RefusedHandshake: 400, the host is not one of `ALLOWED_HOSTS`; 403, the origin is not allowed.
     """
-    key = _session_key(scope)
     origin, own = _judged(scope)
+    key = _session_key(scope, origin)
     if origin is None and key:
         raise RefusedHandshake(HTTPStatus.FORBIDDEN, "a session cookie without an origin")
     if origin is not None:
@@ -117,8 +117,8 @@ def check_http_request(scope: Scope, config: Config) -> Handshake:
     Raises:
         RefusedHandshake: 400, the host is not one of `ALLOWED_HOSTS`; 403, the origin is not allowed.
     """
-    key = _session_key(scope)
     origin, own = _judged(scope)
+    key = _session_key(scope, origin)
     site = next((value.decode("latin-1") for name, value in scope["headers"] if name == b"sec-fetch-site"), "")
     unsafe = scope["method"] != "GET" and key
     if origin is not None:
@@ -170,7 +170,10 @@ def _own_origin(
         raise RefusedHandshake(HTTPStatus.BAD_REQUEST, str(error)) from None
 
 
-def _session_key(scope: Scope) -> str:
+def _session_key(scope: Scope, origin: str | None) -> str:
+    """The key of the session cookie. A page with the opaque origin may be of any site, so its cookie does not count."""
+    if origin == OPAQUE:
+        return ""
     cookies = b"; ".join(value for name, value in scope["headers"] if name == b"cookie")
     if not cookies:
         return ""
@@ -200,6 +203,8 @@ def _check_origin(origin: str, own: str, config: Config) -> None:
 
 @lru_cache(maxsize=_REMEMBERED)
 def _is_allowed(origin: str, own: str, allowed: tuple[str, ...]) -> bool:
+    if origin == OPAQUE:
+        return OPAQUE in allowed
     parsed = parse_origin(origin)
     return parsed is not None and parsed in {parse_origin(text) for text in (own, *allowed)}
 

@@ -44,7 +44,12 @@ def sign(secret: bytes, user: str, channel: str, keys: Sequence[str], *, issued:
         keys: the keys.
         issued: the present time, in seconds since 1970.
         expires: the end of the signature, in seconds since 1970.
+
+    Raises:
+        ValueError: there is no key, a key is empty, or a text holds NUL, which stands between the signed texts.
     """
+    if not _is_unambiguous(user, channel, keys):
+        raise ValueError("a signature is for one key or more; no key is empty, and no text holds NUL")
     return f"{issued}:{expires}:{_digest(secret, user, channel, keys, issued, expires)}"
 
 
@@ -64,7 +69,7 @@ def check(signature: str, secrets: Iterable[bytes], user: str, channel: str, key
         ExpiredSignature: the signature expired longer ago than `GRACE`.
     """
     found = _FORM.fullmatch(signature)
-    if found is None:
+    if found is None or not _is_unambiguous(user, channel, keys):
         raise BadSignature
     issued, expires = int(found[1]), int(found[2])
     # Every secret is tried, so that the time of the answer does not show which secret fits.
@@ -74,6 +79,11 @@ def check(signature: str, secrets: Iterable[bytes], user: str, channel: str, key
     if expires + GRACE <= now:
         raise ExpiredSignature
     return max(1, int(expires - now))
+
+
+def _is_unambiguous(user: str, channel: str, keys: Sequence[str]) -> bool:
+    """Whether no other texts are signed by the same bytes. The protocol joins the texts by NUL (§2.14)."""
+    return "\0" not in user and "\0" not in channel and bool(keys) and all(key and "\0" not in key for key in keys)
 
 
 def _digest(secret: bytes, user: str, channel: str, keys: Sequence[str], issued: int, expires: int) -> str:
@@ -107,15 +117,16 @@ def sign_keys(
 
     Raises:
         Refused: `UNKNOWN_CHANNEL`, no such channel; `NOT_AVAILABLE`, the channel is not a shared poll.
-        ValueError: the user is unsaved or not a primary key.
+        ValueError: the user is unsaved or not a primary key, there is no key, or a key is empty or holds NUL.
     """
-    if not isinstance(get_registry().route(channel).channel, SharedPollChannel):
+    route = get_registry().route(channel)
+    if not isinstance(route.channel, SharedPollChannel):
         raise Refused(Code.NOT_AVAILABLE, "this channel is not a shared poll")
     issued = int(time())
     return sign(
         poll_secrets(get_config())[0],
         user_id_or_anonymous(user),
-        channel,
+        route.name,
         keys,
         issued=issued,
         expires=issued + int(ttl.total_seconds()),

@@ -30,6 +30,7 @@ from hotclub.conf.config import get_config
 from hotclub.conf.token_keys import BadKey, TokenSettings
 from hotclub.engine.errors import HotclubError, Refused
 from hotclub.engine.model import EMPTY
+from hotclub.engine.names import normal
 from hotclub.engine.protocol.payload import check_payload
 from hotclub.runtime.encoding import encode
 
@@ -130,8 +131,8 @@ class ConnectionClaims(_Common, frozen=True, kw_only=True):
     @property
     def server_side(self) -> dict[str, ServerSide]:
         """The terms of the subscriptions that the server makes, by channel. `channels` counts only without `subs`."""
-        named = {name: entry or ServerSide() for name, entry in self.subs.items()}
-        return named or {name: ServerSide() for name in self.channels}
+        named = {normal(name): entry or ServerSide() for name, entry in self.subs.items()}
+        return named or {normal(name): ServerSide() for name in self.channels}
 
 
 class SubscriptionClaims(_Common, frozen=True, kw_only=True):
@@ -250,7 +251,7 @@ def connection_token(
         ValueError: JSON cannot hold an argument, the user is unsaved or not a primary key, the request has no session,
             or a token with a request has a `ttl` of more than 30 days or None.
     """
-    names = list(channels)
+    names = [normal(name) for name in channels]
     more = {"info": info, "channels": names or None, "meta": meta}
     return _mint(user, ttl, request, {**more, **(claims or {})})
 
@@ -284,7 +285,7 @@ def subscription_token(  # noqa: PLR0913 - each parameter is a claim
     Raises:
         ImproperlyConfigured, TypeError, ValueError: as `connection_token`.
     """
-    more = {"channel": channel, "info": info, "data": data, "client": client}
+    more = {"channel": normal(channel), "info": info, "data": data, "client": client}
     return _mint(user, ttl, request, {**more, **(claims or {})})
 
 

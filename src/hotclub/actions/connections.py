@@ -17,6 +17,7 @@ from hotclub.engine.broker.base import HistoryQuery
 from hotclub.engine.codes import Close, Code, Unsubscribe
 from hotclub.engine.errors import Refused
 from hotclub.engine.model import EMPTY, Position, PresenceStats
+from hotclub.engine.names import normal
 from hotclub.engine.target import Target
 from hotclub.orders.messages import EndConnections, EndSubscriptions, Subscribe
 from hotclub.orders.send import everywhere
@@ -96,8 +97,8 @@ def unsubscribe(
         SynchronousOnlyOperation: the function was called where an event loop runs; await `aunsubscribe`.
     """
     refuse_event_loop("unsubscribe")
-    get_registry().route(channel)
-    everywhere(EndSubscriptions(_target(user, None, client), channel, code))
+    name = get_registry().route(channel).name
+    everywhere(EndSubscriptions(_target(user, None, client), name, code))
 
 
 async def aunsubscribe(
@@ -108,8 +109,8 @@ async def aunsubscribe(
     code: int = Unsubscribe.SERVER,
 ) -> None:
     """`unsubscribe` for async code. A cancelled call may have ended subscriptions; repeating it does no harm."""
-    get_registry().route(channel)
-    await in_thread(everywhere, EndSubscriptions(_target(user, None, client), channel, code))
+    name = get_registry().route(channel).name
+    await in_thread(everywhere, EndSubscriptions(_target(user, None, client), name, code))
 
 
 def subscribe(  # noqa: PLR0913 - the connections, the channel and the terms
@@ -183,7 +184,7 @@ def presence(channel: str) -> Mapping[str, ClientInfo]:
     """
     refuse_event_loop("presence")
     node = require_node()
-    return _members(ask_node(node, node.presence_members(channel)))
+    return _members(ask_node(node, node.presence_members(normal(channel))))
 
 
 async def apresence(channel: str) -> Mapping[str, ClientInfo]:
@@ -207,13 +208,13 @@ def presence_stats(channel: str) -> PresenceStats:
     """
     refuse_event_loop("presence_stats")
     node = require_node()
-    return ask_node(node, node.presence_stats(channel))
+    return ask_node(node, node.presence_stats(normal(channel)))
 
 
 async def apresence_stats(channel: str) -> PresenceStats:
     """`presence_stats` for async code. Nothing is changed, so a cancelled call leaves nothing behind."""
     node = require_node()
-    return await aask_node(node, node.presence_stats(channel))
+    return await aask_node(node, node.presence_stats(normal(channel)))
 
 
 def history(channel: str, *, limit: int = 100, since: Position | None = None, reverse: bool = False) -> HistoryPage:
@@ -240,9 +241,9 @@ def history(channel: str, *, limit: int = 100, since: Position | None = None, re
     query = HistoryQuery(limit=limit, since=since, reverse=reverse)
     route = get_registry().route(channel)
     if route.spec.durable:
-        return HistoryPage.of(_durable_history(route, channel, query))
+        return HistoryPage.of(_durable_history(route, query))
     node = require_node()
-    return HistoryPage.of(ask_node(node, node.history(channel, query)))
+    return HistoryPage.of(ask_node(node, node.history(route.name, query)))
 
 
 async def ahistory(
@@ -259,9 +260,9 @@ async def read_page(channel: str, query: HistoryQuery) -> model.HistoryPage:
     """
     route = get_registry().route(channel)
     if route.spec.durable:
-        return await in_thread(_durable_history, route, channel, query)
+        return await in_thread(_durable_history, route, query)
     node = require_node()
-    return await aask_node(node, node.history(channel, query))
+    return await aask_node(node, node.history(route.name, query))
 
 
 async def read_members(channel: str) -> Mapping[str, model.ClientInfo]:
@@ -270,15 +271,15 @@ async def read_members(channel: str) -> Mapping[str, model.ClientInfo]:
     A cancelled call leaves nothing behind.
     """
     node = require_node()
-    return await aask_node(node, node.presence_members(channel))
+    return await aask_node(node, node.presence_members(normal(channel)))
 
 
 def _members(members: Mapping[str, model.ClientInfo]) -> Mapping[str, ClientInfo]:
     return {client: ClientInfo.of(info) for client, info in members.items()}
 
 
-def _durable_history(route: Route, channel: str, query: HistoryQuery) -> model.HistoryPage:
-    return read_history(channel, query, route.spec.retention)
+def _durable_history(route: Route, query: HistoryQuery) -> model.HistoryPage:
+    return read_history(route.name, query, route.spec.retention)
 
 
 def subscribe_everywhere(order: Subscribe) -> None:
@@ -299,7 +300,7 @@ def _subscription(
 ) -> Subscribe:
     return Subscribe(
         target=target,
-        channel=channel,
+        channel=normal(channel),
         data=EMPTY if data is None else encode(data),
         info=EMPTY if info is None else encode(info),
         ttl=0 if ttl is None else max(1, int(ttl.total_seconds())),

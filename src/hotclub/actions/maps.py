@@ -16,6 +16,7 @@ from hotclub.engine.codes import Code
 from hotclub.engine.errors import Refused
 from hotclub.engine.maps import check_key
 from hotclub.engine.model import Position
+from hotclub.engine.names import normal
 from hotclub.orders.messages import ChangeMap, ClearMap
 from hotclub.orders.send import carry_out, in_transaction
 from hotclub.runtime.encoding import encode
@@ -196,7 +197,7 @@ def map_state(channel: str, *, key: str = "", cursor: str = "", limit: int = 100
     refuse_event_loop("map_state")
     node = require_node()
     query = MapQuery(cursor=cursor, limit=limit, key=key, asc=asc)
-    return MapPage.of(ask_node(node, node.channels.maps.read(channel, query)))
+    return MapPage.of(ask_node(node, node.channels.maps.read(normal(channel), query)))
 
 
 async def amap_state(channel: str, *, key: str = "", cursor: str = "", limit: int = 100, asc: bool = False) -> MapPage:
@@ -220,13 +221,13 @@ def map_stats(channel: str) -> MapStats:
     """
     refuse_event_loop("map_stats")
     node = require_node()
-    return ask_node(node, node.channels.maps.stats(channel))
+    return ask_node(node, node.channels.maps.stats(normal(channel)))
 
 
 async def amap_stats(channel: str) -> MapStats:
     """`map_stats` for async code. Nothing is changed, so a cancelled call leaves nothing behind."""
     node = require_node()
-    return await aask_node(node, node.channels.maps.stats(channel))
+    return await aask_node(node, node.channels.maps.stats(normal(channel)))
 
 
 async def change_map(channel: str, message: MapMessage) -> maps.MapOutcome | None:
@@ -237,8 +238,8 @@ async def change_map(channel: str, message: MapMessage) -> maps.MapOutcome | Non
     node = current_node()
     if node is None or in_transaction():
         return await in_thread(_send, channel, message)
-    _check(channel, message)
-    return await aask_node(node, node.channels.maps.change(channel, message))
+    name = _checked(channel, message)
+    return await aask_node(node, node.channels.maps.change(name, message))
 
 
 async def read_map(channel: str, query: MapQuery) -> maps.MapPage:
@@ -247,7 +248,7 @@ async def read_map(channel: str, query: MapQuery) -> maps.MapPage:
     A cancelled call leaves nothing behind.
     """
     node = require_node()
-    return await aask_node(node, node.channels.maps.read(channel, query))
+    return await aask_node(node, node.channels.maps.read(normal(channel), query))
 
 
 def _setting(key: str, data: Any, tags: Mapping[str, str] | None, **options: Any) -> MapMessage:
@@ -263,21 +264,27 @@ def _told(outcome: maps.MapOutcome | None) -> MapOutcome | None:
 
 
 def _send(channel: str, message: MapMessage) -> maps.MapOutcome | None:
-    _check(channel, message)
-    return carry_out([ChangeMap(channel, message)], lambda node: node.channels.maps.change(channel, message))
+    name = _checked(channel, message)
+    return carry_out([ChangeMap(name, message)], lambda node: node.channels.maps.change(name, message))
 
 
-def _check(channel: str, message: MapMessage) -> None:
-    """Refuse a change that the engine would refuse only after the commit, where the caller does not get the error."""
-    config, spec = get_config(), get_registry().route(channel).spec
+def _checked(channel: str, message: MapMessage) -> str:
+    """Refuse a change that the engine would refuse only after the commit, where the caller does not get the error.
+
+    Returns the channel's name in normal form C.
+    """
+    config, route = get_config(), get_registry().route(channel)
+    spec = route.spec
     if spec.map is None:
         raise Refused(Code.NOT_AVAILABLE, "this channel is not a map")
     check_key(message.key, config.limits)
     if message.expected is not None and spec.retention.size <= 0:
         raise Refused(Code.BAD_REQUEST, "an ephemeral map has no positions to compare")
+    return route.name
 
 
 def _clear(channel: str) -> None:
-    if get_registry().route(channel).spec.map is None:
+    route = get_registry().route(channel)
+    if route.spec.map is None:
         raise Refused(Code.NOT_AVAILABLE, "this channel is not a map")
-    carry_out([ClearMap(channel)], lambda node: node.channels.maps.clear(channel))
+    carry_out([ClearMap(route.name)], lambda node: node.channels.maps.clear(route.name))

@@ -54,7 +54,8 @@ async def ashared_poll_publish(
 
 def publish_item(channel: str, item: PolledItem, epoch: str) -> None:
     """Check a value, and send it to its followers in every process. Synchronous; refuses as `shared_poll_publish`."""
-    spec = get_registry().route(channel).spec
+    route = get_registry().route(channel)
+    spec = route.spec
     if spec.poll is None:
         raise Refused(Code.BAD_REQUEST, "this channel is not a shared poll")
     if not spec.poll.versioned:
@@ -62,7 +63,7 @@ def publish_item(channel: str, item: PolledItem, epoch: str) -> None:
     if item.version < 1:
         raise Refused(Code.BAD_REQUEST, "a version is 1 or higher")
     check_key(item.key, get_config().limits)
-    everywhere(PublishPolled(channel, item, epoch))
+    everywhere(PublishPolled(route.name, item, epoch))
 
 
 def _data(data: Any, removed: bool) -> Raw:

@@ -156,14 +156,17 @@ async def publish_message(channel: str, message: Message) -> Position | None:
 
     A cancelled call may have published.
     """
-    return (await _asend([_Outgoing(channel, get_registry().route(channel), message)]))[0]
+    return (await _asend([_Outgoing(get_registry().route(channel), message)]))[0]
 
 
 @dataclass(frozen=True, slots=True)
 class _Outgoing:
-    channel: str
     route: Route
     message: Message
+
+    @property
+    def channel(self) -> str:
+        return self.route.name
 
 
 def _prepare(channel: str, data: Any, idempotency_key: str, tags: Mapping[str, str] | None) -> _Outgoing:
@@ -175,7 +178,7 @@ def _prepare_all(
 ) -> list[_Outgoing]:
     registry = get_registry()
     message = Message(data=encode(data), tags=dict(tags or {}), idempotency_key=idempotency_key)
-    return [_Outgoing(channel, registry.route(channel), message) for channel in channels]
+    return [_Outgoing(registry.route(channel), message) for channel in channels]
 
 
 async def _asend(batch: Sequence[_Outgoing]) -> list[Position | None]:

@@ -20,6 +20,7 @@ from msgspec import Raw
 from hotclub.conf.config import get_config
 from hotclub.engine.codes import Code
 from hotclub.engine.errors import Refused
+from hotclub.engine.names import personal_name
 from hotclub.runtime.encoding import decode
 
 if TYPE_CHECKING:
@@ -244,12 +245,12 @@ _handled: Final[ContextVar[handling | None]] = ContextVar("hotclub_handled", def
 
 
 def personal_channel(user: "AnyUser") -> str:
-    """Return the name of a user's personal channel.
+    """Return the name of a user's personal channel: `#` and the user's id, see `personal_name`.
 
     Raises:
         ValueError: the argument names no user; see `user_id_of`.
     """
-    return f"#{user_id_of(user)}"
+    return personal_name(user_id_of(user))
 
 
 def user_id_of(user: "AnyUser") -> str:

@@ -1,6 +1,5 @@
 """Finds the class for a channel's name, and the procedure for a method's name."""
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -25,12 +24,12 @@ from hotclub.conf.config import NOT_INSTALLED, Config
 from hotclub.engine.broker.base import Retention
 from hotclub.engine.codes import Code
 from hotclub.engine.errors import Refused
+from hotclub.engine.names import is_name, normal, personal_name
 from hotclub.engine.observe import logger
 from hotclub.engine.port import ChannelSpec, MapSpec, PollSpec, ResolvedChannel
 from hotclub.engine.protocol.messages import MAP_CLIENTS_TYPE, MAP_TYPE, MAP_USERS_TYPE
 
-_NAME: Final = re.compile(r"[A-Za-z0-9_.:#-]{1,255}")
-PERSONAL: Final = "#<str:user_id>"
+PERSONAL: Final = "#<path:user_id>"
 """The pattern of the users' personal channels, which Hotclub tries after all other patterns."""
 _CACHED_NAMES: Final = 8192
 _MAP_TYPES: Final = {"values": MAP_TYPE, "clients": MAP_CLIENTS_TYPE, "users": MAP_USERS_TYPE}
@@ -98,11 +97,12 @@ class Registry:
         self.resolve = lru_cache(maxsize=_CACHED_NAMES)(self._resolve)
 
     def route(self, name: str) -> Route:
-        """Return the route of a channel.
+        """Return the route of a channel that the site's own code names. Its `name` is in normal form C.
 
         Raises:
             UnknownChannel: no pattern matches the name.
         """
+        name = normal(name)
         route = self.resolve(name)
         if route is None:
             raise UnknownChannel(name, [compiled.pattern for compiled in self._compiled])
@@ -145,7 +145,7 @@ class Registry:
         succeeds."""
         if not template:
             return ""
-        found = template.format(**{**kwargs, "channel": name})
+        found = normal(template.format(**{**kwargs, "channel": name}))
         # `_resolve` would ask for the presence maps of the map, and never end for a map that names itself.
         match = self._match(found)
         if match is None or match[0].spec.type != kind:
@@ -173,14 +173,14 @@ def compile_pattern(pattern: str) -> RoutePattern:
     Raises:
         ImproperlyConfigured: the pattern is malformed.
     """
-    route = path(pattern, _no_view)
+    route = path(normal(pattern), _no_view)
     assert isinstance(route, URLPattern)
     assert isinstance(route.pattern, RoutePattern)
     return route.pattern
 
 
 def captured(pattern: RoutePattern, name: str) -> dict[str, Any] | None:
-    """Return the values that a pattern captures from a name, None when it does not match.
+    """Return the values that a pattern captures from a name in normal form C, None when it does not match.
 
     A second spelling of a name, such as `chat:007` for `chat:7`, does not match: hooks authorise the captured values,
     so equal values must belong to one channel.
@@ -194,11 +194,6 @@ def captured(pattern: RoutePattern, name: str) -> dict[str, Any] | None:
         if pattern.converters[key].to_url(kwargs[key]) != text:
             return None
     return kwargs
-
-
-def is_name(name: str) -> bool:
-    """Return whether a channel can have this name, by its alphabet and length."""
-    return _NAME.fullmatch(name) is not None
 
 
 def channel_spec(channel: type[Channel] | Channel) -> ChannelSpec:
@@ -272,12 +267,12 @@ class _Compiled:
 
 
 class _PersonalChannel(Channel):
-    """The channel `#<user id>`. The server subscribes every signed-in connection to the channel of its user."""
+    """The channel of a user, see `personal_name`. The server subscribes every signed-in connection to its user's."""
 
     pattern = PERSONAL
 
     async def can_subscribe(self, client: Client, *, user_id: str) -> bool:
-        return client.user_id == user_id != ""
+        return client.user_id != "" and personal_name(client.user_id) == f"#{user_id}"
 
 
 def _personal_channel(config: Config) -> Channel:

@@ -7,11 +7,9 @@ from typing import Final
 
 from django.urls.resolvers import RoutePattern
 
-LONGEST: Final = 255
-"""The most characters of a channel's name."""
-_FOREIGN: Final = re.compile(r"[^A-Za-z0-9_.:#-]")
+from hotclub.engine.names import fault
+
 _CAPTURED: Final = re.compile(r"<[^<>]*>")
-_ALPHABET: Final = "A-Z a-z 0-9 _ . : # -"
 _SHOWN: Final = 100
 _SUGGESTIONS: Final = 3
 _SIMILAR: Final = 0.5
@@ -19,12 +17,8 @@ _SIMILAR: Final = 0.5
 
 def explain(name: str, patterns: Sequence[RoutePattern]) -> str:
     """Return the reason why no pattern matches the name, in one clause. The text is printable and of bounded length."""
-    if not name:
-        return "a channel's name is not empty"
-    if len(name) > LONGEST:
-        return f"{shown(name)} has {len(name)} characters, and a channel's name has at most {LONGEST}"
-    if foreign := _FOREIGN.search(name):
-        return f"{shown(name)} holds {foreign[0]!a}, and a channel's name has only {_ALPHABET}"
+    if reason := fault(name):
+        return f"{shown(name)} is no channel's name: {reason}"
     if not patterns:
         return f"nothing is called {shown(name)}: no installed app declares a channel in its channels.py"
     near = _nearest(name, [str(pattern) for pattern in patterns])

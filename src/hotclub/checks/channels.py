@@ -19,6 +19,7 @@ from hotclub.checks.base import Apps, declared, is_count, is_duration, make_erro
 from hotclub.checks.keyed import keyed_problems
 from hotclub.conf.config import get_config, raw_settings
 from hotclub.engine.limits import Limits
+from hotclub.engine.names import RULE, fault, normal
 
 HOOKS: Final = (
     "can_subscribe",
@@ -37,9 +38,6 @@ _RESERVED: Final = frozenset({"self", "client", "data", "joined", "key", "keys"}
 
 
 _CAPTURED: Final = re.compile(r"<[^<>]+>")
-
-
-_LITERAL: Final = re.compile(r"[A-Za-z0-9_.:#-]*")
 
 
 def check_channels(app_configs: Apps = None, **kwargs: Any) -> list[CheckMessage]:
@@ -64,7 +62,7 @@ def _class_problems(cls: type[Channel]) -> Iterator[CheckMessage]:
         hint = 'Give it one, such as "chat:<int:room_id>", or write `class Base(Channel, abstract=True)`.'
         yield make_error(10, "This channel class has no pattern.", hint, cls)
     elif problem := _pattern_problem(pattern):
-        hint = "A channel's name has 1 to 255 of A-Z a-z 0-9 _ . : # - and path converters in angle brackets."
+        hint = f"A pattern is a channel's name ({RULE}) with path converters in angle brackets."
         yield make_error(12, f"The pattern {pattern!r} cannot be used: {problem}", hint, cls)
     if cls.can_subscribe is Channel.can_subscribe and not (cls.token or _insecure()):
         hint = "Write `def can_subscribe(self, client, …)` that returns True for those who may."
@@ -101,9 +99,13 @@ def _pattern_problem(pattern: Any) -> str:
         return str(error)
     if reserved := _RESERVED & set(compiled.converters):
         return f"{', '.join(sorted(reserved))} cannot be the name of a captured value."
-    if _LITERAL.fullmatch(_CAPTURED.sub("", pattern)) is None:
-        return "no channel can have such a name."
-    return "" if pattern else "it is empty."
+    if not pattern:
+        return "it is empty."
+    # A captured value stands between the parts of the pattern, so they are checked with a letter in its place.
+    literal = normal(_CAPTURED.sub("a", pattern))
+    if "<" in literal or ">" in literal:
+        return "it has an angle bracket without its pair."
+    return f"{reason}." if (reason := fault(literal)) else ""
 
 
 def _history_problems(cls: type[Channel]) -> Iterator[CheckMessage]:

@@ -10,7 +10,7 @@ that refuses some texts causes no false alarm.
 import re
 import string
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import combinations, islice, product
 from typing import Any, Final
 
@@ -19,18 +19,32 @@ from django.urls.converters import IntConverter, PathConverter, SlugConverter, S
 from django.urls.resolvers import RoutePattern
 
 from hotclub.channels.base import Channel
-from hotclub.channels.registry import PERSONAL, captured, compile_pattern, is_name
+from hotclub.channels.registry import PERSONAL, captured, compile_pattern
 from hotclub.checks.base import Apps, compiled_pattern, declared, make_warning
 from hotclub.conf.config import raw_settings
+from hotclub.engine.names import is_name
 
 Step = tuple[frozenset[str], bool]
 """The characters that a step takes, and whether it takes any number of them."""
 
-_ANY: Final = frozenset(string.ascii_letters + string.digits + "_.:#-")
+
+class _Any(frozenset[str]):
+    """A set of ASCII characters, and of every other character."""
+
+    def __and__(self, other: Collection[object]) -> frozenset[str]:
+        """The characters in both sets. Of the other set, only listed characters are known."""
+        if isinstance(other, _Any):
+            return frozenset(character for character in self if character in other)
+        return frozenset(item for item in other if isinstance(item, str) and (item in self or not item.isascii()))
+
+    __rand__ = __and__
+
+
+_ANY: Final = _Any(map(chr, range(0x21, 0x7F)))
 _SETS: Final[Mapping[type, frozenset[str]]] = {
     IntConverter: frozenset(string.digits),
     SlugConverter: frozenset(string.ascii_letters + string.digits + "-_"),
-    StringConverter: _ANY,
+    StringConverter: _Any(_ANY - {"/"}),
     PathConverter: _ANY,
 }
 _PREFERRED: Final = "12abAB"

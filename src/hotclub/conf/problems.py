@@ -15,6 +15,7 @@ from hotclub.conf.values import (
     API_KEY_FIELDS,
     API_METHODS,
     HASHED,
+    OPAQUE,
     UNIX,
     Rate,
     RateLimits,
@@ -30,6 +31,7 @@ from hotclub.conf.values import (
     suggest,
 )
 from hotclub.engine.limits import Limits
+from hotclub.engine.names import LONGEST
 
 ENGINES: Final = ("memory",)
 """The schemes that `ENGINE` may have without a `BACKEND`."""
@@ -143,11 +145,11 @@ def _origins(_name: str, value: Any) -> Iterator[Problem]:
         yield _wrong("ALLOWED_ORIGINS", value, 'Use a list, such as ["https://shop.example.com"].')
         return
     for origin in value:
-        if not isinstance(origin, str) or parse_origin(origin) is None:
+        if not isinstance(origin, str) or (origin != OPAQUE and parse_origin(origin) is None):
             yield Problem(
                 "E005",
                 f"HOTCLUB['ALLOWED_ORIGINS'] holds {origin!r}, which no browser sends as an origin.",
-                'Write each one as "https://host" or "https://host:port": with scheme, without path or "*".',
+                'Write "https://host" or "https://host:port", without path or "*", or "null" for pages from files.',
             )
 
 
@@ -177,6 +179,12 @@ def _limits(_name: str, value: Any) -> Iterator[Problem]:
 
 
 def _contradictions(limits: Limits) -> Iterator[Problem]:
+    if limits.channel_bytes > LONGEST:
+        yield Problem(
+            "E006",
+            f"HOTCLUB['LIMITS'] has CHANNEL_BYTES {limits.channel_bytes}.",
+            f"The tables hold names of at most {LONGEST} bytes.",
+        )
     for smaller, larger in (
         ("PONG_TIMEOUT", "PING_INTERVAL"),
         ("PRESENCE_REFRESH", "PRESENCE_TTL"),

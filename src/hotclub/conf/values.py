@@ -14,6 +14,7 @@ from typing import Any, Final, NamedTuple
 from hotclub.engine.codes import Code
 from hotclub.engine.errors import Refused
 from hotclub.engine.limits import TokenBucket
+from hotclub.engine.names import normal
 
 _ORIGIN: Final = re.compile(
     r"(?P<scheme>[a-z][a-z0-9+.-]*)://(?P<host>[a-z0-9_.-]+|\[[0-9a-f:.]+\])(?::(?P<port>[0-9]{1,5}))?",
@@ -27,6 +28,10 @@ class Origin(NamedTuple):
     scheme: str
     host: str
     port: int | None
+
+
+OPAQUE: Final = "null"
+"""The origin that browsers send for pages without one: from files, and in sandboxed frames."""
 
 
 def parse_origin(text: str) -> Origin | None:
@@ -191,7 +196,7 @@ class KeyRights:
 
     def allows_channel(self, channel: str) -> bool:
         """Return whether the key may use this channel. The patterns have `*`, `?` and `[…]`, as in a shell."""
-        return not self.channels or any(fnmatchcase(channel, pattern) for pattern in self.channels)
+        return not self.channels or any(fnmatchcase(channel, normal(pattern)) for pattern in self.channels)
 
     def require(self, channel: str) -> None:
         """Refuse a channel that the key may not use.

@@ -4,10 +4,9 @@ The commands of clients and the calls of the server both use this module.
 """
 
 import asyncio
-import re
 from collections.abc import Coroutine, Mapping
 from time import monotonic
-from typing import Any, Final
+from typing import Any
 
 from hotclub.engine.appearances import Appearances
 from hotclub.engine.broker.base import IDEMPOTENCY_TTL, Broker, DurableBroker, HistoryQuery, Message
@@ -19,12 +18,11 @@ from hotclub.engine.leases import Leases
 from hotclub.engine.limits import Limits
 from hotclub.engine.maps import Maps
 from hotclub.engine.model import ClientInfo, HistoryPage, Position, PresenceStats
+from hotclub.engine.names import fault, is_name
 from hotclub.engine.observe import Counters
 from hotclub.engine.port import Application, ChannelSpec, ResolvedChannel
 from hotclub.engine.presence.base import Presence
 from hotclub.engine.shared_poll import SharedPolls
-
-_NAME: Final = re.compile(r"[A-Za-z0-9_.:#-]+", re.ASCII)
 
 AnyChannel = str | ResolvedChannel
 """A channel by its name, or as `Channels.resolve` returned it."""
@@ -64,11 +62,12 @@ class Channels:
         """The channel of a name.
 
         Raises:
-            Refused: `BAD_REQUEST` for a name outside the grammar (ASCII letters, digits and `_.:#-`, at most
-                `limits.channel_bytes`), `UNKNOWN_CHANNEL` for one that the application does not know.
+            Refused: `BAD_REQUEST` for text that is no name (`names.fault`), `UNKNOWN_CHANNEL` for a name that the
+                application does not know.
         """
-        if len(name) > self.limits.channel_bytes or not _NAME.fullmatch(name):
-            raise Refused(Code.BAD_REQUEST, "channel name is not valid", why="a channel name is not valid")
+        if not is_name(name, self.limits.channel_bytes):
+            reason = fault(name, self.limits.channel_bytes)
+            raise Refused(Code.BAD_REQUEST, f"channel name is not valid: {reason}", why="a channel name is not valid")
         channel = self.application.resolve(name)
         if channel is None:
             raise Refused(Code.UNKNOWN_CHANNEL)

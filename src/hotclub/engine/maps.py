@@ -55,8 +55,13 @@ class Maps:
                 for compare and set in an ephemeral map.
             IdempotencyConflict: the idempotency key was used for another change.
         """
-        found = self._map(channel)
         check_key(message.key, self._limits)
+        return await self._change(self._map(channel), message)
+
+    async def _record(self, channel: str, message: MapMessage) -> None:
+        await self._change(self._map(channel), message)
+
+    async def _change(self, found: ResolvedChannel, message: MapMessage) -> MapOutcome:
         if message.expected is not None and found.spec.retention.size <= 0:
             raise Refused(Code.BAD_REQUEST, "an ephemeral map has no positions to compare")
         return await self.broker.change(found.name, message, found.spec.map_retention)
@@ -95,13 +100,15 @@ class Maps:
     async def appear(self, spec: ChannelSpec, info: ClientInfo) -> None:
         """Put a subscriber into the maps that its channel names, or renew its entries. Only new entries are fanned out.
 
+        The keys are ids, which may be of any text and longer than `limits.key_bytes`.
+
         Raises:
             Refused: as `change`.
         """
         if spec.clients_map:
-            await self.change(spec.clients_map, MapMessage(key=info.client, info=info, mode="if_new", renew=True))
+            await self._record(spec.clients_map, MapMessage(key=info.client, info=info, mode="if_new", renew=True))
         if spec.users_map and info.user:
-            await self.change(spec.users_map, MapMessage(key=info.user, mode="if_new", renew=True))
+            await self._record(spec.users_map, MapMessage(key=info.user, mode="if_new", renew=True))
 
     async def disappear(self, spec: ChannelSpec, info: ClientInfo, *, user: bool) -> None:
         """Undo `appear`. The user's entry is only removed if `user`.
@@ -110,6 +117,6 @@ class Maps:
             Refused: as `change`.
         """
         if spec.clients_map:
-            await self.change(spec.clients_map, MapMessage(key=info.client, removed=True))
+            await self._record(spec.clients_map, MapMessage(key=info.client, removed=True))
         if user and spec.users_map and info.user:
-            await self.change(spec.users_map, MapMessage(key=info.user, removed=True))
+            await self._record(spec.users_map, MapMessage(key=info.user, removed=True))

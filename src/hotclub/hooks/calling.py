@@ -345,4 +345,5 @@ def is_open(config: Config, channel: Channel, hook: str) -> bool:
 
 def bucket(client: Client) -> str:
     """The name of the client's token bucket: its user, or its network for an anonymous client."""
-    return client.user_id or f"address {network_of(client.address)}"
+    # Ids are of any text: the first character keeps them apart from addresses.
+    return f"#{client.user_id}" if client.user_id else f"address {network_of(client.address)}"

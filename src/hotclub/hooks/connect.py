@@ -9,6 +9,7 @@ from hotclub.channels.client import Client
 from hotclub.channels.welcome import Welcome
 from hotclub.engine.codes import Close
 from hotclub.engine.errors import Disconnect
+from hotclub.engine.names import normal, personal_name
 from hotclub.engine.port import Client as EngineClient
 from hotclub.engine.port import ConnectGrant, ConnectRequest, RefreshGrant, SubscribeGrant
 from hotclub.hooks.calling import Hook, Project, answering, client_of, encoded, logging_failure
@@ -21,7 +22,6 @@ class ConnectHooks:
     """Implements the engine's `Connects` for the project."""
 
     def __init__(self, project: Project, admission: Admission, watch: SessionWatch) -> None:
-        self._registry = project.registry
         self._config = config = project.config
         self._hooks = project.hooks
         self._traffic = project.traffic
@@ -69,7 +69,7 @@ class ConnectHooks:
             welcome = Welcome(data=welcome)
         channels = {**admitted.channels, **self._personal(mine, admitted)}
         for name, data in welcome.subscriptions().items():
-            channels[name] = SubscribeGrant(data=encoded(hook, data))
+            channels[normal(name)] = SubscribeGrant(data=encoded(hook, data))
         mine.granted.update(channels)
         return ConnectGrant(
             user_id=mine.user_id,
@@ -83,10 +83,10 @@ class ConnectHooks:
 
     def _personal(self, mine: Client, admitted: Admitted) -> dict[str, SubscribeGrant]:
         """The grant of a signed-in client's personal channel, unless its token has granted the channel already."""
-        name = f"#{mine.user_id}"
-        if not self._config.personal_channel or mine.is_anonymous or name in admitted.channels:
+        if not self._config.personal_channel or mine.is_anonymous:
             return {}
-        return {} if self._registry.resolve(name) is None else {name: SubscribeGrant()}
+        name = personal_name(mine.user_id)
+        return {} if name in admitted.channels else {name: SubscribeGrant()}
 
     async def refresh(self, client: EngineClient, token: str) -> RefreshGrant:
         """See `Connects.refresh` and `Admission.refresh`."""

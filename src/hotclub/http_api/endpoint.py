@@ -14,6 +14,7 @@ from hotclub.conf.config import Config, get_config
 from hotclub.conf.values import KeyRights
 from hotclub.engine.codes import Code
 from hotclub.engine.errors import IdempotencyConflict, Refused, UnrecoverablePosition
+from hotclub.engine.names import normal
 from hotclub.engine.observe import logger
 from hotclub.engine.transports.stream import HttpError
 from hotclub.http_api import messages as wire
@@ -270,4 +271,16 @@ def _decode(body: Raw, kind: type[Struct]) -> Any:
     for known in msgspec.structs.fields(kind):
         if known.required and bytes(given.get(known.encode_name, b"")) in _NOTHING:
             raise Refused(Code.BAD_REQUEST, f"{known.encode_name} is required")
-    return msgspec.json.decode(msgspec.json.encode(given), type=kind)
+    return _named(msgspec.json.decode(msgspec.json.encode(given), type=kind))
+
+
+def _named(request: Struct) -> Struct:
+    """The request with the names of its channels in normal form C."""
+    changes: dict[str, Any] = {
+        name: normal(value)
+        for name in ("channel", "pattern")
+        if isinstance(value := getattr(request, name, None), str) and not value.isascii()
+    }
+    if isinstance(request, wire.BroadcastRequest):
+        changes["channels"] = [normal(name) for name in request.channels]
+    return msgspec.structs.replace(request, **changes) if changes else request

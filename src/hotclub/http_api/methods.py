@@ -19,7 +19,7 @@ from msgspec import UNSET, Raw, Struct, UnsetType
 from hotclub.access import overrides
 from hotclub.access.tokens import InvalidToken, payload_of
 from hotclub.actions import connections
-from hotclub.channels.registry import get_registry
+from hotclub.channels.registry import UnknownChannel, get_registry
 from hotclub.conf.config import get_config
 from hotclub.conf.values import KeyRights
 from hotclub.durable.sql import remove_entries
@@ -299,6 +299,8 @@ def api_error(error: Refused | IdempotencyConflict | UnrecoverablePosition) -> w
         return wire.ApiError(Code.CONCURRENT_PAGINATION, f"conflict: {error}")
     if isinstance(error, UnrecoverablePosition):
         return wire.ApiError(Code.UNRECOVERABLE_POSITION, "unrecoverable position")
+    if isinstance(error, UnknownChannel):
+        return wire.ApiError(error.code, f"{error.message}: {error.explanation}")
     return wire.ApiError(error.code, error.message)
 
 

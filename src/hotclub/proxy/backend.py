@@ -14,8 +14,9 @@ from hotclub.access.session import authenticate
 from hotclub.channels.client import Client
 from hotclub.channels.registry import Registry, get_registry
 from hotclub.conf.config import get_config
-from hotclub.engine.codes import Close
-from hotclub.engine.errors import Disconnect
+from hotclub.engine.codes import Close, Code
+from hotclub.engine.errors import Disconnect, Refused
+from hotclub.engine.names import fault
 from hotclub.engine.port import Client as EngineClient
 from hotclub.engine.port import ConnectGrant, Handshake, ResolvedChannel
 from hotclub.hooks.application import compose
@@ -64,7 +65,10 @@ class Backend:
         self._handshake = handshake
 
     def resolve(self, channel: str) -> ResolvedChannel:
-        """The channel of a name. Raises Refused `UNKNOWN_CHANNEL` for an unknown one."""
+        """The channel of a name that a client chose. Raises Refused `BAD_REQUEST` for text that is no name in normal
+        form C, by which the server would route another channel, and `UNKNOWN_CHANNEL` for an unknown channel."""
+        if reason := fault(channel):
+            raise Refused(Code.BAD_REQUEST, f"channel name is not valid: {reason}")
         return self._registry.route(channel)
 
     def arriving(self, question: Question) -> EngineClient:

@@ -5,6 +5,7 @@ from typing import Final
 
 from hotclub.engine.codes import Close, Unsubscribe
 from hotclub.engine.errors import Disconnect, Unsubscribed
+from hotclub.engine.names import personal_name
 from hotclub.engine.node import Node
 from hotclub.engine.peers import Peer
 from hotclub.engine.session import Session
@@ -32,7 +33,7 @@ async def reprove(node: Node, *, personal: bool) -> None:
             subscriber.given = None
     for start in range(0, len(peers), _PER_TURN):
         for peer in peers[start : start + _PER_TURN]:
-            _doubt(peer, f"#{peer.user_id}" if personal else "")
+            _doubt(peer, personal_name(peer.user_id) if personal else "")
         await asyncio.sleep(0)
 
 

@@ -10,7 +10,13 @@ from asgiref.sync import sync_to_async
 from django.contrib.auth import SESSION_KEY, get_user_model
 from django.core.handlers.asgi import ASGIRequest
 
-from hotclub.access.handshake import RefusedHandshake, RequestHeaders, check_handshake
+from hotclub.access.handshake import (
+    SESSION_STATE,
+    RefusedHandshake,
+    RequestHeaders,
+    check_handshake,
+    check_http_request,
+)
 from hotclub.access.session import LOGIN_KEY, authenticate, login_of, session_store
 from hotclub.conf.config import Config
 from tests.hotclub.conftest import Site, amake_person, make_person
@@ -120,6 +126,19 @@ def test_what_a_hostile_handshake_holds_beside_makes_nothing_stumble() -> None:
     }
 
     assert check_handshake(hostile, Config()).headers["host"] == "good.com"
+
+
+def test_the_opaque_origin_is_allowed_by_name_and_brings_no_login() -> None:
+    """Pages from files and in sandboxed frames; any site can make such a frame."""
+    opaque = scope(host="good.com", origin="null", cookie="sessionid=" + "a" * 32)
+    for check in (check_handshake, check_http_request):
+        handshake = check({**opaque, "method": "POST"}, Config(allowed_origins=("null",)))
+        assert handshake.state[SESSION_STATE] == ""
+        for allowed in ((), ("https://null",)):
+            with pytest.raises(RefusedHandshake):
+                check({**opaque, "method": "POST"}, Config(allowed_origins=allowed))
+    with pytest.raises(RefusedHandshake):
+        check_handshake(scope(host="good.com", origin="NULL"), Config(allowed_origins=("null",)))
 
 
 def test_the_handshake_carries_headers_and_address() -> None:

@@ -149,12 +149,19 @@ def test_nobody_needs_a_permission_that_a_token_or_the_settings_give(
 
 @pytest.mark.parametrize(
     "pattern",
-    [3, "", "room:<nothing:x>", "room:<int:x", "room:<int:a-b>", "room 1", "zimmer:ü", "room/<int:x>",
-     "room:<int:client>",
+    [3, "", "room:<nothing:x>", "room:<int:x", "room:<int:a-b>", "room 1", "room:\u200d<int:x>", "room:\u3164",
+     "x" * 256, "周" * 86, "room:<int:client>",
      "room:<str:data>"],
 )  # fmt: skip
 def test_a_pattern_that_cannot_be_used_is_an_error(declare: Declare, pattern: Any) -> None:
     assert with_channel(declare, pattern=pattern) == ["E012"]
+
+
+@pytest.mark.parametrize(
+    "pattern", ["zimmer:ü", "zimmer:u\u0308", "聊天:<str:name>", "room/<int:x>", "a@b|c\\d:<int:x>"]
+)
+def test_a_pattern_of_any_alphabet_is_good(declare: Declare, pattern: str) -> None:
+    assert with_channel(declare, pattern=pattern) == []
 
 
 def test_two_classes_with_one_pattern_are_an_error(declare: Declare) -> None:

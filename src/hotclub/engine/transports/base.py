@@ -282,8 +282,9 @@ def is_issued(host: Host, node_id: str, secret: str) -> bool:
 
 
 def _proof(key: bytes, node_id: str, token: str) -> str:
-    # The line break separates the fields: neither of them can hold one.
-    return hmac.new(key, f"{node_id}\n{token}".encode(), "sha256").hexdigest()[:32]
+    # The length tells where the first text ends: both texts come from a client.
+    signed = f"{len(node_id)}:{node_id}{token}"
+    return hmac.new(key, signed.encode(errors="surrogatepass"), "sha256").hexdigest()[:32]
 
 
 async def conduct(session: Session, dispatcher: Dispatcher, conversation: Coroutine[Any, Any, None]) -> None:
