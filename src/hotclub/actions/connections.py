@@ -53,8 +53,8 @@ def disconnect(
 
     Raises:
         TypeError: `user`, `login` and `client` are all missing.
-        ValueError: the user is unsaved, anonymous or not a primary key, or the reason is not 1 to 123 bytes of plain
-            text.
+        ValueError: the user is unsaved, anonymous or not a primary key, `login` or `client` is "", or the reason is not
+            1 to 123 bytes of plain text.
         SynchronousOnlyOperation: the function was called where an event loop runs; await `adisconnect`.
     """
     refuse_event_loop("disconnect")
@@ -93,7 +93,7 @@ def unsubscribe(
 
     Raises:
         Refused: `UNKNOWN_CHANNEL`, no such channel.
-        ValueError: the user is unsaved, anonymous or not a primary key.
+        ValueError: the user is unsaved, anonymous or not a primary key, or `client` is "".
         SynchronousOnlyOperation: the function was called where an event loop runs; await `aunsubscribe`.
     """
     refuse_event_loop("unsubscribe")
@@ -144,7 +144,8 @@ def subscribe(  # noqa: PLR0913 - the connections, the channel and the terms
     Raises:
         Refused: `UNKNOWN_CHANNEL`, no such channel; `NOT_AVAILABLE`, it is a map or a shared poll.
         TypeError: `user`, `login` and `client` are all missing, or JSON cannot hold `data` or `info`.
-        ValueError: the user is unsaved, anonymous or not a primary key, or JSON cannot hold `data` or `info`.
+        ValueError: the user is unsaved, anonymous or not a primary key, `login` or `client` is "", or JSON cannot hold
+            `data` or `info`.
         SynchronousOnlyOperation: the function was called where an event loop runs; await `asubscribe`.
     """
     refuse_event_loop("subscribe")
@@ -315,6 +316,8 @@ def _somebody(function: str, user: "AnyUser | None", login: str | None, client: 
 
 
 def _target(user: "AnyUser | None", login: str | None, client: Client | str | None) -> Target:
+    if "" in (login, client):
+        raise ValueError('the login or client "" is none, so it names no connection')
     return Target(
         user_id=None if user is None else user_id_of(user),
         login_id=login,

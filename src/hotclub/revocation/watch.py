@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakSet
 
 from django.contrib.auth import get_user_model
 from django.contrib.auth.base_user import AbstractBaseUser
@@ -14,12 +14,17 @@ from hotclub.access.ended import revoked_logins
 from hotclub.access.session import is_current, keeps_no_sessions, living_sessions
 from hotclub.access.tokens import password_proof
 from hotclub.channels.client import Client, TokenUser
+from hotclub.conf.config import get_config
 from hotclub.engine.codes import Close
 from hotclub.engine.errors import Disconnect
 from hotclub.revocation.signals import SIGNED_OUT
 from hotclub.runtime.primary import on_primary
 
-_CHUNK: Final = 500
+CHUNK: Final = 500
+"""The most connections to look at, and to judge, at one time: that holds the event loop for a few milliseconds."""
+_SOON: Final = timedelta(seconds=5)
+"""Connections that are due within this time per second of `LOGIN_CHECK` are asked for by their own moment. The regular
+look comes to the others in time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +42,17 @@ class _Watched:
     """When a connection is due, and why.
 
     `due` None waits for the regular look. With `ends` the session expires at `due`. With `suspect` the session was not
-    found at the last look.
+    found at the last look. `doubts` is how often every login had been doubted before.
     """
 
     due: datetime | None = None
     ends: bool = False
     suspect: bool = False
+    doubts: int = 0
+
+    def has_ended(self, now: datetime) -> bool:
+        """Whether the time of the session is over."""
+        return self.ends and self.due is not None and self.due <= now
 
 
 class SessionWatch:
@@ -51,6 +61,9 @@ class SessionWatch:
     def __init__(self) -> None:
         # The references are weak because `remove` is not called for a connection that breaks off while it connects.
         self._watched: WeakKeyDictionary[Client, _Watched] = WeakKeyDictionary()
+        self._soon: WeakSet[Client] = WeakSet()
+        """The connections that may be due before the regular look comes to them."""
+        self._doubts = 0
         self._is_doubted = False
 
     def add(self, client: Client, ends: datetime | None = None) -> None:
@@ -58,11 +71,19 @@ class SessionWatch:
 
         An order to end the login that arrives while the connection is decided on applies to the decision.
         """
-        self._watched[client] = _Watched(due=ends or timezone.now(), ends=ends is not None)
+        self._note(client, ends or timezone.now(), ends=ends is not None)
 
     def remove(self, client: Client) -> None:
         """Stop watching a connection, which has ended. Idempotent."""
         self._watched.pop(client, None)
+        self._soon.discard(client)
+
+    def _note(self, client: Client, due: datetime | None, *, ends: bool = False, suspect: bool = False) -> None:
+        self._watched[client] = _Watched(due, ends, suspect, self._doubts)
+        if due is not None and due <= timezone.now() + _SOON * get_config().login_check:
+            self._soon.add(client)
+        else:
+            self._soon.discard(client)
 
     def clients(self) -> list[Client]:
         """Return all watched connections, for the regular look."""
@@ -71,15 +92,15 @@ class SessionWatch:
     def doubt(self) -> None:
         """Have every connection looked at soon. Connections whose session is gone end at that look."""
         self._is_doubted = True
+        self._doubts += 1
 
     def due(self) -> list[Client]:
         """Return the connections to look at now: the new ones, and those whose session has expired or was not found."""
-        now = timezone.now()
         if self._is_doubted:
             self._is_doubted = False
-            for client in self.clients():
-                self._watched[client] = _Watched(due=now, suspect=True)
-        return [client for client, watched in self._watched.items() if watched.due is not None and watched.due <= now]
+            return self.clients()
+        now = timezone.now()
+        return [client for client in self._soon if (due := self._watched[client].due) is not None and due <= now]
 
     def judge(self, clients: Iterable[Client], look: Look) -> list[tuple[Client, Disconnect]]:
         """Return the connections to end now, each with the reason for its client, and note when the others are due.
@@ -97,14 +118,14 @@ class SessionWatch:
             watched, reason = self._watched.get(client), reasons.get(client)
             if watched is None:
                 continue
-            over = watched.suspect or (watched.ends and watched.due is not None and watched.due <= now)
+            is_doubted = watched.suspect or watched.doubts < self._doubts
             if reason is None:
                 end = look.ends.get(client)
-                self._watched[client] = _Watched(due=end, ends=end is not None)
-            elif over or not reason.reconnects:
+                self._note(client, end, ends=end is not None)
+            elif is_doubted or watched.has_ended(now) or not reason.reconnects:
                 ending.append((client, reason))
             else:
-                self._watched[client] = _Watched(due=now, suspect=True)
+                self._note(client, now, suspect=True)
         return ending
 
     @staticmethod
@@ -114,8 +135,8 @@ class SessionWatch:
         Synchronous; up to three queries per 500 connections. A session store without a model is asked once per session.
         """
         look = Look()
-        for start in range(0, len(clients), _CHUNK):
-            chunk = clients[start : start + _CHUNK]
+        for start in range(0, len(clients), CHUNK):
+            chunk = clients[start : start + CHUNK]
             known = {client.user.pk for client in chunk if _has_row(client)}
             users = on_primary(get_user_model()).in_bulk(known)
             lives = _lives(chunk)

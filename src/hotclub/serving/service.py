@@ -24,7 +24,7 @@ from hotclub.orders.messages import Order
 from hotclub.orders.perform import origin_of, perform, perform_once
 from hotclub.orders.read import PATIENCE, OrderReader
 from hotclub.revocation.reprove import reprove
-from hotclub.revocation.watch import SessionWatch
+from hotclub.revocation.watch import CHUNK, SessionWatch
 from hotclub.runtime.node import current_node, set_current_node
 from hotclub.runtime.pool import HookPool, name_of
 
@@ -189,12 +189,12 @@ class Service:
 
     async def check_sessions(self, clients: Sequence[Client]) -> None:
         """Disconnect the given clients whose login is over, and renew `user` on the others. A database error passes
-        through; a cancelled call disconnects no client."""
-        if not clients:
-            return
-        look = await self._looks.run(self._watch.check, clients)
-        for client, reason in self._watch.judge(clients, look):
-            self.node.disconnect(Target(client_id=client.id), reason)
+        through; a cancelled call disconnects no further client."""
+        for start in range(0, len(clients), CHUNK):
+            chunk = clients[start : start + CHUNK]
+            look = await self._looks.run(self._watch.check, chunk)
+            for client, reason in self._watch.judge(chunk, look):
+                self.node.disconnect(Target(client_id=client.id), reason)
 
 
 async def finish(step: Callable[[], Awaitable[None]], end: float) -> None:

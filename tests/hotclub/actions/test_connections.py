@@ -89,6 +89,11 @@ async def test_everybody_is_never_disconnected_by_mistake() -> None:
         await hotclub.adisconnect(None)
     with pytest.raises(TypeError):
         await hotclub.adisconnect(login="")
+    for nobody in ({"login": ""}, {"client": ""}):
+        with pytest.raises(ValueError, match="names no connection"):
+            await hotclub.adisconnect(1, **nobody)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="names no connection"):
+        await hotclub.aunsubscribe("room:1", client="")
     with pytest.raises(ValueError, match="primary key"):
         await hotclub.adisconnect(AnonymousUser())  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="reason"):

@@ -309,3 +309,33 @@ def test_a_session_that_vanished_is_looked_at_once_more_and_one_that_is_over_is_
     while not watch.due():
         pass
     assert look() == [expiring]
+
+
+def test_a_doubt_has_every_connection_looked_at_once_and_the_gone_ones_end_at_that_look() -> None:
+    vanished, fine = make_person(), make_person("stephane")
+    watch, clients = SessionWatch(), [watched(vanished), watched(fine)]
+    for client in clients:
+        watch.add(client, timezone.now() + timedelta(days=1))
+    assert watch.due() == []
+    Session.objects.filter(pk=vanished.session_key).delete()
+
+    watch.doubt()
+
+    assert set(watch.due()) == set(clients)
+    assert watch.due() == [], "the next tick looks at nobody"
+    assert [client for client, _ in watch.judge(clients, watch.check(clients))] == clients[:1]
+    latecomer = watched(vanished)
+    watch.add(latecomer, timezone.now() + timedelta(days=1))
+    assert watch.judge([latecomer], watch.check([latecomer])) == [], "it came after the doubt"
+
+
+def test_a_session_that_ends_soon_is_asked_for_at_its_moment_and_a_later_one_at_the_regular_look() -> None:
+    watch, soon, later = SessionWatch(), watched(make_person()), watched(make_person("stephane"))
+    watch.add(soon, timezone.now() + timedelta(seconds=0.1))
+    watch.add(later, timezone.now() + timedelta(days=14))
+    assert list(watch._soon) == [soon]
+    while not watch.due():
+        pass
+    assert watch.due() == [soon]
+    watch.remove(soon)
+    assert watch.due() == []
