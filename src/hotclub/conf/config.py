@@ -78,6 +78,7 @@ class Config:
     threads: int = 8
     threads_max: int = 256
     hook_timeout: float = 30
+    log_period: float = 60
     limits: Limits = field(default_factory=Limits)
     server: ServerLimits = field(default_factory=ServerLimits)
     personal_channel: bool = True

@@ -360,6 +360,7 @@ SETTINGS: Final[dict[str, Callable[[str, Any], Iterator[Problem]]]] = {
     "THREADS": _threads,
     "THREADS_MAX": _most_threads,
     "HOOK_TIMEOUT": _seconds,
+    "LOG_PERIOD": _seconds,
     "LIMITS": _limits,
     "SERVER": _explained("E006", server_problems),
     "PERSONAL_CHANNEL": _boolean,

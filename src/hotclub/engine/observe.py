@@ -10,7 +10,8 @@ from hotclub.engine.limits import TokenBucket
 
 logger: Final = logging.getLogger("hotclub")
 
-_REPORT: Final = "%s: %s"
+REPORT: Final = "%s: %s"
+"""The text of the records of `report`, before its arguments."""
 _LONGEST: Final = 256
 """Characters of a peer's text in a log line."""
 
@@ -41,7 +42,7 @@ def report(event: str, *, level: int = logging.WARNING, **fields: object) -> Non
             An empty `why` is left out.
     """
     shown = " ".join(f"{name}={_shown(value)}" for name, value in fields.items() if value or name != "why")
-    logger.log(level, _REPORT, event, shown)
+    logger.log(level, REPORT, event, shown)
 
 
 class FloodFilter(logging.Filter):
@@ -57,13 +58,13 @@ class FloodFilter(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         """See `logging.Filter.filter`. Other lines than those of `report` pass."""
-        if record.msg != _REPORT:
+        if record.msg != REPORT:
             return True
         if not self._bucket.take(monotonic()):
             self._left_out += 1
             return False
         if self._left_out:
-            record.msg, self._left_out = f"{_REPORT} left_out={self._left_out}", 0
+            record.msg, self._left_out = f"{REPORT} left_out={self._left_out}", 0
         return True
 
 

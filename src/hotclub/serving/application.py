@@ -22,6 +22,7 @@ from hotclub.http_api.asgi import api_name, serve_api
 from hotclub.serving.bodies import Bodies
 from hotclub.serving.http import endpoints, serve_http
 from hotclub.serving.lease import Lease, engine_kind
+from hotclub.serving.quiet import Quiet
 from hotclub.serving.ready import serve_ready
 from hotclub.serving.redaction import redact_logs
 from hotclub.serving.service import Service, finish
@@ -43,6 +44,7 @@ class HotclubApplication:
         self._consumers = consumers
         self._service: Service | None = None
         self._lease: Lease | None = None
+        self._quiet: Quiet | None = None
         self._bodies: Bodies | None = None
         self._stopped = False
         self._forwarded = Forwarded()
@@ -126,6 +128,8 @@ class HotclubApplication:
                 service = Service()
                 await service.start()
                 self._service = service
+                self._quiet = Quiet(service.config.log_period)
+                self._quiet.install()
                 self._lease = Lease(service.node.id, engine_kind(service.config), service.inner_pool)
                 self._lease.start()
             return self._service
@@ -146,6 +150,8 @@ class HotclubApplication:
             await finish(lease.stop, monotonic() + _LEASE_SECONDS)
         if service is not None:
             await service.stop()
+        if self._quiet is not None:
+            self._quiet.remove()
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         while True:

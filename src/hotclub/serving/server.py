@@ -21,7 +21,6 @@ from uvicorn.server import ServerState
 from hotclub.conf.config import Config as Settings
 from hotclub.engine.errors import HotclubError
 from hotclub.engine.limits import Limits
-from hotclub.engine.observe import FloodFilter, logger
 from hotclub.runtime.node import current_node
 from hotclub.serving.door import Door
 from hotclub.serving.fitting import protocols
@@ -204,7 +203,7 @@ def run(
     _collect_seldom()
     guard = Guard() if threading.current_thread() is threading.main_thread() else None
     server = _Server(config, limits, on_ready, guard) if fits else _PlainServer(config, on_ready)
-    with contextlib.closing(listener), _quiet_termination(), _bounded_log(), contextlib.suppress(KeyboardInterrupt):
+    with contextlib.closing(listener), _quiet_termination(), contextlib.suppress(KeyboardInterrupt):
         server.run([listener])
     if guard is not None:
         guard.end()
@@ -218,16 +217,6 @@ def _collect_seldom() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(*_COLLECT_AFTER)
-
-
-@contextlib.contextmanager
-def _bounded_log() -> Iterator[None]:
-    flood = FloodFilter()
-    logger.addFilter(flood)
-    try:
-        yield
-    finally:
-        logger.removeFilter(flood)
 
 
 def raise_file_limit() -> int | None:
