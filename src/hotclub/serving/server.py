@@ -101,11 +101,13 @@ class _Server(_PlainServer):
         for listener in (*self.servers, *(sockets or ())):
             listener.close()
         end = loop.time() + self._limits.drain_time
-        state = self.server_state
-        for connection in list(state.connections):
-            moment = random() * min(self._spread, self._limits.drain_time)  # noqa: S311 - spreads load; nobody gains by guessing it
-            loop.call_later(moment, _close, state, connection)
-        while (state.connections or state.tasks) and loop.time() < end:  # noqa: ASYNC110 - no event tells of an end
+        state, known = self.server_state, set[Any]()
+        while (state.connections or state.tasks) and loop.time() < end:
+            # A connection may have been accepted or upgraded since the last look.
+            for connection in state.connections - known:
+                known.add(connection)
+                moment = random() * min(self._spread, self._limits.drain_time)  # noqa: S311 - spreads load; nobody gains by guessing it
+                loop.call_later(moment, _close, state, connection)
             await asyncio.sleep(_LOOK)
         await super().shutdown(sockets)
         if self._guard is not None:
