@@ -1,6 +1,7 @@
 /** The people in a room as they come, go and type. */
 import { type Centrifuge, type ClientInfo, type Subscription, SubscriptionState } from "centrifuge";
 import { type Channels, channels } from "../generated/channels";
+import type { Named } from "../widgets/username";
 import { OnlinePeople } from "./presence";
 import type { Person, RoomData } from "./types";
 import { TypingPeople, TypingThrottle } from "./typing";
@@ -111,7 +112,12 @@ export class LivePeople {
 }
 
 function personOf(info: ClientInfo): Person {
-  const named = (value: unknown): string | null =>
-    typeof value === "object" && value !== null && "name" in value ? String(value.name) : null;
-  return { id: info.user, name: named(info.connInfo) ?? named(info.chanInfo) ?? info.user };
+  const names = namesIn(info.connInfo) ?? namesIn(info.chanInfo) ?? { name: info.user };
+  return { id: info.user, ...names };
+}
+
+function namesIn(value: unknown): Named | null {
+  if (typeof value !== "object" || value === null || !("name" in value)) return null;
+  const name = String(value.name);
+  return "username" in value ? { name, username: String(value.username) } : { name };
 }

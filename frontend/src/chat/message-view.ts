@@ -9,6 +9,7 @@ import { _ } from "../i18n/gettext";
 import { Close, Code, SdkDisconnected } from "../net/codes";
 import { avatar } from "../widgets/avatar";
 import { icon } from "../widgets/icons";
+import { username } from "../widgets/username";
 import { BAD_MESSAGE, MESSAGE_TOO_LONG, mayBeAccepted } from "./codes";
 import type { OutboxItem } from "./outbox";
 import type { Row } from "./rows";
@@ -90,7 +91,7 @@ function side(row: MessageRow | PendingRow, user: Person): TemplateResult {
 
 function headline(row: MessageRow | PendingRow, user: Person): TemplateResult {
   return html`<div class="msg__head ${row.head ? "" : "visually-hidden"}">
-    <bdi class="msg__author">${user.name}</bdi>
+    <bdi class="msg__author">${user.name}</bdi> ${username(user)}
     <time class="msg__time" datetime=${row.moment.toISOString()} title=${fullTime(row.moment)}
       >${clockTime(row.moment)}</time
     >

@@ -2,8 +2,9 @@
 import { html, nothing, type TemplateResult } from "lit";
 import { repeat } from "lit/directives/repeat.js";
 import { compareNames } from "../i18n/format";
-import { _, isolate, ngettext } from "../i18n/gettext";
+import { _, ngettext } from "../i18n/gettext";
 import { avatar } from "../widgets/avatar";
+import { fullName, username } from "../widgets/username";
 import type { Person } from "./types";
 
 /** Most people of one list; a page of its own shows all members. */
@@ -38,7 +39,7 @@ function section(title: string, users: readonly Person[], me: Person, online: bo
         sorted,
         ({ id }) => id,
         (user) => html`<li class="person ${online ? "person--online" : ""}" data-user=${user.id}>
-          ${avatar(user)} <bdi class="person__name">${user.name}</bdi>
+          ${avatar(user)} <bdi class="person__name">${user.name}</bdi> ${username(user)}
           ${user.id === me.id ? html`<span class="person__you">${_("you")}</span>` : nothing}
           ${online ? html`<span class="visually-hidden">${_("online")}</span>` : nothing}
         </li>`,
@@ -50,11 +51,11 @@ function section(title: string, users: readonly Person[], me: Person, online: bo
 export function typingText(users: readonly Person[]): string {
   const [first, second] = users;
   if (!first) return "";
-  if (!second) return _("%(name)s is typing…", { name: isolate(first.name) });
+  if (!second) return _("%(name)s is typing…", { name: fullName(first) });
   if (users.length === 2) {
     return _("%(first)s and %(second)s are typing…", {
-      first: isolate(first.name),
-      second: isolate(second.name),
+      first: fullName(first),
+      second: fullName(second),
     });
   }
   return ngettext("%(count)d person is typing…", "%(count)d people are typing…", users.length);

@@ -18,6 +18,7 @@ export type NewMessage = {
 export type Person = {
   readonly id: string;
   readonly name: string;
+  readonly username?: string;
 };
 
 export type ReadMark = {

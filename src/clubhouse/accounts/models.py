@@ -1,8 +1,15 @@
 """The site's user."""
 
+from typing import Any
+
 from django.contrib.auth.models import AbstractUser
-from django.db import models
+from django.db import models, transaction
 from django.utils.translation import gettext_lazy as _
+
+from clubhouse.accounts import names
+from clubhouse.accounts.names import ClaimedName
+
+__all__ = ["Allowance", "ClaimedName", "Theme", "User"]
 
 
 class Theme(models.TextChoices):
@@ -34,6 +41,38 @@ class User(AbstractUser):
     def public_name(self) -> str:
         """The name that others see: the display name, or else the user name."""
         return self.display_name or self.get_username()
+
+    @property
+    def other_name(self) -> str:
+        """The user name where the public name is another one, otherwise ""; pages show both.
+
+        A user name is its owner's for good, and a display name may be changed.
+        """
+        username = self.get_username()
+        return "" if self.public_name.casefold() == username.casefold() else username
+
+    def clean(self) -> None:
+        """Check the names that were changed.
+
+        Raises:
+            BadName: a name cannot be seen as it is, or looks like somebody else's.
+        """
+        super().clean()
+        names.check_names(self, names.changed_names(self))
+
+    def save(self, *args: Any, **options: Any) -> None:
+        """Store the user, and claim the names that were changed. A name that stayed as it was is not judged again.
+
+        Raises:
+            BadName: a name cannot be seen as it is, or looks like somebody else's.
+        """
+        fields = options.get("update_fields")
+        changed = {} if fields is not None and not {*fields} & {*names.FIELDS} else names.changed_names(self)
+        with transaction.atomic():
+            names.check_names(self, changed)
+            super().save(*args, **options)
+            if changed:
+                names.claim_names(self, changed)
 
     def get_full_name(self) -> str:
         """Return the public name: the site asks nobody for a first and a last name."""

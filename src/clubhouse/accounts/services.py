@@ -2,9 +2,9 @@
 
 from clubhouse.accounts.data import Person, person
 from clubhouse.accounts.models import Theme, User
-from clubhouse.accounts.text import clean_line
+from clubhouse.accounts.text import clean_line, is_blank
 
-__all__ = ["Person", "Theme", "User", "clean_line", "person", "set_language", "set_theme"]
+__all__ = ["Person", "Theme", "User", "clean_line", "is_blank", "person", "set_language", "set_theme"]
 
 
 def set_language(user: User, language: str) -> None:

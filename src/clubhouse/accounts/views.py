@@ -21,6 +21,7 @@ from clubhouse.accounts.context_processors import THEME_COOKIE
 from clubhouse.accounts.forms import PasswordForm, ProfileForm, SignUpForm
 from clubhouse.accounts.guard.attempts import take_sign_up
 from clubhouse.accounts.models import Theme, User
+from clubhouse.accounts.names import BadName
 from clubhouse.accounts.redirects import LocalRedirect, is_navigation, local_path, may_choose_target
 
 
@@ -42,7 +43,10 @@ class SignUpView(LocalRedirect, CreateView):  # type: ignore[type-arg]  # generi
 
     def form_valid(self, form: "BaseModelForm[User]") -> HttpResponse:
         """Create the account, log in, and go to the page that the visitor wanted, or else to the rooms."""
-        self.object = form.save()
+        try:
+            self.object = form.save()
+        except BadName as taken:
+            return self.form_invalid(_refused(form, taken))
         login(self.request, self.object, backend="django.contrib.auth.backends.ModelBackend")
         return HttpResponseRedirect(self.get_success_url())
 
@@ -87,7 +91,10 @@ class SettingsView(LoginRequiredMixin, SuccessMessageMixin, UpdateView):  # type
     def form_valid(self, form: "BaseModelForm[User]") -> HttpResponse:
         """Save, with a success message in the new language."""
         with translation.override(form.cleaned_data["language"] or translation.get_language()):
-            return super().form_valid(form)
+            try:
+                return super().form_valid(form)
+            except BadName as taken:
+                return self.form_invalid(_refused(form, taken))
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         """Add `password_form`, which posts to `PasswordView`."""
@@ -112,6 +119,12 @@ class PasswordView(SuccessMessageMixin, PasswordChangeView):  # type: ignore[typ
         context = super().get_context_data(**kwargs)
         assert isinstance(self.request.user, User)
         return {**context, "password_form": context["form"], "form": ProfileForm(instance=self.request.user)}
+
+
+def _refused(form: "BaseModelForm[User]", taken: BadName) -> Any:
+    """The form with an error: somebody else has taken the name since the form was checked."""
+    form.add_error(None, "; ".join(taken.messages))
+    return form
 
 
 class _PreferenceView(View):

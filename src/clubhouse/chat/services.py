@@ -5,8 +5,10 @@ applies the events after its position shows the same as a new snapshot.
 """
 
 import math
+import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from html import unescape
 from typing import Literal
 from uuid import UUID
 
@@ -16,7 +18,7 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 import hotclub
-from clubhouse.accounts.services import User, clean_line, person
+from clubhouse.accounts.services import User, is_blank, person
 from clubhouse.chat.data import RoomMember, RoomMessage, message_data
 from clubhouse.chat.errors import (
     BadMessage,
@@ -94,7 +96,11 @@ def draft(text: str) -> Draft:
         EmptyMessage, MessageTooLong, BadMessage: the text is not acceptable.
     """
     check_text(text)
-    return Draft(text, render(text))
+    html = render(text)
+    # A quotation or list of nothing is nothing. What is left of a tag here would only count as visible.
+    if is_blank(unescape(re.sub("<[^>]*>", "", html))):
+        raise EmptyMessage
+    return Draft(text, html)
 
 
 def post_message(room_id: int, user: User, client_id: UUID, text: str) -> Message:
@@ -190,7 +196,7 @@ def check_text(text: str) -> None:
         raise MessageTooLong
     if "\0" in text or any("\ud800" <= char <= "\udfff" for char in text):
         raise BadMessage
-    if not clean_line(text):
+    if is_blank(text):
         raise EmptyMessage
 
 

@@ -114,7 +114,11 @@ def test_a_wrong_password_is_no_way_in(alice: User) -> None:
     ],
 )
 def test_the_way_back_stays_on_this_site(alice: User, address: str, target: str, expected: str) -> None:
-    form = {"username": "alice", "password": PASSWORD} if address == "login" else {**FORM, "username": "bob"}
+    form = (
+        {"username": "alice", "password": PASSWORD}
+        if address == "login"
+        else {**FORM, "username": "bob", "display_name": ""}
+    )
     assert Client().post(f"/accounts/{address}/", {**form, "next": target})["Location"] == expected
 
 

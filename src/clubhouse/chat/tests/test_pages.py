@@ -114,6 +114,14 @@ def test_a_name_that_was_taken_meanwhile_is_said(
 
 
 @pytest.mark.usefixtures("node")
+@pytest.mark.parametrize("name", ["\u3164", "\u2800 \u2800", "\u115f", "\u034f", "\u200b", "\ufe0f"])
+def test_a_room_needs_a_name_that_can_be_seen(alice: User, sign_in: SignIn, name: str) -> None:
+    response = sign_in(alice).post("/chat/new/", {"name": name, "topic": name})
+    assert response.status_code == 200
+    assert "This field is required." in response.text
+    assert not Room.objects.exists()
+
+
 def test_the_room_page_holds_what_the_island_needs(room: Room, alice: User, bob: User, sign_in: SignIn) -> None:
     services.join_room(bob, room)
     message = services.post_message(room.pk, bob, uuid4(), "**hi**")

@@ -112,6 +112,8 @@ def test_ids_of_two_people_do_not_meet(room: Room, alice: User, bob: User) -> No
         ("", EmptyMessage),
         (" \n\t　", EmptyMessage),
         ("\u200b\u202e", EmptyMessage),
+        *((text, EmptyMessage) for text in ("\u3164", "\u2800\n\u2800", "\u115f\u034f", "\ufe0f", "\U000e0041")),
+        *((text, EmptyMessage) for text in ("> \u2800", "**\u3164**", "1. \u115f", "`\u3164`", "```\n\u2800\n```")),
         ("a" * 10_001, MessageTooLong),
         ("😀" * 10_001, MessageTooLong),
         ("a\0b", BadMessage),

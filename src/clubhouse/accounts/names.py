@@ -1,0 +1,80 @@
+"""The names of people: no two people have names that look alike, and every name can be seen.
+
+A name is a user name or a display name. `ClaimedName` has a row for each key of `lookalikes.keys_of`, so that the
+database refuses a second one, however many requests come at the same time.
+"""
+
+from typing import TYPE_CHECKING
+
+from django.core.exceptions import ValidationError
+from django.db import IntegrityError, models, transaction
+from django.utils.translation import gettext_lazy as _
+
+from clubhouse.accounts.lookalikes import LONGEST, keys_of
+from clubhouse.accounts.text import clean_line
+
+if TYPE_CHECKING:
+    from clubhouse.accounts.models import User
+
+FIELDS = ("username", "display_name")
+
+
+class BadName(ValidationError):
+    """A name cannot be seen as it is, or somebody else has one that looks like it."""
+
+
+class ClaimedName(models.Model):
+    """A key of a name, and the person who has the name."""
+
+    key = models.CharField(_("key"), max_length=LONGEST, primary_key=True)
+    user = models.ForeignKey("accounts.User", models.CASCADE, related_name="claimed_names", verbose_name=_("user"))
+
+    class Meta:
+        """The names in messages."""
+
+        app_label = "accounts"
+        verbose_name = _("claimed name")
+        verbose_name_plural = _("claimed names")
+
+    def __str__(self) -> str:
+        return self.key
+
+
+def changed_names(user: "User") -> dict[str, str]:
+    """Return the user's names, by their fields, that differ from the stored ones."""
+    stored = type(user)._default_manager.filter(pk=user.pk).values(*FIELDS).first() or {}  # noqa: SLF001 - public
+    names = {field: getattr(user, field) for field in FIELDS}
+    return {field: name for field, name in names.items() if name != stored.get(field)}
+
+
+def check_names(user: "User", names: dict[str, str]) -> None:
+    """Check names that the user wants to have.
+
+    Raises:
+        BadName: one of them has invisible characters, or looks like somebody else's.
+    """
+    errors = {}
+    for field, name in names.items():
+        if clean_line(name) != name:
+            errors[field] = _("This name has characters that cannot be seen.")
+        elif ClaimedName.objects.filter(key__in=keys_of(name)).exclude(user=user.pk).exists():
+            errors[field] = _("This name is taken, or looks too much like somebody else’s.")
+    if errors:
+        raise BadName(errors)
+
+
+def claim_names(user: "User", changed: dict[str, str]) -> None:
+    """Store that the user has the changed names, and no more the earlier ones, in the transaction that stores the user.
+
+    Raises:
+        BadName: somebody else has claimed one of them since it was checked.
+    """
+    own = ClaimedName.objects.filter(user=user)
+    own.exclude(key__in=keys_of(user.username) | keys_of(user.display_name)).delete()
+    wanted = frozenset[str]().union(*map(keys_of, changed.values()))
+    missing = wanted.difference(own.values_list("key", flat=True))
+    try:
+        with transaction.atomic():
+            ClaimedName.objects.bulk_create([ClaimedName(key=key, user=user) for key in sorted(missing)])
+    except IntegrityError:
+        raise BadName(_("This name is taken, or looks too much like somebody else’s.")) from None
