@@ -46,10 +46,11 @@ def _instrument(sender: Any, connection: BaseDatabaseWrapper, **kwargs: Any) -> 
 
 
 def _look(execute: Execute, sql: Any, params: Any, many: bool, context: dict[str, Any]) -> Any:
-    if not isinstance(sql, str) or not sql.startswith("DELETE FROM "):
+    if not isinstance(sql, str) or sql.lstrip()[:7].upper() != "DELETE ":
         return execute(sql, params, many, context)
     connection: BaseDatabaseWrapper = context["connection"]
-    found = _ending(sql, () if params is None else params, connection)
+    # Parameters by name, and many rows of parameters, are seldom: then every login is looked at.
+    found = _ending(sql, params if isinstance(params, list | tuple) and not many else (), connection)
     result = execute(sql, params, many, context)
     if found is not None:
         end_with_commit(connection.alias, *found)
@@ -62,8 +63,9 @@ def _ending(
     """Return what ends with a statement that is about to run, and whether the rows show that it has; None for
     nothing."""
     model = session_model()
-    # With the semicolon Django empties all tables, those of users and orders included.
-    if model is None or sql.endswith(";") or model._meta.db_table not in sql:
+    # With a semicolon and without a condition Django empties all tables, those of users and orders included.
+    is_flush = sql.endswith(";") and "WHERE" not in sql
+    if model is None or is_flush or model._meta.db_table not in sql:
         return None
     if _deletes_what_is_over(sql, params, connection):
         return None

@@ -15,6 +15,7 @@ from django.test.utils import CaptureQueriesContext, isolate_apps
 from django.utils import timezone
 
 from hotclub.access.session import session_store
+from hotclub.models import Order
 from tests.hotclub.conftest import Person, Site, amake_person, make_person
 from tests.hotclub.revocation.test_signals_and_watch import log_out_like_the_view
 from tests.support.wire import WireClient
@@ -142,24 +143,32 @@ async def end(site: Site, person: Person, way: Way) -> int:
             return (await client.ended()).code
 
 
-@pytest.mark.parametrize("way", AT_ONCE)
-async def test_a_login_that_ends_in_this_way_ends_its_connections_at_once(
-    serve: Serve, hotclub_settings: Configure, way: str
+@pytest.mark.parametrize(
+    ("way", "login_check"), [*((way, 3600) for way in AT_ONCE), *((way, 0.1) for way in BY_THE_LOOK)]
+)
+async def test_a_login_that_ends_in_this_way_ends_its_connections(
+    serve: Serve, hotclub_settings: Configure, way: str, login_check: float
 ) -> None:
-    hotclub_settings(LOGIN_CHECK=3600)
-    change, code = AT_ONCE[way]
+    """At once, without the regular look; or by the regular look."""
+    hotclub_settings(LOGIN_CHECK=login_check)
+    change, code = {**AT_ONCE, **BY_THE_LOOK}[way]
 
     assert await end(await serve(), await amake_person(), change) == code
 
 
-@pytest.mark.parametrize("way", BY_THE_LOOK)
-async def test_a_login_that_ends_in_this_way_is_found_by_the_regular_look(
-    serve: Serve, hotclub_settings: Configure, way: str
-) -> None:
-    hotclub_settings(LOGIN_CHECK=0.1)
-    change, code = BY_THE_LOOK[way]
+@pytest.mark.parametrize(
+    ("statement", "values"),
+    [
+        ("DELETE FROM {table} WHERE session_key = %(key)s", {"key": "x" * 32}),
+        ("\n  delete from {table} where expire_date > %s", ["2000-01-01"]),
+        ("DELETE FROM {table} WHERE 1 = 0;", None),
+    ],
+)
+def test_statements_of_every_form_run_and_have_the_logins_looked_at(statement: str, values: Any) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(statement.format(table=TABLE), values)
 
-    assert await end(await serve(), await amake_person(), change) == code
+    assert [order.payload for order in Order.objects.all()] == ['{"type":"look_at_logins"}']
 
 
 @pytest.fixture
