@@ -153,3 +153,15 @@ async def test_what_is_written_after_a_logout_in_another_tab_waits_for_the_next_
         await page.locator(".bar__action").click()
         await log_in()
         await sent(page, text)
+
+
+async def test_a_room_that_is_deleted_says_so_at_once(browser: Browser, site: Site) -> None:
+    start = "from clubhouse.chat import services; from clubhouse.chat.models import Room; "
+    make = "from clubhouse.accounts.models import User; u = User.objects.get(username='frank'); "
+    number = site.server.shell(f"{start}{make}print(services.create_room(u, 'Doomed').pk)").strip()
+    async with window(browser, site.server.url, site.people["Frank"]) as frank:
+        await frank.goto(f"/chat/{number}/")
+        await live(frank.page)
+        site.server.shell(f"{start}services.delete_room(Room.objects.get(name='Doomed'))")
+        await expect(frank.page.locator(".empty__text")).to_have_text("This room was deleted.")
+        frank.offences[:] = [text for text in frank.offences if "status of 404" not in text]

@@ -49,7 +49,6 @@ const OWN_UNSUBSCRIBE: ReadonlySet<number> = new Set([
 const ENDINGS: ReadonlyMap<number, Ending> = new Map([
   [Code.UNKNOWN_CHANNEL, "gone"],
   [Code.PERMISSION_DENIED, "lost"],
-  [Unsubscribe.SERVER, "lost"],
 ]);
 
 /**
@@ -273,7 +272,15 @@ export class LiveRoom {
 
   #unsubscribed(code: number): void {
     if (OWN_UNSUBSCRIBE.has(code)) return;
-    this.#end(ENDINGS.get(code) ?? "failed");
+    if (code === Unsubscribe.SERVER) void this.#askWhy();
+    else this.#end(ENDINGS.get(code) ?? "failed");
+  }
+
+  /** The server ends subscriptions to a deleted room, and those of people who are members no more, with one code. */
+  async #askWhy(): Promise<void> {
+    this.#pause();
+    const error: unknown = await fetchPage(this.#url).catch((reason: unknown) => reason);
+    this.#end(error instanceof PageRefused && error.status === 404 ? "gone" : "lost");
   }
 
   /** Shows nothing of the room any more but what the user has not been able to send. */

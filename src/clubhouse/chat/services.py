@@ -103,6 +103,15 @@ def draft(text: str) -> Draft:
     return Draft(text, html)
 
 
+@transaction.atomic
+def delete_room(room: Room) -> None:
+    """Delete the room with its members and messages, and end all subscriptions to it within a second."""
+    channels = (room.channel, room.typing_channel)
+    room.delete()
+    for channel in channels:
+        hotclub.unsubscribe(channel)
+
+
 def post_message(room_id: int, user: User, client_id: UUID, text: str) -> Message:
     """Check, render and post a message to a room; see `post_draft`.
 
