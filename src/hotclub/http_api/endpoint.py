@@ -21,6 +21,7 @@ from hotclub.http_api import messages as wire
 from hotclub.http_api.keys import failed_keys, presented_key
 from hotclub.http_api.methods import METHODS, api_error, together
 from hotclub.http_api.openapi import document
+from hotclub.runtime.calls import Busy, NoAnswer
 from hotclub.runtime.encoding import NotUtf8, utf8
 from hotclub.runtime.node import NoNode
 
@@ -87,6 +88,8 @@ async def answer(call: Call) -> Answer:
         rights = await _rights(call, config)
     except TooMany as refused:
         return _refused(HTTPStatus.TOO_MANY_REQUESTS, **{"Retry-After": str(refused.wait)})
+    except (Busy, NoAnswer):
+        return _refused(HTTPStatus.SERVICE_UNAVAILABLE, "the key was not looked up in time", **{"Retry-After": "1"})
     if call.name == DOCUMENT:
         return await _document(call, rights)
     if rights is None:

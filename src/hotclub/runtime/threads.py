@@ -306,12 +306,14 @@ class Threads:
             self._finish(worker, call)
             call.post(outcome)
             del call, outcome
-        self._farewell()
-        with self._lock:
-            self._alive -= 1
-            on_empty = self._on_empty if self._closed and self._alive == 0 else None
-        if on_empty is not None:
-            on_empty()
+        try:
+            self._farewell()
+        finally:
+            with self._lock:
+                self._alive -= 1
+                on_empty = self._on_empty if self._closed and self._alive == 0 else None
+            if on_empty is not None:
+                on_empty()
 
     def _finish(self, worker: _Worker, call: Call) -> None:
         """Note that a call has returned, and give its thread the next one."""

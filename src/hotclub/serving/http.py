@@ -28,6 +28,7 @@ from hotclub.engine.transports.stream import Headers, HttpError, respond
 from hotclub.engine.transports.unidirectional import serve_uni_http_stream, serve_uni_sse
 from hotclub.orders.messages import TakeCommands
 from hotclub.orders.send import send as send_order
+from hotclub.runtime.calls import Busy, NoAnswer
 from hotclub.runtime.node import in_thread
 
 Endpoint = Callable[[Node, Scope, Receive, Send, Handshake, Headers], Awaitable[None]]
@@ -78,6 +79,8 @@ async def serve_http(
         return
     try:
         await endpoint(node, scope, receive, send, handshake, headers)
+    except (Busy, NoAnswer):
+        await respond(send, HTTPStatus.SERVICE_UNAVAILABLE, [*headers, (b"retry-after", b"1")])
     except HttpError as error:
         report("Refused a request", status=int(error.status), path=scope["path"], address=handshake.address)
         await respond(send, error.status, [*headers, *error.headers])
@@ -91,6 +94,7 @@ async def serve_emulation(
     A cancelled call may have delivered the commands.
 
     Raises:
+        Busy, NoAnswer: the database or the session store takes too long.
         HttpError: 400, 405, 408, 413 or 415, the request is malformed; 403, the request shows another user than the
             connection's; 404, no node of this site made the session; 429, this process has forwarded too many commands.
     """

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import timedelta
 from typing import Any
 
+import httpx
 import pytest
 import pytest_asyncio
 from asgiref.sync import sync_to_async
@@ -193,3 +194,26 @@ async def test_a_connect_that_hangs_may_come_again(site: Any) -> None:
         await client.start("connect")
         assert (await client.ended()).code == 3004
     released.set()
+
+
+async def test_a_key_of_the_api_that_is_not_looked_up_in_time_is_a_503(
+    site: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hotclub.http_api.keys._stored_rights", lambda _digest: hang())
+    served = await site(HOOK_TIMEOUT=0.1, API_PATH="/live-api")
+    async with httpx.AsyncClient(trust_env=False, base_url=served.url) as caller:
+        answer = await caller.post("/live-api/info", headers={"X-API-Key": "a" * 20}, json={})
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+    released.set()
+
+
+async def hanging_rpc(method: str, params: Any) -> None:
+    await asyncio.Event().wait()
+
+
+async def test_a_function_of_the_api_that_hangs_is_an_error(site: Any) -> None:
+    key = "a-key-of-the-settings"
+    served = await site(HOOK_TIMEOUT=0.1, API_PATH="/live-api", API_KEYS=[key], API_RPC=f"{__name__}.hanging_rpc")
+    async with httpx.AsyncClient(trust_env=False, base_url=served.url) as caller:
+        answer = await caller.post("/live-api/rpc", headers={"X-API-Key": key}, json={"method": "m", "params": {}})
+    assert answer.json()["error"]["code"] == 100
