@@ -16,6 +16,7 @@ from hotclub.channels.registry import Declarations, compile_pattern
 from hotclub.channels.rpc import Procedure
 from hotclub.engine.errors import HotclubError
 from hotclub.engine.model import Position
+from hotclub.engine.names import normal
 
 Schema = Mapping[str, Any]
 
@@ -132,7 +133,7 @@ def _channel(name: str, cls: type[Channel], types: _Types) -> ChannelInterface:
     returned = _hints(where, cls.on_publish).get("return", Any)
     return ChannelInterface(
         name=name,
-        pattern=cls.pattern,
+        pattern=normal(cls.pattern),
         summary=_summary(cls),
         parameters=list(_parameters(where, cls.pattern)),
         publication=types.schema(where, _sent(returned) if cls.publication is None else cls.publication),

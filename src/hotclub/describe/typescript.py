@@ -2,7 +2,8 @@
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from hotclub.describe.interface import REFERENCE, ChannelInterface, Interface, Parameter, ProcedureInterface, Schema
@@ -30,12 +31,12 @@ def _interface(name: str, members: Iterator[str]) -> str:
 
 
 def _channel(channel: ChannelInterface) -> str:
-    pattern = channel.address(lambda parameter: f"${{{_parameter_type(parameter)}}}")
+    pattern = _template(channel, lambda parameter: f"${{{_parameter_type(parameter)}}}")
     return _member(
         channel.name,
         channel.summary,
         {
-            "name": f"`{pattern}`",
+            "name": pattern,
             "publication": _type(channel.publication, 2),
             "message": "never" if channel.message is None else _type(channel.message, 2),
             "info": _type(channel.info, 2),
@@ -60,11 +61,17 @@ def _names(interface: Interface) -> str:
 
 
 def _name_function(channel: ChannelInterface) -> str:
-    text = channel.address(lambda parameter: f"${{values.{parameter.name}}}")
+    text = _template(channel, lambda parameter: f"${{values.{parameter.name}}}")
     if not channel.parameters:
-        return f"  {channel.name}: () => `{text}` as const,\n"
+        return f"  {channel.name}: () => {text} as const,\n"
     values = "; ".join(f"readonly {item.name}: {_parameter_type(item)}" for item in channel.parameters)
-    return f"  {channel.name}: (values: {{ {values} }}) => `{text}` as const,\n"
+    return f"  {channel.name}: (values: {{ {values} }}) => {text} as const,\n"
+
+
+def _template(channel: ChannelInterface, place: Callable[[Parameter], str]) -> str:
+    """The channel's pattern as a template literal, with the text of `place(parameter)` for each captured value."""
+    literal = channel.pattern.replace("\\", "\\\\").replace("`", "\\`").replace("${", "\\${")
+    return f"`{replace(channel, pattern=literal).address(place)}`"
 
 
 def _parameter_type(parameter: Parameter) -> str:

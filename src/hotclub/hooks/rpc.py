@@ -14,6 +14,7 @@ from hotclub.channels.registry import Route
 from hotclub.engine.codes import Close, Code
 from hotclub.engine.errors import Disconnect, Refused
 from hotclub.engine.model import Position
+from hotclub.engine.names import fault
 from hotclub.engine.port import Client as EngineClient
 from hotclub.hooks.calling import Project, answering, client_of, encoded, overridden
 from hotclub.hooks.subscribe import SubscribeHooks
@@ -54,6 +55,8 @@ class CallHooks:
                 return encode(answer)
 
     async def _state(self, client: Client, name: str, token: str) -> Raw:
+        if reason := fault(name):
+            raise Refused(Code.BAD_REQUEST, f"channel name is not valid: {reason}")
         route = self._project.registry.route(name)
         with answering(route.pattern):
             await self._hooks.run(client, self._subscribes.may_read(client, route, token))

@@ -318,6 +318,18 @@ def test_the_values_of_maps_are_publications_and_what_clients_may_set_messages()
     assert (signs.publication, signs.message) == (point, None)
 
 
+def test_a_pattern_of_any_characters_is_quoted() -> None:
+    class Odd(Channel):
+        pattern = "聊\u0065\u0301`\\${x}:<int:room>"
+
+        def can_subscribe(self, client: Client, room: int) -> bool:
+            return True
+
+    made = typescript(describe(declarations(Odd)))
+    assert r"`聊é\`\\\${x}:${number}`" in made
+    assert r"`聊é\`\\\${x}:${values.room}` as const" in made
+
+
 def test_what_has_no_json_form_is_named() -> None:
     with pytest.raises(Undescribable, match="Unwritable"):
         describe(declarations(Unwritable))
