@@ -4,17 +4,17 @@ The commands of clients and the calls of the server both use this module.
 """
 
 import asyncio
-from collections.abc import Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from time import monotonic
 from typing import Any
 
 from hotclub.engine.appearances import Appearances
-from hotclub.engine.broker.base import IDEMPOTENCY_TTL, Broker, DurableBroker, HistoryQuery, Message
+from hotclub.engine.broker.answers import Answers
+from hotclub.engine.broker.base import Broker, DurableBroker, HistoryQuery, Message
 from hotclub.engine.broker.maps import MapBroker
 from hotclub.engine.codes import Code
 from hotclub.engine.errors import Refused
 from hotclub.engine.hub import Hub
-from hotclub.engine.leases import Leases
 from hotclub.engine.limits import Limits
 from hotclub.engine.maps import Maps
 from hotclub.engine.model import ClientInfo, HistoryPage, Position, PresenceStats
@@ -47,12 +47,13 @@ class Channels:
         self.hub = hub
         self.limits = limits
         self.counters = counters
+        self.clock: Callable[[], float] = monotonic
         self.broker = broker
         self.durable = durable
         self.presence = presence
         self.maps = Maps(maps, hub, limits, self.resolve)
         self.polls = SharedPolls(application.follows, hub)
-        self._passed: Leases[tuple[str, str], bool] = Leases(IDEMPOTENCY_TTL)
+        self._passed = Answers()
         self._linked: set[str] = set()
         self._linking: dict[str, asyncio.Task[None]] = {}
         self.background = hub.peers.background
@@ -107,12 +108,15 @@ class Channels:
 
     def is_first(self, channel: str, idempotency_key: str) -> bool:
         """Note the idempotency key of a message that goes to no log. Returns whether the key is new in the channel."""
-        now = monotonic()
-        self._passed.expire(now)
-        if self._passed.get((channel, idempotency_key)):
+        now = self.clock()
+        if self._passed.find(channel, idempotency_key, b"", now) is not None:
             return False
-        self._passed.touch((channel, idempotency_key), True, now)
+        self._passed.keep(channel, idempotency_key, b"", Position("", 0), now)
         return True
+
+    def sweep(self) -> bool:
+        """See `Sweeps.sweep`."""
+        return self._passed.expire(self.clock())
 
     async def history(self, channel: AnyChannel, query: HistoryQuery) -> HistoryPage:
         """Read a channel's log.

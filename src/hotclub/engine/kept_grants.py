@@ -51,7 +51,7 @@ class Departed:
         """Keep the grant of a channel that a connection had when it ended at `now`."""
         if not user_id:
             return
-        self._expire(now)
+        self.expire(now)
         while len(self._kept) >= self._most:
             self._drop(next(self._kept.keys()))
         key = user_id, login, channel
@@ -60,7 +60,7 @@ class Departed:
 
     def recall(self, user_id: str, login: str, channel: str, now: float) -> SubscribeGrant | None:
         """The grant of the channel that is kept for this user and login; None when none is kept or it has expired."""
-        self._expire(now)
+        self.expire(now)
         found = self._kept.get((user_id, login, channel))
         return None if found is None else found[0].left(now)
 
@@ -87,7 +87,8 @@ class Departed:
             ):
                 self._drop(key)
 
-    def _expire(self, now: float) -> None:
+    def expire(self, now: float) -> None:
+        """Forget the grants whose time is over; to be called now and then."""
         for key, _ in self._kept.expire(now):
             self._unlist(key)
 

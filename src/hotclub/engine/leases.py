@@ -52,9 +52,9 @@ class Leases(Generic[Key, Value]):
             del self._until[key], self._values[key]
         return expired
 
-    def is_due(self, now: float) -> bool:
-        """Whether `expire` would remove an entry."""
-        return next(self._expired(now), None) is not None
+    def next_end(self) -> float | None:
+        """When the oldest lease runs out; None without entries."""
+        return next(iter(self._until.values()), None)
 
     def _expired(self, now: float) -> Iterator[tuple[Key, Value]]:
         for key, until in self._until.items():

@@ -5,7 +5,6 @@ from itertools import count, islice, takewhile
 from typing import Final, Generic, TypeVar
 
 Peer = TypeVar("Peer")
-_NOBODY: Final = (0, 0.0, False)
 _SPARE: Final = 64
 """How many entries of peers that left may stay in the heap, beside as many as there are peers twice."""
 
@@ -16,21 +15,22 @@ class Pulse(Generic[Peer]):
     A peer that cannot answer is pinged twice as often: only its transport notices that the peer has gone, and later.
     """
 
-    __slots__ = ("_awaiting", "_due", "_interval", "_peers", "_sequence", "_timeout")
+    __slots__ = ("_awaiting", "_due", "_interval", "_numbers", "_peers", "_sequence", "_timeout")
 
     def __init__(self, interval: float, timeout: float) -> None:
         self._interval = interval
         self._timeout = timeout
-        self._peers: dict[Peer, tuple[int, float, bool]] = {}
-        """By peer, the number of its entry in the heap, its interval, and whether it answers."""
-        # Entries of peers that left stay until their turn, or until they are the most; the number tells them apart.
-        self._due: list[tuple[float, int, Peer]] = []
+        self._numbers: dict[Peer, int] = {}
+        self._peers: dict[int, tuple[Peer, float, bool]] = {}
+        """By number, the peer, its interval, and whether it answers."""
+        self._due: list[tuple[float, int]] = []
+        """A heap of numbers. Those of peers that left stay until their turn, or until they are the most."""
         # All deadlines are equally far away, so the first one always stands first.
         self._awaiting: dict[Peer, float] = {}
         self._sequence = count(1)
 
     def __len__(self) -> int:
-        return len(self._peers)
+        return len(self._numbers)
 
     def add(self, peer: Peer, now: float, phase: float, *, answers: bool = True) -> None:
         """Begin to ping a peer.
@@ -42,16 +42,18 @@ class Pulse(Generic[Peer]):
             answers: whether the peer can answer; without that it has no deadline.
         """
         interval = self._interval if answers else self._interval / 2
+        self.remove(peer)
         number = next(self._sequence)
-        self._peers[peer] = (number, interval, answers)
-        heapq.heappush(self._due, (now + interval * (0.5 + phase / 2), number, peer))
+        self._numbers[peer] = number
+        self._peers[number] = peer, interval, answers
+        heapq.heappush(self._due, (now + interval * (0.5 + phase / 2), number))
 
     def remove(self, peer: Peer) -> None:
         """Stop pinging a peer. Idempotent."""
-        self._peers.pop(peer, None)
+        self._peers.pop(self._numbers.pop(peer, 0), None)
         self._awaiting.pop(peer, None)
         if len(self._due) > 2 * len(self._peers) + _SPARE:
-            self._due = [entry for entry in self._due if self._peers.get(entry[2], _NOBODY)[0] == entry[1]]
+            self._due = [entry for entry in self._due if entry[1] in self._peers]
             heapq.heapify(self._due)
 
     def pong(self, peer: Peer) -> bool:
@@ -70,13 +72,13 @@ class Pulse(Generic[Peer]):
             del self._awaiting[peer]
         due: list[Peer] = []
         while self._due and self._due[0][0] <= now and len(due) != most:
-            _, number, peer = self._due[0]
-            current, interval, answers = self._peers.get(peer, _NOBODY)
-            if current != number:
+            number = self._due[0][1]
+            if number not in self._peers:
                 heapq.heappop(self._due)
                 continue
+            peer, interval, answers = self._peers[number]
             due.append(peer)
             if answers:
                 self._awaiting.setdefault(peer, now + self._timeout)
-            heapq.heapreplace(self._due, (now + interval, number, peer))
+            heapq.heapreplace(self._due, (now + interval, number))
         return due, overdue

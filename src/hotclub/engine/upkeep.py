@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from time import monotonic
 from typing import Final
 
@@ -15,6 +15,7 @@ from hotclub.engine.peers import NOT_ENDED
 from hotclub.engine.position_check import PositionCheck
 from hotclub.engine.pulse import Pulse
 from hotclub.engine.session import Session
+from hotclub.engine.turns import Turn
 
 SWEEP_INTERVAL: Final = 60.0
 """Seconds between two removals of expired logs and of shared polls without followers."""
@@ -42,21 +43,24 @@ class Upkeep:
         self._tasks: list[asyncio.Task[None]] = []
         self._beaten = clock()
 
-    def start(self) -> None:
-        """Begin the work, in the running event loop."""
-        limits = self._channels.limits
-        loop = asyncio.get_running_loop()
-        work = (
+    def work(self) -> Sequence[tuple[float, Callable[[], Awaitable[None]]]]:
+        """Each piece of the work, with its interval in seconds."""
+        limits, appearances = self._channels.limits, self._channels.appearances
+        return (
             (min(BEAT_INTERVAL, limits.ping_interval / 4, limits.pong_timeout / 4), self.beat),
-            (limits.presence_refresh, self._channels.appearances.renew),
-            (EXPIRY_INTERVAL, self._channels.appearances.expire),
+            (limits.presence_refresh, appearances.renew),
+            (EXPIRY_INTERVAL, appearances.expire),
             # `PositionCheck.run` finds a loss at its second run.
             (limits.position_check / 2, self.positions.run),
             (SWEEP_INTERVAL, self._sweep),
             (EXPIRY_INTERVAL, self._expire_keys),
             (RELEASE_INTERVAL, self._release_held),
         )
-        self._tasks = [loop.create_task(_every(interval, action)) for interval, action in work]
+
+    def start(self) -> None:
+        """Begin the work, in the running event loop."""
+        loop = asyncio.get_running_loop()
+        self._tasks = [loop.create_task(_every(interval, action)) for interval, action in self.work()]
 
     async def stop(self) -> None:
         """End the work and wait for its tasks. Idempotent."""
@@ -88,16 +92,23 @@ class Upkeep:
 
     async def _sweep(self) -> None:
         with surviving("The logs could not be swept"):
-            if isinstance(self._channels.broker, Sweeps):
-                self._channels.broker.sweep()
+            await _swept(self._channels.broker)
         self._channels.polls.sweep()
+        await _swept(self._channels)
+        self._channels.hub.peers.departed.expire(self._clock())
 
     async def _expire_keys(self) -> None:
-        if isinstance(self._channels.maps.broker, Sweeps):
-            self._channels.maps.broker.sweep()
+        await _swept(self._channels.maps.broker)
 
     async def _release_held(self) -> None:
         self._channels.hub.release_held()
+
+
+async def _swept(store: object) -> None:
+    """Let a store give back what has expired, turn by turn."""
+    turn = Turn()
+    while isinstance(store, Sweeps) and store.sweep():
+        await turn.give_way()
 
 
 async def _every(interval: float, work: Callable[[], Awaitable[None]]) -> None:

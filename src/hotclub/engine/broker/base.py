@@ -148,6 +148,9 @@ class DurableBroker(Broker, Protocol):
 class Sweeps(Protocol):
     """A store that keeps what has expired until it is told to give it back."""
 
-    def sweep(self) -> None:
-        """Give back what has expired; to be called now and then."""
+    def sweep(self) -> bool | None:
+        """Give back what has expired; to be called now and then.
+
+        Must not keep the event loop for long. Returns whether the node shall soon call again because something is left.
+        """
         ...

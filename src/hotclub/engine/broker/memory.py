@@ -1,19 +1,25 @@
 """The broker of a single process: a ring of publications per channel.
 
-A channel's epoch is random and lasts as long as its log is remembered, so a position from before a restart is never
-mistaken for one of this process.
+A log without publications takes no memory, because its epoch follows from its name. Of a log whose publications have
+all expired only the position is remembered, for a while. Whenever such a position is forgotten, the epoch of every new
+log changes: a position is never mistaken for one of another log, nor one from before a restart for one from after it.
 """
 
-import secrets
 from collections.abc import Callable
 from time import monotonic, time
+from typing import Final
 
-from msgspec import Raw, structs
+from msgspec import structs
 
-from hotclub.engine.broker.answers import Answers
+from hotclub.engine.broker.answers import Answers, digest
 from hotclub.engine.broker.base import HistoryQuery, Message, PublicationHandler, Retention, is_newer
-from hotclub.engine.broker.ring import META_TTL, Ring
+from hotclub.engine.broker.epochs import Epochs
+from hotclub.engine.broker.idle import Idle
+from hotclub.engine.broker.ring import Ring
 from hotclub.engine.model import HistoryPage, Position, Publication
+
+_AT_ONE_TIME: Final = 500
+"""How many logs are looked at in one call of `sweep`."""
 
 
 class _Log(Ring):
@@ -21,13 +27,18 @@ class _Log(Ring):
 
     __slots__ = ("epoch", "top", "used", "version")
 
-    def __init__(self, now: float) -> None:
+    def __init__(self, epoch: str) -> None:
         super().__init__()
-        self.epoch = secrets.token_urlsafe(6)
+        self.epoch = epoch
         self.top = 0
-        self.used = now
+        self.used = 0.0
         self.version: tuple[str, int] = "", 0
         """The newest version, after its epoch; 0 is none."""
+
+    @property
+    def blank(self) -> bool:
+        """Whether nothing was ever published here, so that the log need not be remembered."""
+        return not self.top and not self.version[1]
 
     def advance(self, version_epoch: str, version: int) -> bool:
         """Take note of a version. Returns whether it is newer than every one before it."""
@@ -45,25 +56,31 @@ class MemoryBroker:
         self._handler = handler
         self._clock = clock
         self._logs: dict[str, _Log] = {}
-        self._answers: Answers[Raw] = Answers()
+        """What was published to, and what is subscribed to."""
+        self._epochs = Epochs()
+        self._idle = Idle(self._epochs)
+        self._sweeping: list[str] = []
+        self._answers = Answers()
         self._subscribed: set[str] = set()
 
     async def publish(self, channel: str, message: Message, retention: Retention) -> Position:
         """See `Broker.publish`. Nothing awaits, so a cancelled caller finds the message stored."""
         now = self._clock()
-        first = self._answers.find(channel, message.idempotency_key, message.data, now)
+        key = message.idempotency_key
+        content = digest(message.data) if key else b""
+        first = self._answers.find(channel, key, content, now)
         if first is not None:
             return first
-        if message.version and not self._log(channel, now).advance(message.version_epoch, message.version):
-            return self._top(channel, retention, now)
+        if message.version and not self._kept(channel, now).advance(message.version_epoch, message.version):
+            return self._top(channel, retention)
         position, publication = self._append(channel, message, retention, now)
-        self._answers.keep(channel, message.idempotency_key, message.data, position, now)
+        self._answers.keep(channel, key, content, position, now)
         if channel in self._subscribed:
             self._handler(channel, publication, position.epoch)
         return position
 
-    def _top(self, channel: str, retention: Retention, now: float) -> Position:
-        log = self._log(channel, now)
+    def _top(self, channel: str, retention: Retention) -> Position:
+        log = self._log(channel)
         return Position(log.epoch, log.top) if retention.size > 0 else Position("", 0)
 
     def _append(self, channel: str, message: Message, retention: Retention, now: float) -> tuple[Position, Publication]:
@@ -72,7 +89,7 @@ class MemoryBroker:
         )
         if retention.size <= 0:
             return Position("", 0), publication
-        log = self._log(channel, now)
+        log = self._kept(channel, now)
         log.top += 1
         publication = structs.replace(publication, offset=log.top, epoch=log.epoch if log.top == 1 else "")
         log.append(publication, now + retention.ttl)
@@ -82,35 +99,63 @@ class MemoryBroker:
     async def subscribe(self, channel: str) -> None:
         """See `Broker.subscribe`."""
         self._subscribed.add(channel)
+        self._idle.wake(channel)
 
     async def unsubscribe(self, channel: str) -> None:
         """See `Broker.unsubscribe`."""
         self._subscribed.discard(channel)
+        log = self._logs.get(channel)
+        if log is not None:
+            self._rest(channel, log)
 
     async def history(self, channel: str, query: HistoryQuery, retention: Retention) -> HistoryPage:
         """See `Broker.history`."""
         now = self._clock()
-        log = self._log(channel, now)
+        log = self._kept(channel, now) if channel in self._subscribed else self._log(channel)
         log.expire(now, retention.size)
-        return log.read(query, Position(log.epoch, log.top))
+        return log.read(query, Position(log.epoch, log.top), now)
 
     async def remove_history(self, channel: str) -> None:
         """See `Broker.remove_history`."""
         if channel in self._logs:
             self._logs[channel].clear()
 
-    def sweep(self) -> None:
-        """Give back the memory of what has expired."""
+    def sweep(self) -> bool:
+        """See `Sweeps.sweep`."""
         now = self._clock()
-        self._answers.expire(now)
-        for channel, log in list(self._logs.items()):
-            log.expire(now, len(log))
-            if not len(log) and log.used + META_TTL <= now and channel not in self._subscribed:
-                del self._logs[channel]
+        more = self._answers.expire(now)
+        names = self._sweeping = self._sweeping or [*self._logs]
+        again = []
+        for channel in names[-_AT_ONE_TIME:]:
+            log = self._logs.get(channel)
+            if log is not None:
+                if log.expire(now, len(log)):
+                    again.append(channel)
+                self._rest(channel, log)
+        names[-_AT_ONE_TIME:] = again
+        for channel in self._idle.forget(now):
+            del self._logs[channel]
+        return more or bool(names)
 
-    def _log(self, channel: str, now: float) -> _Log:
+    def _rest(self, channel: str, log: _Log) -> None:
+        """Forget a log that costs nothing to make anew, and note one of which only the position is left."""
+        if len(log) or channel in self._subscribed:
+            return
+        if log.blank:
+            del self._logs[channel]
+        else:
+            self._idle.rest(channel, log.used)
+
+    def _log(self, channel: str) -> _Log:
+        """The log of a channel; one that is not remembered is made anew."""
+        log = self._logs.get(channel)
+        return _Log(self._epochs.of(channel)) if log is None else log
+
+    def _kept(self, channel: str, now: float) -> _Log:
+        """The log of a channel, to be remembered."""
         log = self._logs.get(channel)
         if log is None:
-            log = self._logs[channel] = _Log(now)
+            log = self._logs[channel] = _Log(self._epochs.of(channel))
         log.used = now
+        self._idle.wake(channel)
         return log

@@ -1,17 +1,16 @@
 """The map broker of a single process."""
 
-import re
-import secrets
-from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from math import inf
 from time import monotonic, time
 from typing import Final
 
-from msgspec import Raw, Struct
-
-from hotclub.engine.broker.answers import Answers
+from hotclub.engine.broker.answers import Answers, digest
 from hotclub.engine.broker.base import HistoryQuery, PublicationHandler, Retention
+from hotclub.engine.broker.due import Due
+from hotclub.engine.broker.entries import Entries, Entry, read_page
+from hotclub.engine.broker.epochs import Epochs
+from hotclub.engine.broker.idle import Idle
 from hotclub.engine.broker.maps import (
     MapMessage,
     MapOutcome,
@@ -21,43 +20,15 @@ from hotclub.engine.broker.maps import (
     MapStats,
     Suppressed,
 )
-from hotclub.engine.broker.ring import META_TTL, Ring
 from hotclub.engine.codes import Code
 from hotclub.engine.errors import Refused
-from hotclub.engine.leases import Leases
 from hotclub.engine.model import HistoryPage, Position, Publication
+from hotclub.engine.turns import Turn
 
-_SEPARATOR: Final = "\x00"
-_SCORE: Final = re.compile(r"-?\d{1,19}", re.ASCII)
-
-
-class _Entry(Struct, frozen=True):
-    publication: Publication
-    version: int = 0
-    version_epoch: str = ""
-
-
-class _Map:
-    """One channel: its entries, and in `stream` the kept changes."""
-
-    __slots__ = ("entries", "epoch", "order", "stream", "top", "used")
-
-    def __init__(self, key_ttl: float, now: float) -> None:
-        self.epoch = secrets.token_urlsafe(6)
-        self.top = 0
-        self.entries: Leases[str, _Entry] = Leases(key_ttl or inf)
-        self.stream = Ring()
-        self.order: dict[bool, list[tuple[int, str]]] = {}
-        """The places of the entries, ascending: by key, and for True by score and key. Made when a page is read."""
-        self.used = now
-
-    def sorted(self, *, ordered: bool) -> list[tuple[int, str]]:
-        """(score, key) of every entry, ascending; in a map that is not ordered every score counts as 0."""
-        order = self.order.get(ordered)
-        if order is None:
-            scores = ((entry.publication.score if ordered else 0, key) for key, entry in self.entries.items())
-            order = self.order[ordered] = sorted(scores)
-        return order
+_AT_ONE_TIME: Final = 100
+"""How many keys expire, are read or are looked at, and how many maps, before the loop may go on."""
+_ROUND: Final = 60.0
+"""Seconds between two rounds through all maps."""
 
 
 class MemoryMapBroker:
@@ -66,15 +37,23 @@ class MemoryMapBroker:
     def __init__(self, handler: PublicationHandler, *, clock: Callable[[], float] = monotonic) -> None:
         self._handler = handler
         self._clock = clock
-        self._maps: dict[str, tuple[_Map, MapRetention]] = {}
-        self._answers: Answers[tuple[str, bool, Raw]] = Answers()
+        self._maps: dict[str, tuple[Entries, MapRetention]] = {}
+        """What has entries or kept changes, had some lately, or is subscribed to."""
+        self._epochs = Epochs()
+        self._idle = Idle(self._epochs)
+        self._due = Due()
+        """When the oldest key of a map may be over."""
+        self._sweeping: list[str] = []
+        self._next_round = 0.0
+        self._answers = Answers()
         self._subscribed: set[str] = set()
 
     async def change(self, channel: str, message: MapMessage, retention: MapRetention) -> MapOutcome:
         """See `MapBroker.change`."""
+        store = await self._current(channel, retention)
         now = self._clock()
-        store = self._map(channel, retention, now)
-        first = self._answers.find(channel, message.idempotency_key, _content(message), now)
+        content = _content(message) if message.idempotency_key else b""
+        first = self._answers.find(channel, message.idempotency_key, content, now)
         if first is not None:
             return MapOutcome(position=first, suppressed=Suppressed.IDEMPOTENCY)
         entry = store.entries.get(message.key)
@@ -86,13 +65,17 @@ class MemoryMapBroker:
             return MapOutcome(position=_top(store, retention.stream), suppressed=reason, current=current)
         if entry is None and 0 < retention.keys <= len(store.entries):
             raise Refused(Code.LIMIT_EXCEEDED, f"a map holds at most {retention.keys} keys")
+        self._maps[channel] = store, retention
         self._apply(channel, message, entry, now)
         position = _top(store, retention.stream)
-        self._answers.keep(channel, message.idempotency_key, _content(message), position, now)
+        self._answers.keep(channel, message.idempotency_key, content, position, now)
+        self._rest(channel)
         return MapOutcome(position=position)
 
-    def _apply(self, channel: str, message: MapMessage, entry: _Entry | None, now: float) -> None:
+    def _apply(self, channel: str, message: MapMessage, entry: Entry | None, now: float) -> None:
         store, retention = self._maps[channel]
+        store.used = now
+        self._idle.wake(channel)
         if retention.stream.size > 0:
             store.top += 1
         publication = Publication(
@@ -108,14 +91,11 @@ class MemoryMapBroker:
             time=int(time() * 1000),
             binary=message.binary,
         )
-        if message.removed:
-            store.entries.drop(message.key)
-        else:
-            store.entries.touch(message.key, _Entry(publication, message.version, message.version_epoch), now)
-        if message.removed or entry is None:
-            store.order.clear()
-        elif entry.publication.score != message.score:
-            store.order.pop(True, None)
+        if not message.removed:
+            store.put(message.key, Entry(publication, message.version, message.version_epoch), now)
+            self._schedule(channel, store)
+        elif entry is not None:
+            store.drop(message.key, entry)
         if store.top:
             store.stream.append(publication, now + retention.stream.ttl)
             store.stream.expire(now, retention.stream.size)
@@ -123,87 +103,128 @@ class MemoryMapBroker:
             self._handler(channel, publication, store.epoch if store.top else "")
 
     async def read(self, channel: str, query: MapQuery, retention: MapRetention) -> MapPage:
-        """See `MapBroker.read`."""
-        store = self._map(channel, retention, self._clock())
-        top = _top(store, retention.stream)
-        if query.key:
-            entry = store.entries.get(query.key)
-            return MapPage(() if entry is None else (entry.publication,), top)
-        entries: list[Publication] = []
-        last, size = "", 0
-        for place in _after(store.sorted(ordered=query.ordered), query):
-            if len(entries) == query.limit or (entries and 0 < query.size < size):
-                return MapPage(tuple(entries), top, last)
-            found = store.entries.get(place[1])
-            assert found is not None
-            entries.append(found.publication)
-            last, size = f"{place[0]}{_SEPARATOR}{place[1]}", size + len(bytes(found.publication.data))
-        return MapPage(tuple(entries), top)
+        """See `MapBroker.read` and `read_page`."""
+        store = await self._current(channel, retention)
+        return await read_page(store, query, _top(store, retention.stream))
 
     async def history(self, channel: str, query: HistoryQuery, retention: Retention) -> HistoryPage:
         """See `MapBroker.history`."""
-        now = self._clock()
         known = self._maps.get(channel)
-        store = self._map(channel, MapRetention(stream=retention) if known is None else known[1], now)
+        store = await self._current(channel, MapRetention(stream=retention) if known is None else known[1])
+        now = self._clock()
         store.stream.expire(now, retention.size)
-        return store.stream.read(query, Position(store.epoch, store.top))
+        return store.stream.read(query, Position(store.epoch, store.top), now)
 
     async def stats(self, channel: str) -> MapStats:
         """See `MapBroker.stats`."""
         known = self._maps.get(channel)
         if known is None:
             return MapStats(0)
-        self._expire(channel, self._clock())
-        return MapStats(len(known[0].entries))
+        return MapStats(len((await self._current(channel, known[1])).entries))
 
     async def clear(self, channel: str) -> None:
         """See `MapBroker.clear`."""
         known = self._maps.pop(channel, None)
-        if known is None or channel not in self._subscribed:
+        self._idle.wake(channel)
+        if known is None:
             return
         store, retention = known
-        if retention.stream.size <= 0:
-            # Without positions no subscriber notices that the map begins anew: remove key by key.
-            for key, entry in store.entries.items():
+        if retention.stream.size > 0:
+            self._epochs.change()
+        turn = Turn()
+        while gone := store.entries.expire(inf, _AT_ONE_TIME):
+            if retention.stream.size <= 0 and channel in self._subscribed:
+                # Without positions no subscriber notices that the map begins anew: remove key by key.
+                self._hand_over_removals(channel, gone)
+            await turn.give_way()
+        store.stream.clear()
+        while store.stream.expire(inf, 0):
+            await turn.give_way()
+
+    def _hand_over_removals(self, channel: str, gone: Sequence[tuple[str, Entry]]) -> None:
+        newer = self._maps.get(channel)
+        for key, entry in gone:
+            if newer is None or newer[0].entries.get(key) is None:
                 self._handler(channel, Publication(key=key, removed=True, tags=entry.publication.tags), "")
 
     async def subscribe(self, channel: str) -> None:
         """See `MapBroker.subscribe`."""
         self._subscribed.add(channel)
+        self._idle.wake(channel)
 
     async def unsubscribe(self, channel: str) -> None:
         """See `MapBroker.unsubscribe`."""
         self._subscribed.discard(channel)
+        self._rest(channel)
 
-    def sweep(self) -> None:
-        """Remove the keys whose time is over, and give back the memory of maps that are not used any more."""
+    def sweep(self) -> bool:
+        """See `Sweeps.sweep`: removes the keys whose time is over, and gives back what nobody uses."""
         now = self._clock()
-        self._answers.expire(now)
-        for channel, (store, retention) in list(self._maps.items()):
-            self._expire(channel, now)
-            store.stream.expire(now, len(store.stream))
-            idle = 0.0 if retention.stream.size <= 0 else META_TTL
-            if not len(store.entries) and store.used + idle <= now and channel not in self._subscribed:
-                del self._maps[channel]
+        more = self._answers.expire(now)
+        for _ in range(_AT_ONE_TIME):
+            if more or not self._due.is_due(now):
+                break
+            channel = self._due.take()
+            known = self._maps.get(channel)
+            if known is not None:
+                more = self._expire(channel, known[0], now)
+                self._rest(channel)
+                self._schedule(channel, known[0])
+        return self._sweep_streams(now) or more or self._due.is_due(now)
 
-    def _map(self, channel: str, retention: MapRetention, now: float) -> _Map:
+    def _sweep_streams(self, now: float) -> bool:
+        """Go on with the round through all maps that begins once in a while. Returns whether it has not ended."""
+        if not self._sweeping and now >= self._next_round:
+            self._sweeping, self._next_round = [*self._maps], now + _ROUND
+        for channel in self._sweeping[-_AT_ONE_TIME:]:
+            known = self._maps.get(channel)
+            if known is not None:
+                known[0].stream.expire(now, len(known[0].stream))
+                self._rest(channel)
+        del self._sweeping[-_AT_ONE_TIME:]
+        for channel in self._idle.forget(now):
+            del self._maps[channel]
+        return bool(self._sweeping)
+
+    def _rest(self, channel: str) -> None:
+        """Forget a map that costs nothing to make anew, and note one of which only the position is left."""
         known = self._maps.get(channel)
-        if known is None:
-            store = _Map(retention.key_ttl, now)
+        if known is None or not known[0].bare or channel in self._subscribed:
+            return
+        if known[0].top:
+            self._idle.rest(channel, known[0].used)
         else:
-            store = known[0]
-            self._expire(channel, now)
-        store.used = now
-        self._maps[channel] = store, retention
-        return store
+            del self._maps[channel]
 
-    def _expire(self, channel: str, now: float) -> None:
-        store, _ = self._maps[channel]
-        for key, entry in store.entries.expire(now):
+    def _schedule(self, channel: str, store: Entries) -> None:
+        """Have the map looked at when its oldest key is over."""
+        end = store.entries.next_end()
+        if end is not None and end != inf:
+            self._due.schedule(channel, end)
+
+    async def _current(self, channel: str, retention: MapRetention) -> Entries:
+        """The map of a channel, without the keys whose time is over; one that is not remembered is made anew."""
+        turn = Turn()
+        while True:
+            known = self._maps.get(channel)
+            if known is None:
+                store = Entries(self._epochs.of(channel), retention.key_ttl)
+                if channel in self._subscribed:
+                    self._maps[channel] = store, retention
+                return store
+            if not self._expire(channel, known[0], self._clock()):
+                return known[0]
+            await turn.give_way()
+
+    def _expire(self, channel: str, store: Entries, now: float) -> bool:
+        """Remove keys whose time is over. Returns whether there may be more of them."""
+        over = store.entries.expire(now, _AT_ONE_TIME)
+        for key, entry in over:
             self._apply(channel, MapMessage(key=key, removed=True), entry, now)
+        return len(over) == _AT_ONE_TIME
 
 
-def _obstacle(store: _Map, entry: _Entry | None, message: MapMessage) -> Suppressed | None:
+def _obstacle(store: Entries, entry: Entry | None, message: MapMessage) -> Suppressed | None:
     """Why the change is not made, None when it is."""
     if entry is None:
         if message.expected is not None:
@@ -218,27 +239,9 @@ def _obstacle(store: _Map, entry: _Entry | None, message: MapMessage) -> Suppres
     return None
 
 
-def _after(order: list[tuple[int, str]], query: MapQuery) -> Iterator[tuple[int, str]]:
-    """The places after the cursor: ascending by key; in an ordered map descending by score, ascending with `asc`."""
-    descending = query.ordered and not query.asc
-    start, stop = 0, len(order)
-    if query.cursor:
-        last = _place(query.cursor)
-        start, stop = (0, bisect_left(order, last)) if descending else (bisect_right(order, last), stop)
-    places = range(start, stop)
-    return (order[place] for place in (reversed(places) if descending else places))
+def _content(message: MapMessage) -> bytes:
+    return digest(message.key.encode(), b"1" if message.removed else b"", bytes(message.data))
 
 
-def _place(cursor: str) -> tuple[int, str]:
-    score, separator, key = cursor.partition(_SEPARATOR)
-    if not separator or _SCORE.fullmatch(score) is None:
-        raise Refused(Code.BAD_REQUEST, "cursor is not one of this map's")
-    return int(score), key
-
-
-def _content(message: MapMessage) -> tuple[str, bool, Raw]:
-    return message.key, message.removed, message.data
-
-
-def _top(store: _Map, stream: Retention) -> Position:
+def _top(store: Entries, stream: Retention) -> Position:
     return Position(store.epoch, store.top) if stream.size > 0 else Position("", 0)

@@ -47,6 +47,7 @@ async def connect(session: Session, command: int, request: wire.ConnectCommand) 
         await go_live(session, opening)
     for work in session.postponed:
         await work()
+    session.postponed.clear()
 
 
 async def _be_granted(session: Session, request: wire.ConnectCommand) -> ConnectGrant:
