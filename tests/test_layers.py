@@ -22,7 +22,7 @@ ENGINE = (
     {"model", "errors", "failures", "codes", "limits", "names", "observe", "turns", "background"},
     {"protocol", "recovery", "shape", "tags", "leases", "pulse", "places"},
     {"broker", "presence"},
-    {"port", "backend"},
+    {"port", "keyed", "backend"},
     {"hub", "peers", "trouble", "subscriber", "outbox", "target", "kept_grants"},
     {"channels", "appearances", "session", "maps", "shared_poll"},
     {"commands", "dispatch"},

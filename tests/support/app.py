@@ -209,9 +209,6 @@ class TinyApplication:
     def doubt(self) -> None:
         """Nothing to look at: this application knows no logins."""
 
-    def taken_back(self, client: Client, channel: str) -> None:
-        """Nothing to forget: this application keeps no grants."""
-
     def token_channel(self, token: str) -> str:
         return ""
 

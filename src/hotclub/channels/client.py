@@ -161,8 +161,6 @@ class Client:
     them."""
     token_channels: frozenset[str] | None = None
     """The channels that the connection token names; None for a connection without a token."""
-    granted: set[str] = field(default_factory=set, repr=False)
-    """The channels that a subscription token or the server allows for this connection."""
     by_cookie: bool = field(default=False, repr=False)
     session_key: str = field(default="", repr=False)
     auth_hash: str = field(default="", repr=False)

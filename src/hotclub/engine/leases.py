@@ -1,5 +1,6 @@
 """Leases: entries that are gone unless renewed. Pure: the caller brings the time (seconds, monotonic)."""
 
+from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import Generic, TypeVar
@@ -15,8 +16,9 @@ class Leases(Generic[Key, Value]):
 
     def __init__(self, ttl: float) -> None:
         self._ttl = ttl
-        # Renewal moves a key to the end, so the oldest lease always stands first.
-        self._until: dict[Key, float] = {}
+        # Renewal moves a key to the end, so the oldest lease always stands first. To come to the first key, a plain
+        # dictionary would pass through the places of all that were removed before it.
+        self._until: OrderedDict[Key, float] = OrderedDict()
         # Apart, because a dictionary of the bare values is copied in a tenth of the time.
         self._values: dict[Key, Value] = {}
 
@@ -25,8 +27,8 @@ class Leases(Generic[Key, Value]):
 
     def touch(self, key: Key, value: Value, now: float) -> None:
         """Add an entry, or renew its lease and replace its value."""
-        self._until.pop(key, None)
         self._until[key] = now + self._ttl
+        self._until.move_to_end(key)
         self._values[key] = value
 
     def get(self, key: Key, now: float | None = None) -> Value | None:

@@ -5,7 +5,7 @@ own connection alone. Every method of a command may raise `Refused` to refuse th
 connection; any other exception is logged and answered with error 100. The end of the connection cancels the method.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from typing import Protocol
 
 from msgspec import Raw, Struct, structs
@@ -14,6 +14,10 @@ from hotclub.engine.broker.base import Retention
 from hotclub.engine.broker.maps import MapMessage, MapRetention
 from hotclub.engine.codes import Code
 from hotclub.engine.errors import Refused
+from hotclub.engine.keyed import KeyChange as KeyChange  # noqa: PLC0414 - a part of the port
+from hotclub.engine.keyed import PollAnswer as PollAnswer  # noqa: PLC0414 - a part of the port
+from hotclub.engine.keyed import PolledItem as PolledItem  # noqa: PLC0414 - a part of the port
+from hotclub.engine.keyed import PollItem as PollItem  # noqa: PLC0414 - a part of the port
 from hotclub.engine.model import EMPTY, ClientInfo, Position
 from hotclub.engine.protocol.messages import MAP_TYPE, SHARED_POLL_TYPE, STREAM_TYPE
 
@@ -167,11 +171,19 @@ class Handshake(Struct, frozen=True, kw_only=True):
     state: Mapping[str, object] = {}
 
 
+class Place(Protocol):
+    """A subscription, as the application may know it."""
+
+    expelled: bool
+    """Whether the server has ended it, although its command is still under way."""
+
+
 class Client(Struct, kw_only=True, eq=False):
     """One connection, as the methods of the application get it.
 
     `user_id` is "" for an anonymous connection. `login_id` is the same for the connections of one login; orders of the
-    server can name it. `state` is the application's own.
+    server can name it. `state` is the application's own. `places` are the subscriptions, as they change. `revoked` are
+    the channels that the server has taken back since the procedure that is being called began.
     """
 
     id: str
@@ -180,6 +192,13 @@ class Client(Struct, kw_only=True, eq=False):
     login_id: str = ""
     info: Raw = EMPTY
     state: object = None
+    places: Mapping[str, Place] = {}
+    revoked: Container[str] = ()
+
+    def holds(self, channel: str) -> bool:
+        """Whether the connection has a subscription to the channel now that the server has not taken back."""
+        place = self.places.get(channel)
+        return place is not None and not place.expelled
 
 
 class ConnectRequest(Struct, frozen=True, kw_only=True):
@@ -253,40 +272,6 @@ class PublishGrant(Struct, frozen=True, kw_only=True):
     idempotency_key: str = ""
 
 
-class KeyChange(Struct, frozen=True, kw_only=True):
-    """A client's wish to set `key` of a map, or to remove it."""
-
-    key: str
-    data: Raw = EMPTY
-    removed: bool = False
-
-
-class PollItem(Struct, frozen=True):
-    """A key of a question, with the version that the node knows, 0 for none."""
-
-    key: str
-    version: int = 0
-
-
-class PolledItem(Struct, frozen=True, kw_only=True):
-    """The value of a key. A `removed` key has none, and its followers stop following it."""
-
-    key: str
-    data: Raw = EMPTY
-    version: int = 0
-    removed: bool = False
-
-
-class PollAnswer(Struct, frozen=True, kw_only=True):
-    """The application's answer to a question. A key that it leaves out keeps its value.
-
-    Versions of different epochs cannot be compared: when `epoch` changes, every follower has to subscribe anew.
-    """
-
-    items: tuple[PolledItem, ...] = ()
-    epoch: str = ""
-
-
 class Connects(Protocol):
     """Decides on connections."""
 
@@ -318,10 +303,6 @@ class Subscribes(Protocol):
     async def refresh_subscription(self, client: Client, channel: ResolvedChannel, token: str) -> RefreshGrant:
         """Decide on a subscription's new token. Raises Disconnect `INVALID_TOKEN` for an invalid token or one for
         another subscription, `SUBSCRIPTION_EXPIRED` for an expired one."""
-        ...
-
-    def taken_back(self, client: Client, channel: str) -> None:
-        """Forget the grant of a channel from which the server unsubscribed the client meanwhile. Must not block."""
         ...
 
     def token_channel(self, token: str) -> str:

@@ -103,12 +103,12 @@ class Session:
     ) -> None:
         self.id = str(uuid.uuid4())
         self.channels = channels
-        self.client = Client(id=self.id, handshake=handshake)
+        self.subscribers: dict[str, Subscriber] = {}
+        self.client = Client(id=self.id, handshake=handshake, places=self.subscribers)
         self.state = State.NEW
         self.clock = clock
         self.kind = kind
         self.pulse = pulse
-        self.subscribers: dict[str, Subscriber] = {}
         self.revoked: Revoked | None = None
         """While the application decides on channels: the channels from which the server unsubscribed this connection
         meanwhile. None while nothing is being decided."""
@@ -271,7 +271,8 @@ class Session:
         with surviving(_NOT_WITHDRAWN):
             self.lost()
         self.expire_in(0)
-        subscribers, self.subscribers = list(self.subscribers.values()), {}
+        subscribers = list(self.subscribers.values())
+        self.subscribers.clear()
         for subscriber in subscribers:
             self.expire_subscription_in(subscriber, 0)
             await self.retire(subscriber)
@@ -356,6 +357,7 @@ class Session:
             return
         if subscriber.buffer is not None:
             self.hub.leave(subscriber)
+            # The command that is under way finds that out, or the next page that the client of a map asks for.
             subscriber.expelled = True
             return
         self.leave(subscriber)

@@ -70,7 +70,6 @@ class ConnectHooks:
         channels = {**admitted.channels, **self._personal(mine, admitted)}
         for name, data in welcome.subscriptions().items():
             channels[normal(name)] = SubscribeGrant(data=encoded(hook, data))
-        mine.granted.update(channels)
         return ConnectGrant(
             user_id=mine.user_id,
             login_id=mine.login_id,

@@ -9,7 +9,7 @@ from typing import Any, Final
 from msgspec import Raw
 
 from hotclub.actions.connections import ahistory
-from hotclub.channels.client import Client, CommandData
+from hotclub.channels.client import CommandData
 from hotclub.channels.registry import Route
 from hotclub.engine.codes import Close, Code
 from hotclub.engine.errors import Disconnect, Refused
@@ -42,7 +42,7 @@ class CallHooks:
         """
         mine = client_of(client)
         if method == STATE_METHOD:
-            return await self._state(mine, *_arguments_of_state(CommandData(data).value))
+            return await self._state(client, *_arguments_of_state(CommandData(data).value))
         if not self._procedures:
             raise Refused(Code.NOT_AVAILABLE, why="the project has no procedures")
         procedure = self._procedures.get(method)
@@ -54,12 +54,13 @@ class CallHooks:
             with answering(procedure.function):
                 return encode(answer)
 
-    async def _state(self, client: Client, name: str, token: str) -> Raw:
+    async def _state(self, client: EngineClient, name: str, token: str) -> Raw:
         if reason := fault(name):
             raise Refused(Code.BAD_REQUEST, f"channel name is not valid: {reason}")
+        mine = client_of(client)
         route = self._project.registry.route(name)
         with answering(route.pattern):
-            await self._hooks.run(client, self._subscribes.may_read(client, route, token))
+            await self._hooks.run(mine, self._subscribes.may_read(client, route, token))
             if not overridden(route.channel, "get_state"):
                 raise Refused(Code.NOT_AVAILABLE, why="the channel's class has no get_state()")
             if route.spec.positioned and not self._project.keeps:
@@ -69,7 +70,10 @@ class CallHooks:
             # The position comes first: a publication that arrives before the state is sent twice, and none is missed.
             position = await _position_of(route)
             hook = route.channel.get_state
-            return encoded(hook, _answer(await self._hooks.call(client, hook, **route.kwargs), position))
+            state = await self._hooks.call(mine, hook, **route.kwargs)
+            if route.name in client.revoked:
+                raise Refused(Code.PERMISSION_DENIED, why="the server took the channel back meanwhile")
+            return encoded(hook, _answer(state, position))
 
     async def send(self, client: EngineClient, data: Raw) -> None:  # noqa: ARG002 - the port's arguments
         """See `Calls.send`. Always raises Disconnect `NOT_AVAILABLE`."""

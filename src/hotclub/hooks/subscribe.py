@@ -77,9 +77,7 @@ class SubscribeHooks:
         route, mine = route_of(channel), client_of(client)
         self._traffic.subscribe(bucket(mine))
         with answering(route.pattern):
-            grant = await self._hooks.run(mine, self._decide(mine, route, request.token), request.data)
-        mine.granted.add(route.name)
-        return grant
+            return await self._hooks.run(mine, self._decide(mine, route, request.token), request.data)
 
     def _decide(self, mine: Client, route: Route, token: str) -> Steps[SubscribeGrant]:
         signed = yield from self._signed(mine, route, token)
@@ -110,10 +108,6 @@ class SubscribeHooks:
         """See `Subscribes.refresh_subscription`."""
         return await self._admission.refresh_subscription(client_of(client), channel.name, token)
 
-    def taken_back(self, client: EngineClient, channel: str) -> None:
-        if isinstance(client.state, Client):
-            client.state.granted.discard(channel)
-
     def token_channel(self, token: str) -> str:
         """See `Subscribes.token_channel`."""
         return channel_of(token) if token else ""
@@ -122,15 +116,16 @@ class SubscribeHooks:
         """See `Subscribes.authorize`. Asks `can_subscribe`; a channel with `token` needs a grant as well."""
         route, mine = route_of(channel), client_of(client)
         with answering(route.pattern):
-            await self._hooks.run(mine, self.may_read(mine, route))
+            await self._hooks.run(mine, self.may_read(client, route))
 
-    def may_read(self, mine: Client, route: Route, token: str = "") -> Steps[None]:
+    def may_read(self, client: EngineClient, route: Route, token: str = "") -> Steps[None]:
         """Ask whether a client may read a channel: a subscriber, or a client that could subscribe with this token.
 
         Raises:
             Refused, Disconnect: as `subscribe`.
         """
-        if token or (route.channel.token and route.name not in mine.granted):
+        mine = client_of(client)
+        if token or (route.channel.token and not client.holds(route.name)):
             yield from self._signed(mine, route, token)
         yield from may_subscribe(self._config, mine, route)
 
@@ -143,8 +138,6 @@ class SubscribeHooks:
 
     async def unsubscribed(self, client: EngineClient, channel: ResolvedChannel) -> None:
         """See `Subscribes.unsubscribed`. Calls `on_unsubscribe`, and logs its failure."""
-        if isinstance(client.state, Client):
-            client.state.granted.discard(channel.name)
         await self._notify("on_unsubscribe", client, channel)
 
     async def presence_changed(self, client: EngineClient, channel: ResolvedChannel, *, joined: bool) -> None:

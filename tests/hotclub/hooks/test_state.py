@@ -1,5 +1,6 @@
 """State for who cannot recover, publications that a class keeps from some, and payloads that are not JSON."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
 from typing import Any
@@ -15,7 +16,7 @@ from hotclub.engine.port import Client as EngineClient
 from hotclub.engine.port import Handshake
 from hotclub.serving.service import Service
 from tests.hotclub.conftest import Site, amake_person
-from tests.support.wire import WireClient
+from tests.support.wire import ErrorReply, WireClient
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -151,3 +152,39 @@ async def test_the_state_of_a_channel_with_tokens_needs_a_token_or_a_subscriptio
             await client.sdk.rpc("hotclub.state", arguments)
         assert refused.value.code == 103
     assert (await client.sdk.rpc("hotclub.state", {"channel": "signed:1", "token": token})).data == {"state": 1}
+
+
+async def test_a_signed_channel_cannot_be_read_any_more_when_the_server_has_taken_it_back(
+    serve: Serve, declare: Declare, hotclub_settings: Callable[..., None]
+) -> None:
+    hotclub_settings(TOKENS={"HMAC_SECRET": "a secret of more than thirty-two bytes"})
+    began, go_on = asyncio.Event(), asyncio.Event()
+
+    class Slow(hotclub.Channel):
+        pattern = "slow:<int:number>"
+        token = True
+        presence = True
+        history = hotclub.History(size=10, ttl=timedelta(hours=1))
+
+        async def get_state(self, client: hotclub.Client, number: int) -> Any:
+            began.set()
+            await go_on.wait()
+            return number
+
+    declare(Slow)
+    site = await serve()
+    person = await amake_person("alice")
+    async with await WireClient.connected(site.port, headers=site.headers(person)) as client:
+        token = hotclub.tokens.subscription_token(person.user, "slow:1")
+        await client.subscribe("slow:1", token=token)
+        await client.call("history", channel="slow:1", limit=1)
+        asked = await client.start("rpc", method="hotclub.state", data={"channel": "slow:1"})
+        await began.wait()
+        await hotclub.aunsubscribe("slow:1", user=person.user)
+        await client.push("unsubscribe", "slow:1")
+        go_on.set()
+        assert await client.fate(asked) == 103
+        for method in ("history", "presence", "presence_stats"):
+            with pytest.raises(ErrorReply) as refused:
+                await client.call(method, channel="slow:1")
+            assert refused.value.code == 103

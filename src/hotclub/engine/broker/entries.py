@@ -71,6 +71,13 @@ class Entries:
         if self.by_score is not None:
             _take_out(self.by_score, (entry.publication.score, key))
 
+    def take_out(self, most: int) -> list[tuple[str, Entry]]:
+        """Take out some entries, until none is left. The order of the others is lost."""
+        del self.by_key[-most:]
+        if self.by_score is not None:
+            del self.by_score[-most:]
+        return self.entries.expire(inf, most)
+
     def after(self, place: tuple[int, str] | None, most: int, *, query: MapQuery) -> list[tuple[int, str]]:
         """The first places behind `place`, None for the beginning: ascending by key; in an ordered map descending by
         score, ascending with `asc`. At most `most` of them."""

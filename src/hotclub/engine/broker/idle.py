@@ -1,5 +1,6 @@
 """Channels of which only a position is left, in memory: they are remembered for a while, and not too many of them."""
 
+from collections import OrderedDict
 from typing import Final
 
 from hotclub.engine.broker.epochs import Epochs
@@ -18,7 +19,7 @@ class Idle:
     def __init__(self, epochs: Epochs) -> None:
         """`epochs` are changed whenever a position is forgotten."""
         self._epochs = epochs
-        self._used: dict[str, float] = {}
+        self._used: OrderedDict[str, float] = OrderedDict()
 
     def rest(self, channel: str, used: float) -> None:
         """Note that only the position of a channel is left. `used` is when it was last used."""

@@ -132,7 +132,7 @@ class MemoryMapBroker:
         if retention.stream.size > 0:
             self._epochs.change()
         turn = Turn()
-        while gone := store.entries.expire(inf, _AT_ONE_TIME):
+        while gone := store.take_out(_AT_ONE_TIME):
             if retention.stream.size <= 0 and channel in self._subscribed:
                 # Without positions no subscriber notices that the map begins anew: remove key by key.
                 self._hand_over_removals(channel, gone)

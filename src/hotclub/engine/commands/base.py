@@ -46,7 +46,6 @@ def decision(session: Session, channel: str) -> Iterator[None]:
     finally:
         session.revoked = None
     if channel in revoked:
-        session.application.subscribes.taken_back(session.client, channel)
         raise Refused(Code.PERMISSION_DENIED)
 
 

@@ -91,7 +91,6 @@ async def _open_all(session: Session, grant: ConnectGrant, request: wire.Connect
     openings = []
     for name, channel in channels.items():
         if name in revoked:
-            session.application.subscribes.taken_back(session.client, name)
             continue
         try:
             openings.append(await _open(session, name, channel, request))

@@ -30,9 +30,8 @@ async def publish(session: Session, command: int, request: wire.PublishCommand) 
         raise Refused(Code.BAD_REQUEST, why="an unknown type of publish")
     if spec.poll is not None or (request.type == wire.MAP_PUBLISH) is not (spec.map is not None):
         raise Refused(Code.NOT_AVAILABLE, "this channel is of another type")
-    subscriber = session.subscribers.get(request.channel)
-    if spec.members_only and (subscriber is None or subscriber.buffer is not None):
-        raise Refused(Code.PERMISSION_DENIED, why="only subscribers may publish here")
+    _check_member(session, channel)
+    subscriber = session.subscribers.get(channel.name)
     info = session.info() if subscriber is None else subscriber.info
     if info.conn_info is not session.client.info:  # a refresh has replaced the connection's info since the subscribe
         info = session.info(info.chan_info)
@@ -40,10 +39,23 @@ async def publish(session: Session, command: int, request: wire.PublishCommand) 
     session.reply(wire.Reply(command, publish=wire.EmptyResult()))
 
 
+def _check_member(session: Session, channel: ResolvedChannel) -> None:
+    """Check that the client may publish as a subscriber. To be asked again when the application has decided: the server
+    may have ended the subscription meanwhile.
+
+    Raises:
+        Refused: `PERMISSION_DENIED`.
+    """
+    subscriber = session.subscribers.get(channel.name)
+    if channel.spec.members_only and (subscriber is None or subscriber.buffer is not None):
+        raise Refused(Code.PERMISSION_DENIED, why="only subscribers may publish here")
+
+
 async def _publish(session: Session, channel: ResolvedChannel, info: ClientInfo, request: wire.PublishCommand) -> None:
     data, binary = checked_payload(session, request.data)
     grant = await session.application.publishes.publish(session.client, channel, data, info)
     if grant.position is None and grant.data:
+        _check_member(session, channel)
         message = Message(
             data=grant.data,
             info=info,
@@ -63,6 +75,7 @@ async def _change_key(
     change = KeyChange(key=request.key, data=data, removed=request.removed)
     message = await session.application.follows.change_key(session.client, channel, change)
     if message is not None:
+        _check_member(session, channel)
         binary = binary and message.data == data
         message = structs.replace(message, info=info, binary=binary)
         await session.channels.maps.change(channel, message)

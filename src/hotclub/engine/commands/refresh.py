@@ -2,6 +2,7 @@
 
 from hotclub.engine.codes import Code
 from hotclub.engine.commands.base import resolve
+from hotclub.engine.commands.opening import still_wanted
 from hotclub.engine.commands.track import track, untrack
 from hotclub.engine.errors import Refused
 from hotclub.engine.protocol import messages as wire
@@ -45,6 +46,7 @@ async def sub_refresh(session: Session, command: int, request: wire.SubRefreshCo
     if not request.token:
         raise Refused(Code.BAD_REQUEST, why="a refresh without a token")
     grant = await application.refresh_subscription(session.client, channel, request.token)
+    still_wanted(session, subscriber)
     session.expire_subscription_in(subscriber, grant.ttl)
     session.reply(wire.Reply(command, sub_refresh=wire.SubRefreshResult(expires=grant.ttl > 0, ttl=grant.ttl)))
 

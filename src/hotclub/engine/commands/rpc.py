@@ -2,7 +2,7 @@
 
 from hotclub.engine.commands.base import optional_payload
 from hotclub.engine.protocol import messages as wire
-from hotclub.engine.session import Session
+from hotclub.engine.session import Revoked, Session
 
 
 async def ping(session: Session, command: int, _request: wire.PingCommand) -> None:
@@ -17,7 +17,11 @@ async def rpc(session: Session, command: int, request: wire.RpcCommand) -> None:
         Refused: `BAD_REQUEST` for a malformed payload, as `check_payload`; or as `Calls.rpc`.
     """
     data = optional_payload(session, request.data)
-    answer = await session.application.calls.rpc(session.client, request.method, data)
+    session.revoked = session.client.revoked = Revoked()
+    try:
+        answer = await session.application.calls.rpc(session.client, request.method, data)
+    finally:
+        session.revoked, session.client.revoked = None, ()
     session.reply(wire.Reply(command, rpc=wire.RpcResult(answer)))
 
 
