@@ -23,7 +23,7 @@ ENGINE = (
     {"protocol", "recovery", "shape", "tags", "leases", "pulse", "places"},
     {"broker", "presence"},
     {"port", "keyed", "backend"},
-    {"hub", "peers", "trouble", "subscriber", "outbox", "target", "kept_grants"},
+    {"hub", "announcements", "peers", "trouble", "subscriber", "outbox", "target", "kept_grants"},
     {"channels", "appearances", "session", "maps", "shared_poll"},
     {"commands", "dispatch"},
     {"transports"},

@@ -7,7 +7,7 @@ publications of one transaction keep their order.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from django.db import transaction
 
@@ -27,6 +27,9 @@ from hotclub.runtime.node import (
     refuse_event_loop,
 )
 from hotclub.runtime.tables import database
+
+_MANY: Final = 100
+"""So many channels are looked up in a thread, because a long list would keep the event loop."""
 
 
 def publish(
@@ -103,7 +106,10 @@ async def abroadcast(
 
     A cancelled call may have published to some or all channels: repeat it with the same idempotency key.
     """
-    return await _asend(_prepare_all(channels, data, idempotency_key, tags))
+    names = list(channels)
+    if len(names) > _MANY:
+        return await _asend(await in_thread(_prepare_all, names, data, idempotency_key, tags))
+    return await _asend(_prepare_all(names, data, idempotency_key, tags))
 
 
 def publish_to_user(
@@ -224,4 +230,4 @@ def _order(channel: str, message: Message) -> Publish:
 
 
 async def _publish_in_order(node: "Node", batch: Sequence[_Outgoing]) -> list[Position]:
-    return [await node.channels.publish(outgoing.channel, outgoing.message) for outgoing in batch]
+    return await node.channels.publish_all((outgoing.channel, outgoing.message) for outgoing in batch)

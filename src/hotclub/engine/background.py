@@ -2,13 +2,15 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterable, Iterator
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from hotclub.engine.failures import surviving
 from hotclub.engine.observe import logger
 from hotclub.engine.turns import Turn
 
 Item = TypeVar("Item")
+_AT_LEAST: Final = 32
+"""How many items one turn takes however slow they are, so that what is for a few takes effect at once."""
 
 
 class Background:
@@ -49,10 +51,10 @@ class Background:
 def _take_turn(work: Callable[[Item], None], rest: Iterator[Item], failure: str) -> bool:
     """Work for one turn. Returns whether nothing is left."""
     turn = Turn()
-    for item in rest:
+    for number, item in enumerate(rest, 1):
         with surviving(failure):
             work(item)
-        if turn.over:
+        if number >= _AT_LEAST and turn.over:
             return False
     return True
 

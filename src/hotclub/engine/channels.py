@@ -4,7 +4,7 @@ The commands of clients and the calls of the server both use this module.
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from time import monotonic
 from typing import Any
 
@@ -23,6 +23,7 @@ from hotclub.engine.observe import Counters
 from hotclub.engine.port import Application, ChannelSpec, ResolvedChannel
 from hotclub.engine.presence.base import Presence
 from hotclub.engine.shared_poll import SharedPolls
+from hotclub.engine.turns import Turn
 
 AnyChannel = str | ResolvedChannel
 """A channel by its name, or as `Channels.resolve` returned it."""
@@ -99,6 +100,14 @@ class Channels:
         """
         found = self._stream(channel)
         return await self._broker(found.spec).publish(found.name, message, found.spec.retention)
+
+    async def publish_all(self, messages: Iterable[tuple[AnyChannel, Message]]) -> list[Position]:
+        """Publish to channels one after the other, each as `publish`. A cancelled call may have published to some."""
+        positions, turn = list[Position](), Turn()
+        for channel, message in messages:
+            positions.append(await self.publish(channel, message))
+            await turn.give_way()
+        return positions
 
     def _stream(self, channel: AnyChannel) -> ResolvedChannel:
         found = self._resolved(channel)

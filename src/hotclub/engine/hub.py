@@ -7,6 +7,7 @@ encoder however many receive it; and one reader's trouble is settled after the l
 from collections.abc import Iterable, Iterator
 from itertools import count
 
+from hotclub.engine.announcements import Announcements
 from hotclub.engine.model import Position, Publication
 from hotclub.engine.observe import Counters
 from hotclub.engine.peers import Peer, Peers
@@ -27,6 +28,7 @@ class Hub:
         self._counters = counters
         self._ephemeral_bytes = ephemeral_bytes
         self._channels: dict[str, dict[str, Subscriber]] = {}
+        self._announcements = Announcements(self._channels, self.peers.background)
         self._forms: dict[str, dict[tuple[Encoder, bool, bool], Form]] = {}
         self._numbers = count(1)
         self._holding: set[Subscriber] = set()
@@ -179,15 +181,8 @@ class Hub:
             trouble.overdue.append(subscriber)
 
     def announce(self, push: Push) -> None:
-        """Fan a join or a leave out to the channel's subscribers."""
-        frames: dict[Encoder, bytes] = {}
-        for subscriber in list(self._channels.get(push.channel, {}).values()):
-            if subscriber.buffer is not None or not subscriber.spec.push_join_leave:
-                continue
-            encoder = subscriber.form.encoder
-            if encoder not in frames:
-                frames[encoder] = encoder.frame(encoder.codec.encode_push(push))
-            subscriber.outbox.push(frames[encoder])
+        """Send a join or a leave to the channel's subscribers; see `Announcements.announce`."""
+        self._announcements.announce(push)
 
     def check_top(self, channel: str, top: Position) -> None:
         """Tell every positioned subscriber that has not come to `top`, which the log has reached, to recover.

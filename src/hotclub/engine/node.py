@@ -17,7 +17,6 @@ from hotclub.engine.commands.from_server import subscribe_all
 from hotclub.engine.commands.opening import Terms
 from hotclub.engine.dispatch import Dispatcher
 from hotclub.engine.errors import Disconnect, Refused, Unsubscribed
-from hotclub.engine.failures import surviving
 from hotclub.engine.hub import Hub
 from hotclub.engine.limits import Limits, TokenBucket
 from hotclub.engine.model import ClientInfo, HistoryPage, Position, PresenceStats
@@ -188,9 +187,7 @@ class Node:
         """End the connections of `target` except the ids in `spare`, and return how many. For the loop's thread."""
         peers = [peer for peer in self.hub.peers.find(target) if peer.id not in spare]
         self.hub.peers.departed.forget(target)
-        for peer in peers:
-            with surviving(NOT_ENDED):
-                peer.close(reason)
+        self.hub.peers.background.in_turns(lambda peer: peer.close(reason), peers, NOT_ENDED)
         return len(peers)
 
     async def subscribe(
@@ -234,10 +231,8 @@ class Node:
         peers = self.hub.peers.find(target, channel)
         self.hub.peers.departed.forget(target, channel)
         subscribed = sum(channel in peer.subscribers if channel else len(peer.subscribers) for peer in peers)
-        for peer in peers:
-            # Also a connection without the subscription: its subscribe command may be under way.
-            with surviving(NOT_ENDED):
-                peer.expel(channel, reason)
+        # Also a connection without the subscription: its subscribe command may be under way.
+        self.hub.peers.background.in_turns(lambda peer: peer.expel(channel, reason), peers, NOT_ENDED)
         return subscribed
 
     def num_subscribers(self, channel: str) -> int:

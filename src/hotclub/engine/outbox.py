@@ -4,11 +4,16 @@ A frame is appended, never awaited: a slow reader costs its own connection and d
 appended in one turn of the event loop leaves in one write per connection.
 """
 
+from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Final, Protocol
 
 from hotclub.engine.failures import surviving
 from hotclub.engine.observe import logger
+from hotclub.engine.turns import Turn
+
+_LOOK_AFTER: Final = 16
+"""How many outboxes are emptied between two looks at the clock."""
 
 
 class Sink(Protocol):
@@ -24,14 +29,17 @@ class Sink(Protocol):
 
 
 class Flusher:
-    """Empties the outboxes that have something to write, at the end of the event loop's turn."""
+    """Empties the outboxes that have something to write, at the end of the event loop's turn.
+
+    Very many outboxes take several turns. Whatever is appended meanwhile leaves with the rest of its outbox, in order.
+    """
 
     __slots__ = ("_dirty", "_schedule")
 
     def __init__(self, schedule: Callable[[Callable[[], None]], object]) -> None:
         """`schedule` runs a function at the end of the turn, as `loop.call_soon` does."""
         self._schedule = schedule
-        self._dirty: list[Outbox] = []
+        self._dirty: deque[Outbox] = deque()
 
     def add(self, outbox: "Outbox") -> None:
         """Have this outbox flushed at the end of the turn."""
@@ -40,10 +48,14 @@ class Flusher:
         self._dirty.append(outbox)
 
     def flush(self) -> None:
-        """Empty every outbox that has something to write."""
-        dirty, self._dirty = self._dirty, []
-        for outbox in dirty:
-            outbox.flush()  # raises nothing, so no outbox waits behind one that is broken
+        """Empty the outboxes that have something to write, as many as one turn reaches, and come back for the rest."""
+        dirty, turn = self._dirty, Turn()
+        for number in range(1, len(dirty) + 1):
+            dirty.popleft().flush()  # raises nothing, so no outbox waits behind one that is broken
+            if not number % _LOOK_AFTER and turn.over:
+                break
+        if dirty:
+            self._schedule(self.flush)
 
 
 class Outbox:

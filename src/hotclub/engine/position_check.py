@@ -4,6 +4,7 @@ from hotclub.engine.broker.base import HistoryQuery
 from hotclub.engine.channels import Channels
 from hotclub.engine.failures import surviving
 from hotclub.engine.model import Position
+from hotclub.engine.turns import Turn
 
 
 class PositionCheck:
@@ -23,7 +24,9 @@ class PositionCheck:
         A failure is logged, and that channel is compared again at the next run.
         """
         former, self._tops = self._tops, {}
+        turn = Turn()
         for channel in self._channels.hub.channels():
+            await turn.give_way()
             with surviving("Position check failed for a channel; it is tried again"):
                 await self._check(channel, former.get(channel))
 

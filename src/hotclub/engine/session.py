@@ -179,6 +179,12 @@ class Session:
             self.unanswered = 0
         self.outbox.push(self._encoder.frame(self._encoder.codec.encode_reply(reply)))
 
+    def reply_encoded(self, command: int, message: bytes) -> None:
+        """Send the answer to a command that is encoded already."""
+        if command == self.unanswered:
+            self.unanswered = 0
+        self.outbox.push(self._encoder.frame(message))
+
     def push(self, push: Push) -> None:
         """Send a message that the client did not ask for."""
         self.outbox.push(self._encoder.frame(self._encoder.codec.encode_push(push)))

@@ -8,7 +8,7 @@ import asyncio
 from time import perf_counter
 from typing import Final
 
-LENGTH: Final = 0.002
+LENGTH: Final = 0.001
 """Seconds after which a piece of work gives way."""
 
 

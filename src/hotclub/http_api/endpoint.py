@@ -1,5 +1,6 @@
 """Answers one request to the HTTP API (protocol §8.1), for ASGI and for Django's views."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -42,6 +43,10 @@ _STATUS: Final[dict[int, HTTPStatus]] = {
     Code.CONCURRENT_PAGINATION: HTTPStatus.CONFLICT,
 }
 _COMMANDS: Final = 10_000
+_LONG_BODY: Final = 256 * 1024
+"""Bytes of a request beyond which a thread decodes it."""
+_LONG_RESULT: Final = 1_000
+"""Entries of a result beyond which a thread encodes it."""
 _TRUNCATED: Final = "Input data was truncated"
 _NOTHING: Final = (b"", b'""', b"[]")
 """JSON that counts as missing in a required field."""
@@ -131,7 +136,15 @@ async def _method(rights: KeyRights, call: Call, body: bytes) -> Answer:
     if isinstance(outcome, wire.BatchResult):
         # Clients read the replies of a batch beside `result`.
         told["replies"] = outcome.replies
+    if _is_long(outcome):
+        return Answer(HTTPStatus.OK, await asyncio.to_thread(msgspec.json.encode, told))
     return Answer(HTTPStatus.OK, msgspec.json.encode(told))
+
+
+def _is_long(outcome: Struct) -> bool:
+    """Whether to encode a result would keep the event loop for long."""
+    values = (getattr(outcome, name) for name in outcome.__struct_fields__)
+    return any(isinstance(value, dict | list | tuple) and len(value) > _LONG_RESULT for value in values)
 
 
 async def _document(call: Call, rights: KeyRights | None) -> Answer:
@@ -194,7 +207,10 @@ async def _run(rights: KeyRights, name: str, body: Raw) -> Struct | wire.ApiErro
         msgspec.DecodeError: the body is not JSON, or a field has another type than the method's.
     """
     try:
-        perform = _prepare(rights, name, body)
+        if len(bytes(body)) > _LONG_BODY:
+            perform = await asyncio.to_thread(_prepare, rights, name, body)
+        else:
+            perform = _prepare(rights, name, body)
     except Refused as error:
         return api_error(error)
     return await _finish(name, perform)

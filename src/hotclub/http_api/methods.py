@@ -23,20 +23,24 @@ from hotclub.channels.registry import UnknownChannel, get_registry
 from hotclub.conf.config import get_config
 from hotclub.conf.values import KeyRights
 from hotclub.durable.sql import remove_entries
-from hotclub.engine.broker.base import HistoryQuery
+from hotclub.engine.broker.base import HistoryQuery, Message
 from hotclub.engine.codes import Close, Code, Unsubscribe
 from hotclub.engine.errors import IdempotencyConflict, Refused, UnrecoverablePosition
 from hotclub.engine.model import Position
 from hotclub.engine.port import ChannelSpec
 from hotclub.engine.target import Target
+from hotclub.engine.turns import Turn
 from hotclub.http_api import keyed
 from hotclub.http_api import messages as wire
-from hotclub.http_api.publishing import publish_to
+from hotclub.http_api.publishing import message_of, publish_to
 from hotclub.orders.messages import EndConnections, EndSubscriptions, Refresh, Subscribe
 from hotclub.orders.send import everywhere
 from hotclub.runtime.deadline import Deadline
 from hotclub.runtime.encoding import decode, encode
 from hotclub.runtime.node import aask_node, current_node, in_hook_thread, in_thread, require_node
+
+_AT_ONE_TIME: Final = 100
+"""How many commands of a parallel batch run at the same time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,24 +59,30 @@ class Method:
 async def publish(rights: KeyRights, request: wire.PublishRequest) -> wire.PublishResult:
     """Publish to a channel. Raises the errors of `publish_to`."""
     rights.require(request.channel)
-    return await publish_to(request.channel, request)
+    return await publish_to(request.channel, request, message_of(request))
 
 
 async def broadcast(rights: KeyRights, request: wire.BroadcastRequest) -> wire.BroadcastResult:
     """Publish to several channels, one after the other. A refused channel has an error in the result.
 
     Raises:
-        Refused: `BAD_REQUEST`, `b64data` is not base64.
+        Refused: `BAD_REQUEST`, the payload is malformed.
     """
     # Every channel would refuse this payload, so the whole request is refused.
-    wire.binary(request.b64data, "b64data")
-    return wire.BroadcastResult([await _broadcast_one(rights, channel, request) for channel in request.channels])
+    message = message_of(request)
+    responses, turn = list[wire.BroadcastResponse](), Turn()
+    for channel in request.channels:
+        responses.append(await _broadcast_one(rights, channel, request, message))
+        await turn.give_way()
+    return wire.BroadcastResult(responses)
 
 
-async def _broadcast_one(rights: KeyRights, channel: str, request: wire.BroadcastRequest) -> wire.BroadcastResponse:
+async def _broadcast_one(
+    rights: KeyRights, channel: str, request: wire.BroadcastRequest, message: Message
+) -> wire.BroadcastResponse:
     try:
         rights.require(channel)
-        return wire.BroadcastResponse(result=await publish_to(channel, request))
+        return wire.BroadcastResponse(result=await publish_to(channel, request, message))
     except (Refused, IdempotencyConflict) as error:
         return wire.BroadcastResponse(error=api_error(error))
 
@@ -203,10 +213,12 @@ async def channels(rights: KeyRights, request: wire.ChannelsRequest) -> wire.Cha
         NoNode: this process has no node.
     """
     hub = require_node().hub
-    found = [name for name in hub.channels() if rights.allows_channel(name)]
-    if request.pattern:
-        found = [name for name in found if fnmatchcase(name, request.pattern)]
-    return wire.ChannelsResult({name: wire.ChannelInfo(hub.num_subscribers(name)) for name in sorted(found)})
+    found, turn = dict[str, wire.ChannelInfo](), Turn()
+    for name in hub.channels():
+        if rights.allows_channel(name) and (not request.pattern or fnmatchcase(name, request.pattern)):
+            found[name] = wire.ChannelInfo(hub.num_subscribers(name))
+        await turn.give_way()
+    return wire.ChannelsResult(found)
 
 
 async def info(_rights: KeyRights, _request: wire.InfoRequest) -> wire.InfoResult:
@@ -339,6 +351,13 @@ async def together(calls: Sequence[Callable[[], Awaitable[dict[str, Any]]]], *, 
         calls: functions that each run one command.
         parallel: whether the commands run at the same time; otherwise one after the other.
     """
-    if not parallel:
-        return [await call() for call in calls]
-    return list(await asyncio.gather(*(call() for call in calls)))
+    answers: list[dict[str, Any]] = []
+    if parallel:
+        for start in range(0, len(calls), _AT_ONE_TIME):
+            answers += await asyncio.gather(*(call() for call in calls[start : start + _AT_ONE_TIME]))
+        return answers
+    turn = Turn()
+    for call in calls:
+        answers.append(await call())
+        await turn.give_way()
+    return answers

@@ -19,12 +19,13 @@ from hotclub.runtime.node import current_node, in_thread, tell_node
 Request = wire.PublishRequest | wire.BroadcastRequest
 
 
-async def publish_to(channel: str, request: Request) -> wire.PublishResult:
+async def publish_to(channel: str, request: Request, message: Message) -> wire.PublishResult:
     """Publish the payload of a request to one channel. A cancelled call may have published.
 
     Args:
         channel: the name of the channel, one of the request's.
-        request: the payload and its options.
+        request: the options.
+        message: the message of the request, see `message_of`.
 
     Returns:
         The position of the publication; an empty result when it has none or it is not known yet.
@@ -37,7 +38,6 @@ async def publish_to(channel: str, request: Request) -> wire.PublishResult:
     if not channel:
         raise Refused(Code.BAD_REQUEST, "channel is required")
     spec = get_registry().route(channel).spec
-    message = message_of(request)
     _check(spec, message, request)
     if request.skip_history:
         await _publish_unkept(channel, message)

@@ -1,11 +1,18 @@
 """The presence commands: who is in a channel, and how many (protocol §2.5)."""
 
+from itertools import islice
+from typing import Final
+
 from hotclub.engine.codes import Code
 from hotclub.engine.commands.base import decision, resolve
 from hotclub.engine.errors import Refused
 from hotclub.engine.port import ResolvedChannel
 from hotclub.engine.protocol import messages as wire
 from hotclub.engine.session import Session
+from hotclub.engine.turns import Turn
+
+_AT_ONCE: Final = 500
+"""How many members are encoded before the loop may go on."""
 
 
 async def presence(session: Session, command: int, request: wire.PresenceCommand) -> None:
@@ -18,7 +25,14 @@ async def presence(session: Session, command: int, request: wire.PresenceCommand
     with decision(session, request.channel):
         channel = await _visible(session, request.channel)
         members = await session.channels.members(channel)
-    session.reply(wire.Reply(command, presence=wire.PresenceResult(dict(members))))
+    if len(members) <= _AT_ONCE:
+        session.reply(wire.Reply(command, presence=wire.PresenceResult(dict(members))))
+        return
+    parts, turn, rest = list[bytes](), Turn(), iter(members.items())
+    while some := dict(islice(rest, _AT_ONCE)):
+        parts.append(session.codec.encode_members(command, some))
+        await turn.give_way()
+    session.reply_encoded(command, session.codec.join_members(command, parts))
 
 
 async def presence_stats(session: Session, command: int, request: wire.PresenceStatsCommand) -> None:

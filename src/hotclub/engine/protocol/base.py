@@ -1,10 +1,10 @@
 """What a codec and an encoder are to the layers above."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
 from hotclub.engine.limits import Limits
-from hotclub.engine.model import Publication
+from hotclub.engine.model import ClientInfo, Publication
 from hotclub.engine.protocol.malformed import Malformed
 from hotclub.engine.protocol.messages import Command, Emulation, Push, Reply
 
@@ -42,6 +42,14 @@ class Codec(Protocol):
 
     def encode_reply(self, reply: Reply) -> bytes:
         """Encode the answer to a command."""
+        ...
+
+    def encode_members(self, command: int, members: Mapping[str, ClientInfo]) -> bytes:
+        """Encode a part of the answer to a presence command, for `join_members`."""
+        ...
+
+    def join_members(self, command: int, parts: Sequence[bytes]) -> bytes:
+        """The answer to a presence command, from its parts in any number but none."""
         ...
 
     def encode_push(self, push: Push) -> bytes:

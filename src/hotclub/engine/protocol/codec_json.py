@@ -1,6 +1,6 @@
 """The JSON codec: objects separated by one line break (protocol §1.2)."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, TypeVar
 
 import msgspec
@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from hotclub.engine.codes import Close
 from hotclub.engine.errors import Disconnect
 from hotclub.engine.limits import Limits
-from hotclub.engine.model import Publication
+from hotclub.engine.model import ClientInfo, Publication
 from hotclub.engine.protocol.malformed import Malformed, malformed_json
 from hotclub.engine.protocol.messages import Command, ConnectCommand, Emulation, Push, Reply
 
@@ -77,6 +77,14 @@ class JsonCodec:
     def encode_reply(self, reply: Reply) -> bytes:
         """See `Codec.encode_reply`."""
         return self._encoder.encode(reply)
+
+    def encode_members(self, command: int, members: Mapping[str, ClientInfo]) -> bytes:  # noqa: ARG002 - the port's
+        """See `Codec.encode_members`: the inside of a JSON object."""
+        return self._encoder.encode(members)[1:-1]
+
+    def join_members(self, command: int, parts: Sequence[bytes]) -> bytes:
+        """See `Codec.join_members`."""
+        return b'{"id":%d,"presence":{"presence":{%b}}}' % (command, b",".join(parts))
 
     def encode_push(self, push: Push) -> bytes:
         """See `Codec.encode_push`."""

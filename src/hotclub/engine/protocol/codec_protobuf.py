@@ -5,7 +5,7 @@ cannot collide with another schema of the process, and needs no code that a comp
 library.
 """
 
-from collections.abc import Iterator, Sized
+from collections.abc import Iterator, Mapping, Sequence, Sized
 from importlib.resources import files
 from typing import Any, Final
 
@@ -18,7 +18,7 @@ from msgspec.structs import replace
 from hotclub.engine.codes import Close
 from hotclub.engine.errors import Disconnect
 from hotclub.engine.limits import Limits
-from hotclub.engine.model import Publication
+from hotclub.engine.model import ClientInfo, Publication
 from hotclub.engine.protocol import messages as wire
 from hotclub.engine.protocol.malformed import Malformed, malformed_protobuf
 
@@ -87,6 +87,17 @@ class ProtobufCodec:
         message = self._reply()
         _write(reply, message)
         return _delimited(message)
+
+    def encode_members(self, command: int, members: Mapping[str, ClientInfo]) -> bytes:
+        """See `Codec.encode_members`: a reply without its length. Replies in a row read as one (protobuf: merging)."""
+        message = self._reply()
+        _write(wire.Reply(command, presence=wire.PresenceResult(dict(members))), message)
+        encoded: bytes = message.SerializeToString()
+        return encoded
+
+    def join_members(self, command: int, parts: Sequence[bytes]) -> bytes:  # noqa: ARG002 - the port's
+        """See `Codec.join_members`."""
+        return _after_length(b"".join(parts))
 
     def encode_push(self, push: wire.Push) -> bytes:
         """See `Codec.encode_push`."""
@@ -193,7 +204,10 @@ def _extent(frame: bytes, at: int) -> tuple[int, int]:
 
 
 def _delimited(message: Any) -> bytes:
-    encoded: bytes = message.SerializeToString(deterministic=True)
+    return _after_length(message.SerializeToString(deterministic=True))
+
+
+def _after_length(encoded: bytes) -> bytes:
     length = len(encoded)
     prefix = bytearray()
     while length > 0x7F:
