@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     plan = Plan(**{name: getattr(options, name) for name in Plan.__dataclass_fields__})
     try:
         check_proc()
-        raise_file_limit(max(plan.connections, plan.subscribers, plan.signed_in) + _SPARE_FILES)
+        raise_file_limit(max(plan.connections, plan.subscribers, plan.signed_in, plan.returning) + _SPARE_FILES)
         with tempfile.TemporaryDirectory(prefix="hotclub-benchmark-") as data:
             run = Run(peers, plan, Path(data), _say)
             results = uvloop.run(run.repeat(options.repetitions, options.budget))
@@ -94,6 +94,7 @@ def _parser() -> argparse.ArgumentParser:
     number: dict[str, Any] = {"type": int, "metavar": "N"}
     parser.add_argument("--connections", default=plan.connections, help="idle connections (%(default)s)", **number)
     parser.add_argument("--signed-in", default=plan.signed_in, help="the same, signed in (%(default)s)", **number)
+    parser.add_argument("--returning", default=plan.returning, help="that come at once (%(default)s)", **number)
     parser.add_argument("--subscribers", default=plan.subscribers, help="of the fan-out (%(default)s)", **number)
     parser.add_argument("--window", default=plan.window, help="messages in flight (%(default)s)", **number)
     parser.add_argument("--messages", default=plan.messages, help="most messages in a measurement", **number)

@@ -5,6 +5,7 @@ compare their chunk with it, and parse only a chunk that differs, which keeps th
 """
 
 import asyncio
+import re
 from collections.abc import Sequence
 from itertools import pairwise
 from time import perf_counter
@@ -16,12 +17,24 @@ from benchmarks.ledger import Ledger
 from benchmarks.payload import SEQUENCE
 
 _REMEMBERED: Final = 256
+_RETRY: Final = re.compile(rb"(?i)\r\nretry-after: *(\d+)")
+_FINAL: Final = (7, 9)
+"""Close codes from 3500 to 3999 and from 4500 to 4999, in units of 500: the client has to stay away."""
 _HEAD: Final = 96
 """Length of a chunk's beginning that contains its first sequence number."""
 
 
 class Refused(Exception):
-    """The server ended the handshake or answered a command with an error."""
+    """The server ended the handshake or answered a command with an error.
+
+    `retry_after` is the number of seconds after which the client may come back, None if the server did not say it.
+    `final` tells that the client has to stay away.
+    """
+
+    def __init__(self, message: str, *, retry_after: int | None = None, final: bool = False) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+        self.final = final
 
 
 class Chunk:
@@ -118,7 +131,15 @@ class Connection(asyncio.Protocol):
         if self._ready is None:
             self._audience.lost(self)
         elif not self._ready.done():
-            self._ready.set_exception(Refused(f"the connection ended with {self.close_code}: {self._rest[:200]!r}"))
+            self._ready.set_exception(self._refusal())
+
+    def _refusal(self) -> Refused:
+        hint = _RETRY.search(self._rest)
+        return Refused(
+            f"the connection ended with {self.close_code}: {self._rest[:200]!r}",
+            retry_after=int(hint[1]) if hint else None,
+            final=any(self.close_code // 500 == final for final in _FINAL),
+        )
 
     def data_received(self, data: bytes) -> None:
         """Count the publications of a chunk."""
@@ -167,7 +188,8 @@ class Connection(asyncio.Protocol):
 
     def _refuse(self, answer: bytes) -> None:
         if self._ready is not None and not self._ready.done():
-            self._ready.set_exception(Refused(f"the server answered {answer[:200]!r}"))
+            final = b'"temporary":true' not in answer
+            self._ready.set_exception(Refused(f"the server answered {answer[:200]!r}", final=final))
         else:
             self._audience.refused(answer)
 

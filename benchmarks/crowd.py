@@ -1,6 +1,7 @@
 """Many connections to one server, which are opened and counted together."""
 
 import asyncio
+import random
 from array import array
 from base64 import b64encode
 from collections import Counter
@@ -14,6 +15,24 @@ from benchmarks.dialects import Dialect
 _OPENING: Final = 128
 """Most handshakes at the same time."""
 _KEY: Final = b64encode(b"one key for all!").decode()
+
+
+class Return:
+    """How a crowd came back: the seconds after which each client was subscribed, and how many were turned away."""
+
+    def __init__(self) -> None:
+        self.waits: array[float] = array("d")
+        self.refusals = 0
+        self.without_hint = 0
+        """How many of the `refusals` told no time to return."""
+
+    def turned_away(self, retry_after: int | None) -> float:
+        """Count a refusal, and return the seconds until the client comes again."""
+        self.refusals += 1
+        if retry_after is None:
+            self.without_hint += 1
+            return random.uniform(0.5, 1.5)  # noqa: S311 - spreads load
+        return retry_after
 
 
 class Crowd:
@@ -69,6 +88,41 @@ class Crowd:
             self.connections.append(connection)
             async with asyncio.timeout(60):
                 await connection.ready()
+
+    async def return_together(self, count: int) -> "Return":
+        """Have `count` connections come at the same time, and come again as they are told until all are subscribed.
+
+        A client that is not told a time to return waits for about a second.
+
+        Raises:
+            Refused: a client is told to stay away.
+        """
+        returned, request = Return(), self._request("")
+        started = perf_counter()
+        async with asyncio.TaskGroup() as tasks:
+            for _ in range(count):
+                tasks.create_task(self._return_one(returned, request, started))
+        return returned
+
+    async def _return_one(self, returned: "Return", request: bytes, started: float) -> None:
+        while True:
+            try:
+                _, connection = await asyncio.get_running_loop().create_connection(
+                    lambda: Connection(self, request, self.published), "127.0.0.1", self._port
+                )
+                async with asyncio.timeout(60):
+                    await connection.ready()
+            except Refused as refused:
+                if refused.final:
+                    raise
+                pause = returned.turned_away(refused.retry_after)
+            except OSError:
+                pause = returned.turned_away(None)
+            else:
+                self.connections.append(connection)
+                returned.waits.append(perf_counter() - started)
+                return
+            await asyncio.sleep(pause)
 
     def _request(self, session_key: str) -> bytes:
         host = f"127.0.0.1:{self._port}"

@@ -11,8 +11,8 @@ from typing import Any, Final
 
 from benchmarks.payload import SIZE
 from benchmarks.peers import Peer
-from benchmarks.runner import FAN_OUT_SCENARIOS, IDLE, IDLE_SCENARIOS, IDLE_SIGNED_IN, Results
-from benchmarks.scenarios import FanOut, Idle, Plan
+from benchmarks.runner import FAN_OUT_SCENARIOS, IDLE, IDLE_SCENARIOS, IDLE_SIGNED_IN, RETURNING, Entry, Results
+from benchmarks.scenarios import FanOut, Idle, Plan, Returning
 
 _REFERENCE: Final = "channels"
 _PACKAGES: Final = ("Django", "uvicorn", "uvloop", "websockets", "channels")
@@ -57,11 +57,11 @@ def as_text(results: Results, peers: Sequence[Peer], plan: Plan) -> str:
         " · ".join(f"{key} {value}" for key, value in machine().items()),
         f"{SIZE}-byte JSON payload, one server process each; fan-out: medians of {results.repetitions} repetition(s)",
     ]
-    for scenario in (*IDLE_SCENARIOS, *FAN_OUT_SCENARIOS):
-        idle = scenario in IDLE_SCENARIOS
-        rows = list((_idle_rows if idle else _fan_out_rows)(results, peers, scenario))
+    for scenario in (*IDLE_SCENARIOS, RETURNING, *FAN_OUT_SCENARIOS):
+        head, make = _TABLES.get(scenario, (_FAN_OUT_HEAD, _fan_out_rows))
+        rows = list(make(results, peers, scenario))
         if rows:
-            lines += ["", _title(scenario, plan), *_aligned([_IDLE_HEAD if idle else _FAN_OUT_HEAD, *rows])]
+            lines += ["", _title(scenario, plan), *_aligned([head, *rows])]
     return "\n".join([*lines, "", *_notes(plan)])
 
 
@@ -70,6 +70,8 @@ def _title(scenario: str, plan: Plan) -> str:
         return f"{plan.connections:,} connections, idle"
     if scenario == IDLE_SIGNED_IN:
         return f"{plan.signed_in:,} connections, idle, each of a signed-in user"
+    if scenario == RETURNING:
+        return f"{plan.returning:,} clients that come back at the same time and obey the server"
     return f"{plan.subscribers:,} subscribers, {scenario.replace('many', str(plan.window))}"
 
 
@@ -78,6 +80,7 @@ def _notes(plan: Plan) -> list[str]:
         "µs/delivery: processor time of the server, user and system, per publication and subscriber.",
         f"undelivered: not there after {plan.patience:g} s of waiting, in all repetitions.",
         "closed: connections that the server ended.",
+        "all, p50, p99: seconds until so many of a returning crowd were subscribed; no hint: refusals without a time.",
         f"less: how many times less than {_REFERENCE} in this run.",
     ]
 
@@ -101,6 +104,22 @@ def _idle_rows(results: Results, peers: Iterable[Peer], scenario: str) -> Iterab
             _lost(entries) if all(entry.checked for entry in entries) else "not checked",
             _closed(entries),
         )
+
+
+_RETURNING_HEAD: Final[Row] = (
+    *("peer", "all s", "p50 s", "p99 s", "refusals", "no hint", "µs/connect", "first ms", "undelivered", "closed"),
+)
+
+
+def _returning_rows(results: Results, peers: Iterable[Peer], scenario: str) -> Iterable[Row]:
+    for peer in peers:
+        for entry in results.entries.get((scenario, peer.name), []):
+            if isinstance(entry, Returning):
+                yield (
+                    *(peer.title, f"{entry.seconds:.1f}", f"{entry.p50:.1f}", f"{entry.p99:.1f}"),
+                    *(f"{entry.refusals:,}", f"{entry.without_hint:,}", f"{entry.connect_cpu_us:,.0f}"),
+                    *(f"{entry.first_ms:,.0f}", _lost([entry]), _closed([entry])),
+                )
 
 
 _FAN_OUT_HEAD: Final[Row] = ("peer", "µs/delivery", "less", "deliveries/s", "p50 ms", "p99 ms", "undelivered", "closed")
@@ -141,13 +160,13 @@ def _milliseconds(values: Iterable[float | None]) -> str:
     return f"{median(known):.1f}" if known else "-"
 
 
-def _lost(entries: Sequence[Idle | FanOut]) -> str:
+def _lost(entries: Sequence[Entry]) -> str:
     wrong = sum(entry.losses.duplicates + entry.losses.reordered for entry in entries)
     lost = f"{sum(entry.losses.lost for entry in entries):,}"
     return f"{lost} (+{wrong:,} doubled or late)" if wrong else lost
 
 
-def _closed(entries: Sequence[Idle | FanOut]) -> str:
+def _closed(entries: Sequence[Entry]) -> str:
     return f"{sum(sum(entry.losses.closed.values()) for entry in entries):,}"
 
 
@@ -159,3 +178,10 @@ def _aligned(rows: Sequence[Row]) -> list[str]:
         )
         for row in rows
     ]
+
+
+_TABLES: Final = {
+    **dict.fromkeys(IDLE_SCENARIOS, (_IDLE_HEAD, _idle_rows)),
+    RETURNING: (_RETURNING_HEAD, _returning_rows),
+}
+"""The head of a scenario's table, and the function that gives its rows. The other scenarios are fan-outs."""

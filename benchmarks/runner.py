@@ -10,16 +10,18 @@ from time import monotonic
 from typing import Final
 
 from benchmarks.peers import HOTCLUB_SERVE, Peer
-from benchmarks.scenarios import FanOut, Idle, Plan, measure_fan_out, measure_idle
+from benchmarks.scenarios import FanOut, Idle, Plan, Returning, measure_fan_out, measure_idle, measure_returning
 from benchmarks.server import ROOT, Server, running
 
 IDLE: Final = "idle"
 IDLE_SIGNED_IN: Final = "idle, signed in"
+RETURNING: Final = "returning crowd"
 ONE_CLIENT: Final = "one in flight, client publishes"
 ONE_VIEW: Final = "one in flight, view publishes"
 MANY_CLIENT: Final = "many in flight, client publishes"
 MANY_VIEW: Final = "many in flight, view publishes"
 IDLE_SCENARIOS: Final = (IDLE, IDLE_SIGNED_IN)
+Entry = Idle | FanOut | Returning
 FAN_OUT_SCENARIOS: Final = (ONE_CLIENT, ONE_VIEW, MANY_CLIENT, MANY_VIEW)
 
 
@@ -28,9 +30,9 @@ class Results:
     """The measurements: for each scenario and peer, one entry per repetition."""
 
     repetitions: int = 0
-    entries: dict[tuple[str, str], list[Idle | FanOut]] = field(default_factory=dict)
+    entries: dict[tuple[str, str], list[Entry]] = field(default_factory=dict)
 
-    def add(self, scenario: str, peer: Peer, entry: Idle | FanOut) -> None:
+    def add(self, scenario: str, peer: Peer, entry: Entry) -> None:
         """Add the measurement of one repetition."""
         self.entries.setdefault((scenario, peer.name), []).append(entry)
 
@@ -57,7 +59,7 @@ class Run:
         self._session_keys: list[str] = []
 
     async def repeat(self, repetitions: int, budget: float) -> Results:
-        """Measure the idle connections once, because they hardly vary, and the fan-out `repetitions` times.
+        """Measure the connections once, because they hardly vary, and the fan-out `repetitions` times.
 
         A repetition after the first is left out when it would probably end more than `budget` seconds after the start.
 
@@ -68,6 +70,8 @@ class Run:
         started, longest = monotonic(), 0.0
         self._session_keys = make_database(self._data, self._plan.signed_in)
         await self._measure_all(IDLE_SCENARIOS if self._session_keys else (IDLE,), "memory", started)
+        if self._plan.returning:
+            await self._measure_all((RETURNING,), "crowd", started)
         for repetition in range(1, repetitions + 1):
             begun = monotonic()
             if repetition > 1 and begun - started + longest > budget:
@@ -86,10 +90,12 @@ class Run:
                 self.results.add(scenario, peer, entry)
                 self._say(f"[{monotonic() - started:3.0f} s] {label}, {scenario}: {peer.title}")
 
-    async def _measure(self, scenario: str, server: Server, peer: Peer) -> Idle | FanOut:
+    async def _measure(self, scenario: str, server: Server, peer: Peer) -> Entry:
         plan = self._plan
         if scenario == IDLE:
             return await measure_idle(server, peer, plan)
+        if scenario == RETURNING:
+            return await measure_returning(server, peer, plan)
         if scenario == IDLE_SIGNED_IN:
             return await measure_idle(server, peer, plan, self._session_keys)
         kind = "client" if scenario in (ONE_CLIENT, MANY_CLIENT) else "view"

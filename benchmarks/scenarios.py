@@ -20,6 +20,7 @@ class Plan:
 
     connections: int = 5_000
     signed_in: int = 2_000
+    returning: int = 2_000
     subscribers: int = 1_000
     window: int = 50
     """Messages in flight in the scenarios with many."""
@@ -73,6 +74,26 @@ class Idle:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Returning:
+    """A crowd whose connections all come at the same time, as after a restart, with clients that obey the server.
+
+    `seconds` passed until the last client was subscribed, `p50` and `p99` until so many of a hundred were. `first_ms`
+    is the time of the first message to all of them afterwards.
+    """
+
+    connections: int
+    seconds: float
+    p50: float
+    p99: float
+    refusals: int
+    without_hint: int
+    """How many of the refusals told no time to return."""
+    connect_cpu_us: float
+    first_ms: float
+    losses: Losses
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FanOut:
     """Messages to many subscribers. `cpu_us` is the server's processor time per delivery in microseconds."""
 
@@ -114,6 +135,36 @@ async def measure_idle(server: Server, peer: Peer, plan: Plan, session_keys: Seq
             connects_per_second=count / seconds,
             connect_cpu_us=cpu / count * 1e6,
             checked=peer.must_deliver,
+            losses=Losses.of(crowd),
+        )
+    finally:
+        crowd.close()
+
+
+async def measure_returning(server: Server, peer: Peer, plan: Plan) -> Returning:
+    """Have a crowd come back at once, and send a message to everybody.
+
+    Raises:
+        Refused: a client is told to stay away.
+    """
+    await _warm_up(server, peer, plan, ())
+    crowd, cpu = Crowd(peer.dialect, server.port), server.cpu()
+    try:
+        returned = await crowd.return_together(plan.returning)
+        cpu = server.cpu() - cpu
+        started = perf_counter()
+        await ClientPublisher(crowd).publish(1)
+        await crowd.reach(plan.returning, plan.patience)
+        waits = sorted(returned.waits)
+        return Returning(
+            connections=plan.returning,
+            seconds=waits[-1],
+            p50=waits[len(waits) // 2],
+            p99=waits[len(waits) * 99 // 100],
+            refusals=returned.refusals,
+            without_hint=returned.without_hint,
+            connect_cpu_us=cpu / plan.returning * 1e6,
+            first_ms=(perf_counter() - started) * 1e3,
             losses=Losses.of(crowd),
         )
     finally:

@@ -24,21 +24,24 @@ PLAN = Plan(subscribers=10, messages=20, window=10, patience=1.0)
 
 @pytest.mark.slow
 def test_a_tiny_run_measures_every_peer(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    status = program.main([*TINY, "--signed-in", "20", "--output", str(tmp_path)])
+    status = program.main([*TINY, "--signed-in", "20", "--returning", "30", "--output", str(tmp_path)])
     output = capsys.readouterr().out
     assert status == 0, output
     assert "Hotclub lost nothing" in output
     for peer in PEERS.values():
-        assert output.count(f"\n{peer.title}  ") == 6, output
+        assert output.count(f"\n{peer.title}  ") == 7, output
 
     (path,) = tmp_path.iterdir()
     measurements = json.loads(path.read_text())["measurements"]
-    assert len(measurements) == 6 * len(PEERS)
+    assert len(measurements) == 7 * len(PEERS)
     for entry in measurements:
         assert entry["losses"] == {"lost": 0, "duplicates": 0, "reordered": 0, "closed": {}, "refused": []}
         if "messages" in entry:
             assert entry["messages"] >= 20
             assert entry["deliveries"] == entry["messages"] * 50
+        elif "refusals" in entry:
+            assert (entry["connections"], entry["without_hint"]) == (30, 0)
+            assert 0 < entry["p50"] <= entry["p99"] <= entry["seconds"]
         else:
             assert entry["rss"] > 0
 
@@ -77,7 +80,18 @@ def test_a_loss_fails_the_run(
 ) -> None:
     monkeypatch.setenv("BENCHMARK_FAULT", "lose")
     monkeypatch.setitem(PEERS, "hotclub", FAULTY)
-    options = ["--peers", "hotclub", "--signed-in", "0", "--patience", "0.5", "--output", str(tmp_path)]
+    options = [
+        "--peers",
+        "hotclub",
+        "--signed-in",
+        "0",
+        "--returning",
+        "0",
+        "--patience",
+        "0.5",
+        "--output",
+        str(tmp_path),
+    ]
     assert program.main([*TINY, *options]) == program.EXIT_LOST
     captured = capsys.readouterr()
     assert "LOST: hotclub, one in flight, client publishes" in captured.err
