@@ -6,6 +6,7 @@ from array import array
 from base64 import b64encode
 from collections import Counter
 from collections.abc import Sequence
+from functools import partial
 from time import perf_counter
 from typing import Final
 
@@ -14,7 +15,13 @@ from benchmarks.dialects import Dialect
 
 _OPENING: Final = 128
 """Most handshakes at the same time."""
+_LONGEST: Final = 120.0
+"""Seconds after which the clients of a returning crowd give up."""
 _KEY: Final = b64encode(b"one key for all!").decode()
+
+
+def _same(connection: Connection) -> Connection:
+    return connection
 
 
 class Return:
@@ -94,24 +101,31 @@ class Crowd:
 
         A client that is not told a time to return waits for about a second.
 
+        Clients that are not subscribed after two minutes give up.
+
         Raises:
             Refused: a client is told to stay away.
         """
         returned, request = Return(), self._request("")
-        started = perf_counter()
-        async with asyncio.TaskGroup() as tasks:
-            for _ in range(count):
-                tasks.create_task(self._return_one(returned, request, started))
+        coming = [asyncio.create_task(self._return_one(returned, request, perf_counter())) for _ in range(count)]
+        try:
+            async with asyncio.timeout(_LONGEST):
+                await asyncio.gather(*coming)
+        except TimeoutError:
+            pass
+        finally:
+            for client in coming:
+                client.cancel()
+            await asyncio.gather(*coming, return_exceptions=True)
         return returned
 
     async def _return_one(self, returned: "Return", request: bytes, started: float) -> None:
+        loop = asyncio.get_running_loop()
         while True:
+            connection = Connection(self, request, self.published)
             try:
-                _, connection = await asyncio.get_running_loop().create_connection(
-                    lambda: Connection(self, request, self.published), "127.0.0.1", self._port
-                )
-                async with asyncio.timeout(60):
-                    await connection.ready()
+                await loop.create_connection(partial(_same, connection), "127.0.0.1", self._port)
+                await connection.ready()
             except Refused as refused:
                 if refused.final:
                     raise
@@ -122,6 +136,9 @@ class Crowd:
                 self.connections.append(connection)
                 returned.waits.append(perf_counter() - started)
                 return
+            finally:
+                if connection not in self.connections[-1:]:
+                    connection.abort()
             await asyncio.sleep(pause)
 
     def _request(self, session_key: str) -> bytes:

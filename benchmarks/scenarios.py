@@ -2,7 +2,7 @@
 
 from array import array
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import perf_counter
 
 from benchmarks.crowd import Crowd
@@ -78,7 +78,7 @@ class Returning:
     """A crowd whose connections all come at the same time, as after a restart, with clients that obey the server.
 
     `seconds` passed until the last client was subscribed, `p50` and `p99` until so many of a hundred were. `first_ms`
-    is the time of the first message to all of them afterwards.
+    is the time of the first message to all of them afterwards. A client that gave up counts as lost.
     """
 
     connections: int
@@ -154,10 +154,11 @@ async def measure_returning(server: Server, peer: Peer, plan: Plan) -> Returning
         cpu = server.cpu() - cpu
         started = perf_counter()
         await ClientPublisher(crowd).publish(1)
-        await crowd.reach(plan.returning, plan.patience)
-        waits = sorted(returned.waits)
+        await crowd.reach(len(crowd.connections), plan.patience)
+        waits = sorted(returned.waits) or [0.0]
+        losses = Losses.of(crowd)
         return Returning(
-            connections=plan.returning,
+            connections=len(returned.waits),
             seconds=waits[-1],
             p50=waits[len(waits) // 2],
             p99=waits[len(waits) * 99 // 100],
@@ -165,7 +166,7 @@ async def measure_returning(server: Server, peer: Peer, plan: Plan) -> Returning
             without_hint=returned.without_hint,
             connect_cpu_us=cpu / plan.returning * 1e6,
             first_ms=(perf_counter() - started) * 1e3,
-            losses=Losses.of(crowd),
+            losses=replace(losses, lost=losses.lost + plan.returning - len(returned.waits)),
         )
     finally:
         crowd.close()

@@ -187,6 +187,7 @@ async def test_of_too_many_silent_connections_the_oldest_is_given_up(guarded: Se
             async with _opened(guarded, source):
                 await asyncio.wait((gone,), timeout=0.1)
         assert time.monotonic() - started < 3, "before the deadline of its request head"
+        assert re.match(rb"HTTP/1.1 503 .*\r\nretry-after: 5\r\n", gone.result())
         await unharmed(guarded)
 
 

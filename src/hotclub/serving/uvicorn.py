@@ -81,7 +81,11 @@ class HttpProtocol(HttpToolsProtocol):
         """See `Visitor.drop`."""
         if self._pass is not None:
             self._pass.leave()
-        if self._deadline is not None and self._head_bytes:
+        cycle: RequestResponseCycle | None = self.cycle
+        if cycle is None:
+            # Its client may be about to send the first request, and is told when to come back.
+            self._refuse(_FULL)
+        elif self._deadline is not None:
             self._refuse(b"408 Request Timeout")
         else:
             self.transport.close()
