@@ -26,6 +26,9 @@ Rate = tuple[int, float]
 _NETWORK_BITS: Final = {4: 32, 6: 64}
 """The length of the prefix that one customer has, by the version of the address."""
 
+_MOST_PRUNED: Final = 500
+"""Rows that one try deletes, more than it can make."""
+
 
 @dataclass(frozen=True, slots=True)
 class Bucket:
@@ -83,7 +86,17 @@ def take(buckets: Sequence[Bucket]) -> None:
             row, _new = Allowance.objects.select_for_update().get_or_create(key=item.key, defaults={"full_at": now})
             row.full_at = item.full_after(row.full_at, now)
             row.save(update_fields=["full_at"])
-        Allowance.objects.filter(full_at__lt=now).delete()
+    _prune(now)
+
+
+def _prune(now: datetime) -> None:
+    """Delete the rows of full buckets, but those from which somebody takes at this moment: nobody waits for another."""
+    full = Allowance.objects.filter(full_at__lt=now)
+    if not full.exists():
+        return
+    with transaction.atomic():
+        keys = list(full.select_for_update(skip_locked=True).values_list("key", flat=True)[:_MOST_PRUNED])
+        Allowance.objects.filter(key__in=keys).delete()
 
 
 def give_back(buckets: Sequence[Bucket]) -> None:
