@@ -70,7 +70,8 @@ class User(AbstractUser):
         changed = {} if fields is not None and not {*fields} & {*names.FIELDS} else names.changed_names(self)
         with transaction.atomic():
             names.check_names(self, changed)
-            super().save(*args, **options)
+            with names.storing(self):
+                super().save(*args, **options)
             if changed:
                 names.claim_names(self, changed)
 

@@ -4,6 +4,8 @@ A name is a user name or a display name. `ClaimedName` has a row for each key of
 database refuses a second one, however many requests come at the same time.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from django.core.exceptions import ValidationError
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from clubhouse.accounts.models import User
 
 FIELDS = ("username", "display_name")
+_TAKEN = _("This name is taken, or looks too much like somebody else’s.")
 
 
 class BadName(ValidationError):
@@ -58,9 +61,22 @@ def check_names(user: "User", names: dict[str, str]) -> None:
         if clean_line(name) != name:
             errors[field] = _("This name has characters that cannot be seen.")
         elif ClaimedName.objects.filter(key__in=keys_of(name)).exclude(user=user.pk).exists():
-            errors[field] = _("This name is taken, or looks too much like somebody else’s.")
+            errors[field] = _TAKEN
     if errors:
         raise BadName(errors)
+
+
+@contextmanager
+def storing(user: "User") -> Iterator[None]:
+    """Turn the database's error about a user name that somebody else has just got into `BadName`."""
+    try:
+        with transaction.atomic():
+            yield
+    except IntegrityError:
+        others = type(user)._default_manager.exclude(pk=user.pk)  # noqa: SLF001 - public
+        if others.filter(username=user.username).exists():
+            raise BadName({"username": _TAKEN}) from None
+        raise
 
 
 def claim_names(user: "User", changed: dict[str, str]) -> None:
@@ -77,4 +93,4 @@ def claim_names(user: "User", changed: dict[str, str]) -> None:
         with transaction.atomic():
             ClaimedName.objects.bulk_create([ClaimedName(key=key, user=user) for key in sorted(missing)])
     except IntegrityError:
-        raise BadName(_("This name is taken, or looks too much like somebody else’s.")) from None
+        raise BadName(_TAKEN) from None

@@ -26,6 +26,9 @@ Rate = tuple[int, float]
 _NETWORK_BITS: Final = {4: 32, 6: 64}
 """The length of the prefix that one customer has, by the version of the address."""
 
+_UNUSED: Final = timedelta(hours=1)
+"""The time for which a bucket is full before its row goes. Who waits for a row that was just made must find it."""
+
 _MOST_PRUNED: Final = 500
 """Rows that one try deletes, more than it can make."""
 
@@ -90,8 +93,8 @@ def take(buckets: Sequence[Bucket]) -> None:
 
 
 def _prune(now: datetime) -> None:
-    """Delete the rows of full buckets, but those from which somebody takes at this moment: nobody waits for another."""
-    full = Allowance.objects.filter(full_at__lt=now)
+    """Delete the rows of buckets that nobody uses. Nobody waits for a row from which somebody takes at this moment."""
+    full = Allowance.objects.filter(full_at__lt=now - _UNUSED)
     if not full.exists():
         return
     with transaction.atomic():

@@ -139,7 +139,7 @@ def test_of_two_who_take_a_name_at_the_same_time_one_gets_it(monkeypatch: pytest
         finally:
             connection.close()
 
-    names = ["carol", "саrol", "carоl", "cаrol"]
+    names = ["carol", "саrol", "carоl", "carol"]
     with ThreadPoolExecutor(len(names)) as threads:
         assert sum(threads.map(sign_up, names)) == 1
     assert User.objects.count() == 1
