@@ -425,7 +425,7 @@ def wrong(base: type, declare: Declare, **attributes: Any) -> list[str | None]:
         (Board, {"presence_clients": "online:{room}"}),
         (Board, {"presence_users": 7}),
         (Online, {"key_ttl": None}),
-        (Online, {"key_ttl": timedelta(seconds=25)}),
+        (Online, {"key_ttl": timedelta(seconds=10)}),
         (Prices, {"poll": hotclub.SharedPollChannel.poll}),
         (Prices, {"interval": 10}),
         (Prices, {"timeout": timedelta(0)}),
