@@ -12,6 +12,7 @@ from django.utils.translation import gettext_lazy as _
 from hotclub.channels.registry import Declarations, Registry
 from hotclub.conf.config import get_config, reset_config
 from hotclub.http_api.keys import FailedKeys
+from hotclub.runtime.files import watch_files
 from hotclub.runtime.tables import look_anew
 
 
@@ -57,6 +58,7 @@ class HotclubConfig(AppConfig):
             connect_signals()
             watch_statements()
         watch_for_wsgi()
+        watch_files()
         setting_changed.connect(self._setting_changed, dispatch_uid="hotclub.setting_changed")
         post_migrate.connect(self._migrated, sender=self, dispatch_uid="hotclub.migrated")
 

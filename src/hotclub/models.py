@@ -19,7 +19,7 @@ from hotclub.conf.values import API_METHODS, is_list_of_text
 
 
 class Stream(models.Model):
-    """The log of one durable channel. The row outlives its entries, so that no position is given out twice."""
+    """The log of one durable channel. The row outlives its entries by a day, see `durable/prune.py`."""
 
     id = models.BigAutoField(primary_key=True)
     channel = models.CharField(_("channel"), max_length=255, unique=True)
@@ -27,6 +27,14 @@ class Stream(models.Model):
     top = models.BigIntegerField(_("top"), default=0, help_text=_("Offset of the newest publication."))
     pruned = models.BigIntegerField(
         _("pruned"), default=0, help_text=_("Publications up to this offset have been removed.")
+    )
+    stamp = models.BigIntegerField(
+        _("stamp"),
+        db_default=0,
+        help_text=_("A number that changes at random with each publication, so that it tells two logs apart."),
+    )
+    emptied = models.DateTimeField(
+        _("emptied"), null=True, blank=True, help_text=_("When the last of the publications was removed.")
     )
 
     class Meta:
@@ -50,6 +58,12 @@ class Entry(models.Model):
     key = models.CharField(_("idempotency key"), max_length=255, blank=True, default="")
     tags = models.TextField(_("tags"), blank=True, default="")
     publisher = models.TextField(_("publisher"), blank=True, default="")
+    previous = models.BigIntegerField(
+        _("previous stamp"), db_default=0, help_text=_("The stamp of the stream before this publication.")
+    )
+    stamp = models.BigIntegerField(
+        _("stamp"), db_default=0, help_text=_("The stamp of the stream after this publication.")
+    )
     created = models.DateTimeField(_("created"), default=timezone.now)
 
     class Meta:
@@ -64,6 +78,20 @@ class Entry(models.Model):
 
     def __str__(self) -> str:
         return f"{self.stream_id}/{self.offset}"
+
+
+class Ledger(models.Model):
+    """A value that all streams share, see `durable/ledger.py`."""
+
+    key = models.CharField(_("key"), max_length=32, primary_key=True)
+    value = models.CharField(_("value"), max_length=64)
+
+    class Meta:
+        verbose_name = _("value of all streams")
+        verbose_name_plural = _("values of all streams")
+
+    def __str__(self) -> str:
+        return f"{self.key}: {self.value}"
 
 
 class Order(models.Model):

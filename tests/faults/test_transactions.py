@@ -89,7 +89,7 @@ async def test_a_process_killed_between_commit_and_signal_still_delivers(project
 async def test_a_subscriber_of_the_killed_process_recovers_what_it_committed(project: Server) -> None:
     async with project:
         async with await subscribed(project, "durable:a") as client:
-            await get(project, "publish", channel="durable:a", id="first")
+            position = await get(project, "publish", channel="durable:a", id="first")
             await client.publications("durable:a", 1)
             with pytest.raises(httpx.HTTPError):
                 await get(project, "commit-and-die", channel="durable:a", id="orphan")
@@ -98,7 +98,7 @@ async def test_a_subscriber_of_the_killed_process_recovers_what_it_committed(pro
         started = time.monotonic()
         await project.start()
         async with await WireClient.connected(project.port) as client:
-            result = await client.subscribe("durable:a", recover=True, offset=1)
+            result = await client.subscribe("durable:a", recover=True, **position)
             assert result["recovered"] is True
             assert [publication["data"]["id"] for publication in result["publications"]] == ["orphan"]
         assert time.monotonic() - started < 5

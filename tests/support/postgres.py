@@ -71,17 +71,67 @@ def stop(directory: Path) -> None:
 
 def _start(told: Path) -> None:
     """Start the server beside the folder `told`, and write its port to a file in that folder."""
-    user, port, directory = _user(), free_port(), told.with_name(run.POSTGRES)
+    directory = told.with_name(run.POSTGRES)
     # A start that failed has left a directory.
     shutil.rmtree(directory, ignore_errors=True)
+    (told / "port").write_text(str(_new_server(directory)))
+
+
+def _new_server(directory: Path) -> int:
+    """Make a server in a new directory, start it, and return its port."""
+    _make_directory(directory)
+    data, port = str(directory / "data"), free_port()
+    _run([_binary("initdb"), "-A", "trust", "-U", "hotclub", "-E", "UTF8", "--no-sync", data], directory, _user())
+    _launch(directory, port)
+    return port
+
+
+def _make_directory(directory: Path) -> None:
     directory.mkdir()
-    if user is not None:
+    if (user := _user()) is not None:
         os.chown(directory, pwd.getpwnam(user).pw_uid, -1)
-    data = str(directory / "data")
-    _run([_binary("initdb"), "-A", "trust", "-U", "hotclub", "-E", "UTF8", "--no-sync", data], directory, user)
+
+
+def _launch(directory: Path, port: int) -> None:
     options = f"-h 127.0.0.1 -p {port} -k {directory} -F -c max_connections=300"
-    _run([*_control(directory), "-o", options, "-l", str(directory / "log"), "start"], directory, user)
-    (told / "port").write_text(str(port))
+    _run([*_control(directory), "-o", options, "-l", str(directory / "log"), "start"], directory, _user())
+
+
+class Pair:
+    """A PostgreSQL with the tables of the tests' own project, and an asynchronous copy of it. `url` leads to the one
+    that serves."""
+
+    def __init__(self, folder: Path) -> None:
+        """`folder` is new, and the user of the database can reach it."""
+        self._serving, self._copy = folder / "first", folder / "second"
+        self._port = _new_server(self._serving)
+        self.url = f"postgres://hotclub@127.0.0.1:{self._port}/postgres"
+        tables = folder / "tables.sql"
+        _run([_binary("pg_dump"), "--no-owner", "-f", str(tables), project_template()], folder, None)
+        _run([_binary("psql"), "-q", "-v", "ON_ERROR_STOP=1", "-f", str(tables), self.url], folder, None)
+
+    def restart(self) -> None:
+        """Stop the serving server and start it again."""
+        _run([*_control(self._serving), "-m", "fast", "stop"], self._serving, _user())
+        _launch(self._serving, self._port)
+
+    def copy(self) -> None:
+        """Make the copy, as far as a replica has come when it loses its primary."""
+        _make_directory(self._copy)
+        data = ["-D", str(self._copy / "data"), "-R", "-X", "stream", "-c", "fast", "--no-sync"]
+        command = [_binary("pg_basebackup"), "-h", "127.0.0.1", "-p", str(self._port), "-U", "hotclub", *data]
+        _run(command, self._copy, _user())
+
+    def fail_over(self) -> None:
+        """End the serving server at once, promote the copy, and let it serve at the same address."""
+        stop(self._serving)
+        _launch(self._copy, self._port)
+        _run([*_control(self._copy), "promote"], self._copy, _user())
+        self._serving = self._copy
+
+    def end(self) -> None:
+        """Stop the serving server."""
+        stop(self._serving)
 
 
 def _user() -> str | None:

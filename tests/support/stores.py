@@ -11,7 +11,7 @@ from django.conf import settings
 from django.db import connections
 from django.test import override_settings
 
-from hotclub.models import Order, Stream
+from hotclub.models import Ledger, Order, Stream
 from tests.support.postgres import project_template, shared_cluster
 from tests.support.processes import PROJECT, Server
 
@@ -47,8 +47,8 @@ def another_database(
     connections.configure_settings(settings.DATABASES)
     with request.getfixturevalue("django_db_blocker").unblock(), override_settings(HOTCLUB={"DATABASE": ALIAS}):
         yield
-        Stream.objects.using(ALIAS).all().delete()
-        Order.objects.using(ALIAS).all().delete()
+        for model in (Stream, Order, Ledger):
+            model.objects.using(ALIAS).all().delete()
         connections[ALIAS].close()
         del connections[ALIAS]
 

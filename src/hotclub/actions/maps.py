@@ -18,7 +18,7 @@ from hotclub.engine.maps import check_key
 from hotclub.engine.model import Position
 from hotclub.engine.names import normal
 from hotclub.orders.messages import ChangeMap, ClearMap
-from hotclub.orders.send import carry_out, in_transaction
+from hotclub.orders.send import carry_out
 from hotclub.runtime.encoding import encode
 from hotclub.runtime.node import (
     aask_node,
@@ -28,6 +28,7 @@ from hotclub.runtime.node import (
     refuse_event_loop,
     require_node,
 )
+from hotclub.runtime.transactions import in_transaction
 
 
 def map_publish(  # noqa: PLR0913 - every option of a change

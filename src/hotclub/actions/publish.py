@@ -1,11 +1,19 @@
 """Publishes from views, signals, tasks, shells and commands. Async twins have an `a` in front.
 
-In a durable channel the publication is a row of the caller's transaction. In another channel it is sent when the
-transaction commits, or at once when there is none. A transaction that rolls back publishes nothing, and the
-publications of one transaction keep their order.
+In a durable channel the publication is a row of the caller's transaction, so it is sent if and only if the transaction
+commits. In another channel it is handed to the node of this process when the transaction commits, or at once when there
+is none. The commit does not wait for the node. A publication that the node does not come to is lost: the process has
+ended, or an `on_commit` callback of the project has raised before. In a process without a node it is a row of the
+transaction. What a transaction or a savepoint rolls back is never sent, and the publications of one transaction keep
+their order.
+
+Transactions that publish to several durable channels hold the locks of these channels until they end. On PostgreSQL,
+two of them that take the channels in different orders may deadlock; PostgreSQL ends one with an error. So publish in
+one order, such as that of the names. One call of `broadcast` does.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -14,11 +22,12 @@ from django.db import transaction
 from hotclub.channels.client import AnyUser, personal_channel
 from hotclub.channels.registry import Route, get_registry
 from hotclub.durable.client_publish import append_durably
+from hotclub.durable.retrying import retried
 from hotclub.engine.broker.base import Message
 from hotclub.engine.model import Position
 from hotclub.engine.node import Node
 from hotclub.orders.messages import Publish
-from hotclub.orders.send import carry_out, in_transaction
+from hotclub.orders.send import carry_out
 from hotclub.runtime.encoding import encode
 from hotclub.runtime.node import (
     aask_node,
@@ -27,6 +36,7 @@ from hotclub.runtime.node import (
     refuse_event_loop,
 )
 from hotclub.runtime.tables import database
+from hotclub.runtime.transactions import in_transaction
 
 _MANY: Final = 100
 """So many channels are looked up in a thread, because a long list would keep the event loop."""
@@ -56,6 +66,8 @@ def publish(
         IdempotencyConflict: the key was used for other data.
         NotMigrated: the tables are missing; run `manage.py migrate`.
         SynchronousOnlyOperation: the function was called where an event loop runs; await `apublish`.
+        TransactionManagementError: the project's code has turned autocommit off, so a rollback would not take the
+            publication back; use `transaction.atomic()`.
         NoNode: the event loop of this process is stuck; the publication may still be sent.
     """
     refuse_event_loop("publish")
@@ -203,14 +215,19 @@ def _send(batch: Sequence[_Outgoing]) -> list[Position | None]:
         ((index, outgoing) for index, outgoing in enumerate(batch) if outgoing.route.spec.durable),
         key=lambda item: item[1].channel,
     )
-    if durable:
-        with transaction.atomic(using=database()):
-            for index, outgoing in durable:
-                positions[index] = append_durably(outgoing.route, outgoing.message)
+    if in_transaction():
+        positions.update(_append(durable))
+    elif durable:
+        positions.update(retried(lambda: _append(durable)))
     if passing:
         sent = _send_passing([outgoing for _, outgoing in passing])
         positions.update({index: position for (index, _), position in zip(passing, sent, strict=True)})
     return [positions[index] for index in range(len(batch))]
+
+
+def _append(batch: Sequence[tuple[int, _Outgoing]]) -> dict[int, Position | None]:
+    with transaction.atomic(using=database()) if len(batch) > 1 else nullcontext():
+        return {index: append_durably(outgoing.route, outgoing.message) for index, outgoing in batch}
 
 
 def _send_passing(batch: Sequence[_Outgoing]) -> Sequence[Position | None]:

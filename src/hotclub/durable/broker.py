@@ -1,8 +1,10 @@
 """Durable channels: the broker over the tables.
 
-The process that commits a publication sends a *signal* with it to its own node, which delivers it. A node that gets a
-signal out of order reads the missing rows first. A node that gets no signal, such as the node of another process, finds
-the row by its *relay*: it regularly compares the tops of the subscribed channels with the delivered offsets.
+The process that commits a publication sends a *signal* with it to its own node, which delivers it. A savepoint of the
+transaction may have been rolled back, so the rows of a transaction of the project are looked for first, by one read.
+A node that gets a signal out of order reads the missing rows. A node that gets no signal, such as the node of another
+process, finds the row by its *relay*: it regularly compares the tops of the subscribed channels with what was
+delivered. When the table contradicts what was delivered, the node gives all logs new epochs (`ledger.py`).
 """
 
 import asyncio
@@ -13,23 +15,27 @@ from functools import partial
 from itertools import islice
 from typing import Final
 
-from django.db import DatabaseError, transaction
+from django.db import DatabaseError
 
-from hotclub.durable import sql
+from hotclub.durable import ledger, prune, sql
+from hotclub.durable.housekeeping import Housekeeping
+from hotclub.durable.retrying import retried
 from hotclub.durable.shared_reads import SharedReads
 from hotclub.durable.tail import Tail
 from hotclub.engine.broker.base import HistoryQuery, Message, PublicationHandler, Retention
 from hotclub.engine.model import HistoryPage, Position, Publication
-from hotclub.runtime.node import after_commit, commit_is_certain
 from hotclub.runtime.pool import Run
-from hotclub.runtime.tables import database, entries
+from hotclub.runtime.tables import database
+from hotclub.runtime.transactions import in_transaction, once_kept
 from hotclub.runtime.trying import Trying
 
 _TOPS_PER_QUERY: Final = 500
 _ROWS_PER_QUERY: Final = 500
-_STREAMS_PER_PRUNING: Final = 500
 _GRACE: Final = 0.005
 """Seconds to wait for the signals that fill a gap: the threads of a process commit in order but signal in any order."""
+
+Signal = tuple[str, str, sql.Row]
+"""A channel, the epoch of its log, and a publication."""
 
 _logger = logging.getLogger("hotclub.durable")
 
@@ -57,7 +63,6 @@ class DatabaseBroker:
         """
         self._handler = handler
         self._run = run
-        self._retention_of = retention_of
         self._relay_interval = relay_interval
         self._prune_interval = prune_interval
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -67,6 +72,7 @@ class DatabaseBroker:
         self._loops: list[asyncio.Task[None]] = []
         self._trying = Trying(_logger, "durable channels")
         self._histories: SharedReads[HistoryPage] = SharedReads()
+        self._housekeeping = Housekeeping(self._trying, run, retention_of, lambda: set(self._tails))
 
     async def start(self) -> None:
         """Begin to relay and to prune. Idempotent.
@@ -76,9 +82,11 @@ class DatabaseBroker:
         self._loop = asyncio.get_running_loop()
         if self._loops:
             return
+        await self._housekeeping.begin()
         self._loops = [
             asyncio.create_task(self._trying.repeat("relay", self._relay_interval, self._poll)),
-            asyncio.create_task(self._trying.repeat("pruning", self._prune_interval, self._prune)),
+            asyncio.create_task(self._trying.repeat("clock", ledger.TICK, self._housekeeping.tick)),
+            asyncio.create_task(self._trying.repeat("pruning", self._prune_interval, self._housekeeping.prune)),
         ]
 
     async def stop(self) -> None:
@@ -98,32 +106,44 @@ class DatabaseBroker:
 
     def append(self, channel: str, message: Message, retention: Retention) -> Position:
         """Append in the calling thread's transaction; see `DurableBroker.append` and `sql.append`."""
-        certain = commit_is_certain()
-        with transaction.atomic(using=database()):
-            position, publication, duplicate = sql.append(channel, message, retention)
+        alias = database()
+        if in_transaction(alias):
+            position, row, duplicate = sql.append(channel, message, retention)
             if not duplicate:
-
-                def tell() -> None:
-                    if certain or _is_there(channel, position, publication):
-                        self._signal_soon(channel, position.epoch, publication)
-
-                after_commit(tell)
+                once_kept((channel, position.epoch, row), self._kept, self._signal_soon, alias)
+        else:
+            position, row, duplicate = retried(lambda: sql.append(channel, message, retention))
+            if not duplicate:
+                self._signal_soon((channel, position.epoch, row))
         return position
 
-    def _signal_soon(self, channel: str, epoch: str, publication: Publication) -> None:
+    def _kept(self, signals: list[Signal]) -> list[Signal]:
+        """Return the signals for subscribers here whose rows a commit has kept. The relay finds what an error hides."""
+        mine = [signal for signal in signals if signal[0] in self._tails]
+        try:
+            stamps = sql.standing([(channel, row) for channel, _, row in mine])
+        except DatabaseError:
+            return []
+        return [signal for signal in mine if signal[2].stamp in stamps]
+
+    def _signal_soon(self, signal: Signal) -> None:
         """Signal from any thread. The relay makes up for a signal that is lost."""
-        loop = self._loop
-        if loop is not None:
+        if self._loop is not None:
             with contextlib.suppress(RuntimeError):  # the loop has ended
                 # The second turn keeps the signal behind the publications of a task that the same commit begins.
-                loop.call_soon_threadsafe(loop.call_soon, self.signal, channel, epoch, publication)
+                self._loop.call_soon_threadsafe(self._loop.call_soon, self.signal, *signal)
 
-    def signal(self, channel: str, epoch: str, publication: Publication) -> None:
-        """Deliver a committed publication, or read what is missing before it; see `DurableBroker.signal`."""
+    def signal(self, channel: str, epoch: str, row: sql.Row) -> None:
+        """Deliver a committed publication, or read what is missing before it. Signals may come late, twice or never."""
         tail = self._tails.get(channel)
         if tail is not None:
-            self._deliver(channel, tail, tail.offer(epoch, publication))
+            self._deliver(channel, tail, tail.offer(epoch, row))
             self._catch_up(channel, tail)
+
+    def reached(self, channel: str) -> Position | None:
+        """See `DurableBroker.reached`."""
+        tail = self._tails.get(channel)
+        return Position(tail.epoch, tail.seen) if tail is not None and tail.epoch else None
 
     async def subscribe(self, channel: str) -> None:
         """Begin to deliver a channel's publications; see `Broker.subscribe`.
@@ -132,7 +152,6 @@ class DatabaseBroker:
 
         Raises:
             DatabaseError: the top of the channel could not be read, and the channel is not subscribed to.
-            BrokenStream: the channel's row can be neither found nor created.
         """
         self._loop = asyncio.get_running_loop()
         tail = self._tails.get(channel)
@@ -156,11 +175,12 @@ class DatabaseBroker:
 
     async def remove_history(self, channel: str) -> None:
         """Delete a channel's entries; see `Broker.remove_history`. A cancelled call may delete some or all of them."""
-        await self._run(sql.remove_entries, channel)
+        await self._run(prune.remove_entries, channel)
 
     async def _open(self, channel: str, tail: Tail) -> None:
         try:
-            tail.open(await self._run(sql.open_stream, channel))
+            await self._housekeeping.plant()
+            tail.open(await self._run(sql.read_top, channel))
         except BaseException:
             if self._tails.get(channel) is tail:
                 del self._tails[channel]
@@ -188,40 +208,35 @@ class DatabaseBroker:
                 await self._trying.attempt("relay", self._read, channel, tail)
                 if tail.mark == before:
                     tail.give_up()
-        except Exception:  # noqa: BLE001 — reported by the attempt
+        except Exception:  # noqa: BLE001 - reported by the attempt
             return
         finally:
             del self._fillings[tail]
 
     async def _read(self, channel: str, tail: Tail) -> None:
-        asked = tail.seen
+        asked = tail.begin()
         top, rows = await self._run(sql.read_after, channel, asked, _ROWS_PER_QUERY)
         if self._tails.get(channel) is tail:
             self._deliver(channel, tail, tail.fill(asked, top, rows, complete=len(rows) < _ROWS_PER_QUERY))
+            await self._mend(channel, tail, top)
 
     async def _poll(self) -> None:
+        """Compare the tops of the subscribed channels with what was delivered."""
         names = iter(list(self._tails))
         while chunk := list(islice(names, _TOPS_PER_QUERY)):
-            asked = {name: self._tails[name].seen for name in chunk if name in self._tails}
-            for name, top in (await self._run(sql.read_tops, list(asked))).items():
-                tail = self._tails.get(name)
-                if tail is not None and tail.epoch:
-                    tail.notice(asked[name], top)
-                    self._catch_up(name, tail)
+            tails = {name: self._tails[name] for name in chunk if name in self._tails and self._tails[name].epoch}
+            asked = {name: (tail.seen, tail.stamp) for name, tail in tails.items()}
+            for name, top in (await self._run(sql.read_tops, list(asked)) if asked else {}).items():
+                if self._tails.get(name) is tails[name]:
+                    tails[name].notice(asked[name], top)
+                    await self._mend(name, tails[name], top)
+                    self._catch_up(name, tails[name])
 
-    async def _prune(self) -> None:
-        after: int | None = 0
-        while after is not None:
-            after = await self._run(sql.prune, after, _STREAMS_PER_PRUNING, self._retention_of)
-
-
-def _is_there(channel: str, position: Position, publication: Publication) -> bool:
-    """Return whether the log holds this publication, or an equal one, at the position.
-
-    False when the database does not answer: the relay finds the publication then.
-    """
-    rows = entries().filter(stream__channel=channel, stream__epoch=position.epoch, offset=position.offset)
-    try:
-        return rows.filter(data=bytes(publication.data).decode()).exists()
-    except DatabaseError:
-        return False
+    async def _mend(self, channel: str, tail: Tail, top: sql.Top) -> None:
+        """Give all logs new epochs if the table contradicts what was delivered, and follow the new log."""
+        if tail.broken:
+            _logger.error(
+                "The log of %r is not the one that was delivered. All durable channels get new epochs.", channel
+            )
+            await self._run(ledger.rotate, top.era)
+            tail.doubt()

@@ -9,11 +9,11 @@ from django.db import transaction
 from msgspec import Raw
 
 from hotclub.channels.registry import Route
-from hotclub.durable.sql import append, read_history
+from hotclub.durable.sql import append, read_history, read_top
 from hotclub.engine.broker.base import HistoryQuery, Message
 from hotclub.engine.codes import Code
 from hotclub.engine.errors import Refused, UnrecoverablePosition
-from hotclub.engine.model import ClientInfo, Position
+from hotclub.engine.model import EMPTY, ClientInfo, Position
 from hotclub.engine.port import PublishGrant
 from hotclub.runtime.node import current_node
 
@@ -34,8 +34,11 @@ class DurablePublish:
     """Asks for the permission; None allows every publish."""
     prepare: Callable[[], Any]
     """Returns the data for `on_publish`. Called before the transaction begins."""
-    on_publish: Callable[[Any], Any]
-    """Calls the hook, which returns the data to publish, the position of its own publication, or None."""
+    on_publish: Callable[[Any], Any] | None
+    """Calls the hook, which returns the data to publish, the position of its own publication, or None. Without a hook
+    the client's data is published."""
+    data: Raw
+    """What the client sent, JSON text."""
     encode: Callable[[Any], Raw]
     """Makes the payload of the data."""
     keeps: bool = True
@@ -49,25 +52,39 @@ class DurablePublish:
                 raised.
             TypeError: a hook is asynchronous.
         """
-        data = _finished(self.prepare())
+        prepared = _finished(self.prepare())
         with transaction.atomic(using=self.database):
             if self.can_publish is not None and not _finished(self.can_publish()):
                 raise Refused(Code.PERMISSION_DENIED)
-            result = _finished(self.on_publish(data))
+            # A null of the client is a value, and None of the hook is none.
+            data, result = self.data, None
+            if self.on_publish is not None:
+                result = _finished(self.on_publish(prepared))
+                data = EMPTY if result is None or isinstance(result, Position) else self.encode(result)
             if not self.keeps:
-                return self._handed_over(result)
+                return self._handed_over(data, result)
             if isinstance(result, Position):
-                return PublishGrant(position=result)
-            if result is None:
+                return PublishGrant(position=self._standing(result))
+            if not data:
                 return PublishGrant()
-            message = Message(data=self.encode(result), info=self.info)
-            return PublishGrant(position=append_durably(self.route, message))
+            return PublishGrant(position=append_durably(self.route, Message(data=data, info=self.info)))
 
-    def _handed_over(self, result: Any) -> PublishGrant:
-        if result is None:
-            raise_nothing()
+    def _standing(self, position: Position) -> Position:
+        """Return the position of the hook's own publication.
+
+        Raises:
+            RuntimeError: the log does not reach the position, because the hook has rolled its publication back.
+        """
+        top = read_top(self.route.name).position
+        if top.epoch != position.epoch or top.offset < position.offset:
+            raise RuntimeError("on_publish() returned the position of a publication that it has rolled back")
+        return position
+
+    def _handed_over(self, data: Raw, result: Any) -> PublishGrant:
+        if data:
+            return PublishGrant(data=data)
         if not isinstance(result, Position):
-            return PublishGrant(data=self.encode(result))
+            raise_nothing()
         since = Position(result.epoch, result.offset - 1)
         try:
             page = read_history(self.route.name, HistoryQuery(limit=1, since=since), self.route.spec.retention)

@@ -1,44 +1,43 @@
-"""Every SQL statement of durable channels: append, read, prune. Synchronous; called in pool threads or by the user.
+"""The SQL of durable channels that appends and reads. Synchronous; called in pool threads or by the user.
 
 Rules of this file:
 
 - `UPDATE … SET top = top + 1 … RETURNING` takes an offset, and its row lock lasts until the transaction ends. The next
   publisher gets its offset after that, so offsets commit in their order, and entries below a visible one are visible.
 - The kept entries are the newest ones, without holes. Every bound is therefore an offset, the floor above which entries
-  are kept, even if it was computed from a time.
+  are kept, even if it was computed from a time: an entry has expired only when all entries below it have.
+- An entry is never older than the entry below it, whatever the clocks of the publishers say.
+- Each append changes the stream's stamp at random, and the entry keeps the stamps before and after it. So entries form
+  a chain, and two logs with the same stamp at an offset are the same log up to there.
 - Reading applies the retention by itself and does not rely on the pruning.
+- Reading writes nothing. A channel without a log has the top 0 and the epoch that its first publication will have.
 """
 
 import secrets
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Final, NamedTuple
 
 import msgspec
 from django.db import models, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.models import Max
 from django.utils import timezone
 from msgspec import Raw
 
+from hotclub.durable.ledger import clock_of, current_era, cutoff, cutoff_values, moment, plant, shown, unwritten
 from hotclub.engine.broker.base import HistoryQuery, Message, Retention, is_newer
 from hotclub.engine.errors import HotclubError, IdempotencyConflict, UnrecoverablePosition
 from hotclub.engine.model import EMPTY, ClientInfo, HistoryPage, Position, Publication
-
-if TYPE_CHECKING:
-    from hotclub.models import Stream
-from hotclub.runtime.tables import connection_for, entries, stream_versions, streams
-
-KEY_LIFETIME: Final = 300.0
-"""Seconds for which pruning spares an entry, so that a retry with the same idempotency key finds it."""
+from hotclub.runtime.tables import connection_for, entries, quoted, stream_versions, streams
+from hotclub.runtime.transactions import in_transaction
 
 _KEY_LENGTH: Final = 255
 _GREATEST: Final = {"sqlite": "MAX", "postgresql": "GREATEST"}
 """The function that finds the greatest of its arguments."""
 _NO_END: Final = 2**63 - 1
-_DELETE_ROWS: Final = 1_000
-_COLUMNS: Final = ("offset", "data", "tags", "publisher", "created")
+_STAMP_BITS: Final = 62
+_ROWS_AT_ONCE: Final = 100
+_COLUMNS: Final = ("offset", "data", "tags", "publisher", "created", "previous", "stamp")
 _TAGS: Final = msgspec.json.Decoder(dict[str, str])
 _PUBLISHER: Final = msgspec.json.Decoder(ClientInfo)
 
@@ -46,8 +45,8 @@ _PUBLISHER: Final = msgspec.json.Decoder(ClientInfo)
 class BrokenStream(HotclubError):
     """The two tables contradict each other: an entry has an offset above its stream's top.
 
-    Somebody changed rows by hand, or restored one of the tables from a backup. Delete the stream's row: the channel
-    starts again with a new epoch, and its subscribers learn that they cannot recover.
+    Somebody changed rows by hand, or restored one of the tables from a backup. Delete the stream's row and run
+    `manage.py hotclub_rotate_epochs`: the channel starts again, and all subscribers learn that they cannot recover.
     """
 
     def __init__(self, channel: str, offset: int) -> None:
@@ -60,20 +59,26 @@ class BrokenStream(HotclubError):
         return f"channel {self.channel!r}: an entry with offset {self.offset} exists above the top; delete the stream"
 
 
-@dataclass(frozen=True, slots=True)
-class Bounds:
-    """The bounds of one stream's log. Entries up to the offset `pruned` were deleted; `top` is the newest offset."""
+class Row(NamedTuple):
+    """A publication, and the stamps of its stream before and after it."""
 
-    stream_id: int
-    channel: str
-    top: int
-    pruned: int
+    publication: Publication
+    previous: int
+    stamp: int
+
+
+class Top(NamedTuple):
+    """The newest position of a log, the stamp of the log there, and the era of its epoch."""
+
+    position: Position
+    stamp: int
+    era: str = ""
 
 
 # ---------------------------------------------------------------------------------------------------------- appending
 
 
-def append(channel: str, message: Message, retention: Retention) -> tuple[Position, Publication, bool]:  # noqa: ARG001
+def append(channel: str, message: Message, retention: Retention) -> tuple[Position, Row, bool]:  # noqa: ARG001
     """Write a publication in the caller's transaction, or in one of its own when there is none. Synchronous.
 
     The channel's other publishers wait until that transaction ends, so publish late in it.
@@ -94,44 +99,54 @@ def append(channel: str, message: Message, retention: Retention) -> tuple[Positi
         BrokenStream: the tables contradict each other.
         NotMigrated: a table is missing.
         ImproperlyConfigured: the database is neither SQLite nor PostgreSQL.
+        AutocommitIsOff: the project's code has turned autocommit off.
     """
     connection = _connection()
     data = _text("payload", bytes(message.data))
     if len(message.idempotency_key) > _KEY_LENGTH or "\0" in message.idempotency_key:
         raise ValueError(f"An idempotency key has at most {_KEY_LENGTH} characters, none of them NUL")
-    if connection.in_atomic_block:
+    if in_transaction(connection.alias):
         return _append(connection, channel, message, data)
     with transaction.atomic(using=connection.alias):
         return _append(connection, channel, message, data)
 
 
-def _append(
-    connection: BaseDatabaseWrapper, channel: str, message: Message, data: str
-) -> tuple[Position, Publication, bool]:
-    stream_id, epoch, offset = _take_offset(connection, channel)
-    if message.version and not _advance(stream_id, channel, message):
-        _return_offset(stream_id)
-        return Position(epoch, offset - 1), Publication(data=message.data, offset=offset - 1), True
-    created = timezone.now()
-    if _insert(connection, stream_id, offset, message, data, created):
+def _append(connection: BaseDatabaseWrapper, channel: str, message: Message, data: str) -> tuple[Position, Row, bool]:
+    place = _take_offset(connection, channel)
+    if message.version and not _advance(place.stream, channel, message):
+        _return_offset(place)
+        kept = Publication(data=message.data, offset=place.offset - 1)
+        return Position(place.epoch, kept.offset), Row(kept, place.previous, place.previous), True
+    created = _insert(connection, place, message, data)
+    if created is not None:
         publication = Publication(
             data=message.data,
             info=message.info,
-            offset=offset,
+            offset=place.offset,
             tags=message.tags,
             time=_milliseconds(created),
-            epoch=_named(epoch, offset),
+            epoch=_named(place.epoch, place.offset),
         )
-        return Position(epoch, offset), publication, False
-    _return_offset(stream_id)
-    publication = _first_with_key(stream_id, message.idempotency_key, channel, offset)
-    if bytes(publication.data) != bytes(message.data):
+        return Position(place.epoch, place.offset), Row(publication, place.previous, place.stamp), False
+    _return_offset(place)
+    row = _first_with_key(place.stream, message.idempotency_key, channel, place.offset)
+    if bytes(row.publication.data) != bytes(message.data):
         raise IdempotencyConflict(channel, message.idempotency_key)
-    return Position(epoch, publication.offset), publication, True
+    return Position(place.epoch, row.publication.offset), row, True
 
 
-def _return_offset(stream_id: int) -> None:
-    streams().filter(pk=stream_id).update(top=models.F("top") - 1)
+class _Place(NamedTuple):
+    """Where the next entry belongs. `epoch` is the one that clients see."""
+
+    stream: int
+    epoch: str
+    offset: int
+    previous: int
+    stamp: int
+
+
+def _return_offset(place: _Place) -> None:
+    streams().filter(pk=place.stream).update(top=models.F("top") - 1, stamp=place.previous)
 
 
 def _advance(stream_id: int, channel: str, message: Message) -> bool:
@@ -154,58 +169,73 @@ def _advance(stream_id: int, channel: str, message: Message) -> bool:
     return True
 
 
-def _take_offset(connection: BaseDatabaseWrapper, channel: str) -> tuple[int, str, int]:
-    table = _table(connection, streams())
-    sql = f"UPDATE {table} SET top = top + 1 WHERE channel = %s RETURNING id, epoch, top"  # noqa: S608
+def _take_offset(connection: BaseDatabaseWrapper, channel: str) -> _Place:
+    table, step = quoted(connection, streams()), secrets.randbits(_STAMP_BITS)
+    sql = (
+        f"UPDATE {table} SET top = top + 1, emptied = NULL, stamp = (stamp + %s) %% {2**_STAMP_BITS} "  # noqa: S608
+        f"WHERE channel = %s RETURNING id, epoch, top, stamp, {current_era(connection)}"
+    )
     for _attempt in range(2):
         with connection.cursor() as cursor:
-            cursor.execute(sql, [channel])
+            cursor.execute(sql, [step, channel])
             # SQLite finishes the statement only when its rows have been read to the end.
-            rows: list[tuple[int, str, int]] = cursor.fetchall()
+            rows: list[tuple[int, str, int, int, str]] = cursor.fetchall()
         if rows:
-            return rows[0]
-        _create_stream(channel)
+            stream, epoch, top, stamp, current = rows[0]
+            return _Place(stream, shown(epoch, current), top, (stamp - step) % 2**_STAMP_BITS, stamp)
+        _create_stream(connection, channel)
     raise BrokenStream(channel, 0)
 
 
-def _insert(
-    connection: BaseDatabaseWrapper, stream_id: int, offset: int, message: Message, data: str, created: datetime
-) -> bool:
-    """Write the entry, and return whether it was written. A used offset or idempotency key prevents it."""
-    row: dict[str, int | str | None] = {
-        "stream_id": stream_id,
-        "offset": offset,
+def _insert(connection: BaseDatabaseWrapper, place: _Place, message: Message, data: str) -> datetime | None:
+    """Write the entry, and return its time. None: a used offset or idempotency key prevented it."""
+    row: dict[str, int | str] = {
+        "stream_id": place.stream,
+        "offset": place.offset,
         "data": data,
         "key": message.idempotency_key,
         "tags": msgspec.json.encode(message.tags).decode() if message.tags else "",
         "publisher": msgspec.json.encode(message.info).decode() if message.info else "",
-        "created": connection.ops.adapt_datetimefield_value(created),
+        "previous": place.previous,
+        "stamp": place.stamp,
     }
     columns = ", ".join(map(connection.ops.quote_name, row))
     places = ", ".join(["%s"] * len(row))
-    table = _table(connection, entries())
-    sql = f"INSERT INTO {table} ({columns}) VALUES ({places}) ON CONFLICT DO NOTHING"  # noqa: S608
+    table = quoted(connection, entries())
+    former = f'SELECT former.created FROM {table} former WHERE former.stream_id = %s AND former."offset" = %s'  # noqa: S608
+    sql = (
+        f"INSERT INTO {table} ({columns}, created) VALUES ({places}, {_created(connection, former)}) "  # noqa: S608
+        "ON CONFLICT DO NOTHING RETURNING created"
+    )
+    clock = [connection.ops.adapt_datetimefield_value(timezone.now())] if connection.vendor == "sqlite" else []
     with connection.cursor() as cursor:
-        cursor.execute(sql, list(row.values()))
-        inserted: int = cursor.rowcount
-    return inserted == 1
+        cursor.execute(sql, [*row.values(), *clock, place.stream, place.offset - 1])
+        found = cursor.fetchall()
+    return moment(connection, found[0][0]) if found else None
 
 
-def _first_with_key(stream_id: int, key: str, channel: str, offset: int) -> Publication:
+def _created(connection: BaseDatabaseWrapper, former: str) -> str:
+    """Return the SQL expression of an entry's time: now, but not before the entry below it nor before the clock."""
+    if connection.vendor == "sqlite":
+        return f"max(%s, coalesce(({former}), ''), coalesce({clock_of(connection)}, ''))"
+    return f"greatest(clock_timestamp(), ({former}), {clock_of(connection)})"
+
+
+def _first_with_key(stream_id: int, key: str, channel: str, offset: int) -> Row:
     row = entries().filter(stream=stream_id, key=key).exclude(key="").values_list(*_COLUMNS).first()
     if row is None:
         raise BrokenStream(channel, offset)
-    return _publication(row)
+    return _row(row)
 
 
-def _create_stream(channel: str) -> None:
-    # The epoch is hexadecimal, because protocol implementations use "_" for "no epoch".
-    stream = streams().model(channel=channel, epoch=secrets.token_hex(4))
-    streams().bulk_create([stream], ignore_conflicts=True)
-
-
-def _table(connection: BaseDatabaseWrapper, rows: "models.QuerySet[Any]") -> str:
-    return connection.ops.quote_name(rows.model._meta.db_table)  # noqa: SLF001 - documented for everybody's use
+def _create_stream(connection: BaseDatabaseWrapper, channel: str) -> None:
+    plant()
+    epoch = unwritten(connection, [channel])[1][channel]
+    streams().bulk_create([streams().model(channel=channel, epoch=epoch)], ignore_conflicts=True)
+    # Pruning may have deleted the former log since the epoch was read.
+    now = unwritten(connection, [channel])[1][channel]
+    if now != epoch:
+        streams().filter(channel=channel, epoch=epoch, top=0).update(epoch=now)
 
 
 def _connection() -> BaseDatabaseWrapper:
@@ -221,43 +251,77 @@ def _text(what: str, raw: bytes) -> str:
 # ------------------------------------------------------------------------------------------------------------ reading
 
 
-def open_stream(channel: str) -> Position:
-    """Return the top of the channel's log, and create the log when there is none. Synchronous.
-
-    Raises:
-        BrokenStream: the log can be neither found nor created.
-    """
-    for _attempt in range(2):
-        found = streams().filter(channel=channel).values_list("epoch", "top").first()
-        if found is not None:
-            return Position(*found)
-        _create_stream(channel)
-    raise BrokenStream(channel, 0)
+def read_top(channel: str) -> Top:
+    """Return the top of the channel's log. Synchronous; one query."""
+    return read_tops([channel])[channel]
 
 
-def read_tops(channels: Sequence[str]) -> dict[str, Position]:
-    """Return the tops of the channels by name, without the channels that have no log. Synchronous; one query."""
-    rows = streams().filter(channel__in=channels).values_list("channel", "epoch", "top")
-    return {channel: Position(epoch, top) for channel, epoch, top in rows}
+def read_tops(channels: Sequence[str]) -> dict[str, Top]:
+    """Return the tops of the channels by name. Synchronous; one query, and one for all channels without a log."""
+    connection = _connection()
+    # The era is computed once, and not for each row.
+    sql = (
+        f"WITH era AS (SELECT {current_era(connection)} AS name) "  # noqa: S608
+        f"SELECT log.channel, log.epoch, log.top, log.stamp, era.name FROM era, {quoted(connection, streams())} log "
+        f"WHERE log.channel IN ({', '.join(['%s'] * len(channels))})"
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(sql, list(channels))
+        rows: list[tuple[str, str, int, int, str]] = cursor.fetchall()
+    found = {channel: Top(Position(shown(epoch, era), top), stamp, era) for channel, epoch, top, stamp, era in rows}
+    missing = [channel for channel in channels if channel not in found]
+    return found | (_without_log(connection, missing) if missing else {})
 
 
-def read_after(channel: str, offset: int, limit: int) -> tuple[Position, list[Publication]]:
-    """Return the top of the channel's log and up to `limit` publications above `offset`, oldest first. Synchronous.
+def _without_log(connection: BaseDatabaseWrapper, channels: Sequence[str]) -> dict[str, Top]:
+    era, epochs = unwritten(connection, channels)
+    return {channel: Top(Position(shown(epoch, era), 0), 0, era) for channel, epoch in epochs.items()}
 
-    A channel without a log has the top 0 and the epoch "".
-    """
-    found = streams().filter(channel=channel).values_list("pk", "epoch", "top").first()
-    if found is None:
-        return Position("", 0), []
-    stream_id, epoch, top = found
-    rows = entries().filter(stream=stream_id, offset__gt=offset, offset__lte=top)
-    return Position(epoch, top), [
-        _publication(row, epoch) for row in rows.order_by("offset").values_list(*_COLUMNS)[:limit]
+
+def read_after(channel: str, offset: int, limit: int) -> tuple[Top, list[Row]]:
+    """Return the top of the channel's log and up to `limit` publications above `offset`, oldest first. Synchronous."""
+    connection = _connection()
+    columns = ", ".join(f'entry."{column}"' for column in _COLUMNS)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"""
+            SELECT log.epoch, log.top, log.stamp, {current_era(connection)}, {columns}
+            FROM {quoted(connection, streams())} log
+            LEFT JOIN {quoted(connection, entries())} entry
+            ON entry.stream_id = log.id AND entry."offset" > %s AND entry."offset" <= log.top
+            WHERE log.channel = %s ORDER BY entry."offset" LIMIT %s
+            """,  # noqa: S608
+            [offset, channel, limit],
+        )
+        rows = cursor.fetchall()
+    if not rows:
+        return _without_log(connection, [channel])[channel], []
+    epoch, top, stamp, current = rows[0][:4]
+    position = Position(shown(epoch, current), top)
+    kept = [
+        _row((*row[4:8], moment(connection, row[8]), *row[9:]), position.epoch) for row in rows if row[4] is not None
     ]
+    return Top(position, stamp, current), kept
+
+
+def standing(written: Sequence[tuple[str, Row]]) -> set[int]:
+    """Return the stamps of those rows that the logs hold, of rows that a transaction has written. Synchronous.
+
+    Args:
+        written: the rows, each with its channel.
+    """
+    found: set[int] = set()
+    for start in range(0, len(written), _ROWS_AT_ONCE):
+        rows = written[start : start + _ROWS_AT_ONCE]
+        channels, offsets = {channel for channel, _ in rows}, {row.publication.offset for _, row in rows}
+        stamps = [row.stamp for _, row in rows]
+        there = entries().filter(stream__channel__in=channels, offset__in=offsets, stamp__in=stamps)
+        found.update(there.values_list("stamp", flat=True))
+    return found
 
 
 def read_history(channel: str, query: HistoryQuery, retention: Retention) -> HistoryPage:
-    """Read the kept part of a log, and create the log when there is none. Synchronous; one query for an existing log.
+    """Read the kept part of a log. Synchronous; one query for an existing log.
 
     Args:
         channel: the channel's name.
@@ -267,12 +331,13 @@ def read_history(channel: str, query: HistoryQuery, retention: Retention) -> His
     Raises:
         UnrecoverablePosition: `query.since` names another epoch.
         ImproperlyConfigured: the database is neither SQLite nor PostgreSQL.
+        OperationalError: the server is a standby, or another error of the database.
     """
     nothing = query.limit == 0 or retention.size <= 0
-    top, rows = (open_stream(channel), []) if nothing else _read_kept(channel, query, retention)
+    top, rows = (read_top(channel).position, []) if nothing else _read_kept(channel, query, retention)
     if query.since is not None and query.since.epoch not in ("", top.epoch):
         raise UnrecoverablePosition(query.since.epoch, top.epoch)
-    return HistoryPage(tuple(_publication(row, top.epoch) for row in rows), top)
+    return HistoryPage(tuple(_row(row, top.epoch).publication for row in rows), top)
 
 
 def _read_kept(channel: str, query: HistoryQuery, retention: Retention) -> tuple[Position, list[tuple[Any, ...]]]:
@@ -281,40 +346,34 @@ def _read_kept(channel: str, query: HistoryQuery, retention: Retention) -> tuple
     since = query.since
     after = since.offset if since is not None and not query.reverse else 0
     before = since.offset if since is not None and query.reverse else _NO_END
-    cutoff = connection.ops.adapt_datetimefield_value(timezone.now() - timedelta(seconds=retention.ttl))
+    columns = ", ".join(f'entry."{column}"' for column in _COLUMNS)
+    table, limit = quoted(connection, entries()), f"LIMIT {int(query.limit)}" if query.limit > 0 else ""
     with connection.cursor() as cursor:
-        limit = f"LIMIT {int(query.limit)}" if query.limit > 0 else ""
-        order = "DESC" if query.reverse else "ASC"
-        # Clocks may go back, so every publication below an expired one counts as expired.
         cursor.execute(
             f"""
-            SELECT log.epoch, log.top, entry."offset", entry.data, entry.tags, entry.publisher, entry.created
-            FROM {_table(connection, streams())} log
-            LEFT JOIN {_table(connection, entries())} entry
+            SELECT log.epoch, log.top, {current_era(connection)}, {columns}
+            FROM {quoted(connection, streams())} log
+            LEFT JOIN {table} entry
             ON entry.stream_id = log.id AND entry."offset" <= log.top AND entry."offset" < %s
             AND entry."offset" > {_GREATEST[connection.vendor]}(%s, log.top - %s, COALESCE((
-                SELECT MAX(old."offset") FROM {_table(connection, entries())} old
-                WHERE old.stream_id = log.id AND old.created < %s
-            ), 0))
-            WHERE log.channel = %s ORDER BY entry."offset" {order} {limit}
+                SELECT young."offset" - 1 FROM {table} young
+                WHERE young.stream_id = log.id AND young.created >= {cutoff(connection)}
+                ORDER BY young."offset" LIMIT 1
+            ), log.top))
+            WHERE log.channel = %s ORDER BY entry."offset" {"DESC" if query.reverse else "ASC"} {limit}
             """,  # noqa: S608
-            [before, after, retention.size, cutoff, channel],
+            [before, after, retention.size, *cutoff_values(connection, retention.ttl), channel],
         )
         rows = cursor.fetchall()
     if not rows:
-        return open_stream(channel), []
-    kept = [(*row[2:6], _moment(connection, row[6])) for row in rows if row[2] is not None]
-    return Position(rows[0][0], rows[0][1]), kept
+        return _without_log(connection, [channel])[channel].position, []
+    kept = [(*row[3:7], moment(connection, row[7]), *row[8:]) for row in rows if row[3] is not None]
+    return Position(shown(rows[0][0], rows[0][2]), rows[0][1]), kept
 
 
-def _moment(connection: BaseDatabaseWrapper, value: datetime) -> datetime:
-    """Return a time of the driver with its time zone. SQLite's times lack the zone, which is the connection's."""
-    return value.replace(tzinfo=connection.timezone) if value.tzinfo is None else value
-
-
-def _publication(row: tuple[Any, ...], epoch: str = "") -> Publication:
-    offset, data, tags, publisher, created = row
-    return Publication(
+def _row(row: tuple[Any, ...], epoch: str = "") -> Row:
+    offset, data, tags, publisher, created, previous, stamp = row
+    publication = Publication(
         data=Raw(data.encode()) if data else EMPTY,
         info=_PUBLISHER.decode(publisher) if publisher else None,
         offset=offset,
@@ -322,6 +381,7 @@ def _publication(row: tuple[Any, ...], epoch: str = "") -> Publication:
         time=_milliseconds(created),
         epoch=_named(epoch, offset),
     )
+    return Row(publication, previous, stamp)
 
 
 def _named(epoch: str, offset: int) -> str:
@@ -331,62 +391,3 @@ def _named(epoch: str, offset: int) -> str:
 
 def _milliseconds(moment: datetime) -> int:
     return int(moment.timestamp() * 1000)
-
-
-# ------------------------------------------------------------------------------------------------------------ pruning
-
-
-def remove_entries(channel: str) -> None:
-    """Delete every publication of the channel. The channel's position stays. Synchronous."""
-    for bounds in _bounds(streams().filter(channel=channel)):
-        _remove(bounds, bounds.top)
-
-
-def prune(after: int, count: int, retention_of: Callable[[str], Retention | None]) -> int | None:
-    """Delete expired entries in the next `count` streams after the stream `after`. Synchronous.
-
-    Entries younger than `KEY_LIFETIME` stay, although no history shows them. Each batch of deletions is a transaction.
-
-    Args:
-        after: the primary key of a stream, 0 to begin.
-        count: the most streams to look at. Streams without entries do not count.
-        retention_of: returns how much of a channel is kept; None keeps nothing.
-
-    Returns:
-        The primary key of the stream to continue after, or None when no streams are left.
-    """
-    later = streams().filter(pk__gt=after, top__gt=models.F("pruned")).order_by("pk")
-    found = _bounds(later[:count])
-    wanted = {bounds.stream_id: retention_of(bounds.channel) or Retention() for bounds in found}
-    aged = _newest_before(wanted, KEY_LIFETIME)
-    expired: dict[int, int] = {}
-    for ttl in {retention.ttl for retention in wanted.values()}:
-        expired |= _newest_before([pk for pk, kept in wanted.items() if kept.ttl == ttl], ttl)
-    for bounds in found:
-        floor = max(bounds.top - wanted[bounds.stream_id].size, expired.get(bounds.stream_id, 0))
-        _remove(bounds, min(floor, aged.get(bounds.stream_id, 0)))
-    return found[-1].stream_id if len(found) == count else None
-
-
-def _bounds(rows: "models.QuerySet[Stream]") -> list[Bounds]:
-    return [Bounds(*row) for row in rows.values_list("pk", "channel", "top", "pruned")]
-
-
-def _newest_before(stream_ids: Iterable[int], seconds: float) -> dict[int, int]:
-    cutoff = timezone.now() - timedelta(seconds=seconds)
-    rows = entries().filter(stream__in=list(stream_ids), created__lt=cutoff)
-    return dict(rows.order_by().values_list("stream").annotate(newest=Max("offset")))
-
-
-def _remove(bounds: Bounds, floor: int) -> None:
-    """Delete the entries up to `floor`, then note the floor in the stream's row.
-
-    The two steps are no transaction, because it could deadlock: it would hold entries that an appender waits for, and
-    wait for the stream's row that the appender holds.
-    """
-    pruned = bounds.pruned
-    while pruned < floor:
-        upper = min(floor, pruned + _DELETE_ROWS)
-        entries().filter(stream=bounds.stream_id, offset__gt=pruned, offset__lte=upper).delete()
-        streams().filter(pk=bounds.stream_id, pruned__lt=upper).update(pruned=upper)
-        pruned = upper

@@ -4,6 +4,7 @@ from hotclub.engine.broker.base import HistoryQuery
 from hotclub.engine.channels import Channels
 from hotclub.engine.failures import surviving
 from hotclub.engine.model import Position
+from hotclub.engine.port import ChannelSpec
 from hotclub.engine.turns import Turn
 
 
@@ -34,8 +35,15 @@ class PositionCheck:
         hub, spec = self._channels.hub, self._channels.resolve(channel).spec
         if spec.retention.size <= 0 or not any(member.positioned for member in hub.members(channel)):
             return
-        top = (await self._channels.log(spec).history(channel, HistoryQuery(), spec.retention)).top
+        top = await self._top(channel, spec)
         if former is not None and former.epoch == top.epoch:
             hub.check_top(channel, former)
         if hub.is_behind(channel, top):
             self._tops[channel] = top
+
+    async def _top(self, channel: str, spec: ChannelSpec) -> Position:
+        """Return where subscribers must have come. A durable broker follows the log itself, so it is not read again."""
+        reached = self._channels.durable.reached(channel) if spec.durable and self._channels.durable else None
+        if reached is not None:
+            return reached
+        return (await self._channels.log(spec).history(channel, HistoryQuery(), spec.retention)).top

@@ -16,7 +16,7 @@ from hotclub.engine.errors import Refused
 from hotclub.engine.observe import logger
 from hotclub.engine.port import Client as EngineClient
 from hotclub.engine.port import KeyChange, PollAnswer, PolledItem, PollItem, ResolvedChannel
-from hotclub.hooks.calling import Project, Steps, answering, ask, bucket, client_of, encoded, overridden, route_of
+from hotclub.hooks.calling import Project, Steps, answering, ask, bucket, client_of, overridden, route_of
 from hotclub.runtime.encoding import encode
 
 
@@ -98,7 +98,8 @@ def _change(hooks: MapChannel, key: str, result: Any) -> MapMessage | None:
     if result is None:
         return None
     entry = result if isinstance(result, MapEntry) else MapEntry(key, result)
-    data = encoded(hooks.on_publish, entry.data)
+    with answering(hooks.on_publish):
+        data = encode(entry.data)
     return MapMessage(key=entry.key, data=data, tags=dict(entry.tags), score=entry.score)
 
 

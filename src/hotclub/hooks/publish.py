@@ -52,7 +52,7 @@ class PublishHooks:
         self._traffic.publish(bucket(mine), route.pattern, route.channel.rate)
         with answering(route.pattern):
             if route.spec.durable:
-                work = self._durably(mine, route, CommandData(data), info)
+                work = self._durably(mine, route, data, info)
                 return await self._hooks.publish(mine, route.channel.on_publish, work)
             return await self._hooks.run(mine, self._decide(mine, route, data), data)
 
@@ -79,8 +79,8 @@ class PublishHooks:
             return None
         return ask(route.channel.can_publish, mine, **route.kwargs)
 
-    def _durably(self, mine: Client, route: Route, data: CommandData, info: ClientInfo) -> DurablePublish:
-        hooks = route.channel
+    def _durably(self, mine: Client, route: Route, raw: Raw, info: ClientInfo) -> DurablePublish:
+        hooks, data = route.channel, CommandData(raw)
         permission = self._permission(mine, route)
 
         def run(call: HookCall) -> Any:
@@ -89,13 +89,17 @@ class PublishHooks:
         def prepare() -> Any:
             return run(ask(hooks.prepare_publish, mine, data.value, **route.kwargs))
 
+        def publish(prepared: Any) -> Any:
+            return run(ask(hooks.on_publish, mine, prepared, **route.kwargs))
+
         return DurablePublish(
             route,
             info,
             self._config.database,
             can_publish=None if permission is None else partial(run, permission),
             prepare=prepare if overridden(hooks, "prepare_publish") else lambda: data.value,
-            on_publish=lambda value: run(ask(hooks.on_publish, mine, value, **route.kwargs)),
+            on_publish=publish if overridden(hooks, "on_publish") else None,
+            data=raw,
             encode=partial(encoded, hooks.on_publish),
             keeps=self._keeps,
         )

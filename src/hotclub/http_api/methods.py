@@ -14,7 +14,7 @@ from fnmatch import fnmatchcase
 from typing import Any, Final
 
 from django.utils.module_loading import import_string
-from msgspec import UNSET, Raw, Struct, UnsetType
+from msgspec import Raw, Struct, UnsetType
 
 from hotclub.access import overrides
 from hotclub.access.tokens import InvalidToken, payload_of
@@ -22,7 +22,7 @@ from hotclub.actions import connections
 from hotclub.channels.registry import UnknownChannel, get_registry
 from hotclub.conf.config import get_config
 from hotclub.conf.values import KeyRights
-from hotclub.durable.sql import remove_entries
+from hotclub.durable.prune import remove_entries
 from hotclub.engine.broker.base import HistoryQuery, Message
 from hotclub.engine.codes import Close, Code, Unsubscribe
 from hotclub.engine.errors import IdempotencyConflict, Refused, UnrecoverablePosition
@@ -260,7 +260,7 @@ async def rpc(_rights: KeyRights, request: wire.RpcRequest) -> wire.RpcResult:
         answer = await Deadline(config.hook_timeout).run(function(request.method, params))
     else:
         answer = await in_hook_thread(function, request.method, params)
-    return wire.RpcResult(UNSET if answer is None else encode(answer))
+    return wire.RpcResult(encode(answer))
 
 
 METHODS: Final[dict[str, Method]] = {

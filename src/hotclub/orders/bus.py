@@ -3,7 +3,7 @@
 `orders/table.py` and `orders/read.py` are the ends over a table. An engine with its own bus replaces both.
 """
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from typing import Protocol
 
 from hotclub.orders.messages import Order
@@ -12,7 +12,7 @@ from hotclub.orders.messages import Order
 class Sender(Protocol):
     """The end that gives orders out; every process has one."""
 
-    def send(self, order: Order, origin: str) -> Callable[[], int]:
+    def send(self, order: Order, origin: str) -> int:
         """Give an order to the other processes when the caller's transaction commits. Synchronous.
 
         Args:
@@ -20,8 +20,14 @@ class Sender(Protocol):
             origin: the id of the node that performs the order by itself and skips it on arrival, "" for none.
 
         Returns:
-            A function for the same thread, after the commit. It returns the id of the order's row, or 0 when a
-            savepoint was rolled back, and the order with it.
+            The id of the order's row.
+        """
+        ...
+
+    def committed(self, sent: Sequence[tuple[int, Order]]) -> list[tuple[int, Order]]:
+        """Return those of the orders, each with its id, that the commit has kept. Synchronous, after the commit.
+
+        Orders of a savepoint that was rolled back are not among them.
         """
         ...
 

@@ -8,7 +8,7 @@ of ids. A reader therefore remembers a `Mark`: the state of the table at its las
 - SQLite has one writer at a time, so ids follow the commits, and the mark is the highest id.
 """
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -17,7 +17,6 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import BigIntegerField, Func
 
 from hotclub.orders.messages import Order, encode_order
-from hotclub.runtime.node import commit_is_certain
 from hotclub.runtime.tables import connection_for, orders
 
 
@@ -33,7 +32,8 @@ class Mark:
     """The state of the table at one moment.
 
     `place` names the running server and the table's file (PostgreSQL), and is "" on SQLite. `seen` says which rows were
-    there: a snapshot on PostgreSQL, the highest id on SQLite. `now` is the database's clock, in seconds since 1970.
+    there: a snapshot on PostgreSQL, the highest id on SQLite. `now` is the database's clock in seconds since 1970. On
+    SQLite     it is 0: the ids show missing rows, and the clock is that of the process, which may jump.
     """
 
     place: str
@@ -59,7 +59,7 @@ class Page:
     lost: bool
 
 
-def send(order: Order, origin: str) -> Callable[[], int]:
+def send(order: Order, origin: str) -> int:
     """Insert the order in the caller's transaction, or at once when there is none; see `Sender.send`.
 
     Raises:
@@ -69,19 +69,19 @@ def send(order: Order, origin: str) -> Callable[[], int]:
     """
     connection = _connection()
     numbered = {"transaction_id": CurrentTransaction()} if connection.vendor == "postgresql" else {}
-    payload = encode_order(order)
-    row = orders().create(payload=payload, origin=origin, **numbered)
-    certain = commit_is_certain()
-    return lambda: row.pk if certain or _is_there(row.pk, payload) else 0
+    return orders().create(payload=encode_order(order), origin=origin, **numbered).pk
 
 
-def _is_there(row: int, payload: str) -> bool:
-    """Whether the row exists. SQLite gives the id of a rolled-back row out again, so the payload is compared, too."""
+def committed(sent: Sequence[tuple[int, Order]]) -> list[tuple[int, Order]]:
+    """Return the orders whose rows exist, without those of savepoints that were rolled back; see `Sender.committed`."""
     try:
-        return orders().filter(pk=row, payload=payload).exists()
+        found = orders().filter(pk__in=[number for number, _ in sent]).values_list("pk", "payload")
+        rows = dict(found)
     except DatabaseError:
-        # The row is probably there, and this process performs the order now or never.
-        return True
+        # The rows are probably there, and this process performs the orders now or never.
+        return list(sent)
+    # SQLite gives the id of a rolled-back row out again, so the payloads are compared, too.
+    return [one for one in sent if rows.get(one[0]) == encode_order(one[1])]
 
 
 def read(since: Mark | None, after: int, limit: int) -> Page:
@@ -151,7 +151,7 @@ _READ_SQLITE: Final = """
 WITH state AS (
     SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'hotclub_order'), 0) AS top
 )
-SELECT '', cast(top AS text), (julianday('now') - 2440587.5) * 86400, id, origin, payload
+SELECT '', cast(top AS text), 0, id, origin, payload
 FROM state LEFT JOIN (
     SELECT id, origin, payload FROM hotclub_order
     WHERE id > cast(%(seen)s AS integer) AND id > %(after)s

@@ -21,8 +21,8 @@ from hotclub.conf.config import get_config
 from hotclub.engine.observe import logger
 from hotclub.orders.messages import EndConnections, LookAtLogins
 from hotclub.orders.send import everywhere
-from hotclub.runtime.node import after_commit, commit_is_certain
 from hotclub.runtime.tables import database
+from hotclub.runtime.transactions import after_commit, commit_is_certain
 
 
 class Ending:

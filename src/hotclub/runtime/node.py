@@ -7,9 +7,7 @@ from typing import Any, Final, ParamSpec, TypeVar
 
 from asgiref.sync import sync_to_async
 from django.core.exceptions import SynchronousOnlyOperation
-from django.db import transaction
 
-from hotclub.conf.config import get_config
 from hotclub.engine.errors import HotclubError
 from hotclub.engine.node import Node
 from hotclub.engine.observe import logger
@@ -62,29 +60,6 @@ def require_node() -> "Node":
     if _Running.node is None:
         raise NoNode
     return _Running.node
-
-
-def after_commit(callback: Callable[[], object], using: str = "") -> None:
-    """Call back after the commit of the current transaction, or now without one. An error of the callback is logged.
-
-    Args:
-        callback: a function. Django logs the name of the function, which a `functools.partial` does not have.
-        using: the alias of the transaction's database, "" for `HOTCLUB["DATABASE"]`.
-
-    Raises:
-        TransactionManagementError: the project's code has turned autocommit off, and no `atomic()` is open.
-    """
-    transaction.on_commit(callback, using=using or get_config().database, robust=True)
-
-
-def commit_is_certain(using: str = "") -> bool:
-    """Return whether `after_commit` calls back only for what the current transaction keeps. `using` is as there.
-
-    Django drops the callbacks when `atomic()` rolls a savepoint back. Django keeps them when the project's own code
-    rolls a savepoint back, so the callback has to look for the row.
-    """
-    connection = transaction.get_connection(using or get_config().database)
-    return not connection.in_atomic_block or not connection.savepoint_state
 
 
 def refuse_event_loop(name: str) -> None:

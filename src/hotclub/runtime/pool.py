@@ -18,6 +18,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from hotclub.engine.observe import logger
 from hotclub.runtime.calls import Busy, Call, Lane, NoAnswer, tell
+from hotclub.runtime.files import is_replaced
 from hotclub.runtime.threads import Threads
 
 Params = ParamSpec("Params")
@@ -145,7 +146,9 @@ class HookPool:
         now = monotonic()
         for connection in connections.all(initialized_only=True):
             _, _, used = self._ages.get(connection.alias, (None, now, now))
-            if connection.connection is not None and now - used > _TRUSTED_IDLE and not connection.is_usable():
+            if connection.connection is not None and (
+                is_replaced(connection) or (now - used > _TRUSTED_IDLE and not connection.is_usable())
+            ):
                 connection.close()
 
     def _tidy_connections(self) -> None:

@@ -17,7 +17,7 @@ from hotclub.conf.config import get_config
 from hotclub.engine.errors import HotclubError
 
 if TYPE_CHECKING:
-    from hotclub.models import ApiKey, Entry, NodeLease, Order, Revocation, Stream, StreamVersion, Ticket
+    from hotclub.models import ApiKey, Entry, Ledger, NodeLease, Order, Revocation, Stream, StreamVersion, Ticket
 
 VENDORS: Final = ("sqlite", "postgresql")
 """The databases for which Hotclub has its own SQL."""
@@ -73,6 +73,11 @@ def entries() -> "QuerySet[Entry]":
     return _rows("Entry")
 
 
+def ledger() -> "QuerySet[Ledger]":
+    """The values that all logs of durable channels share."""
+    return _rows("Ledger")
+
+
 def stream_versions() -> "QuerySet[StreamVersion]":
     """The newest versions of durable channels whose publishers number versions."""
     return _rows("StreamVersion")
@@ -101,6 +106,11 @@ def api_keys() -> "QuerySet[ApiKey]":
 def node_leases() -> "QuerySet[NodeLease]":
     """The leases of the site's server processes."""
     return _rows("NodeLease")
+
+
+def quoted(connection: BaseDatabaseWrapper, rows: "QuerySet[Any]") -> str:
+    """Return the name of the table of these rows, for SQL that Hotclub writes itself."""
+    return connection.ops.quote_name(rows.model._meta.db_table)  # noqa: SLF001 - documented for everybody's use
 
 
 def look_anew(alias: str) -> None:

@@ -19,8 +19,9 @@ from django.conf import settings
 from django.db import OperationalError, connections, transaction
 from msgspec import Raw
 
-from hotclub.durable import broker, sql
+from hotclub.durable import broker, prune, sql
 from hotclub.durable.broker import DatabaseBroker
+from hotclub.durable.sql import Row
 from hotclub.engine.broker.base import HistoryQuery, Message, Retention
 from hotclub.engine.errors import IdempotencyConflict
 from hotclub.engine.model import Position, Publication
@@ -67,7 +68,7 @@ class Site:
                 self._queried.clear()
                 await self._queried.wait()
 
-    async def commit(self, channel: str = "room", count: int = 1) -> list[tuple[str, Publication]]:
+    async def commit(self, channel: str = "room", count: int = 1) -> list[tuple[str, Row]]:
         """What another process does: rows, and no signal to this one."""
         return [await self.pool.run(_append, channel) for _ in range(count)]
 
@@ -76,9 +77,9 @@ class Site:
             return [(await self.delivered.get())[1] for _ in range(count)]
 
 
-def _append(channel: str, data: bytes = b"1") -> tuple[str, Publication]:
-    position, publication, _duplicate = sql.append(channel, Message(data=Raw(data)), RETENTION)
-    return position.epoch, publication
+def _append(channel: str, data: bytes = b"1") -> tuple[str, Row]:
+    position, row, _duplicate = sql.append(channel, Message(data=Raw(data)), RETENTION)
+    return position.epoch, row
 
 
 @pytest.fixture
@@ -189,13 +190,13 @@ async def test_nothing_is_delivered_after_unsubscribing(site: Running) -> None:
 async def test_two_subscriptions_at_once_open_the_stream_once(site: Running) -> None:
     async with site(relay_interval=NEVER) as running:
         await asyncio.gather(running.broker.subscribe("room"), running.broker.subscribe("room"))
-        assert running.queries.count(("open_stream", "room")) == 1
+        assert running.queries.count(("read_top", "room")) == 1
 
 
 async def test_an_error_while_subscribing_is_raised_and_the_next_attempt_is_a_new_one(site: Running) -> None:
     async with site(relay_interval=NEVER) as running:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(sql, "open_stream", _broken)
+            patch.setattr(sql, "read_top", _broken)
             with pytest.raises(OperationalError):
                 await running.broker.subscribe("room")
         await running.broker.subscribe("room")
@@ -287,8 +288,10 @@ async def test_a_log_that_began_anew_is_reported_with_its_new_epoch(site: Runnin
             Stream.objects.using(ALIAS).filter(channel="room").delete()
 
         await running.pool.run(begin_anew)
-        ((after, _publication),) = await running.commit()
-        assert await asyncio.wait_for(running.delivered.get(), 10) == ("room", 1, after)
+        await running.commit()
+        channel, offset, after = await asyncio.wait_for(running.delivered.get(), 10)
+        assert (channel, offset) == ("room", 1)
+        assert after == (await running.pool.run(sql.read_top, "room")).position.epoch
         assert after != before
 
 
@@ -344,7 +347,7 @@ async def test_stopping_ends_every_task(site: Running) -> None:
     before = asyncio.all_tasks()
     async with site() as running:
         await running.broker.subscribe("room")
-        running.broker.signal("room", "other epoch", Publication(offset=9))
+        running.broker.signal("room", "other epoch", Row(Publication(offset=9), 0, 1))
         assert asyncio.all_tasks() != before
     assert asyncio.all_tasks() == before
 
@@ -353,17 +356,17 @@ async def test_stopping_ends_every_task(site: Running) -> None:
 
 
 async def test_the_broker_prunes_what_its_channels_do_not_keep(site: Running, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sql, "KEY_LIFETIME", -1.0)
+    monkeypatch.setattr(prune, "KEY_LIFETIME", -1.0)
     pruned = asyncio.Event()
     loop = asyncio.get_running_loop()
-    prune = sql.prune
+    real = prune.prune
 
     def observed(*args: Any) -> Any:
-        result = prune(*args)
+        result = real(*args)
         loop.call_soon_threadsafe(pruned.set)
         return result
 
-    monkeypatch.setattr(sql, "prune", observed)
+    monkeypatch.setattr(prune, "prune", observed)
     async with site(relay_interval=NEVER) as running:
         await running.commit(count=5)
         quick = Site(running.pool, prune_interval=0.01, retention_of=lambda _channel: Retention(size=2, ttl=60))
@@ -402,7 +405,7 @@ settings.configure(**__import__("json").loads(os.environ["CRASH_SETTINGS"]))
 django.setup()
 from django.db import transaction
 from msgspec import Raw
-from hotclub.durable import broker, sql
+from hotclub.durable import broker, prune, sql
 from hotclub.engine.broker.base import Message, Retention
 with transaction.atomic():
     sql.append("room", Message(data=Raw(b'"survivor"')), Retention(size=10, ttl=60))

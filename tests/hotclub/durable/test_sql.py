@@ -13,7 +13,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from msgspec import Raw
 
-from hotclub.durable import sql
+from hotclub.durable import ledger, prune, sql
 from hotclub.engine.broker.base import HistoryQuery, Message, Retention
 from hotclub.engine.errors import IdempotencyConflict, UnrecoverablePosition
 from hotclub.engine.model import ClientInfo, Position
@@ -37,7 +37,7 @@ def history(channel: str = "room", retention: Retention = RETENTION, **query: An
 
 
 def epoch(channel: str = "room") -> str:
-    return sql.open_stream(channel).epoch
+    return sql.read_top(channel).position.epoch
 
 
 def age(seconds: float, **which: Any) -> None:
@@ -76,7 +76,7 @@ def in_thread(call: Callable[[], Any]) -> "Future[Any]":
 def test_a_payload_comes_back_to_the_byte(data: bytes) -> None:
     info = ClientInfo(user="7", client="c", conn_info=Raw(b'{"b": 1, "a": 2}'))
     message = Message(data=Raw(data), tags={"zwei": "2", "eins": "\0"}, info=info)
-    position, publication, duplicate = sql.append("room", message, RETENTION)
+    position, (publication, *_), duplicate = sql.append("room", message, RETENTION)
     page = sql.read_history("room", HistoryQuery(limit=1), RETENTION)
     (stored,) = page.publications
     assert bytes(stored.data) == data
@@ -90,10 +90,13 @@ def test_a_payload_comes_back_to_the_byte(data: bytes) -> None:
 
 def test_offsets_count_from_one_and_each_channel_for_itself() -> None:
     assert [append("a"), append("a"), append("b"), append("a")] == [1, 2, 1, 3]
-    assert sql.read_tops(["a", "b", "c"]) == {"a": Position(epoch("a"), 3), "b": Position(epoch("b"), 1)}
+    tops = {channel: top.position for channel, top in sql.read_tops(["a", "b", "c"]).items()}
+    assert tops == {"a": Position(epoch("a"), 3), "b": Position(epoch("b"), 1), "c": Position(epoch("c"), 0)}
 
 
 def test_every_stream_has_an_epoch_of_its_own() -> None:
+    for number in range(20):
+        append(f"room:{number}")
     epochs = {epoch(f"room:{number}") for number in range(20)}
     assert len(epochs) == 20
     assert "_" not in epochs
@@ -105,7 +108,7 @@ def test_a_repeated_key_gives_the_first_position_and_takes_no_offset() -> None:
     again = sql.append("room", Message(data=Raw(b"1"), idempotency_key="k"), RETENTION)
     assert (first[2], again[2]) == (False, True)
     assert again[0] == first[0]
-    assert (again[1].offset, again[1].time) == (1, first[1].time)
+    assert (again[1].publication.offset, again[1].publication.time) == (1, first[1].publication.time)
     assert append() == 3
 
 
@@ -212,10 +215,18 @@ def test_the_same_key_from_two_threads_at_once_is_stored_once() -> None:
 # Reading
 
 
-def test_a_channel_without_log_gets_one_when_it_is_read() -> None:
-    page = sql.read_history("empty", HistoryQuery(), RETENTION)
+@pytest.mark.parametrize("limit", [0, 10])
+def test_reading_a_channel_without_log_writes_nothing(limit: int) -> None:
+    page = sql.read_history("empty", HistoryQuery(limit=limit), RETENTION)
     assert (page.publications, page.top.offset) == ((), 0)
-    assert page.top.epoch == epoch("empty")
+    assert sql.read_top("empty").position == page.top
+    assert not Stream.objects.using(ALIAS).exists()
+
+
+def test_the_first_publication_takes_over_the_epoch_of_a_channel_without_log() -> None:
+    ledger.plant()
+    before = epoch()
+    assert (append(), epoch()) == (1, before)
 
 
 @pytest.mark.parametrize("query", [{}, {"limit": 0}, {"since": Position("", 1)}, {"limit": 2, "reverse": True}])
@@ -268,21 +279,22 @@ def test_retention_holds_before_anything_is_pruned() -> None:
     assert history(retention=Retention(size=0, ttl=30)) == []
 
 
-def test_a_clock_that_was_set_back_tears_no_hole() -> None:
+def test_one_row_of_a_clock_that_was_behind_expires_nothing_and_tears_no_hole() -> None:
     for _ in range(4):
         append()
-    age(60, offset=3)
-    assert history(retention=Retention(size=100, ttl=30)) == [4], (
-        "2 is younger than 3, but nothing may stand before a hole"
-    )
+    age(9999, offset=3)
+    assert history(retention=Retention(size=100, ttl=30)) == [1, 2, 3, 4]
+    prune.prune(0, 100, lambda _channel: Retention(size=100, ttl=30), timezone.now())
+    assert kept() == [1, 2, 3, 4]
 
 
 def test_rows_after_an_offset_are_read_in_order_up_to_the_limit() -> None:
     for _ in range(5):
         append()
     top, rows = sql.read_after("room", 1, 3)
-    assert (top.offset, [row.offset for row in rows]) == (5, [2, 3, 4])
-    assert sql.read_after("unknown", 0, 3) == (Position("", 0), [])
+    assert (top.position.offset, [row.publication.offset for row in rows]) == (5, [2, 3, 4])
+    assert [row.previous for row in rows[1:]] == [row.stamp for row in rows[:-1]]
+    assert sql.read_after("unknown", 0, 3) == (sql.read_top("unknown"), [])
 
 
 # Pruning
@@ -297,32 +309,32 @@ def test_pruning_removes_by_size_and_by_age() -> None:
         for _ in range(6):
             append(channel)
     age(1000)
-    age(500, offset__gt=3)
+    age(650, offset__gt=3)
     rules = {"size": Retention(size=2, ttl=9999), "ttl": Retention(size=99, ttl=700)}
-    assert sql.prune(0, 100, rules.get) is None
+    assert prune.prune(0, 100, rules.get, timezone.now()) is None
     assert (kept("size"), kept("ttl"), kept("gone")) == ([5, 6], [4, 5, 6], [])
 
 
 def test_pruning_leaves_what_a_retry_may_still_ask_for() -> None:
     for number in range(6):
         append(key=str(number))
-    age(sql.KEY_LIFETIME + 1, offset__lte=2)
-    sql.prune(0, 100, lambda _channel: Retention(size=1, ttl=9999))
+    age(prune.KEY_LIFETIME + 1, offset__lte=2)
+    prune.prune(0, 100, lambda _channel: Retention(size=1, ttl=9999), timezone.now())
     assert kept() == [3, 4, 5, 6]
     assert append(key="2") == 3
 
 
 def test_the_position_survives_pruning() -> None:
-    before = epoch()
     append()
+    before = epoch()
     age(9999)
-    sql.prune(0, 100, lambda _channel: None)
+    prune.prune(0, 100, lambda _channel: None, timezone.now())
     assert kept() == []
     assert (append(), epoch()) == (2, before)
 
 
 def test_pruning_goes_on_where_it_stopped_and_in_bounded_batches(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sql, "_DELETE_ROWS", 2)
+    monkeypatch.setattr(prune, "_DELETE_ROWS", 2)
     for channel in ("a", "b", "c"):
         for _ in range(5):
             append(channel)
@@ -330,7 +342,7 @@ def test_pruning_goes_on_where_it_stopped_and_in_bounded_batches(monkeypatch: py
     after: int | None = 0
     passes = 0
     while after is not None:
-        after = sql.prune(after, 2, lambda _channel: None)
+        after = prune.prune(after, 2, lambda _channel: None, timezone.now())
         passes += 1
     assert passes == 2
     assert not Entry.objects.using(ALIAS).exists()
@@ -345,13 +357,13 @@ def test_a_stream_with_nothing_left_is_not_looked_at_again() -> None:
     def retention_of(channel: str) -> None:
         asked.append(channel)
 
-    sql.prune(0, 100, retention_of)
-    sql.prune(0, 100, retention_of)
+    prune.prune(0, 100, retention_of, timezone.now())
+    prune.prune(0, 100, retention_of, timezone.now())
     assert asked == ["room"]
 
 
 def test_history_can_be_forgotten_at_once() -> None:
     append()
     append()
-    sql.remove_entries("room")
+    prune.remove_entries("room")
     assert (history(), append()) == ([], 3)

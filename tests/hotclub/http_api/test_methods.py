@@ -370,7 +370,7 @@ async def test_older_clients_send_commands_in_lines(serve: Serve) -> None:
 
 
 def answering(method: str, params: Any) -> Any:
-    return {"method": method, "params": params}
+    return None if method == "nothing" else {"method": method, "params": params}
 
 
 async def test_rpc_is_the_projects_own_function(serve: Serve, hotclub_settings: Configure) -> None:
@@ -380,6 +380,7 @@ async def test_rpc_is_the_projects_own_function(serve: Serve, hotclub_settings: 
     hotclub_settings(API_RPC="tests.hotclub.http_api.test_methods.answering")
 
     assert await api.result("rpc", {"method": "x", "params": [1]}) == {"data": {"method": "x", "params": [1]}}
+    assert await api.result("rpc", {"method": "nothing"}) == {"data": None}
 
 
 @pytest.mark.parametrize(

@@ -587,3 +587,9 @@ def test_a_user_in_another_database_is_put_out_with_that_databases_commit(store:
     assert deactivate(rolls_back=True) == 0
     user.is_active = True
     assert deactivate(rolls_back=False) == 1
+
+
+@pytest.mark.parametrize("store", ["sqlite"], indirect=True)
+def test_the_clock_of_a_process_on_sqlite_puts_nothing_in_doubt(store: str) -> None:
+    """Ids show what is missing, and a wall clock that jumps by an hour looks like an hour of silence."""
+    assert table.read(None, 0, 1).mark.now == 0

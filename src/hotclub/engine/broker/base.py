@@ -107,7 +107,7 @@ class Broker(Protocol):
         ...
 
     async def history(self, channel: str, query: HistoryQuery, retention: Retention) -> HistoryPage:
-        """Read the log. A channel without a log gets one, with a new epoch and offset 0.
+        """Read the log. A channel without a log has the offset 0 and the epoch that its first publication will have.
 
         A forward read starts at the oldest kept publication after `query.since`, a reverse read at the newest before
         it.
@@ -129,17 +129,17 @@ class DurableBroker(Broker, Protocol):
     """
 
     def append(self, channel: str, message: Message, retention: Retention) -> Position:
-        """Append in the calling thread's transaction, and signal the publication after the commit. For any thread but
-        that of the event loop.
+        """Append in the calling thread's transaction, and hand the publication over after the commit. For any thread
+        but that of the event loop.
 
         Returns and raises as `publish`. After an IdempotencyConflict the transaction is still good.
         """
         ...
 
-    def signal(self, channel: str, epoch: str, publication: Publication) -> None:
-        """A publication was committed: fan it out. Belongs to the event loop, as everything but `append`.
+    def reached(self, channel: str) -> Position | None:
+        """Return how far this node has handed over the log of a channel, None when it does not follow the channel.
 
-        Signals may come late, twice, in any order, or not at all.
+        The broker itself compares that with the log, at short intervals.
         """
         ...
 
