@@ -3,7 +3,7 @@
 import asyncio
 import sqlite3
 from collections.abc import Awaitable, Callable, Iterator
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from asgiref.sync import sync_to_async
@@ -15,9 +15,12 @@ from django.test.utils import CaptureQueriesContext, isolate_apps
 from django.utils import timezone
 
 from hotclub.access.session import session_store
+from hotclub.hooks.connect import ConnectHooks
 from hotclub.models import Order
+from hotclub.runtime.node import require_node
 from tests.hotclub.conftest import Person, Site, amake_person, make_person
 from tests.hotclub.revocation.test_signals_and_watch import log_out_like_the_view
+from tests.support.processes import poll_until
 from tests.support.wire import WireClient
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -138,6 +141,8 @@ async def end(site: Site, person: Person, way: Way) -> int:
     """The code that a connection ends with, within three seconds, when a login ends in this way."""
     async with await WireClient.open(site.port, headers=site.headers(person)) as client:
         await client.connect()
+        watch = cast("ConnectHooks", require_node().application.connects)._watch
+        await poll_until(lambda: not watch.due(), "no look is due soon")
         await sync_to_async(way)(person)
         async with asyncio.timeout(3):
             return (await client.ended()).code
