@@ -68,12 +68,14 @@ class User(AbstractUser):
         """
         fields = options.get("update_fields")
         changed = {} if fields is not None and not {*fields} & {*names.FIELDS} else names.changed_names(self)
+        if not changed:
+            super().save(*args, **options)
+            return
         with transaction.atomic():
             names.check_names(self, changed)
             with names.storing(self):
                 super().save(*args, **options)
-            if changed:
-                names.claim_names(self, changed)
+            names.claim_names(self, changed)
 
     def get_full_name(self) -> str:
         """Return the public name: the site asks nobody for a first and a last name."""
