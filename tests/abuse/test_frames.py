@@ -152,7 +152,8 @@ async def test_a11_a_reader_that_stops_is_closed_and_costs_little(server: Server
         assert server.memory - memory < 4_000_000 + 6 * 2**20
         assert (await _numbers_until_close(socket)) == 3008
     async with await WireClient.connected(server.port) as client:
-        result = await client.subscribe("memory:slow", recover=True, offset=340)
+        epoch = (await client.call("history", channel="memory:slow"))["epoch"]
+        result = await client.subscribe("memory:slow", recover=True, epoch=epoch, offset=340)
         missed = [publication["offset"] for publication in result["publications"]]
         assert (result["recovered"], missed) == (True, list(range(341, 401)))
 
