@@ -22,6 +22,7 @@ from hotclub.durable import ledger, sql
 from hotclub.durable.broker import DatabaseBroker
 from hotclub.engine.broker.base import Message, Retention
 from hotclub.engine.model import Position
+from hotclub.models import Ledger
 from hotclub.runtime.pool import HookPool
 from tests.support.postgres import Pair
 from tests.support.stores import ALIAS, postgres_url, store
@@ -214,6 +215,8 @@ async def test_an_asynchronous_failover_changes_every_epoch_and_a_restart_does_n
         assert (offset, data) == (3, b"2")
         await follower.pool.run(_until_it_answers)
         assert await follower.pool.run(append, "new") == Position(epoch, 4)
+        rotations = Ledger.objects.using(ALIAS).filter(key="rotation")
+        assert await follower.pool.run(rotations.count) == 0, "the timeline told it, and not what was delivered"
 
 
 def _until_it_answers() -> None:
