@@ -44,9 +44,13 @@ class Housekeeping:
         """When `_time` was taken, on the monotonic clock."""
 
     async def begin(self) -> None:
-        """Take the first time. A failure is reported, and the next `tick` takes the time."""
+        """Plant, and take the first time. A failure is reported, and `plant` and `tick` make good for it."""
         with contextlib.suppress(Exception):
-            await self._trying.attempt("clock", self.tick)
+            await self._trying.attempt("clock", self._begin)
+
+    async def _begin(self) -> None:
+        await self.plant()
+        await self._tick()
 
     async def plant(self) -> None:
         """Have the epochs of channels without a log stay what they are. To be called before they are first shown."""

@@ -4,10 +4,12 @@ import json
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
+from django.db import connections
 from django.db.models import BigIntegerField, Count, Func, Max, Min, QuerySet, Sum
 from django.db.models.functions import Coalesce
 from django.utils.translation import gettext as _
 
+from hotclub.durable.ledger import shown, unwritten
 from hotclub.models import Stream
 from hotclub.runtime.tables import database
 
@@ -37,7 +39,8 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """See `BaseCommand.handle`."""
-        rows = list(_summaries(options["prefix"]))
+        era, _epochs = unwritten(connections[database()], [])
+        rows = [{**row, "epoch": shown(row["epoch"], era)} for row in _summaries(options["prefix"])]
         if options["json"]:
             self.stdout.write(json.dumps(rows, indent=2, default=str))
         elif rows:
