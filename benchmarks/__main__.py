@@ -14,7 +14,7 @@ from typing import Any, Final
 import uvloop
 
 from benchmarks.connection import Refused
-from benchmarks.peers import PEERS, Peer
+from benchmarks.peers import PEERS, REFERENCES, Peer
 from benchmarks.report import as_json, as_text
 from benchmarks.runner import Results, Run
 from benchmarks.scenarios import Plan
@@ -108,10 +108,11 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _peers(names: str) -> list[Peer]:
-    unknown = [name for name in names.split(",") if name not in PEERS]
+    known = PEERS | REFERENCES
+    unknown = [name for name in names.split(",") if name not in known]
     if unknown:
-        raise argparse.ArgumentTypeError(f"unknown: {', '.join(unknown)}; there are {', '.join(PEERS)}")
-    return [PEERS[name] for name in names.split(",")]
+        raise argparse.ArgumentTypeError(f"unknown: {', '.join(unknown)}; there are {', '.join(known)}")
+    return [known[name] for name in names.split(",")]
 
 
 def _say(note: str) -> None:

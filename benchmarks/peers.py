@@ -1,7 +1,10 @@
 """The servers that are measured, and their command lines."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import os
+import shutil
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Final
 
 from benchmarks.dialects import CHANNELS, HOTCLUB, Dialect
@@ -9,15 +12,21 @@ from benchmarks.dialects import CHANNELS, HOTCLUB, Dialect
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """A server with an application. With `must_deliver`, a single lost delivery fails the run."""
+    """A server with an application. With `must_deliver`, a single lost delivery fails the run.
+
+    A peer that is no Django project (`django` false) knows neither sessions nor views.
+    """
 
     name: str
     title: str
     dialect: Dialect
     settings: str
     command: Callable[[int], list[str]]
-    """Takes a port of 127.0.0.1, and returns the arguments with which the interpreter starts the server there."""
+    """Takes a port of 127.0.0.1, and returns the arguments with which `program` starts the server there."""
     must_deliver: bool = False
+    program: str = sys.executable
+    environment: Mapping[str, str] = field(default_factory=dict)
+    django: bool = True
 
 
 _SITES: Final = "benchmarks.projects"
@@ -57,3 +66,24 @@ CHANNELS_MEMORY: Final = Peer(
 )
 
 PEERS: Final = {peer.name: peer for peer in (HOTCLUB_SERVE, HOTCLUB_ASGI, CHANNELS_MEMORY)}
+
+CENTRIFUGO: Final = Peer(
+    name="centrifugo",
+    title="Centrifugo (Go)",
+    dialect=HOTCLUB,
+    settings="",
+    command=lambda port: ["--http_server.address", "127.0.0.1", "--http_server.port", str(port)],
+    program=os.environ.get("CENTRIFUGO") or shutil.which("centrifugo") or "",
+    environment={
+        "CENTRIFUGO_CLIENT_INSECURE": "true",
+        "CENTRIFUGO_CLIENT_ALLOWED_ORIGINS": "*",
+        "CENTRIFUGO_LOG_LEVEL": "error",
+        "CENTRIFUGO_CHANNEL_WITHOUT_NAMESPACE_HISTORY_SIZE": "100",
+        "CENTRIFUGO_CHANNEL_WITHOUT_NAMESPACE_HISTORY_TTL": "60s",
+    },
+    django=False,
+)
+"""The reference server of the protocol, version 6. `CENTRIFUGO` names its binary; nothing here installs it."""
+
+REFERENCES: Final = {CENTRIFUGO.name: CENTRIFUGO} if CENTRIFUGO.program else {}
+"""Peers that are measured when they are on this machine and asked for."""

@@ -70,6 +70,10 @@ class HttpClient:
             self.close()
             raise
 
+    async def connect(self) -> None:
+        """Open a connection. Raises OSError when no server listens."""
+        await self._open()
+
     async def _get(self, path: str) -> str:
         reader, writer = await self._open()
         writer.write(f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{self._port}\r\n\r\n".encode())

@@ -20,6 +20,8 @@ ONE_CLIENT: Final = "one in flight, client publishes"
 ONE_VIEW: Final = "one in flight, view publishes"
 MANY_CLIENT: Final = "many in flight, client publishes"
 MANY_VIEW: Final = "many in flight, view publishes"
+DJANGO_SCENARIOS: Final = (IDLE_SIGNED_IN, ONE_VIEW, MANY_VIEW)
+"""What only a Django project can do."""
 IDLE_SCENARIOS: Final = (IDLE, IDLE_SIGNED_IN)
 Entry = Idle | FanOut | Returning
 FAN_OUT_SCENARIOS: Final = (ONE_CLIENT, ONE_VIEW, MANY_CLIENT, MANY_VIEW)
@@ -85,6 +87,8 @@ class Run:
     async def _measure_all(self, scenarios: Sequence[str], label: str, started: float) -> None:
         for scenario in scenarios:
             for peer in self._peers:
+                if scenario in DJANGO_SCENARIOS and not peer.django:
+                    continue
                 async with running(peer, self._data) as server:
                     entry = await self._measure(scenario, server, peer)
                 self.results.add(scenario, peer, entry)

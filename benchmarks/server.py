@@ -3,7 +3,6 @@
 import asyncio
 import os
 import socket
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -67,6 +66,7 @@ async def running(peer: Peer, data: Path, port: int = 0) -> AsyncIterator[Server
     port = port or _free_port()
     environment = {
         **os.environ,
+        **peer.environment,
         "BENCHMARK_DATA": str(data),
         "DJANGO_SETTINGS_MODULE": peer.settings,
         "PYTHONPATH": os.pathsep.join(filter(None, (str(ROOT), str(ROOT / "src"), os.environ.get("PYTHONPATH")))),
@@ -74,7 +74,7 @@ async def running(peer: Peer, data: Path, port: int = 0) -> AsyncIterator[Server
     log = data / f"{peer.name.replace(' ', '-')}-{port}.log"
     with log.open("wb") as output:
         process = await asyncio.create_subprocess_exec(
-            sys.executable, *peer.command(port), env=environment, cwd=ROOT, stdout=output, stderr=output
+            peer.program, *peer.command(port), env=environment, cwd=ROOT, stdout=output, stderr=output
         )
     try:
         yield Server(port, await _started(peer, process, port, log))
@@ -86,12 +86,17 @@ async def _started(peer: Peer, process: asyncio.subprocess.Process, port: int, l
     deadline, http = monotonic() + _START, HttpClient(port)
     while process.returncode is None and monotonic() < deadline:
         try:
-            return int(await http.get("/pid/"))
+            return int(await http.get("/pid/")) if peer.django else await _answering(http, process.pid)
         except OSError:
             await asyncio.sleep(0.05)
         finally:
             http.close()
     raise PeerFailed(peer.name, log)
+
+
+async def _answering(http: HttpClient, pid: int) -> int:
+    await http.connect()
+    return pid
 
 
 async def _stop(process: asyncio.subprocess.Process) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Coroutine
 from typing import Any, Final, TypeVar
 
 from hotclub.runtime.calls import Busy, NoAnswer
+from hotclub.runtime.eager import start_eagerly
 
 Result = TypeVar("Result")
 
@@ -19,7 +20,7 @@ class Deadline:
     def __init__(self, seconds: float) -> None:
         """`seconds` is the longest time of one coroutine."""
         self._seconds = seconds
-        self._strays: dict[asyncio.Task[Any], object] = {}
+        self._strays: dict[asyncio.Future[Any], object] = {}
         self._holders: Counter[object] = Counter()
 
     async def run(self, work: Coroutine[Any, Any, Result], holder: object = None) -> Result:
@@ -37,12 +38,11 @@ class Deadline:
         if holder in self._holders:
             work.close()
             raise Busy("a former hook of this connection hangs")
-        task = asyncio.get_running_loop().create_task(work)
+        task = start_eagerly(work)
+        if task.done():
+            return task.result()
         try:
-            # Most hooks end at their first step, and waiting costs several times as much as the step.
-            await asyncio.sleep(0)
-            if not task.done():
-                await asyncio.wait((task,), timeout=self._seconds)
+            await asyncio.wait((task,), timeout=self._seconds)
         except asyncio.CancelledError:
             await self._end(task, holder)
             raise
@@ -51,7 +51,7 @@ class Deadline:
             raise NoAnswer
         return task.result()
 
-    async def _end(self, task: "asyncio.Task[Any]", holder: object) -> None:
+    async def _end(self, task: "asyncio.Future[Any]", holder: object) -> None:
         task.cancel()
         if not (await asyncio.wait((task,), timeout=_CLEAN_UP))[1]:
             return
@@ -61,7 +61,7 @@ class Deadline:
             self._holders[holder] += 1
         task.add_done_callback(self._forget)
 
-    def _forget(self, task: "asyncio.Task[Any]") -> None:
+    def _forget(self, task: "asyncio.Future[Any]") -> None:
         holder = self._strays.pop(task)
         if holder is not None:
             self._holders[holder] -= 1
