@@ -46,21 +46,27 @@ class Pass:
         self.group = group
         self.proxy = proxy
         self._door = door
-        self._visitor = visitor
+        self._visitor: Visitor | None = visitor
         self._inside = True
         self._silent = False
 
     def falls_silent(self) -> None:
         """Note that the connection waits for a request head, or for the end of one."""
-        if self._inside and not self._silent and not self.proxy:
+        if self._inside and not self._silent and not self.proxy and self._visitor is not None:
             self._silent = True
             self._door.silence(self.group, self._visitor)
 
     def speaks(self) -> None:
         """Note that a request head is complete."""
-        if self._silent:
+        if self._silent and self._visitor is not None:
             self._silent = False
             self._door.silent.leave(self.group, self._visitor)
+
+    def never_silent(self) -> None:
+        """Note that the connection sends no more request heads. Its protocol object for HTTP is forgotten: of an idle
+        WebSocket it would be a fifth of the memory."""
+        self.speaks()
+        self._visitor = None
 
     def leave(self) -> None:
         """Note the end of the connection."""

@@ -73,6 +73,7 @@ class HttpProtocol(HttpToolsProtocol):
         make: Any = self.ws_protocol_class
         protocol = make(config=self.config, server_state=self.server_state, app_state=self.app_state, _loop=self.loop)
         if self._pass is not None:
+            self._pass.never_silent()
             protocol.on_lost = self._pass.leave
         self.transport.set_protocol(protocol)
         protocol.take_over(self, self.url, self.headers)

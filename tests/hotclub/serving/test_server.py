@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import functools
+import gc
 import logging
 import os
 import socket
@@ -288,6 +289,15 @@ async def test_tiny_fragments_cost_no_memory_of_note(serve: Serve) -> None:
             assert tracemalloc.get_traced_memory()[1] - before < 1_048_576
         finally:
             tracemalloc.stop()
+
+
+async def test_a_websocket_keeps_nothing_of_the_connection_for_http(serve: Serve) -> None:
+    async with serve() as served, served.connected() as connection:
+        await connection.send_text("hello")
+        await connection.read_frame()
+        gc.collect()
+        kept = [item for item in gc.get_objects() if isinstance(item, HttpProtocol)]
+        assert [item for item in kept if item.transport is served.app.writers[0].transport] == []
 
 
 async def test_an_application_that_does_not_read_holds_up_the_peer_and_loses_nothing(serve: Serve) -> None:
