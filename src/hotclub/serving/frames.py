@@ -3,16 +3,19 @@
 import logging
 from collections.abc import Generator
 from typing import Final
+from uuid import UUID
 
 from websockets.exceptions import PayloadTooBig
 from websockets.extensions.permessage_deflate import PerMessageDeflate, ServerPerMessageDeflateFactory
 from websockets.frames import Frame, Opcode
 from websockets.http11 import Request, Response
-from websockets.protocol import Protocol
+from websockets.protocol import CONNECTING, SERVER, Protocol
 from websockets.server import ServerProtocol
+from websockets.streams import StreamReader
 
 from hotclub.engine.limits import Limits
 
+_NO_ID: Final = UUID(int=0)
 _SUBPROTOCOL: Final = "Sec-WebSocket-Protocol"
 _LOGGER: Final = logging.getLogger("uvicorn.error")
 # Without context takeover a connection keeps no compression state, and the length of a message reveals nothing about an
@@ -39,7 +42,19 @@ class FrameParser(ServerProtocol):
     """
 
     def __init__(self, limits: Limits, *, compression: bool) -> None:
-        super().__init__(extensions=_EXTENSIONS if compression else (), max_size=limits.message_bytes, logger=_LOGGER)
+        # The base classes' own __init__ would draw an id for logs that nobody reads, and parse a request.
+        self.id, self.logger, self.debug = _NO_ID, _LOGGER, _LOGGER.isEnabledFor(logging.DEBUG)
+        self.side, self.state = SERVER, CONNECTING
+        self.max_message_size, self.max_fragment_size, self.current_size = limits.message_bytes, None, None
+        self.available_extensions = _EXTENSIONS if compression else ()
+        self.origins = self.available_subprotocols = self.origin = self.subprotocol = None
+        self.extensions, self.events, self.writes = [], [], []
+        self.close_rcvd = self.close_sent = self.close_rcvd_then_sent = None
+        self.handshake_exc = self.parser_exc = None
+        self.accept_called = self.eof_sent = self.expect_continuation_frame = False
+        self.reader = StreamReader()
+        self.parser = self.parse()
+        next(self.parser)
         self._most_fragments = limits.fragments
         self._fragments = 0
 

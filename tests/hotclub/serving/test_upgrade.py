@@ -1,5 +1,6 @@
 """The quick reading of ordinary WebSocket handshakes agrees with the judgement of the `websockets` package."""
 
+import logging
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,6 +12,7 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from websockets.server import ServerProtocol
 
 from hotclub.engine.limits import Limits
+from hotclub.serving.frames import FrameParser
 from hotclub.serving.upgrade import Fields, ordinary, request_of
 from hotclub.serving.websocket import WebSocketProtocol
 
@@ -78,3 +80,11 @@ def test_a_connection_has_every_attribute_that_uvicorn_gives_one() -> None:
     # The transport's own come with the connection.
     later = {"transport", "server", "client", "scheme"}
     assert [name for name in vars(theirs) if name not in later and not hasattr(ours, name)] == []
+
+
+def test_a_parser_has_every_attribute_that_the_websockets_package_gives_one() -> None:
+    theirs, ours = ServerProtocol(logger=logging.getLogger("uvicorn.error")), FrameParser(Limits(), compression=False)
+    names = {name for name in vars(theirs) if name not in ("id", "parser", "reader")}
+    assert names <= vars(ours).keys()
+    differs = {"max_message_size", "available_extensions"}
+    assert {name for name in names - differs if vars(theirs)[name] != vars(ours)[name]} == set()
