@@ -72,6 +72,26 @@ MARKDOWN = [
     "<svg><style>*{}</style><img src=x onerror=alert(1)>",
 ]  # fmt: skip
 
+_NAME_THEM = """
+import json
+from clubhouse.accounts.models import User
+from clubhouse.accounts.names import BadName
+from clubhouse.chat import services
+
+texts = json.loads({texts!r})
+bob = User.objects.get(username="bob")
+rooms = [services.create_room(bob, f"{{text[:56]}} {{number}}", text) for number, text in enumerate(texts)]
+refused = {{}}
+for number, text in enumerate(texts):
+    try:
+        user = User.objects.create(username=f"x{{number}}", display_name=text[:50])
+    except BadName as error:
+        refused[text] = " ".join(error.messages)
+    else:
+        services.join_room(user, rooms[0])
+print(json.dumps({{"rooms": [room.pk for room in rooms], "refused": refused}}))
+"""
+
 
 async def test_d1_d2_hostile_messages_are_only_text(browser: Browser, site: Site) -> None:
     """Stored and live, in the sender's window and in the other one."""
@@ -98,23 +118,24 @@ async def test_d1_d2_hostile_messages_are_only_text(browser: Browser, site: Site
 
 
 async def test_d1_hostile_names_are_only_text(browser: Browser, site: Site) -> None:
-    """Every payload as a display name, as a room's name and as its topic, on every page that shows them."""
-    made = json.loads(
-        site.server.shell(
-            "import json; from clubhouse.accounts.models import User; from clubhouse.chat import services; "
-            f"texts = json.loads({json.dumps(json.dumps(PAYLOADS))}); bob = User.objects.get(username='bob'); "
-            "users = [User.objects.create(username=f'x{n}', display_name=t[:50]) for n, t in enumerate(texts)]; "
-            "rooms = [services.create_room(bob, f'{t[:56]} {n}', t) for n, t in enumerate(texts)]; "
-            "[services.join_room(user, rooms[0]) for user in users]; print(json.dumps([room.pk for room in rooms]))"
-        )
-    )
+    """Every payload as a display name, as a room's name and as its topic, on every page that shows them.
+
+    A display name with characters that cannot be seen is refused with that reason, and so is one that looks like
+    another.
+    """
+    made = json.loads(site.server.shell(_NAME_THEM.format(texts=json.dumps(PAYLOADS))))
+    assert made["refused"] == {
+        "\u202e<script>alert(1)</script>": "This name has characters that cannot be seen.",
+        "＜script＞alert(1)＜/script＞": "This name is taken, or looks too much like somebody else’s.",
+    }
+    rooms = made["rooms"]
     async with window(browser, site.server.url, site.people["Bob"]) as bob:
-        for path in ("/chat/", f"/chat/{made[0]}/", f"/chat/{made[1]}/"):
+        for path in ("/chat/", f"/chat/{rooms[0]}/", f"/chat/{rooms[1]}/"):
             await bob.goto(path)
             await expect(bob.page.locator(".site-header")).to_be_visible()
             await harmless(bob.page)
     async with window(browser, site.server.url, site.people["Mallory"]) as mallory:
-        for path in ("/chat/", f"/chat/{made[2]}/"):
+        for path in ("/chat/", f"/chat/{rooms[2]}/"):
             await mallory.goto(path)
             await expect(mallory.page.locator(".site-header")).to_be_visible()
             await harmless(mallory.page)

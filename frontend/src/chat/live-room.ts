@@ -272,15 +272,10 @@ export class LiveRoom {
 
   #unsubscribed(code: number): void {
     if (OWN_UNSUBSCRIBE.has(code)) return;
-    if (code === Unsubscribe.SERVER) void this.#askWhy();
+    // One code ends subscriptions to deleted rooms, and those of people who are members no more. The answer to another
+    // attempt tells which it was.
+    if (code === Unsubscribe.SERVER) this.#subscription.subscribe();
     else this.#end(ENDINGS.get(code) ?? "failed");
-  }
-
-  /** The server ends subscriptions to a deleted room, and those of people who are members no more, with one code. */
-  async #askWhy(): Promise<void> {
-    this.#pause();
-    const error: unknown = await fetchPage(this.#url).catch((reason: unknown) => reason);
-    this.#end(error instanceof PageRefused && error.status === 404 ? "gone" : "lost");
   }
 
   /** Shows nothing of the room any more but what the user has not been able to send. */

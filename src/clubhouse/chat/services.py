@@ -190,6 +190,11 @@ def mark_read(room_id: int, user: User, offset: int) -> int:
     return membership.last_read
 
 
+def room_exists(room_id: int) -> bool:
+    """Return whether there is a room with this id."""
+    return room_id <= _LARGEST_ID and Room.objects.filter(pk=room_id).exists()
+
+
 def is_member(room_id: int, user: User) -> bool:
     """Return whether the user is in the room."""
     return _memberships(room_id, user).exists()

@@ -48,9 +48,17 @@ def room(alice: User) -> Room:
 def test_only_members_may_listen(channel: Any, room: Room, alice: User, bob: User) -> None:
     assert channel.can_subscribe(_client(alice), room_id=room.pk)
     assert not channel.can_subscribe(_client(bob), room_id=room.pk)
-    assert not channel.can_subscribe(_client(alice), room_id=room.pk + 1)
     services.leave_room(alice, room)
     assert not channel.can_subscribe(_client(alice), room_id=room.pk)
+
+
+@pytest.mark.parametrize("room_id", [0, 1_000_000, 2**63])
+def test_a_room_that_does_not_exist_is_unknown(room_id: int, alice: User) -> None:
+    """The page tells its reader whether the room was deleted or the reader is a member no more."""
+    with pytest.raises(hotclub.Refused) as refused:
+        ROOM.can_subscribe(_client(alice), room_id=room_id)
+    assert refused.value.code == 102
+    assert not TYPING.can_subscribe(_client(alice), room_id=room_id)
 
 
 @pytest.mark.parametrize("channel", [ROOM, TYPING])

@@ -125,10 +125,10 @@ async def test_leaving_ends_the_subscriptions_within_a_second() -> None:
             "action": "left",
             "user": {"id": str(bob.pk), "name": "Bob"},
         }
-        again = Heard()
-        subscription = his.new_subscription(f"{room.channel}0", again)
+        nowhere = Heard()
+        subscription = his.new_subscription(f"{room.channel}0", nowhere)
         await subscription.subscribe()
-        assert (await asyncio.wait_for(again.ended, 5)).code == 103
+        assert (await asyncio.wait_for(nowhere.ended, 5)).code == 102
 
 
 async def test_others_see_who_is_typing_and_who_is_here() -> None:
