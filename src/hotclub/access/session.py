@@ -162,8 +162,13 @@ def read_sessions(session_keys: AbstractSet[str]) -> dict[str, Kept]:
     stores, model = {key: session_store(key) for key in session_keys}, session_model()
     if model is None:
         return {key: Kept(store) for key, store in stores.items()}
-    # A store drops a key that cannot be one.
-    valid = [key for key, store in stores.items() if store.session_key is not None]
+    longest = model._meta.get_field("session_key").max_length  # noqa: SLF001 - public, by its documentation
+    # A store drops a key that cannot be one. PostgreSQL refuses a query with NUL, which an escape in a cookie makes.
+    valid = [
+        key
+        for key, store in stores.items()
+        if store.session_key is not None and "\0" not in key and len(key) <= (longest or len(key))
+    ]
     rows = on_primary(model).filter(session_key__in=valid, expire_date__gt=timezone.now())
     found = {row.session_key: row for row in rows}
     return {

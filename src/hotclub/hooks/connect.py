@@ -38,6 +38,7 @@ class ConnectHooks:
             Disconnect: `BAD_REQUEST`, the client is not signed in; or as `Admission.enter`, `Traffic.connect` and the
                 hook.
         """
+        doubts = self._watch.doubts
         with answering("connect"):
             admitted = await self._admission.enter(client, request.token)
             mine = admitted.client
@@ -51,7 +52,7 @@ class ConnectHooks:
                 self._traffic.disconnect(mine.user_id, mine.address)
                 raise
         if not mine.is_anonymous or mine.login_id:
-            self._watch.add(mine, admitted.ends)
+            self._watch.add(mine, admitted.ends, doubts=doubts)
         return grant
 
     def _is_welcome(self, mine: Client) -> bool:

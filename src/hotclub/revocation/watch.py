@@ -66,12 +66,27 @@ class SessionWatch:
         self._doubts = 0
         self._is_doubted = False
 
-    def add(self, client: Client, ends: datetime | None = None) -> None:
+    @property
+    def doubts(self) -> int:
+        """How often every login has been doubted."""
+        return self._doubts
+
+    def add(self, client: Client, ends: datetime | None = None, *, doubts: int | None = None) -> None:
         """Watch a connection from the end of its session on; without a known end the connection is due at once.
 
-        An order to end the login that arrives while the connection is decided on applies to the decision.
+        An order to end one login that arrives while the connection is decided on applies to the decision. A doubt of
+        every login does not, so the connection is also due at once when `doubts` has grown meanwhile.
+
+        Args:
+            client: the connection.
+            ends: when its session expires.
+            doubts: what `doubts` was before the login was looked up; None for what it is now.
         """
-        self._note(client, ends or timezone.now(), ends=ends is not None)
+        if doubts is None or doubts == self._doubts:
+            self._note(client, ends or timezone.now(), ends=ends is not None)
+        else:
+            self._watched[client] = _Watched(timezone.now(), doubts=doubts)
+            self._soon.add(client)
 
     def remove(self, client: Client) -> None:
         """Stop watching a connection, which has ended. Idempotent."""

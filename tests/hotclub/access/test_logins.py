@@ -6,9 +6,12 @@ from typing import Any
 import pytest
 from django.contrib.auth.backends import ModelBackend
 from django.contrib.sessions.backends import db
+from django.db import DataError
 
+from hotclub.access import logins as module
 from hotclub.access.logins import Logins
 from hotclub.access.session import authenticate_all, reads_together
+from hotclub.runtime.pool import HookPool
 from hotclub.testing.threads import InlinePool
 from tests.hotclub.conftest import amake_person, make_person
 
@@ -125,3 +128,73 @@ def test_a_backend_of_the_project_is_asked_for_its_users(settings: Any) -> None:
     assert reads_together()
     person = make_person()
     assert authenticate_all({person.session_key, "0" * 32, "short"}).keys() == {person.session_key}
+
+
+async def test_a_look_that_hangs_holds_up_nobody_who_asks_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The pool gives the hanging look up in its time, and the others do not wait for that."""
+    monkeypatch.setattr(module, "SLOW", 0.01)
+    people = [await amake_person(name) for name in ("ann", "bob", "eve")]
+    pool = HeldPool()
+    logins = Logins(pool)
+    hangs = asyncio.ensure_future(logins.find(people[0].session_key))
+    await pool.begun.wait()
+    waits = asyncio.ensure_future(logins.find(people[1].session_key))
+    await asyncio.sleep(0)
+    monkeypatch.setattr(HeldPool, "run", InlinePool.run)
+
+    assert await waits is not None
+    assert await logins.find(people[2].session_key) is not None
+    assert not hangs.done()
+    pool.free.set()
+    assert await hangs is not None
+
+
+async def test_a_key_that_the_database_cannot_take_fails_alone_and_costs_few_looks(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    people = [await amake_person(f"person {number}") for number in range(PEOPLE)]
+
+    def strict(keys: set[str]) -> Any:
+        if people[7].session_key in keys:
+            raise DataError("no such text")
+        return authenticate_all(keys)
+
+    monkeypatch.setattr(module, "authenticate_all", strict)
+    pool = InlinePool()
+    logins = Logins(pool)
+    found = await asyncio.gather(*(logins.find(person.session_key) for person in people), return_exceptions=True)
+
+    assert [number for number, login in enumerate(found) if isinstance(login, Exception)] == [7]
+    assert pool.calls < PEOPLE / 2
+
+
+async def test_one_browser_with_many_windows_is_answered_in_many_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each window has its own copy of the user, and the loop does not make thousands of them at one time."""
+    monkeypatch.setattr(module, "MOST_TOGETHER", 10)
+    person = await amake_person()
+    pool = InlinePool()
+    logins = Logins(pool)
+    found = await asyncio.gather(*(logins.find(person.session_key) for _ in range(100)))
+
+    assert len({id(login.user) for login in found if login is not None}) == 100
+    assert pool.calls == 10
+
+
+async def test_a_pool_that_stops_leaves_nobody_waiting() -> None:
+    person = await amake_person()
+    pool = HookPool(1)
+    logins = Logins(pool)
+    await pool.close()
+    with pytest.raises(RuntimeError, match="closed"):
+        await asyncio.gather(*(logins.find(person.session_key) for _ in range(3)))
+    with pytest.raises(RuntimeError, match="closed"):
+        await logins.find(person.session_key)
+
+
+@pytest.mark.parametrize("key", ["\0" * 32, "a" * 31 + "\0", "a" * 5_000])
+def test_no_database_is_asked_for_what_cannot_be_a_key(key: str, django_assert_num_queries: Any) -> None:
+    """PostgreSQL answers a text with NUL with an error, and a cookie may contain one as an escape."""
+    person = make_person()
+    with django_assert_num_queries(0):
+        assert authenticate_all({key}) == {}
+    assert authenticate_all({key, person.session_key, "é" * 32}).keys() == {person.session_key}

@@ -329,6 +329,20 @@ def test_a_doubt_has_every_connection_looked_at_once_and_the_gone_ones_end_at_th
     assert watch.judge([latecomer], watch.check([latecomer])) == [], "it came after the doubt"
 
 
+def test_a_doubt_while_a_connection_is_decided_on_has_the_connection_looked_at_once() -> None:
+    person = make_person()
+    watch, client = SessionWatch(), watched(person)
+    doubts = watch.doubts
+    Session.objects.filter(pk=person.session_key).delete()
+    watch.doubt()
+    watch.due()
+
+    watch.add(client, timezone.now() + timedelta(days=1), doubts=doubts)
+
+    assert watch.due() == [client]
+    assert [gone for gone, _ in watch.judge([client], watch.check([client]))] == [client]
+
+
 def test_a_session_that_ends_soon_is_asked_for_at_its_moment_and_a_later_one_at_the_regular_look() -> None:
     watch, soon, later = SessionWatch(), watched(make_person()), watched(make_person("stephane"))
     watch.add(soon, timezone.now() + timedelta(seconds=0.1))

@@ -199,3 +199,44 @@ def test_sessions_are_deleted_in_one_statement_and_none_is_loaded() -> None:
         statements = [query["sql"] for query in queries if TABLE in query["sql"]]
         assert [statement.split()[0] for statement in statements] == ["DELETE"], living
     assert len(cleared) <= 3
+
+
+HELD: dict[str, asyncio.Event] = {}
+
+
+async def hold(_client: Any) -> None:
+    """An ON_CONNECT hook that lets the test do something meanwhile."""
+    HELD["begun"].set()
+    await HELD["free"].wait()
+
+
+@pytest.mark.parametrize(
+    "way",
+    [
+        "logout()",
+        "is_active and save()",
+        "flush() of the session",
+        "delete() of some sessions",
+        "delete() of all sessions",
+        "update() of users",
+        "another program that deletes sessions",
+    ],
+)
+async def test_a_login_that_ends_while_its_connection_is_decided_on_ends_the_connection(
+    serve: Serve, hotclub_settings: Configure, way: str
+) -> None:
+    hotclub_settings(LOGIN_CHECK=3600 if way in AT_ONCE else 0.5, ON_CONNECT=f"{__name__}.hold")
+    HELD.update(begun=asyncio.Event(), free=asyncio.Event())
+    person, site = await amake_person(), await serve()
+    async with await WireClient.open(site.port, headers=site.headers(person)) as client:
+        connecting = asyncio.ensure_future(client.connect())
+        await asyncio.wait_for(HELD["begun"].wait(), 10)
+        await sync_to_async({**AT_ONCE, **BY_THE_LOOK}[way][0])(person)
+        if way == "delete() of all sessions":
+            watch = cast("ConnectHooks", require_node().application.connects)._watch
+            await poll_until(lambda: watch.doubts > 0 and not watch._is_doubted, "the doubt has been looked into")
+        HELD["free"].set()
+        async with asyncio.timeout(5):
+            ended = await client.ended()
+            await asyncio.gather(connecting, return_exceptions=True)
+    assert ended.code in (COME_BACK, SIGNED_OUT)
