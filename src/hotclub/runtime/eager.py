@@ -56,7 +56,11 @@ class _Started(Coroutine[Any, Any, Result]):
             self._end().set_result(end.value)
         except asyncio.CancelledError:
             self._end().cancel()
-        except Exception as error:  # noqa: BLE001 - the caller gets the error, as from a task
+        except (KeyboardInterrupt, SystemExit):
+            # The caller gets these at once, as from the first step of an eager task.
+            self._end()
+            raise
+        except BaseException as error:  # noqa: BLE001 - the caller gets the error, as from a task
             self._end().set_exception(error)
 
     def _end(self) -> "asyncio.Future[Result]":

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextvars
+import gc
 from collections.abc import Coroutine
 from typing import Any
 
@@ -35,6 +36,31 @@ async def test_a_coroutine_that_never_waits_has_ended_when_the_call_returns() ->
 async def test_an_error_of_the_first_step_is_the_outcome(work: Any, error: type[Exception]) -> None:
     with pytest.raises(error):
         await start_eagerly(work())
+
+
+class Odd(BaseException):
+    """What an extension that is not written in Python may raise."""
+
+
+@pytest.mark.parametrize(("error", "at_once"), [(Odd, False), (GeneratorExit, False), (SystemExit, True)])
+async def test_an_odd_error_of_the_first_step_leaves_nothing_behind(error: type[BaseException], at_once: bool) -> None:
+    told: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, context: told.append(context))
+    mine = asyncio.current_task()
+
+    async def fails() -> None:
+        raise error
+
+    with pytest.raises(error):
+        started = start_eagerly(fails())
+        assert not at_once
+        started.result()
+    assert asyncio.current_task() is mine
+
+    await asyncio.sleep(0)
+    assert asyncio.all_tasks() == {mine}
+    gc.collect()
+    assert [context for context in told if not isinstance(context["exception"], error)] == []
 
 
 async def test_every_step_is_taken_in_one_task_and_one_context() -> None:
