@@ -62,6 +62,7 @@ class NodeInfo(Struct, frozen=True):
     publications: int
     deliveries: int
     dropped: int
+    undone: int
     refused: dict[int, int]
     closed: dict[int, int]
 
@@ -256,6 +257,7 @@ class Node:
             publications=counters.publications,
             deliveries=counters.deliveries,
             dropped=counters.dropped,
+            undone=counters.undone,
             refused=dict(counters.refused),
             closed=dict(counters.closed),
         )

@@ -28,6 +28,8 @@ class Counters:
     """Publications without history that a slow reader was not sent."""
     refused: Counter[int] = field(default_factory=Counter)
     """Commands answered with an error, by its code."""
+    undone: int = 0
+    """Publications and other work of commits that failed, or that came when the event loop had ended."""
     closed: Counter[int] = field(default_factory=Counter)
     """Connections ended by the server, by the code."""
 

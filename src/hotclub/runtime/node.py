@@ -85,21 +85,30 @@ def tell_node(node: "Node", callback: Callable[..., object], *args: object) -> b
 
 
 def begin_in_node(node: "Node", work: Coroutine[Any, Any, object]) -> None:
-    """Have the node's loop run a coroutine soon, in the order of these calls, and log a failure.
+    """Have the node's loop run a coroutine soon, in the order of these calls. Log and count a failure.
 
     The call does not wait, so a busy loop does not delay a commit. A loop that has ended does not run the coroutine.
     """
-    watched = _logged(work)
+    watched = _watched(node, work)
     if not tell_node(node, node.channels.spawn, watched):
         watched.close()
         work.close()
+        _undone(node, "the event loop of the node has ended")
 
 
-async def _logged(work: Coroutine[Any, Any, object]) -> None:
+async def _watched(node: "Node", work: Coroutine[Any, Any, object]) -> None:
     try:
         await work
-    except Exception:  # noqa: BLE001 - no caller waits for the error
-        logger.exception("What was to be done after a commit failed")
+    except asyncio.CancelledError:
+        _undone(node, "the node has stopped")
+        raise
+    except Exception as error:  # noqa: BLE001 - no caller waits for the error
+        _undone(node, "it failed", error)
+
+
+def _undone(node: "Node", why: str, error: Exception | None = None) -> None:
+    node.counters.undone += 1
+    logger.error("What was to be done after a commit is not done: %s", why, exc_info=error)
 
 
 def ask_node(node: "Node", question: Coroutine[Any, Any, Result]) -> Result:

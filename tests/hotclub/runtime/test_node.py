@@ -75,6 +75,32 @@ async def test_another_loop_asks_too(node: Node, monkeypatch: pytest.MonkeyPatch
         await asyncio.to_thread(lambda: asyncio.run(wait_elsewhere()))
 
 
+async def test_work_of_a_commit_that_fails_is_logged_and_counted(node: Node, caplog: pytest.LogCaptureFixture) -> None:
+    async def fail() -> None:
+        raise LookupError("the broker is gone")
+
+    await asyncio.to_thread(running.begin_in_node, node, fail())
+    await asyncio.sleep(0)
+    await node.channels.settle()
+    assert node.info().undone == 1
+    assert "the broker is gone" in caplog.text
+
+
+def test_work_of_a_commit_that_comes_after_the_end_of_the_loop_is_logged_and_counted(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def start() -> Node:
+        made = Node(TinyApplication().bundle)
+        await made.start()
+        await made.stop()
+        return made
+
+    node = asyncio.run(start())
+    running.begin_in_node(node, where())
+    assert node.info().undone == 1
+    assert "the event loop of the node has ended" in caplog.text
+
+
 async def test_a_node_that_has_stopped_is_a_typed_error(node: Node) -> None:
     await node.stop()
 
