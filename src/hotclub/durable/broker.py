@@ -48,6 +48,7 @@ class DatabaseBroker:
         handler: PublicationHandler,
         *,
         run: Run,
+        relay: Run | None = None,
         retention_of: Callable[[str], Retention | None],
         relay_interval: float = 0.25,
         prune_interval: float = 60.0,
@@ -57,12 +58,14 @@ class DatabaseBroker:
         Args:
             handler: takes the publications of subscribed channels.
             run: runs a function that uses the database, such as `HookPool.run`.
+            relay: as `run`, for what other processes publish and for housekeeping; None for `run`.
             retention_of: returns how much of a channel is kept, None for a channel that no longer exists.
             relay_interval: seconds between two looks at the tops of the subscribed channels.
             prune_interval: seconds between two prunings of the tables.
         """
         self._handler = handler
         self._run = run
+        self._relay = relay or run
         self._relay_interval = relay_interval
         self._prune_interval = prune_interval
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -72,13 +75,10 @@ class DatabaseBroker:
         self._loops: list[asyncio.Task[None]] = []
         self._trying = Trying(_logger, "durable channels")
         self._histories: SharedReads[HistoryPage] = SharedReads()
-        self._housekeeping = Housekeeping(self._trying, run, retention_of, lambda: set(self._tails))
+        self._housekeeping = Housekeeping(self._trying, self._relay, retention_of, lambda: set(self._tails))
 
     async def start(self) -> None:
-        """Begin to relay and to prune. Idempotent.
-
-        While the database fails, the broker tries again and again.
-        """
+        """Begin to relay and to prune, again and again while the database fails. Idempotent."""
         self._loop = asyncio.get_running_loop()
         if self._loops:
             return
@@ -215,7 +215,7 @@ class DatabaseBroker:
 
     async def _read(self, channel: str, tail: Tail) -> None:
         asked = tail.begin()
-        top, rows = await self._run(sql.read_after, channel, asked, _ROWS_PER_QUERY)
+        top, rows = await self._relay(sql.read_after, channel, asked, _ROWS_PER_QUERY)
         if self._tails.get(channel) is tail:
             self._deliver(channel, tail, tail.fill(asked, top, rows, complete=len(rows) < _ROWS_PER_QUERY))
             await self._mend(channel, tail, top)
@@ -226,7 +226,7 @@ class DatabaseBroker:
         while chunk := list(islice(names, _TOPS_PER_QUERY)):
             tails = {name: self._tails[name] for name in chunk if name in self._tails and self._tails[name].epoch}
             asked = {name: (tail.seen, tail.stamp) for name, tail in tails.items()}
-            for name, top in (await self._run(sql.read_tops, list(asked)) if asked else {}).items():
+            for name, top in (await self._relay(sql.read_tops, list(asked)) if asked else {}).items():
                 if self._tails.get(name) is tails[name]:
                     tails[name].notice(asked[name], top)
                     await self._mend(name, tails[name], top)
@@ -238,5 +238,5 @@ class DatabaseBroker:
             _logger.error(
                 "The log of %r is not the one that was delivered. All durable channels get new epochs.", channel
             )
-            await self._run(ledger.rotate, top.era)
+            await self._relay(ledger.rotate, top.era)
             tail.doubt()

@@ -61,8 +61,8 @@ def carry_out(orders: Iterable[Order], work: Callable[[Node], Coroutine[Any, Any
     """Do work in the node of this process: at the commit, or now outside a transaction. Synchronous.
 
     A process without a node sends orders instead. The commit does not wait for the node: its loop begins the work when
-    it comes to it. Work that fails then is logged and counted. It is lost when the process ends before, and when an `on_commit`
-    callback of the project raises before it.
+    it comes to it. Work that fails then is logged and counted. It is lost when the process ends before, and when an
+    `on_commit` callback of the project raises before it.
 
     Args:
         orders: the orders that have another node do the work.

@@ -56,13 +56,12 @@ class Service:
         registry = registry or get_registry()
         self._watch = SessionWatch()
         # Each of these has threads of its own, so that one that hangs in the project's code or in the database does not
-        # delay another: hooks, log-ins, the queries for clients and for durable channels, orders, and the looks at
-        # logins.
+        # delay another: hooks, log-ins, the queries for clients, the relay of durable channels, orders with the lease,
+        # and the looks at logins.
         self._pool = self._make_pool(self.config.threads, self.config.threads_max)
-        self._logins = self._make_pool(_THREADS, _MOST_THREADS)
-        self._stores = self._make_pool(_THREADS, _MOST_THREADS)
-        self._inner_pool = self._make_pool(_THREADS, _MOST_THREADS)
-        self._looks = self._make_pool(_THREADS, _MOST_THREADS)
+        self._logins, self._stores, self._relay, self._inner_pool, self._looks = (
+            self._make_pool(_THREADS, _MOST_THREADS) for _ in range(5)
+        )
         self.traffic = Traffic(self.config.rates)
         self._application = compose(
             registry,
@@ -113,7 +112,7 @@ class Service:
                 steps.push_async_callback(finish, step, end)
 
     async def _close_pools(self, end: float) -> None:
-        pools = {self._pool, self._logins, self._stores, self._inner_pool, self._looks}
+        pools = {self._pool, self._logins, self._stores, self._relay, self._inner_pool, self._looks}
         seconds = max(_LEAST, end - monotonic())
         await asyncio.gather(*(pool.close(seconds) for pool in pools))
 
@@ -146,6 +145,7 @@ class Service:
         self._durable = DatabaseBroker(
             handler,
             run=self._stores.run,
+            relay=self._relay.run,
             retention_of=self._retention_of,
             relay_interval=self.config.relay_interval,
             prune_interval=self.config.prune_interval,

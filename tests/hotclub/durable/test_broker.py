@@ -48,9 +48,13 @@ class Site:
         self._queried = asyncio.Event()
         self.broker = DatabaseBroker(
             self._handle,
-            run=self._run,
-            retention_of=options.pop("retention_of", lambda _channel: RETENTION),
-            **{"relay_interval": 0.02, "prune_interval": NEVER, **options},
+            **{
+                "run": self._run,
+                "retention_of": lambda _channel: RETENTION,
+                "relay_interval": 0.02,
+                "prune_interval": NEVER,
+                **options,
+            },
         )
 
     def _handle(self, channel: str, publication: Publication, epoch: str) -> None:
@@ -185,6 +189,27 @@ async def test_nothing_is_delivered_after_unsubscribing(site: Running) -> None:
         await running.commit("other")
         assert (await asyncio.wait_for(running.delivered.get(), 10))[0] == "other"
         assert running.delivered.empty()
+
+
+async def test_reads_of_clients_that_hang_delay_no_publication_of_another_process(store: str) -> None:
+    pool, hanging = HookPool(4), asyncio.Event()
+
+    async def hang(func: Callable[..., Any], /, *args: Any) -> Any:
+        if hanging.is_set():
+            await asyncio.Event().wait()
+        return await pool.run(func, *args)
+
+    running = Site(pool, run=hang, relay=pool.run)
+    await running.broker.start()
+    await running.broker.subscribe("room")
+    hanging.set()
+    reading = asyncio.create_task(running.broker.history("room", HistoryQuery(limit=10), RETENTION))
+    await running.commit(count=3)
+    assert await running.offsets(3) == [1, 2, 3]
+    assert not reading.done()
+    reading.cancel()
+    await running.broker.stop()
+    await pool.close()
 
 
 async def test_two_subscriptions_at_once_open_the_stream_once(site: Running) -> None:

@@ -12,10 +12,14 @@ import pytest
 import pytest_asyncio
 from asgiref.sync import sync_to_async
 from django.contrib.auth.backends import ModelBackend
+from msgspec import Raw
 
 import hotclub
 from hotclub.actions.connections import disconnect
+from hotclub.durable import sql
+from hotclub.engine.broker.base import Message, Retention
 from hotclub.revocation.watch import SessionWatch
+from hotclub.serving import service
 from tests.hotclub.conftest import Site, amake_person
 from tests.support.wire import WireClient
 
@@ -164,6 +168,24 @@ async def test_a_log_in_that_hangs_delays_no_relay_no_order_and_no_look(site: An
             assert (await other.ended()).code == 3503
         await use(served)
         released.set()
+
+
+async def test_durable_reads_that_hang_delay_no_publication_of_another_process(
+    site: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # With two threads, the two kinds of reads take all of them.
+    monkeypatch.setattr(service, "_THREADS", 1)
+    monkeypatch.setattr(service, "_MOST_THREADS", 2)
+    served = await site(RELAY_INTERVAL=0.02)
+    async with await WireClient.connected(served.port) as client, await WireClient.connected(served.port) as other:
+        await client.subscribe("room:a")
+        for name in ("read_history", "read_top"):
+            monkeypatch.setattr(sql, name, lambda *_args: hang())
+        await client.start("history", channel="room:a", limit=10)
+        await other.start("subscribe", channel="room:b")
+        await sync_to_async(sql.append)("room:a", Message(data=Raw(b"1")), Retention(size=10, ttl=3600))
+        await client.push("pub", "room:a")
+    released.set()
 
 
 async def test_a_look_at_logins_that_hangs_delays_no_order(site: Any, monkeypatch: pytest.MonkeyPatch) -> None:
