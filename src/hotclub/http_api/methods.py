@@ -66,10 +66,14 @@ async def broadcast(rights: KeyRights, request: wire.BroadcastRequest) -> wire.B
     """Publish to several channels, one after the other. A refused channel has an error in the result.
 
     Raises:
-        Refused: `BAD_REQUEST`, the payload is malformed.
+        Refused: `BAD_REQUEST`, `b64data` is not base64.
     """
-    # Every channel would refuse this payload, so the whole request is refused.
-    message = message_of(request)
+    wire.binary(request.b64data, "b64data")
+    message: Message | Refused
+    try:
+        message = message_of(request)
+    except Refused as error:
+        message = error
     responses, turn = list[wire.BroadcastResponse](), Turn()
     for channel in request.channels:
         responses.append(await _broadcast_one(rights, channel, request, message))
@@ -78,10 +82,12 @@ async def broadcast(rights: KeyRights, request: wire.BroadcastRequest) -> wire.B
 
 
 async def _broadcast_one(
-    rights: KeyRights, channel: str, request: wire.BroadcastRequest, message: Message
+    rights: KeyRights, channel: str, request: wire.BroadcastRequest, message: Message | Refused
 ) -> wire.BroadcastResponse:
     try:
         rights.require(channel)
+        if isinstance(message, Refused):
+            return wire.BroadcastResponse(error=api_error(message))
         return wire.BroadcastResponse(result=await publish_to(channel, request, message))
     except (Refused, IdempotencyConflict) as error:
         return wire.BroadcastResponse(error=api_error(error))

@@ -183,6 +183,14 @@ async def test_broadcast_answers_for_each_channel(serve: Serve) -> None:
     assert answer["responses"][0]["result"]["offset"] == 1
 
 
+async def test_each_channel_of_a_broadcast_answers_for_a_payload_that_none_takes(serve: Serve) -> None:
+    api = Api(await serve())
+
+    answer = await api.result("broadcast", {"channels": ["room:1", "kept:1"]})
+
+    assert [item["error"]["code"] for item in answer["responses"]] == [107, 107]
+
+
 @pytest.mark.parametrize("transport", ["http_stream", "uni_http_stream", "uni_sse"])
 async def test_a_connection_is_addressed_by_the_secret_it_was_given(serve: Serve, transport: str) -> None:
     api = Api(site := await serve())
