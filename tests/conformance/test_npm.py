@@ -71,6 +71,34 @@ async def test_a_log_is_read_page_by_page_both_ways(conformance: Conformance, cl
     assert await client.error_code("clientHistory", channel=channel, options=bottom) == 107
 
 
+async def test_a_name_may_have_letters_of_any_alphabet(
+    conformance: Conformance, other: NpmClient, client: NpmClient, name: str
+) -> None:
+    channel = f"周末爬山-é-{name}"
+    await client.subscribe(channel, token=token("42", channel=channel))
+    await other.subscribe(channel)
+    await conformance.publish(channel, 1)
+    await client.call("publish", channel=channel, data="好")
+    for reader in (client, other):
+        await reader.until(lambda reader=reader: reader.data(channel) == [1, "好"])  # type: ignore[misc]
+    kept = await client.call("clientHistory", channel=channel, options={"limit": -1})
+    assert [publication["offset"] for publication in kept["publications"]] == [1, 2]
+    assert len((await client.call("presence", channel=channel))["clients"]) == 2
+    assert len((await conformance.api("presence", channel=channel))["presence"]) == 2
+    assert channel in (await conformance.api("channels", pattern="*周末*"))["channels"]
+    await conformance.api("unsubscribe", channel=channel, user="43")
+    assert (await other.context("unsubscribed", channel))["code"] == 2000
+
+
+async def test_a_name_that_is_none_ends_its_subscription_alone(client: NpmClient, name: str) -> None:
+    await client.subscribe(name)
+    for wrong in ("recovery:a b", "recovery:e\N{COMBINING ACUTE ACCENT}", "recovery:" + "山" * 90, ""):
+        await client.call("subscribe", channel=wrong)
+        assert (await client.context("unsubscribed", wrong))["code"] in (102, 107)
+    await client.call("publish", channel=name, data="still here")
+    assert (await client.context("publication", name))["data"] == "still here"
+
+
 @pytest.mark.parametrize(("kind", "size"), [("", 100), ("recovery:", 100), ("delta:", 100), ("smallhistory:", 2)])
 async def test_as_much_is_kept_as_the_channel_says(
     conformance: Conformance, idle: NpmClient, name: str, kind: str, size: int

@@ -24,7 +24,40 @@ _TURN_AWAY: Final = 1.0
 _FULL: Final = b"503 Service Unavailable\r\nretry-after: %d" % RETRY_AFTER
 
 
-class HttpProtocol(HttpToolsProtocol):
+class _Upgrading(HttpToolsProtocol):
+    """One HTTP connection, which the WebSocket protocol class takes over where its request asks for that."""
+
+    _pass: Pass | None = None
+    _asks: bool | None = None
+    """Whether the present request asks for a WebSocket; None before the first look."""
+
+    def handle_websocket_upgrade(self) -> None:
+        self.connections.discard(self)
+        make: Any = self.ws_protocol_class
+        protocol = make(config=self.config, server_state=self.server_state, app_state=self.app_state, _loop=self.loop)
+        if self._pass is not None:
+            self._pass.never_silent()
+            protocol.on_lost = self._pass.leave
+        self.transport.set_protocol(protocol)
+        protocol.take_over(self, self.url, self.headers)
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._asks = None
+
+    def _should_upgrade(self) -> bool:
+        # The base class asks four times for each request.
+        if self._asks is None:
+            self._asks = super()._should_upgrade()
+        return self._asks
+
+    def _unsupported_upgrade_warning(self) -> None:
+        # The following bytes belong to a protocol that this server does not speak.
+        if self.cycle is not None:
+            self.cycle.keep_alive = False
+
+
+class HttpProtocol(_Upgrading):
     """One HTTP connection, which may become a WebSocket. It refuses an ambiguous request head."""
 
     def __init__(
@@ -35,10 +68,9 @@ class HttpProtocol(HttpToolsProtocol):
         self._limits = limits
         self._bounds = server or ServerLimits()
         self._door = Door(self._bounds) if door is None else door
-        self._pass: Pass | None = None
         self._waits = False
-        self._upgrades: bool | None = None
         self._head_bytes = 0
+        """The bytes of the present request head, or since the last byte of a body."""
         self._deadline: asyncio.TimerHandle | None = None
         self._unread = False
         """Whether the body of the last request has not come to its end."""
@@ -67,16 +99,6 @@ class HttpProtocol(HttpToolsProtocol):
         if self._pass is not None:
             self._pass.leave()
         super().connection_lost(exc)
-
-    def handle_websocket_upgrade(self) -> None:
-        self.connections.discard(self)
-        make: Any = self.ws_protocol_class
-        protocol = make(config=self.config, server_state=self.server_state, app_state=self.app_state, _loop=self.loop)
-        if self._pass is not None:
-            self._pass.never_silent()
-            protocol.on_lost = self._pass.leave
-        self.transport.set_protocol(protocol)
-        protocol.take_over(self, self.url, self.headers)
 
     def drop(self) -> None:
         """See `Visitor.drop`."""
@@ -115,37 +137,35 @@ class HttpProtocol(HttpToolsProtocol):
             self._expect_head()
         self._head_bytes += len(data)
         super().data_received(data)
-        if self._deadline is not None and self._head_bytes > HEAD_BYTES and not self.transport.is_closing():
+        if self._head_bytes <= HEAD_BYTES or self.transport.is_closing():
+            return
+        if self._unread:
+            # The parser keeps trailers in memory. A body that comes no further meets its deadline.
+            self._deaf, self.cycle.keep_alive = True, False
+        elif self._deadline is not None:
             self._refuse(b"431 Request Header Fields Too Large")
-
-    def on_message_begin(self) -> None:
-        super().on_message_begin()
-        self._upgrades = None
-
-    def _should_upgrade(self) -> bool:
-        # The base class asks four times for each request.
-        if self._upgrades is None:
-            self._upgrades = super()._should_upgrade()
-        return self._upgrades
 
     def on_headers_complete(self) -> None:
         if len(self.pipeline) >= _PIPELINED:
             raise ValueError("too many requests wait for the answer to an earlier one")
         self._end_head()
-        check_head(self.url, self.headers, upgrades=self.parser.should_upgrade())
+        upgrades = self.parser.should_upgrade()
+        earlier: RequestResponseCycle | None = self.cycle
+        check_head(self.url, self.headers, upgrades=upgrades)
         scope: dict[str, Any] = self.scope  # type: ignore[assignment]
         scope.setdefault("extensions", {})[SHUTDOWN] = self
         super().on_headers_complete()
-        if not (self.parser.should_upgrade() and self._should_upgrade()):
+        if upgrades and self._should_upgrade():
+            if earlier is not None and not earlier.response_complete:
+                raise ValueError("a request for a WebSocket does not wait for the answer to an earlier one")
+        else:
+            # The base class appends trailers, which no proxy and no `check_head` has judged, to these fields. The scope
+            # keeps the fields of the head.
+            self.headers, self._head_bytes = [], 0
             # Closing the socket upon an early answer would reset a client that still sends, and it would lose the
             # answer. A client that waits for 100 Continue sends nothing.
             self._unread, self._keeps_alive = True, self.cycle.keep_alive
             self.cycle.keep_alive = not self.expect_100_continue
-
-    def _unsupported_upgrade_warning(self) -> None:
-        # The following bytes belong to a protocol that this server does not speak.
-        if self.cycle is not None:
-            self.cycle.keep_alive = False
 
     def send_400_response(self, msg: str) -> None:
         cycle: RequestResponseCycle | None = self.cycle
@@ -183,6 +203,10 @@ class HttpProtocol(HttpToolsProtocol):
             self._reader.watch_if_closing()
 
     # The body
+
+    def on_body(self, body: bytes) -> None:
+        self._head_bytes = 0
+        super().on_body(body)
 
     def on_message_complete(self) -> None:
         super().on_message_complete()

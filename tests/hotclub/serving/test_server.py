@@ -55,8 +55,7 @@ class Echo:
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "http":
-            await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
-            await send({"type": "http.response.body", "body": b"ok"})
+            await self._respond(scope, receive, send)
             return
         await receive()
         if scope["path"] == "/closed":
@@ -72,6 +71,17 @@ class Echo:
             writer.on_shutdown = lambda: writer.close(3001, "shutdown")
         self.writers.append(writer)
         await self._answer(receive, writer)
+
+    async def _respond(self, scope: Any, receive: Any, send: Any) -> None:
+        body = b"ok"
+        if scope["path"] == "/fields":
+            while (await receive()).get("more_body", False):
+                pass
+            body = b" ".join(name for name, _value in scope["headers"])
+        await self.paused.wait()
+        length = b"%d" % len(body)
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", length)]})
+        await send({"type": "http.response.body", "body": body})
 
     async def _answer(self, receive: Any, writer: Any) -> None:
         while True:
@@ -436,6 +446,62 @@ async def test_an_ambiguous_request_is_refused_and_its_connection_ended(serve: S
         answer = await served.exchange(request_bytes)
         assert answer.split(b" ", 2)[1] in (b"400", b"426", b"431")
         assert served.app.writers == []
+
+
+async def test_an_upgrade_is_refused_while_an_earlier_request_has_no_answer(serve: Serve) -> None:
+    async with serve() as served:
+        served.app.paused.clear()
+        reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
+        writer.write(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n" + UPGRADE + b"Sec-WebSocket-Version: 13\r\n\r\n")
+        await poll_until(lambda: served.server.server_state.tasks, "the first request is at the application")
+        served.app.paused.set()
+        async with asyncio.timeout(5):
+            assert (await reader.read()).count(b"HTTP/1.1 ") == 1
+        writer.close()
+        assert served.app.writers == []
+        await _answers(served)
+
+
+CHUNKED = b"POST /fields HTTP/1.1\r\nHost: a\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+async def test_trailers_are_no_fields_of_the_request(serve: Serve) -> None:
+    async with serve() as served:
+        trailers = b"X-Forwarded-For: 10.0.0.1\r\nHost: b\r\n"
+        answer = await served.exchange(CHUNKED + b"2\r\nok\r\n0\r\n" + trailers + b"\r\n")
+        assert answer.endswith(b"\r\n\r\nhost connection transfer-encoding")
+
+
+@pytest.mark.parametrize("trailers", [b"x" * 500_000, (b"X: " + b"x" * 996 + b"\r\n") * 500], ids=["one", "many"])
+async def test_trailers_without_end_cost_no_memory_of_note(serve: Serve, trailers: bytes) -> None:
+    async with serve() as served:
+        _reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
+        tracemalloc.start()
+        try:
+            writer.write(CHUNKED + b"0\r\nX: y\r\nX: ")
+            for _ in range(40):
+                writer.write(trailers)
+                await writer.drain()
+            assert tracemalloc.get_traced_memory()[0] < 3_000_000
+        finally:
+            tracemalloc.stop()
+            writer.transport.abort()
+        await _answers(served)
+
+
+async def test_a_body_that_goes_on_after_the_answer_is_answered_once(serve: Serve) -> None:
+    async with serve() as served:
+        reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
+        writer.write(CHUNKED.replace(b"/fields", b"/"))
+        answer = await reader.readuntil(b"\r\n\r\nok")
+        for _ in range(30):
+            writer.write(b"8000\r\n" + b"x" * 0x8000 + b"\r\n")
+            await writer.drain()
+        writer.write(b"0\r\n\r\n")
+        async with asyncio.timeout(5):
+            answer += await reader.read()
+        writer.close()
+        assert answer.count(b"HTTP/1.1 ") == 1
 
 
 async def test_an_empty_list_of_subprotocols_is_none(serve: Serve) -> None:
