@@ -10,8 +10,9 @@ from hotclub.runtime.tables import revocations
 
 LONGEST: Final = timedelta(days=30)
 """The longest life of a token that ends with its login."""
-MARGIN: Final = timedelta(minutes=5)
-"""How much longer a revocation is kept than anything that it ends, because an expired token has a leeway."""
+MARGIN: Final = timedelta(days=1)
+"""How much longer a revocation is kept than anything that it ends. An expired token has a leeway, and the clock of a
+server may be wrong by hours: a revocation that is deleted too early sets a token free."""
 
 
 def revoke_login(login_id: str) -> None:
@@ -20,7 +21,7 @@ def revoke_login(login_id: str) -> None:
     Synchronous, idempotent. Expired revocations are deleted.
     """
     rows, now = revocations(), timezone.now()
-    rows.filter(until__lt=now).delete()
+    rows.filter(until__lt=now - MARGIN).delete()
     until = now + max(LONGEST, timedelta(seconds=settings.SESSION_COOKIE_AGE)) + MARGIN
     rows.update_or_create(key=f"sid:{login_id}", defaults={"until": until})
 
@@ -36,5 +37,6 @@ def revoked_logins(login_ids: set[str]) -> set[str]:
     keys = [f"sid:{login_id}" for login_id in login_ids if login_id and "\0" not in login_id]
     if not keys:
         return set()
-    rows = revocations().filter(key__in=keys, until__gt=timezone.now())
+    # Clocks differ, so a login is revoked for as long as the row is there.
+    rows = revocations().filter(key__in=keys)
     return {key.removeprefix("sid:") for key in rows.values_list("key", flat=True)}

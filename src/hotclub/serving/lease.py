@@ -2,7 +2,8 @@
 
 With the memory engine every process has its own subscribers, presence and history, so a second process splits the site.
 Each node renews its row by the clock of the database. A row that was not renewed for `LIFETIME` has expired. A row that
-is older than this process counts only after a renewal, so the row of a crashed process raises no alarm.
+is older than this process counts only after a renewal, so the row of a crashed process raises no alarm. SQLite has the
+clock of the machine, which may jump.
 """
 
 import asyncio
@@ -73,7 +74,7 @@ def held() -> list[Held]:
     Raises:
         NotMigrated: the table of leases is missing.
     """
-    rows = node_leases().filter(renewed__gte=Now() - LIFETIME).order_by("pk")
+    rows = node_leases().exclude(_expired()).order_by("pk")
     return [Held(*row) for row in rows.values_list("node", "process", "engine", "renewed")]
 
 
@@ -95,14 +96,20 @@ def renew(node: str, process: str, engine: str) -> list[Held]:
     if not rows.filter(node=node).update(renewed=Now()):
         rows.create(node=node, process=process, engine=engine, renewed=Now())
     others = rows.exclude(node=node).order_by("pk")
-    over = ExpressionWrapper(Q(renewed__lt=Now() - LIFETIME), output_field=BooleanField())
+    over = ExpressionWrapper(_expired(), output_field=BooleanField())
     found = others.annotate(over=over).values_list("node", "process", "engine", "renewed", "over")
     leases = [(Held(*row[:4]), bool(row[4])) for row in found]
     expired = [lease.node for lease, is_over in leases if is_over]
     if expired:
         # A late node may have renewed its lease after the query above.
-        rows.filter(node__in=expired, renewed__lt=Now() - LIFETIME).delete()
+        rows.filter(_expired(), node__in=expired).delete()
     return [lease for lease, is_over in leases if not is_over]
+
+
+def _expired() -> Q:
+    """The leases that were not renewed lately. A renewal in the future is from a clock that went ahead and came back;
+    a node that lives renews its lease by the present clock, or writes it anew."""
+    return Q(renewed__lt=Now() - LIFETIME) | Q(renewed__gt=Now() + LIFETIME)
 
 
 def remove(node: str) -> None:

@@ -73,6 +73,15 @@ class TestRows:
         assert renew("b", "host, process 2", "memory") == []
         assert [row.node for row in node_leases()] == ["b"]
 
+    def test_a_lease_of_a_clock_that_was_ahead_is_ignored_and_then_deleted(self) -> None:
+        renew("a", "host, process 1", "memory")
+        age("a", timedelta(hours=-1))
+
+        assert held() == []
+        assert renew("b", "host, process 2", "memory") == []
+        assert [row.node for row in node_leases()] == ["b"]
+        assert nodes_of(renew("a", "host, process 1", "memory")) == ["b"]
+
     def test_a_renewal_revives_what_was_late(self) -> None:
         renew("a", "host, process 1", "memory")
         age("a", LIFETIME + timedelta(seconds=1))
