@@ -118,6 +118,16 @@ def check_database(app_configs: Apps = None, **kwargs: Any) -> list[CheckMessage
     return []
 
 
+def check_autocommit(app_configs: Apps = None, **kwargs: Any) -> list[CheckMessage]:
+    """Check that Django commits by itself in the database of Hotclub's tables: E027. Otherwise publishing raises."""
+    raw = raw_settings()
+    alias = raw.get("DATABASE", "default") if isinstance(raw, dict) else "default"
+    if settings.DATABASES.get(alias, {}).get("AUTOCOMMIT", True):
+        return []
+    hint = "Leave AUTOCOMMIT at True for it, and use transaction.atomic(); Hotclub cannot see a commit() made by hand."
+    return [make_error(27, f"The database {alias!r} has AUTOCOMMIT {False!r}, so nothing can be published.", hint)]
+
+
 def check_connections(app_configs: Apps = None, **kwargs: Any) -> list[CheckMessage]:
     """Check that Django keeps no persistent connections: W005. Under ASGI their threads come and go."""
     hint = "Set CONN_MAX_AGE to 0 or use a connection pool; hooks then keep theirs for a minute."

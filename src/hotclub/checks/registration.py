@@ -11,6 +11,7 @@ from hotclub.checks.patterns import check_overlaps
 from hotclub.checks.project import (
     check_apps,
     check_asgi,
+    check_autocommit,
     check_connections,
     check_cookies,
     check_database,
@@ -28,6 +29,7 @@ def register_checks() -> None:
     register(check_access, "hotclub")
     register(check_asgi, "hotclub")
     register(check_database, "hotclub")
+    register(check_autocommit, "hotclub")
     register(check_connections, "hotclub")
     register(check_nodes, "hotclub", deploy=True)
     register(check_cookies, "hotclub", Tags.security, deploy=True)

@@ -307,6 +307,14 @@ def test_persistent_connections_are_a_warning(
     assert ids(project.check_connections()) == expected
 
 
+def test_a_database_that_does_not_commit_by_itself_is_an_error(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert project.check_autocommit() == []
+    monkeypatch.setitem(settings.DATABASES["default"], "AUTOCOMMIT", False)
+
+    assert ids(project.check_autocommit()) == ["E027"]
+    assert [message.id for message in run_checks() if message.id == "hotclub.E027"] == ["hotclub.E027"]
+
+
 def test_an_insecure_cookie_is_a_warning_when_deployed(settings: Any) -> None:
     settings.DEBUG, settings.SESSION_COOKIE_SECURE = False, False
     assert ids(project.check_cookies()) == ["W006"]
