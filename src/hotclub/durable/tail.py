@@ -151,10 +151,14 @@ class Tail:
     def _step(self, row: Row, ready: list[Publication]) -> bool:
         """Go on to a row, and return whether it belongs to this log. Behind a hole, nothing contradicts a row."""
         offset = row.publication.offset
-        if offset == self.seen + 1 and self.stamp not in (row.previous, _UNKNOWN):
+        if row.previous == row.stamp:
+            # A process of a former version, which knows no stamps, has written the row and left the log's stamp alone.
+            self.seen = offset
+        elif offset == self.seen + 1 and self.stamp not in (row.previous, _UNKNOWN):
             self._doubt = True
             return False
-        self.seen, self.stamp = offset, row.stamp
+        else:
+            self.seen, self.stamp = offset, row.stamp
         ready.append(row.publication)
         return True
 
