@@ -30,7 +30,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 import msgspec
-from django.db import InternalError, NotSupportedError, OperationalError, ProgrammingError, connections, transaction
+from django.db import NotSupportedError, OperationalError, ProgrammingError, connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
@@ -69,22 +69,24 @@ _PLACES: Final = (
 
 def current_era(connection: BaseDatabaseWrapper) -> str:
     """Return the SQL expression of the era, a text."""
-    rotation = f"coalesce((SELECT value FROM {quoted(connection, ledger())} WHERE key = '{_ROTATION}'), '')"  # noqa: S608
+    rotation = f"coalesce((SELECT value FROM {quoted(connection, 'Ledger')} WHERE key = '{_ROTATION}'), '')"  # noqa: S608
     return rotation if connection.vendor == "sqlite" else f"{rotation} || ' ' || ({_place(connection.alias)})"
 
 
 @cache
 def _place(alias: str) -> str:
-    """Return the SQL expression that names a PostgreSQL database, of the parts that this server tells."""
-    for place in _PLACES:
-        expression = f"CASE WHEN pg_is_in_recovery() THEN '{_STANDBY}' ELSE {place} END"
-        try:
-            with transaction.atomic(using=alias), connections[alias].cursor() as cursor:
+    """Return the SQL expression that names a PostgreSQL database, of the parts that this server tells this role.
+
+    Raises:
+        DatabaseError: nothing was learned, because the caller's transaction is broken or the server is away.
+    """
+    *finer, coarse = (f"CASE WHEN pg_is_in_recovery() THEN '{_STANDBY}' ELSE {place} END" for place in _PLACES)
+    for expression in finer:
+        with suppress(ProgrammingError, NotSupportedError), transaction.atomic(using=alias):
+            with connections[alias].cursor() as cursor:
                 cursor.execute(f"SELECT {expression}")
-        except (ProgrammingError, NotSupportedError, InternalError):
-            continue
-        return expression
-    return "''"
+            return expression
+    return coarse
 
 
 def shown(epoch: str, era: str) -> str:
@@ -116,7 +118,7 @@ def unwritten(connection: BaseDatabaseWrapper, channels: Iterable[str]) -> tuple
     with connection.cursor() as cursor:
         cursor.execute(
             f"SELECT era.name, key, value FROM (SELECT {current_era(connection)} AS name) era "  # noqa: S608
-            f"LEFT JOIN {quoted(connection, ledger())} ON key IN ({', '.join(['%s'] * len(keys))})",
+            f"LEFT JOIN {quoted(connection, 'Ledger')} ON key IN ({', '.join(['%s'] * len(keys))})",
             list(keys),
         )
         rows: list[tuple[str, str | None, str]] = cursor.fetchall()
@@ -227,7 +229,7 @@ def _write(key: str, value: str) -> None:
 
 def _advance(connection: BaseDatabaseWrapper, clock: datetime) -> None:
     kind = "text" if connection.vendor == "sqlite" else "timestamptz"
-    table, value = quoted(connection, ledger()), _text(connection, clock)
+    table, value = quoted(connection, "Ledger"), _text(connection, clock)
     with connection.cursor() as cursor:
         cursor.execute(
             f"UPDATE {table} SET value = %s WHERE key = '{_CLOCK}' AND cast(value AS {kind}) < cast(%s AS {kind})",  # noqa: S608
@@ -253,7 +255,7 @@ def _text(connection: BaseDatabaseWrapper, value: datetime) -> str:
 
 def clock_of(connection: BaseDatabaseWrapper) -> str:
     """Return the SQL expression of the clock, a time as the table of entries has them; NULL before the first tick."""
-    value = f"(SELECT value FROM {quoted(connection, ledger())} WHERE key = '{_CLOCK}')"  # noqa: S608
+    value = f"(SELECT value FROM {quoted(connection, 'Ledger')} WHERE key = '{_CLOCK}')"  # noqa: S608
     return value if connection.vendor == "sqlite" else f"{value}::timestamptz"
 
 

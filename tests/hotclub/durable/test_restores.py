@@ -14,7 +14,7 @@ import psycopg
 import pytest
 from django.conf import settings
 from django.core.management import call_command
-from django.db import OperationalError, connections
+from django.db import DatabaseError, OperationalError, ProgrammingError, connections, transaction
 from django.test import override_settings
 from msgspec import Raw
 
@@ -251,3 +251,19 @@ def test_a_server_that_does_not_tell_its_timeline_still_serves(store: str, monke
         assert sql.read_top("room").era.endswith("place")
     finally:
         ledger._place.cache_clear()
+
+
+@on_postgresql
+def test_a_first_publish_in_a_broken_transaction_learns_nothing_of_the_database(store: str) -> None:
+    epoch = append().epoch
+    ledger._place.cache_clear()
+
+    def publish_in_a_broken_transaction() -> None:
+        with transaction.atomic(using=ALIAS):
+            with pytest.raises(ProgrammingError), connections[ALIAS].cursor() as cursor:
+                cursor.execute("SELECT nothing")
+            append()
+
+    with pytest.raises(DatabaseError):
+        publish_in_a_broken_transaction()
+    assert append() == Position(epoch, 2)
