@@ -121,7 +121,7 @@ class DatabaseBroker:
         """Return the signals for subscribers here whose rows a commit has kept. The relay finds what an error hides."""
         mine = [signal for signal in signals if signal[0] in self._tails]
         try:
-            stamps = sql.standing([(channel, row) for channel, _, row in mine])
+            stamps = sql.standing([row for _, _, row in mine])
         except DatabaseError:
             return []
         return [signal for signal in mine if signal[2].stamp in stamps]

@@ -130,7 +130,7 @@ def forget_empty(after: int, count: int, spared: Collection[str], now: datetime)
 def _forget(stream_id: int, channel: str) -> None:
     connection = connections[database()]
     # A publisher may have appended meanwhile, so the condition stands in the statement that locks the row.
-    statement = f"DELETE FROM {quoted(connection, streams())} WHERE id = %s AND pruned >= top AND emptied IS NOT NULL"  # noqa: S608
+    statement = f"DELETE FROM {quoted(connection, 'Stream')} WHERE id = %s AND pruned >= top AND emptied IS NOT NULL"  # noqa: S608
     with transaction.atomic(using=connection.alias), connection.cursor() as cursor:
         cursor.execute(statement, [stream_id])
         if cursor.rowcount:

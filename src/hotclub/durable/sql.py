@@ -36,7 +36,7 @@ _GREATEST: Final = {"sqlite": "MAX", "postgresql": "GREATEST"}
 """The function that finds the greatest of its arguments."""
 _NO_END: Final = 2**63 - 1
 _STAMP_BITS: Final = 62
-_ROWS_AT_ONCE: Final = 100
+_ROWS_AT_ONCE: Final = 500
 _COLUMNS: Final = ("offset", "data", "tags", "publisher", "created", "previous", "stamp")
 _TAGS: Final = msgspec.json.Decoder(dict[str, str])
 _PUBLISHER: Final = msgspec.json.Decoder(ClientInfo)
@@ -60,11 +60,12 @@ class BrokenStream(HotclubError):
 
 
 class Row(NamedTuple):
-    """A publication, and the stamps of its stream before and after it."""
+    """A publication, the stamps of its stream before and after it, and the primary key of its entry, 0 if unknown."""
 
     publication: Publication
     previous: int
     stamp: int
+    entry: int = 0
 
 
 class Top(NamedTuple):
@@ -117,8 +118,9 @@ def _append(connection: BaseDatabaseWrapper, channel: str, message: Message, dat
         _return_offset(place)
         kept = Publication(data=message.data, offset=place.offset - 1)
         return Position(place.epoch, kept.offset), Row(kept, place.previous, place.previous), True
-    created = _insert(connection, place, message, data)
-    if created is not None:
+    written = _insert(connection, place, message, data)
+    if written is not None:
+        entry, created = written
         publication = Publication(
             data=message.data,
             info=message.info,
@@ -127,7 +129,7 @@ def _append(connection: BaseDatabaseWrapper, channel: str, message: Message, dat
             time=_milliseconds(created),
             epoch=_named(place.epoch, place.offset),
         )
-        return Position(place.epoch, place.offset), Row(publication, place.previous, place.stamp), False
+        return Position(place.epoch, place.offset), Row(publication, place.previous, place.stamp, entry), False
     _return_offset(place)
     row = _first_with_key(place.stream, message.idempotency_key, channel, place.offset)
     if bytes(row.publication.data) != bytes(message.data):
@@ -170,7 +172,7 @@ def _advance(stream_id: int, channel: str, message: Message) -> bool:
 
 
 def _take_offset(connection: BaseDatabaseWrapper, channel: str) -> _Place:
-    table, step = quoted(connection, streams()), secrets.randbits(_STAMP_BITS)
+    table, step = quoted(connection, "Stream"), secrets.randbits(_STAMP_BITS)
     sql = (
         f"UPDATE {table} SET top = top + 1, emptied = NULL, stamp = (stamp + %s) %% {2**_STAMP_BITS} "  # noqa: S608
         f"WHERE channel = %s RETURNING id, epoch, top, stamp, {current_era(connection)}"
@@ -187,8 +189,8 @@ def _take_offset(connection: BaseDatabaseWrapper, channel: str) -> _Place:
     raise BrokenStream(channel, 0)
 
 
-def _insert(connection: BaseDatabaseWrapper, place: _Place, message: Message, data: str) -> datetime | None:
-    """Write the entry, and return its time. None: a used offset or idempotency key prevented it."""
+def _insert(connection: BaseDatabaseWrapper, place: _Place, message: Message, data: str) -> tuple[int, datetime] | None:
+    """Write the entry, and return its key and time. None: a used offset or idempotency key prevented it."""
     row: dict[str, int | str] = {
         "stream_id": place.stream,
         "offset": place.offset,
@@ -201,17 +203,17 @@ def _insert(connection: BaseDatabaseWrapper, place: _Place, message: Message, da
     }
     columns = ", ".join(map(connection.ops.quote_name, row))
     places = ", ".join(["%s"] * len(row))
-    table = quoted(connection, entries())
+    table = quoted(connection, "Entry")
     former = f'SELECT former.created FROM {table} former WHERE former.stream_id = %s AND former."offset" = %s'  # noqa: S608
     sql = (
         f"INSERT INTO {table} ({columns}, created) VALUES ({places}, {_created(connection, former)}) "  # noqa: S608
-        "ON CONFLICT DO NOTHING RETURNING created"
+        "ON CONFLICT DO NOTHING RETURNING id, created"
     )
     clock = [connection.ops.adapt_datetimefield_value(timezone.now())] if connection.vendor == "sqlite" else []
     with connection.cursor() as cursor:
         cursor.execute(sql, [*row.values(), *clock, place.stream, place.offset - 1])
         found = cursor.fetchall()
-    return moment(connection, found[0][0]) if found else None
+    return (found[0][0], moment(connection, found[0][1])) if found else None
 
 
 def _created(connection: BaseDatabaseWrapper, former: str) -> str:
@@ -262,7 +264,7 @@ def read_tops(channels: Sequence[str]) -> dict[str, Top]:
     # The era is computed once, and not for each row.
     sql = (
         f"WITH era AS (SELECT {current_era(connection)} AS name) "  # noqa: S608
-        f"SELECT log.channel, log.epoch, log.top, log.stamp, era.name FROM era, {quoted(connection, streams())} log "
+        f"SELECT log.channel, log.epoch, log.top, log.stamp, era.name FROM era, {quoted(connection, 'Stream')} log "
         f"WHERE log.channel IN ({', '.join(['%s'] * len(channels))})"
     )
     with connection.cursor() as cursor:
@@ -286,8 +288,8 @@ def read_after(channel: str, offset: int, limit: int) -> tuple[Top, list[Row]]:
         cursor.execute(
             f"""
             SELECT log.epoch, log.top, log.stamp, {current_era(connection)}, {columns}
-            FROM {quoted(connection, streams())} log
-            LEFT JOIN {quoted(connection, entries())} entry
+            FROM {quoted(connection, "Stream")} log
+            LEFT JOIN {quoted(connection, "Entry")} entry
             ON entry.stream_id = log.id AND entry."offset" > %s AND entry."offset" <= log.top
             WHERE log.channel = %s ORDER BY entry."offset" LIMIT %s
             """,  # noqa: S608
@@ -304,19 +306,17 @@ def read_after(channel: str, offset: int, limit: int) -> tuple[Top, list[Row]]:
     return Top(position, stamp, current), kept
 
 
-def standing(written: Sequence[tuple[str, Row]]) -> set[int]:
-    """Return the stamps of those rows that the logs hold, of rows that a transaction has written. Synchronous.
-
-    Args:
-        written: the rows, each with its channel.
-    """
+def standing(written: Sequence[Row]) -> set[int]:
+    """Return the stamps of those rows that the table holds, of rows that a transaction has written. Synchronous."""
+    connection = _connection()
     found: set[int] = set()
     for start in range(0, len(written), _ROWS_AT_ONCE):
-        rows = written[start : start + _ROWS_AT_ONCE]
-        channels, offsets = {channel for channel, _ in rows}, {row.publication.offset for _, row in rows}
-        stamps = [row.stamp for _, row in rows]
-        there = entries().filter(stream__channel__in=channels, offset__in=offsets, stamp__in=stamps)
-        found.update(there.values_list("stamp", flat=True))
+        keys = [row.entry for row in written[start : start + _ROWS_AT_ONCE]]
+        # SQLite gives the key of a rolled-back row out again, so the stamp tells which row it is.
+        places = ", ".join(["%s"] * len(keys))
+        with connection.cursor() as cursor:
+            cursor.execute(f"SELECT stamp FROM {quoted(connection, 'Entry')} WHERE id IN ({places})", keys)  # noqa: S608
+            found.update(stamp for (stamp,) in cursor.fetchall())
     return found
 
 
@@ -347,12 +347,12 @@ def _read_kept(channel: str, query: HistoryQuery, retention: Retention) -> tuple
     after = since.offset if since is not None and not query.reverse else 0
     before = since.offset if since is not None and query.reverse else _NO_END
     columns = ", ".join(f'entry."{column}"' for column in _COLUMNS)
-    table, limit = quoted(connection, entries()), f"LIMIT {int(query.limit)}" if query.limit > 0 else ""
+    table, limit = quoted(connection, "Entry"), f"LIMIT {int(query.limit)}" if query.limit > 0 else ""
     with connection.cursor() as cursor:
         cursor.execute(
             f"""
             SELECT log.epoch, log.top, {current_era(connection)}, {columns}
-            FROM {quoted(connection, streams())} log
+            FROM {quoted(connection, "Stream")} log
             LEFT JOIN {table} entry
             ON entry.stream_id = log.id AND entry."offset" <= log.top AND entry."offset" < %s
             AND entry."offset" > {_GREATEST[connection.vendor]}(%s, log.top - %s, COALESCE((

@@ -108,9 +108,11 @@ def node_leases() -> "QuerySet[NodeLease]":
     return _rows("NodeLease")
 
 
-def quoted(connection: BaseDatabaseWrapper, rows: "QuerySet[Any]") -> str:
-    """Return the name of the table of these rows, for SQL that Hotclub writes itself."""
-    return connection.ops.quote_name(rows.model._meta.db_table)  # noqa: SLF001 - documented for everybody's use
+def quoted(connection: BaseDatabaseWrapper, model: str) -> str:
+    """Return the name of the table of the model `model`, for SQL that Hotclub writes itself. Raises `NotMigrated`."""
+    table = _table(model)
+    _require(connection.alias, table)
+    return connection.ops.quote_name(table)
 
 
 def look_anew(alias: str) -> None:
@@ -121,9 +123,15 @@ def look_anew(alias: str) -> None:
 
 def _rows(model: str) -> "QuerySet[Any]":
     alias, found = database(), apps.get_model("hotclub", model)
-    _require(alias, found._meta.db_table)  # noqa: SLF001 - public, by its documentation
+    _require(alias, _table(model))
     rows: QuerySet[Any] = found._default_manager.using(alias)  # noqa: SLF001 - the same
     return rows
+
+
+@cache
+def _table(model: str) -> str:
+    table: str = apps.get_model("hotclub", model)._meta.db_table  # noqa: SLF001 - public, by its documentation
+    return table
 
 
 def _require(alias: str, table: str) -> None:

@@ -125,8 +125,7 @@ class _Watch:
     def add(self, callback: Callable[[], object]) -> _Pending:
         """Return the callback in a form that a rollback to an earlier savepoint makes do nothing."""
         # After a rollback of the whole transaction Django has forgotten the callbacks, and the events are old.
-        waiting = {id(entry[1]) for entry in self._connection.run_on_commit}
-        if not any(id(event) in waiting for event in self._events):
+        if not any(isinstance(entry[1], _Pending) for entry in self._connection.run_on_commit):
             self._events.clear()
         pending = _Pending(callback)
         self._events.append(pending)
