@@ -9,6 +9,8 @@ from django.shortcuts import render
 from clubhouse.accounts.guard import browsers
 from clubhouse.accounts.guard.attempts import account_of, give_back
 from clubhouse.accounts.guard.errors import TooBusy, TooManyAttempts, TryLater
+from clubhouse.accounts.guard.hashing import asking
+from clubhouse.accounts.guard.limits import address_of
 
 _LOGGED_IN = "logged_in_account"
 
@@ -21,7 +23,8 @@ class GuardMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         """Pass the request on, and give the browser its cookie when the request has logged somebody in."""
-        response = self.get_response(request)
+        with asking(address_of(request)):
+            response = self.get_response(request)
         account = getattr(request, _LOGGED_IN, None)
         if account is not None:
             browsers.remember(request, response, account)

@@ -340,8 +340,8 @@ def test_a_few_passwords_are_hashed_at_once_and_a_few_wait(monkeypatch: pytest.M
     monkeypatch.setattr(hasher, "_turnstile", turnstile)
     with ThreadPoolExecutor(5) as threads:
         answers = [threads.submit(hasher.encode, "password", "salt") for _ in range(5)]
-        while turnstile._queue.acquire(blocking=False):
-            turnstile._queue.release()
+        while turnstile.waiting < 3:
+            pass
         with pytest.raises(TooBusy):
             hasher.encode("password", "salt")
         leave.set()
@@ -352,10 +352,60 @@ def test_a_few_passwords_are_hashed_at_once_and_a_few_wait(monkeypatch: pytest.M
 
 def test_a_password_does_not_wait_for_ever() -> None:
     turnstile = hashing.Turnstile(1, patience=0.01)
-    with turnstile, pytest.raises(TooBusy):
-        turnstile.__enter__()
-    with turnstile:
+    with turnstile.passing(), pytest.raises(TooBusy), turnstile.passing():
         pass
+    with turnstile.passing():
+        assert turnstile.waiting == 0
+
+
+def test_one_address_cannot_fill_the_queue_for_the_others() -> None:
+    turnstile, order, free = hashing.Turnstile(1, waiting=4, patience=10), list[str](), threading.Event()
+
+    def pass_through(address: str) -> None:
+        with turnstile.passing(address):
+            order.append(address)
+            assert free.wait(10)
+
+    def until(waiting: int) -> None:
+        while turnstile.waiting < waiting:
+            pass
+
+    with ThreadPoolExecutor(9) as threads:
+        first = threads.submit(pass_through, "flood")
+        while not order:
+            pass
+        flood = []
+        for number in range(4):
+            flood.append(threads.submit(pass_through, "flood"))
+            until(number + 1)
+        with pytest.raises(TooBusy):
+            pass_through("flood")
+        others = [threads.submit(pass_through, "ann")]
+        assert isinstance(flood[3].exception(10), TooBusy), "the last of the most"
+        others.append(threads.submit(pass_through, "bob"))
+        assert isinstance(flood[2].exception(10), TooBusy)
+        until(4)
+        with pytest.raises(TooBusy):
+            pass_through("ann")
+        free.set()
+        for answer in (first, *flood[:2], *others):
+            answer.result(10)
+    assert order == ["flood", "flood", "ann", "bob", "flood"], "the addresses take turns"
+
+
+def test_the_queue_knows_the_address_of_a_request(alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def encode(*_: Any) -> str:
+        asked.append(hashing._asker.get())
+        return "hash"
+
+    monkeypatch.setattr(get_hashers()[0], "encode", encode)
+    log_in("alice")
+    log_in("alice", address="2001:db8::1")
+    assert asked[0] == "192.0.2.1/32"
+    assert asked[-1] == "2001:db8::/64"
+    assert hashing._asker.get() == ""
 
 
 def test_a_busy_site_says_when_to_come_back(alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
