@@ -52,4 +52,5 @@ class Migration(migrations.Migration):
                 "verbose_name_plural": "claimed names",
             },
         ),
+        migrations.RunPython(claim_names, migrations.RunPython.noop),
     ]

@@ -149,8 +149,8 @@ def test_names_from_before_the_rule_stay_until_they_are_changed(make_user: Calla
     first, second = make_user("alice"), make_user("mallory")
     User.objects.filter(pk=second.pk).update(username="аlice", display_name="Alice")
     ClaimedName.objects.all().delete()
-    migration = import_module("clubhouse.accounts.migrations.0003_claimed_names")
-    migration.claim_names(apps, None)
+    *_, claim = import_module("clubhouse.accounts.migrations.0003_claimed_names").Migration.operations
+    claim.code(apps, None)
     assert set(ClaimedName.objects.values_list("user", "key")) == {(first.pk, key) for key in keys_of("Alice")}
     second.refresh_from_db()
     second.set_password("another password")
