@@ -1,7 +1,8 @@
 """The names of people: no two people have names that look alike, and every name can be seen.
 
 A name is a user name or a display name. `ClaimedName` has a row for each key of `lookalikes.keys_of`, so that the
-database refuses a second one, however many requests come at the same time.
+database refuses a second one, however many requests come at the same time. `User.save` checks and claims;
+`bulk_create()` and `update()` write past it, as past any `save`.
 """
 
 from collections.abc import Iterator

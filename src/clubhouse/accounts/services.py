@@ -1,10 +1,23 @@
 """The actions on an account, and the names of this app that other apps may use."""
 
 from clubhouse.accounts.data import Person, person
+from clubhouse.accounts.lookalikes import LONGEST as LONGEST_KEY
+from clubhouse.accounts.lookalikes import keys_of
 from clubhouse.accounts.models import Theme, User
 from clubhouse.accounts.text import clean_line, is_blank
 
-__all__ = ["Person", "Theme", "User", "clean_line", "is_blank", "person", "set_language", "set_theme"]
+__all__ = [
+    "LONGEST_KEY",
+    "Person",
+    "Theme",
+    "User",
+    "clean_line",
+    "is_blank",
+    "keys_of",
+    "person",
+    "set_language",
+    "set_theme",
+]
 
 
 def set_language(user: User, language: str) -> None:

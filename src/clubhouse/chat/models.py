@@ -1,9 +1,16 @@
 """Rooms, their members and their messages."""
 
+from typing import Any
+
 from django.conf import settings
-from django.db import models
+from django.db import models, transaction
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
+
+from clubhouse.chat import names
+from clubhouse.chat.names import ClaimedRoomName
+
+__all__ = ["ClaimedRoomName", "Membership", "Message", "Room"]
 
 
 class Room(models.Model):
@@ -24,6 +31,34 @@ class Room(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    def save(self, *args: Any, **options: Any) -> None:
+        """Store the room, and claim its name, if it was changed.
+
+        Raises:
+            RoomNameTaken: the name of another room looks like this one.
+        """
+        fields = options.get("update_fields")
+        if (fields is not None and "name" not in fields) or not self._has_new_name():
+            super().save(*args, **options)
+            return
+        with transaction.atomic():
+            super().save(*args, **options)
+            names.claim_name(self)
+
+    def clean(self) -> None:
+        """Check the name, if it was changed.
+
+        Raises:
+            RoomNameTaken: the name of another room looks like this one.
+        """
+        super().clean()
+        if self._has_new_name():
+            names.check_name(self)
+
+    def _has_new_name(self) -> bool:
+        """Whether the name differs from the stored one. Rooms that look alike from earlier on keep their names."""
+        return not Room.objects.filter(pk=self.pk, name=self.name).exists()
 
     @property
     def channel(self) -> str:

@@ -49,6 +49,7 @@ def create_room(user: User, name: str, topic: str = "") -> Room:
     Raises:
         TooManyRooms, TooManyMemberships: the user has reached a limit of the settings.
         django.db.IntegrityError: a room with this name exists.
+        RoomNameTaken: the name of another room looks like this one.
     """
     _check_rooms(user)
     room = Room.objects.create(name=name, topic=topic, created_by=user)

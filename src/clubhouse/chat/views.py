@@ -29,6 +29,7 @@ from clubhouse.chat.errors import (
 )
 from clubhouse.chat.forms import RoomForm
 from clubhouse.chat.models import Room
+from clubhouse.chat.names import RoomNameTaken
 
 _LAST_OFFSET = 2**63 - 1
 
@@ -119,6 +120,9 @@ class CreateRoomView(LoginRequiredMixin, FormView):  # type: ignore[type-arg]  #
         except IntegrityError:
             # Somebody has created a room with this name after the form was checked.
             form.add_error("name", form.fields["name"].error_messages["unique"])
+            return self.form_invalid(form)
+        except RoomNameTaken as error:
+            form.add_error(None, error)
             return self.form_invalid(form)
         except (TooManyRooms, TooManyMemberships) as error:
             form.add_error(None, _in_words(error))

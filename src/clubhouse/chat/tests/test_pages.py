@@ -3,16 +3,19 @@
 import json
 import re
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any
 from uuid import uuid4
 
 import pytest
+from django.apps import apps
 from django.test import Client
 
 from clubhouse.accounts.models import User
 from clubhouse.chat import queries, services
 from clubhouse.chat.forms import RoomForm
 from clubhouse.chat.models import Membership, Message, Room
+from clubhouse.chat.names import ClaimedRoomName, RoomNameTaken
 from clubhouse.chat.tests.test_markup import HOSTILE
 
 SignIn = Callable[[User], Client]
@@ -111,6 +114,75 @@ def test_a_name_that_was_taken_meanwhile_is_said(
 ) -> None:
     monkeypatch.setattr(RoomForm, "validate_unique", lambda _form: None)
     assert "A room with this name already exists." in sign_in(alice).post("/chat/new/", {"name": "Swing"}).text
+
+
+@pytest.mark.parametrize("name", ["Swіng", "SWING", "Ｓｗｉｎｇ", "Swing\ufe0f"])
+def test_a_room_has_no_name_that_looks_like_the_name_of_another(
+    room: Room, alice: User, bob: User, sign_in: SignIn, name: str
+) -> None:
+    for user in (alice, bob):
+        response = sign_in(user).post("/chat/new/", {"name": name})
+        assert response.status_code == 200
+        assert "The name of another room looks too much like this one." in response.text
+    assert Room.objects.count() == 1
+
+
+def test_rooms_of_all_kinds_of_names_stand_side_by_side(room: Room, alice: User, sign_in: SignIn) -> None:
+    names = [
+        "周末爬山",
+        "周末登山",
+        "周未爬山活动",
+        "Swing 2",
+        "Swings",
+        "スイング",
+        "Свинг",
+        "🎸",
+        "🎸🎸",
+        "你好",
+        "您好",
+        "读书会",
+        "讀書會",
+    ]
+    browser = sign_in(alice)
+    for name in names:
+        assert browser.post("/chat/new/", {"name": name}).status_code == 302, name
+    assert {*Room.objects.values_list("name", flat=True)} == {"Swing", *names}
+
+
+def test_a_name_that_came_to_look_alike_meanwhile_is_said(
+    room: Room, alice: User, sign_in: SignIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Room, "clean", lambda _room: None)
+    response = sign_in(alice).post("/chat/new/", {"name": "Swіng"})
+    assert "The name of another room looks too much like this one." in response.text
+    assert Room.objects.count() == 1
+
+
+def test_a_room_that_is_renamed_or_deleted_leaves_its_name_to_others(room: Room, alice: User) -> None:
+    room.name = "Bebop"
+    room.save()
+    other = services.create_room(alice, "Ѕwing")
+    with pytest.raises(RoomNameTaken):
+        services.create_room(alice, "Вebop")
+    services.delete_room(room)
+    assert services.create_room(alice, "Вebop").pk != other.pk
+
+
+def test_rooms_that_look_alike_from_earlier_on_keep_their_names(room: Room) -> None:
+    """The migration claims the names of the older rooms first."""
+    ClaimedRoomName.objects.all().delete()
+    Room.objects.bulk_create([Room(name="Ѕwing")])
+    later = Room.objects.get(name="Ѕwing")
+    migration = import_module("clubhouse.chat.migrations.0002_claimed_room_names")
+    *_, claim = migration.Migration.operations
+
+    claim.code(apps, None)
+
+    assert {*ClaimedRoomName.objects.values_list("room", flat=True)} == {room.pk}
+    later.topic = "Manouche"
+    later.full_clean(exclude=["created_by"])
+    later.save()
+    assert Room.objects.get(pk=later.pk).topic == "Manouche"
 
 
 @pytest.mark.usefixtures("node")
