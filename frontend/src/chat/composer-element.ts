@@ -3,6 +3,7 @@ import { html, LitElement, type nothing, type TemplateResult } from "lit";
 import { _, ngettext } from "../i18n/gettext";
 import { secondsLeft } from "../net/backoff";
 import { icon } from "../widgets/icons";
+import { isBlank } from "../writing/blank";
 import { codePoints } from "../writing/code-points";
 import { CompositionGuard, isSubmitKey } from "../writing/composition";
 import { MAX_LENGTH } from "./outbox";
@@ -153,7 +154,7 @@ export class ComposerElement extends LitElement {
   #send(): void {
     const text = this.text;
     this.#measure();
-    if (text.trim() === "") {
+    if (isBlank(text)) {
       this.problem = _("Write something first.");
     } else if (this.length > MAX_LENGTH) {
       this.problem = lengthText(this.length);

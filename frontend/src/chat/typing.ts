@@ -2,6 +2,7 @@
  * Who is typing in a room, and how often this browser tells that its user is. Pure: the time is an argument, in
  * milliseconds.
  */
+import { isBlank } from "../writing/blank";
 import type { Person } from "./types";
 
 /** The shortest time between two notices of one browser. */
@@ -44,7 +45,7 @@ export class TypingThrottle {
 
   /** Whether to send a notice now: for some text, in a room of at most `MAX_ONLINE` people, not too often. */
   shouldSay(text: string, online: number, now: number): boolean {
-    if (text.trim() === "" || online > MAX_ONLINE || now - this.#last < SAY_EVERY_MS) return false;
+    if (isBlank(text) || online > MAX_ONLINE || now - this.#last < SAY_EVERY_MS) return false;
     this.#last = now;
     return true;
   }

@@ -1,7 +1,6 @@
 """The limits of log-in, sign-up and the change of a password, and what the log says of them."""
 
 import logging
-import threading
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -10,7 +9,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth import aauthenticate, authenticate
-from django.contrib.auth.hashers import PBKDF2PasswordHasher, get_hashers
+from django.contrib.auth.hashers import get_hashers
 from django.db import connection
 from django.http import HttpRequest
 from django.test import Client
@@ -323,76 +322,6 @@ def test_a_flood_of_failures_leaves_a_bounded_log(monkeypatch: pytest.MonkeyPatc
     assert passed() == "failed: x"
 
 
-def test_a_few_passwords_are_hashed_at_once_and_a_few_wait(monkeypatch: pytest.MonkeyPatch) -> None:
-    inside: list[int] = []
-    most, leave = Counter[int](), threading.Event()
-
-    def slow(*_arguments: Any) -> str:
-        inside.append(1)
-        most[len(inside)] += 1
-        assert leave.wait(10)
-        inside.pop()
-        return "hash"
-
-    monkeypatch.setattr(PBKDF2PasswordHasher, "encode", slow)
-    hasher = hashing.BoundedPasswordHasher()
-    turnstile = hashing.Turnstile(2, waiting=3, patience=10)
-    monkeypatch.setattr(hasher, "_turnstile", turnstile)
-    with ThreadPoolExecutor(5) as threads:
-        answers = [threads.submit(hasher.encode, "password", "salt") for _ in range(5)]
-        while turnstile.waiting < 3:
-            pass
-        with pytest.raises(TooBusy):
-            hasher.encode("password", "salt")
-        leave.set()
-        assert [answer.result(10) for answer in answers] == ["hash"] * 5
-    assert max(most) == 2
-    assert hasher.encode("password", "salt") == "hash"
-
-
-def test_a_password_does_not_wait_for_ever() -> None:
-    turnstile = hashing.Turnstile(1, patience=0.01)
-    with turnstile.passing(), pytest.raises(TooBusy), turnstile.passing():
-        pass
-    with turnstile.passing():
-        assert turnstile.waiting == 0
-
-
-def test_one_address_cannot_fill_the_queue_for_the_others() -> None:
-    turnstile, order, free = hashing.Turnstile(1, waiting=4, patience=10), list[str](), threading.Event()
-
-    def pass_through(address: str) -> None:
-        with turnstile.passing(address):
-            order.append(address)
-            assert free.wait(10)
-
-    def until(waiting: int) -> None:
-        while turnstile.waiting < waiting:
-            pass
-
-    with ThreadPoolExecutor(9) as threads:
-        first = threads.submit(pass_through, "flood")
-        while not order:
-            pass
-        flood = []
-        for number in range(4):
-            flood.append(threads.submit(pass_through, "flood"))
-            until(number + 1)
-        with pytest.raises(TooBusy):
-            pass_through("flood")
-        others = [threads.submit(pass_through, "ann")]
-        assert isinstance(flood[3].exception(10), TooBusy), "the last of the most"
-        others.append(threads.submit(pass_through, "bob"))
-        assert isinstance(flood[2].exception(10), TooBusy)
-        until(4)
-        with pytest.raises(TooBusy):
-            pass_through("ann")
-        free.set()
-        for answer in (first, *flood[:2], *others):
-            answer.result(10)
-    assert order == ["flood", "flood", "ann", "bob", "flood"], "the addresses take turns"
-
-
 def test_the_queue_knows_the_address_of_a_request(alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
 
@@ -417,9 +346,3 @@ def test_a_busy_site_says_when_to_come_back(alice: User, monkeypatch: pytest.Mon
     assert (response.status_code, response["Retry-After"]) == (503, "5")
     assert "Try again in 5 seconds." in response.text
     assert {log_in("alice").status_code for _ in range(MOST + 1)} == {503}, "what is not looked at costs no try"
-
-
-def test_the_hashes_are_djangos_own() -> None:
-    bounded, own = hashing.BoundedPasswordHasher(), PBKDF2PasswordHasher()
-    assert bounded.encode("password", "salt", 10) == own.encode("password", "salt", 10)
-    assert bounded.verify("password", own.encode("password", "salt", 10))

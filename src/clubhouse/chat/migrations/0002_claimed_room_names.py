@@ -3,7 +3,7 @@ from typing import Any
 import django.db.models.deletion
 from django.db import migrations, models
 
-from clubhouse.accounts.lookalikes import keys_of
+from clubhouse.accounts.services import keys_of
 
 
 def claim_names(apps: Any, _schema_editor: Any) -> None:
