@@ -16,6 +16,7 @@ urlpatterns = [
     path("admin/", admin.site.urls),
 ]
 
+handler400 = "clubhouse.ui.errors.bad_request"
 handler403 = "clubhouse.ui.errors.forbidden"
 handler404 = "clubhouse.ui.errors.not_found"
 handler500 = "clubhouse.ui.errors.server_error"

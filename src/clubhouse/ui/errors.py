@@ -5,6 +5,11 @@ from django.shortcuts import render
 from django.template.loader import render_to_string
 
 
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:  # noqa: ARG001 - Django names it
+    """400: the site does not read what was sent. The page reads nothing of the request, which may be too long."""
+    return HttpResponse(render_to_string("ui/400.html"), status=400)
+
+
 def forbidden(request: HttpRequest, exception: Exception) -> HttpResponse:  # noqa: ARG001 - Django names it
     """403: the reader may not see the page."""
     return render(request, "ui/403.html", status=403)

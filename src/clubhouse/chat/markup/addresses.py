@@ -6,7 +6,10 @@ An address that is shown is the address that is linked, so what is not certainly
 import re
 import unicodedata
 from dataclasses import dataclass
+from html import escape
 from typing import Final
+
+import nh3
 
 SCHEMES: Final = ("http", "https", "mailto")
 
@@ -26,6 +29,9 @@ _NAMED: Final = re.compile(
 )
 
 _WEB: Final = re.compile(r"https?://(\[[0-9a-f:.]+\]|\w[\w.-]*)(?::\d{1,5})?(?=[/?#]|$)", re.IGNORECASE)
+_ORDINARY: Final = re.compile(r"https?://(?:(?!xn--)[\w-]+\.)*(?!xn--)[a-z][\w-]*(?:[/?#]|$)", re.IGNORECASE | re.ASCII)
+"""An address whose host is certainly one: a name in ASCII that is no number, without a port."""
+_LINKS: Final = nh3.Cleaner(tags={"a"}, attributes={"a": {"href"}}, url_schemes=set(SCHEMES), link_rel=None)
 _MAIL: Final = re.compile(r"mailto:[\w.+-]+@\w[\w.-]*(?:\?\S*)?", re.IGNORECASE)
 _GLUED: Final = re.compile(rf"https?://(?:[\w-]+\.)*[a-z0-9-]+(?=[{_CJK}])", re.IGNORECASE)
 """A host whose last part goes over from ASCII to East Asian letters: no such name exists, a sentence has begun."""
@@ -115,14 +121,22 @@ def _trimmed(text: str, match: re.Match[str]) -> Address | None:
 def _checked(address: str, start: int) -> Address | None:
     """The address, if a browser goes to where a reader of it expects.
 
-    A name and password before the host, a backslash and invisible characters are refused.
+    A name and password before the host, a backslash and invisible characters are refused, and so is what no browser
+    can open, such as the ports after 65535 and the host 256.1.1.1.
     """
     if "\\" in address or not address.isprintable() or any(map(_is_invisible, address)):
         return None
     if address[:7].lower() == "mailto:":
         return Address(start, start + len(address), address, "") if _MAIL.fullmatch(address) else None
     web = _WEB.match(address)
-    return Address(start, start + len(address), address, _other_name(web.group(1))) if web else None
+    if not web or not (_ORDINARY.match(address) or _is_linked(address)):
+        return None
+    return Address(start, start + len(address), address, _other_name(web.group(1)))
+
+
+def _is_linked(address: str) -> bool:
+    """Whether the address is left in a link: nh3 reads hosts as browsers do."""
+    return "href" in _LINKS.clean(f'<a href="{escape(address)}"></a>')
 
 
 def _is_invisible(char: str) -> bool:

@@ -264,6 +264,26 @@ def test_what_marks_nothing_is_shown_as_it_was_written(text: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "address",
+    [
+        "https://1.2.3.4:99999/",
+        "https://example.com:65536",
+        "http://256.1.1.1/",
+        "http://1.2.3.4.5/a_b_",
+        "http://[::1::2]/",
+        "http://name.1/",
+        "https://xn--a/",
+    ],
+)
+@pytest.mark.parametrize("text", ["{}", "[x]({})", "see *a* {}, then"])
+def test_what_no_browser_can_open_is_no_link(text: str, address: str) -> None:
+    html = render(text.format(address))
+    assert address in html
+    assert "<a" not in html
+    assert "[x](" in html or "[x](" not in text
+
+
+@pytest.mark.parametrize(
     ("text", "href"),
     [
         ("see https://example.com/a?b=1&c=2.", "https://example.com/a?b=1&c=2"),

@@ -14,7 +14,7 @@ from django.test import Client
 from django.urls import include, path
 
 from clubhouse.accounts.models import User
-from clubhouse.ui.errors import csrf_failure, forbidden, not_found, server_error
+from clubhouse.ui.errors import bad_request, csrf_failure, forbidden, not_found, server_error
 from clubhouse.ui.storage import CollectedStaticFilesStorage
 
 pytestmark = pytest.mark.django_db
@@ -31,7 +31,7 @@ def _break(_request: HttpRequest) -> HttpResponse:
 
 
 urlpatterns = [path("refuse/", _refuse), path("break/", _break), path("", include("clubhouse.urls"))]
-handler403, handler404, handler500 = forbidden, not_found, server_error
+handler400, handler403, handler404, handler500 = bad_request, forbidden, not_found, server_error
 
 
 @pytest.fixture
@@ -175,6 +175,14 @@ def test_the_page_for_our_faults_needs_no_front_end(build: Path) -> None:
     assert response.status_code == 500
     assert '<html lang="zh-Hans-CN">' in response.text
     assert "出了点问题" in response.text
+
+
+def test_a_form_that_is_too_long_is_explained() -> None:
+    browser = Client(headers={"Accept-Language": "zh-CN"})
+    response = browser.post("/accounts/login/", {"username": "x" * 3_000_000})
+    assert response.status_code == 400
+    assert '<html lang="zh-Hans-CN">' in response.text
+    assert "无法理解这个请求" in response.text
 
 
 def test_an_old_form_is_explained() -> None:
