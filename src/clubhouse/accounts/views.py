@@ -71,7 +71,11 @@ class LogInView(LocalRedirect, LoginView):
 class LogOutView(LocalRedirect, LogoutView):
     """Logs a user out. Hotclub then ends all connections of this login."""
 
-    http_method_names = ["post", "options"]
+    http_method_names = ["get", "post", "options"]
+
+    def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:  # noqa: ARG002
+        """Go to the home page, and log nobody out: links in a page about a refused form lead here."""
+        return HttpResponseRedirect(reverse("ui:home"))
 
 
 class SettingsView(LoginRequiredMixin, SuccessMessageMixin, UpdateView):  # type: ignore[type-arg]  # generic in the stubs only
@@ -130,8 +134,12 @@ def _refused(form: "BaseModelForm[User]", taken: BadName) -> Any:
 class _PreferenceView(View):
     """Stores one preference, on the account of a logged-in user and in a cookie."""
 
-    http_method_names = ["post", "options"]
+    http_method_names = ["get", "post", "options"]
     cookie: str
+
+    def get(self, request: HttpRequest) -> HttpResponse:  # noqa: ARG002 - Django's signature
+        """Go to the home page: links in a page about a refused form lead here."""
+        return HttpResponseRedirect(reverse("ui:home"))
 
     def choose(self, request: HttpRequest) -> str:
         """Store the preference on the account, if there is one, and return it for the cookie.

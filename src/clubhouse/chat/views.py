@@ -1,5 +1,7 @@
 """The pages of the chat, and its messages as JSON."""
 
+from collections.abc import Callable
+from functools import wraps
 from typing import Any
 from uuid import UUID
 
@@ -12,7 +14,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.http import require_http_methods, require_safe
 from django.views.generic import FormView
 
 from clubhouse.accounts.services import User
@@ -32,6 +34,23 @@ from clubhouse.chat.models import Room
 from clubhouse.chat.names import RoomNameTaken
 
 _LAST_OFFSET = 2**63 - 1
+
+_RoomView = Callable[[HttpRequest, int], HttpResponse]
+
+
+def _form_of_room(view: _RoomView) -> _RoomView:
+    """Make a view that takes a form of a room's page, and leads everything but a form to that page.
+
+    A log-in leads to the address of the form that a person has sent without being logged in.
+    """
+
+    @login_required
+    @require_http_methods(["GET", "HEAD", "POST"])
+    @wraps(view)
+    def received(request: HttpRequest, room_id: int) -> HttpResponse:
+        return view(request, room_id) if request.method == "POST" else redirect("chat:room", room_id)
+
+    return received
 
 
 @login_required
@@ -130,8 +149,7 @@ class CreateRoomView(LoginRequiredMixin, FormView):  # type: ignore[type-arg]  #
         return redirect("chat:room", room.pk)
 
 
-@login_required
-@require_POST
+@_form_of_room
 def join(request: HttpRequest, room_id: int) -> HttpResponse:
     """Join the room and go to it."""
     try:
@@ -142,8 +160,7 @@ def join(request: HttpRequest, room_id: int) -> HttpResponse:
     return redirect("chat:room", room_id)
 
 
-@login_required
-@require_POST
+@_form_of_room
 def leave(request: HttpRequest, room_id: int) -> HttpResponse:
     """Leave the room and go to the list of rooms."""
     room = get_object_or_404(Room, pk=room_id)
@@ -152,8 +169,7 @@ def leave(request: HttpRequest, room_id: int) -> HttpResponse:
     return redirect("chat:rooms")
 
 
-@login_required
-@require_POST
+@_form_of_room
 def send(request: HttpRequest, room_id: int) -> HttpResponse:
     """Post a message from a page without scripts, and go back to the room. A refusal becomes a notice there."""
     try:

@@ -230,7 +230,9 @@ def test_others_see_the_way_in_and_nothing_that_was_said(room: Room, alice: User
 
 @pytest.mark.parametrize("action", ["join", "leave", "send"])
 def test_links_change_nothing(room: Room, alice: User, sign_in: SignIn, action: str) -> None:
-    assert sign_in(alice).get(f"/chat/{room.pk}/{action}/").status_code == 405
+    # A log-in leads to the form that somebody has sent without one.
+    assert sign_in(alice).get(f"/chat/{room.pk}/{action}/")["Location"] == f"/chat/{room.pk}/"
+    assert sign_in(alice).put(f"/chat/{room.pk}/{action}/").status_code == 405
     strict = Client(enforce_csrf_checks=True)
     strict.force_login(alice)
     assert strict.post(f"/chat/{room.pk}/{action}/").status_code == 403
