@@ -35,12 +35,30 @@ export class IndexedDbStore implements OutboxStore {
   }
 
   async #store(mode: IDBTransactionMode): Promise<IDBObjectStore> {
-    this.#database ??= open();
+    // Whoever opens it next tries anew: the browser may have been out of space, or closed the database.
+    this.#database ??= open(() => {
+      this.#database = undefined;
+    });
     return (await this.#database).transaction(STORE, mode).objectStore(STORE);
   }
 }
 
-function open(): Promise<IDBDatabase> {
+async function open(lost: () => void): Promise<IDBDatabase> {
+  try {
+    const database = await opened();
+    database.onclose = lost;
+    database.onversionchange = () => {
+      database.close();
+      lost();
+    };
+    return database;
+  } catch (error) {
+    lost();
+    throw error;
+  }
+}
+
+function opened(): Promise<IDBDatabase> {
   const request = indexedDB.open(DATABASE, 1);
   request.onupgradeneeded = () => {
     request.result.createObjectStore(STORE, { keyPath: "id" }).createIndex(BY_ROOM, ["room", "user"]);

@@ -108,6 +108,31 @@ describe("the outbox", () => {
 });
 
 describe("sending", () => {
+  it("does not wait for a storage that never answers", async () => {
+    const { published, sender, store } = setUp();
+    store.save = () => new Promise(() => undefined);
+    sender.setOnline(true);
+    sender.add(item("1"));
+    await vi.advanceTimersByTimeAsync(2_000);
+    expect(published).toEqual(["1"]);
+  });
+
+  it("drops what had been stored long before, and keeps it while the connection is lost", async () => {
+    const { sender } = setUp();
+    sender.add(item("1"));
+    sender.setOnline(true);
+    await vi.advanceTimersByTimeAsync(1_000);
+    expect(states(sender)).toEqual(["1 acknowledged"]);
+    sender.setOnline(false);
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect(states(sender)).toEqual(["1 acknowledged"]);
+    sender.setOnline(true);
+    await vi.advanceTimersByTimeAsync(5_000);
+    expect(states(sender)).toEqual(["1 acknowledged"]);
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect(states(sender)).toEqual([]);
+  });
+
   it("publishes in order, one at a time, only while online", async () => {
     const { published, sender, store } = setUp();
     sender.add(item("1"));
@@ -116,7 +141,7 @@ describe("sending", () => {
     expect(published).toEqual([]);
     expect([...store.items.keys()]).toEqual(["1", "2"]);
     sender.setOnline(true);
-    await vi.runAllTimersAsync();
+    await vi.advanceTimersByTimeAsync(5_000);
     expect(published).toEqual(["1", "2"]);
     expect(store.items.size).toBe(0);
     expect(states(sender)).toEqual(["1 acknowledged", "2 acknowledged"]);
@@ -181,7 +206,7 @@ describe("sending", () => {
     sender.setOnline(true);
     sender.add(item("1"));
     sender.add(item("2"));
-    await vi.runAllTimersAsync();
+    await vi.advanceTimersByTimeAsync(5_000);
     expect(failed).toEqual(["1 400"]);
     expect(published).toEqual(["1", "2"]);
     expect(states(sender)).toEqual(["1 failed", "2 acknowledged"]);

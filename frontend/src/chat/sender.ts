@@ -32,6 +32,10 @@ export interface SenderPorts {
 
 /** Delays between the attempts of an item, in milliseconds. */
 const RETRY = { base: 1000, cap: 15_000 };
+/** The longest wait for the browser's storage before an item is sent: a storage that is blocked may never answer. */
+const SAVE_MS = 1000;
+/** Time after which the message of an acknowledged item counts as older than the messages of the page. */
+const ECHO_MS = 10_000;
 
 /**
  * Publishes the items of the outbox in order, one at a time, while online. Each item is published again, with the same
@@ -45,6 +49,7 @@ export class Sender {
   #tries = 0;
   #pausedUntil = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
+  #echoes: ReturnType<typeof setTimeout> | undefined;
   readonly #store: OutboxStore;
   readonly #ports: SenderPorts;
 
@@ -68,7 +73,8 @@ export class Sender {
   /** Stores an item, then sends it when its turn comes. */
   add(item: OutboxItem): void {
     this.#dispatch({ type: "added", item });
-    void this.#save(item).then(() => this.#pump());
+    const saved = Promise.race([this.#save(item), new Promise((resolve) => setTimeout(resolve, SAVE_MS))]);
+    void saved.then(() => this.#pump());
   }
 
   /** Queues a failed item again. */
@@ -111,12 +117,14 @@ export class Sender {
     if (!online) return;
     this.#tries = 0;
     if (this.holdUntil === null) this.#pausedUntil = 0;
+    this.#awaitEchoes();
     this.#pump();
   }
 
   /** Ends all attempts; the items stay stored. */
   stop(): void {
     clearTimeout(this.#timer);
+    clearTimeout(this.#echoes);
     this.#online = false;
   }
 
@@ -140,6 +148,7 @@ export class Sender {
       this.#tries = 0;
       this.#dispatch({ type: "acknowledged", id: item.id });
       this.#forget(item.id);
+      this.#awaitEchoes();
     } catch (error) {
       this.#failed(item, asPublishError(error));
     }
@@ -162,6 +171,18 @@ export class Sender {
     this.#pausedUntil = Date.now() + delay;
     if (meaning === "wait") this.holdUntil = this.#pausedUntil;
     this.#ports.changed();
+  }
+
+  /**
+   * Drops acknowledged items whose messages do not come back: an earlier attempt had stored them, and they stand above
+   * the messages that the page has loaded.
+   */
+  #awaitEchoes(): void {
+    clearTimeout(this.#echoes);
+    this.#echoes = setTimeout(() => {
+      const missing = this.items.filter(({ state }) => state === "acknowledged");
+      if (this.#online) for (const { id } of missing) this.echoed(id);
+    }, ECHO_MS);
   }
 
   #refused(item: OutboxItem, code: number): void {
