@@ -4,12 +4,14 @@ import asyncio
 import contextlib
 import json
 import signal
+import sqlite3
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.support.processes import PROJECT, Server
+from tests.support.processes import PROJECT, Server, poll_until
 from tests.support.wire import WireClient
 
 DRAIN = 2.0
@@ -57,6 +59,35 @@ async def test_commands_that_have_begun_are_answered_and_then_everybody_is_told_
         assert codes == [3001] * 13
         assert max(ends) - min(ends) > SPREAD / 5, "they were not told at once"
         assert await exit_status(server, DRAIN + LAST) == 0
+
+
+@contextlib.contextmanager
+def locked(server: Server) -> Iterator[None]:
+    """Keep the lock of the server's database."""
+    database = sqlite3.connect(server.data_dir / "project.sqlite3", isolation_level=None)
+    with contextlib.closing(database):
+        database.execute("BEGIN EXCLUSIVE")
+        yield
+
+
+async def test_the_process_ends_when_its_database_and_much_else_hang(server: Server) -> None:
+    async with server, contextlib.AsyncExitStack() as stack:
+        clients = [await stack.enter_async_context(await WireClient.connected(server.port)) for _ in range(5)]
+        stack.enter_context(locked(server))
+        for client, method in zip(clients, ["write", "hang", "stubborn", "thread"], strict=False):
+            await client.start("rpc", method=method)
+        await clients[-1].call("rpc", method="slow", data={"seconds": 0})
+        tell(server)
+        assert await exit_status(server, DRAIN + LAST) == 0
+
+
+async def test_the_process_ends_when_the_loop_is_blocked_where_no_signal_is_seen(server: Server) -> None:
+    async with server, await WireClient.connected(server.port) as client:
+        with locked(server):
+            await client.start("rpc", method="locked")
+            await poll_until(lambda: "waits for the lock" in server.tail(), "the loop is blocked")
+            tell(server)
+            assert await exit_status(server, DRAIN + LAST) == 0
 
 
 @pytest.mark.parametrize("method", ["hang", "stubborn", "thread", "block"])

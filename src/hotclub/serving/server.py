@@ -58,11 +58,14 @@ class CannotListen(HotclubError):
 class _PlainServer(Server):
     """A uvicorn server that calls `on_ready` with its URL once it answers requests."""
 
-    def __init__(self, config: Config, on_ready: Callable[[str], None] | None) -> None:
+    def __init__(self, config: Config, on_ready: Callable[[str], None] | None, guard: "Guard | None") -> None:
         super().__init__(config)
         self._on_ready = on_ready
+        self._guard = guard
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        if self._guard is not None:
+            self._guard.hear()
         await super().startup(sockets)
         if self._on_ready is not None and self.started and sockets:
             self._on_ready(_url(sockets[0]))
@@ -74,9 +77,8 @@ class _Server(_PlainServer):
     def __init__(
         self, config: Config, limits: Limits, on_ready: Callable[[str], None] | None, guard: "Guard | None"
     ) -> None:
-        super().__init__(config, on_ready)
+        super().__init__(config, on_ready, guard)
         self._limits = limits
-        self._guard = guard
         self._spread = limits.drain_spread
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
@@ -87,7 +89,7 @@ class _Server(_PlainServer):
             self._spread = 0.0
         super().handle_exit(sig, frame)
         if self._guard is not None:
-            self._guard.arm(self._limits.drain_time + _LAST_SECONDS)
+            self._guard.arm()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Close every connection at a moment of its own, once its commands are answered; then stop as uvicorn does.
@@ -203,9 +205,10 @@ def run(
         timeout_graceful_shutdown=_CLOSE_SECONDS if fits else int(limits.drain_time),
     )
     _collect_seldom()
-    guard = Guard() if threading.current_thread() is threading.main_thread() else None
-    server = _Server(config, limits, on_ready, guard) if fits else _PlainServer(config, on_ready)
-    with contextlib.closing(listener), _quiet_termination(), contextlib.suppress(KeyboardInterrupt):
+    in_main = threading.current_thread() is threading.main_thread()
+    guard = Guard(limits.drain_time + _LAST_SECONDS) if in_main else None
+    server = _Server(config, limits, on_ready, guard) if fits else _PlainServer(config, on_ready, guard)
+    with contextlib.closing(listener), _quiet_termination(server, guard), contextlib.suppress(KeyboardInterrupt):
         server.run([listener])
     if guard is not None:
         guard.end()
@@ -239,12 +242,18 @@ def raise_file_limit() -> int | None:
 
 
 @contextlib.contextmanager
-def _quiet_termination() -> Iterator[None]:
-    """Ignore the SIGTERM that uvicorn raises again after its shutdown, so that the process ends with status 0."""
-    if threading.current_thread() is not threading.main_thread():
+def _quiet_termination(server: Server, guard: "Guard | None") -> Iterator[None]:
+    """Have a SIGTERM that comes before uvicorn listens to signals stop the server, too. uvicorn raises the signal again
+    after its shutdown, where it does nothing, so that the process ends with status 0."""
+    if guard is None:
         yield
         return
-    previous = signal.signal(signal.SIGTERM, lambda _signum, _frame: None)
+
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        server.should_exit = True
+        guard.arm()
+
+    previous = signal.signal(signal.SIGTERM, stop)
     try:
         yield
     finally:

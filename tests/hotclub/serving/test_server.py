@@ -595,6 +595,28 @@ def test_the_process_may_open_as_many_files_as_the_system_allows() -> None:
     assert done.stdout.strip() == "True"
 
 
+def test_a_signal_before_the_server_listens_to_signals_is_not_lost() -> None:
+    code = (
+        "import signal, uvicorn, threading\n"
+        "from unittest.mock import Mock\n"
+        "from hotclub.conf.values import ServerLimits\n"
+        "from hotclub.engine.limits import Limits\n"
+        "from hotclub.serving import server\n"
+        "async def app(scope, receive, send):\n"
+        "    assert scope['type'] == 'lifespan'\n"
+        "    for answer in ('startup', 'shutdown'):\n"
+        "        await receive(); await send({'type': f'lifespan.{answer}.complete'})\n"
+        "loops = uvicorn.Config.get_loop_factory\n"
+        "def loop(config): signal.raise_signal(signal.SIGTERM); return loops(config)\n"
+        "uvicorn.Config.get_loop_factory = loop\n"
+        "settings = Mock(limits=Limits(), server=ServerLimits(), trusted_proxies=())\n"
+        "server.run(app, listener=server.listen('127.0.0.1', 0), settings=settings)\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY / "src")}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, timeout=30, check=False)
+    assert done.returncode == 0
+
+
 def test_a_taken_port_is_told_in_one_line() -> None:
     with contextlib.closing(listen("127.0.0.1", 0)) as first:
         port = first.getsockname()[1]

@@ -2,10 +2,13 @@
 
 import asyncio
 import contextlib
+import logging
+import sqlite3
 import time
 from datetime import timedelta
 from typing import Any
 
+from django.contrib.auth import get_user_model
 from django.db import connection
 
 from hotclub import Channel, Client, History, Position, publish, rpc
@@ -124,6 +127,20 @@ async def thread(client: Client) -> None:
 async def block(client: Client) -> None:
     """Blocks the event loop."""
     time.sleep(3_600)  # noqa: ASYNC251 - that is the fault
+
+
+@rpc("write")
+def write(client: Client) -> None:
+    """Waits for the database's lock while somebody else has it."""
+    get_user_model().objects.create(username=client.id)
+
+
+@rpc("locked")
+async def locked(client: Client) -> None:
+    """Blocks the event loop within the driver of the database, which sees no signal."""
+    with contextlib.closing(sqlite3.connect(connection.settings_dict["NAME"], timeout=3_600)) as opened:
+        logging.getLogger("project").warning("the loop waits for the lock")
+        opened.execute("BEGIN IMMEDIATE")
 
 
 @rpc("fail")
