@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { addressesFrom } from "./transports";
+import { addressesFrom, orderedForTab, rememberBlockedWebSocket, type ServerAddresses } from "./transports";
 
 const PAGE = {
   connection: "/connection/websocket",
@@ -28,6 +28,16 @@ describe("the transports", () => {
       "https:",
     ]);
     expect(addresses?.emulation).toBe("https://site.test/emulation");
+  });
+
+  it("are tried in their order when the storage is damaged", () => {
+    const refuse = () => {
+      throw new DOMException("damaged", "SecurityError");
+    };
+    const damaged = { getItem: refuse, setItem: refuse } as unknown as Storage;
+    const addresses = addressesFrom(PAGE, "http://site.test/") as ServerAddresses;
+    rememberBlockedWebSocket(damaged, 0);
+    expect(orderedForTab(addresses, damaged, 1)).toEqual(addresses);
   });
 
   it("are only those that the page names", () => {

@@ -62,10 +62,19 @@ export function orderedForTab(
   storage: Storage | null,
   now: number,
 ): ServerAddresses {
-  if (!(Number(storage?.getItem(BLOCKED_KEY)) > now)) return addresses;
+  if (!(blockedUntil(storage) > now)) return addresses;
   const last = addresses.endpoints.filter(({ transport }) => transport === "websocket");
   const first = addresses.endpoints.filter(({ transport }) => transport !== "websocket");
   return { ...addresses, endpoints: [...first, ...last] };
+}
+
+/** The end of the ten minutes, or 0: a damaged storage throws when it is read. */
+function blockedUntil(storage: Storage | null): number {
+  try {
+    return Number(storage?.getItem(BLOCKED_KEY));
+  } catch {
+    return 0;
+  }
 }
 
 /** The storage of this tab, or null when the browser forbids it. */
