@@ -6,7 +6,8 @@ from typing import Final
 HEAD_BYTES: Final = 65_536
 """The most bytes of a request head."""
 _HEADERS: Final = 128
-_BODY: Final = frozenset({b"content-length", b"transfer-encoding"})
+_ENCODING: Final = b"transfer-encoding"
+_BODY: Final = frozenset({b"content-length", _ENCODING})
 _UPGRADE_BYTES: Final = 8_192
 """The most bytes of a header field of a WebSocket handshake. Each connection keeps its fields."""
 _SINGLE: Final = frozenset({b"host", b"origin", b"cookie", b"content-length", b"authorization"})
@@ -39,6 +40,10 @@ def check_head(url: bytes, headers: Sequence[tuple[bytes, bytes]], *, upgrades: 
         value.decode()
     if size > HEAD_BYTES:
         raise ValueError("the request head is too large")
+    # The parser takes all that follows another encoding for the body. A proxy that sees no body there would send the
+    # next request of somebody else as a part of it (RFC 9112 §6.3).
+    if _ENCODING in seen and any(name == _ENCODING and value.strip().lower() != b"chunked" for name, value in headers):
+        raise ValueError("a transfer encoding that this server does not read")
     if upgrades and not seen.isdisjoint(_BODY):
         raise ValueError("an upgrade has a body")
     if upgrades and size > _UPGRADE_BYTES and any(len(value) > _UPGRADE_BYTES for _name, value in headers):

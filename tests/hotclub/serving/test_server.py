@@ -403,6 +403,9 @@ UPGRADE = (
 )
 
 
+CHUNKED = b"POST /fields HTTP/1.1\r\nHost: a\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
 @pytest.mark.parametrize(
     "request_bytes",
     [
@@ -424,6 +427,10 @@ UPGRADE = (
         pytest.param(b"GET /\xff HTTP/1.1\r\nHost: a\r\n\r\n", id="bytes in the path"),
         pytest.param(
             b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\nabc", id="CL and TE"
+        ),
+        *(
+            pytest.param(CHUNKED.replace(b"chunked", coding) + b"0\r\n\r\n", id=f"body in {coding!r}")
+            for coding in (b"identity", b"xchunked", b"gzip, chunked", b"gzip", b"")
         ),
         pytest.param(UPGRADE + b"Sec-WebSocket-Version: 8\r\n\r\n", id="old version"),
         pytest.param(UPGRADE + b"Sec-WebSocket-Version: 13\r\nContent-Length: 2\r\n\r\nab", id="upgrade with a body"),
@@ -460,9 +467,6 @@ async def test_an_upgrade_is_refused_while_an_earlier_request_has_no_answer(serv
         writer.close()
         assert served.app.writers == []
         await _answers(served)
-
-
-CHUNKED = b"POST /fields HTTP/1.1\r\nHost: a\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 
 async def test_trailers_are_no_fields_of_the_request(serve: Serve) -> None:
