@@ -149,7 +149,7 @@ class _Writer:
         self.html.append("<pre>")
         if isinstance(fence, dict):
             # The word beside the fence, mostly the language, is part of what was written.
-            info = self._text[start:end].splitlines()[0].lstrip("`").strip()
+            info = re.split(r"[\r\n]", self._text[start:end], maxsplit=1)[0].lstrip("`").strip()
             self._shows = self._shows or bool(info)
             self.html.append(f"<em>{escape(info, quote=False)}</em>\n" if info else "")
         self.html.append("<code>")

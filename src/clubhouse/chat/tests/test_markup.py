@@ -166,6 +166,7 @@ WORDS = st.lists(
 @given(MARKUP | WORDS | st.text(max_size=100))
 @example("<a href='javascript:alert(1)'>" * 3)
 @example("```first line\nsecond line\n```")
+@example("```first\u2028line, \x85and\x0bmore\nsecond line\n```")
 @example("007. James\n8. Q\n3. M")
 @example("0. a\n 0.\n  5. b")
 @example("[x]: https://a.b\n\n[x]")
@@ -343,6 +344,11 @@ def test_the_name_of_a_link_is_not_an_address_itself() -> None:
     assert links("[bank。example](https://evil.example/)") == [evil]
     assert links("[https://bank.example/](https://evil.example/)") == [["https://bank.example/"] * 2, evil]
     assert shown("[name](https://example.com/)") == "name (https://example.com/)"
+
+
+@pytest.mark.parametrize("name", [" ", "\u2800", "\u3164", "\u0301", "\u200b\u3000"])
+def test_a_link_whose_name_cannot_be_seen_is_shown_as_it_was_written(name: str) -> None:
+    assert shown(f"[{name}](https://example.com/)") == f"[{name}](https://example.com/)"
 
 
 def test_a_host_that_looks_like_another_one_is_shown_with_its_ascii_name() -> None:
