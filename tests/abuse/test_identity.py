@@ -86,8 +86,8 @@ async def test_c14_connect_data_makes_nobody_else(room: Room) -> None:
             subs={f"#{bob.id}": {"recover": True}},
         )
         await client.subscribe(room.channel)
-        join = await client.push("join", room.channel)
-        assert join["info"]["user"] == alice.id
+        members = (await client.call("presence", channel=room.channel))["presence"]
+        assert members[client.client_id]["user"] == alice.id
         connected = client.inbox[0]["connect"]
         assert set(connected["subs"]) == {f"#{alice.id}"}
 

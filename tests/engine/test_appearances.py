@@ -164,6 +164,19 @@ async def test_another_login_user_or_info_is_another_member(stage: Stage, other:
     assert seen(observer) == [("join", second.session.id), ("leave", first.session.id)]
 
 
+async def test_two_open_connections_of_one_login_are_two_members(stage: Stage) -> None:
+    observer = await stage.observe()
+    tabs = [await stage.enter("ann", login="laptop") for _ in range(2)]
+    await tabs[0].leave()
+    third = await stage.enter("ann", login="laptop")
+    assert sorted(await stage.members()) == sorted(client.session.id for client in (observer, tabs[1], third))
+    await tabs[1].leave(goodbye=True)
+    assert sorted(await stage.members()) == sorted([observer.session.id, third.session.id])
+    await observer.flushed()
+    first, second = (client.session.id for client in tabs)
+    assert seen(observer) == [("join", first), ("join", second), ("leave", second)]
+
+
 async def test_each_of_two_lost_connections_is_replaced_once(stage: Stage) -> None:
     tabs = [await stage.enter("ann") for _ in range(2)]
     observer = await stage.observe()

@@ -204,16 +204,29 @@ async def test_the_joiner_sees_its_own_join_behind_its_reply(connect: Connect) -
 
 
 async def test_a_leave_is_pushed_to_those_who_stay(connect: Connect) -> None:
-    stays, leaves, drops = await connect("ann"), await connect("bob"), await connect("cy")
-    for client in (stays, leaves, drops):
+    stays, leaves, says_goodbye = await connect("ann"), await connect("bob"), await connect("cy")
+    for client in (stays, leaves, says_goodbye):
         await client.subscribe("here:a")
     await leaves.call("unsubscribe", channel="here:a")
     leave = await stays.push("leave", "here:a")
     assert leave["info"] == {"user": "bob", "client": leaves.client_id}
-    drops.abort()
+    await says_goodbye.close()
     await stays.expect(lambda item: (push_of(item, "leave") or {}).get("info", {}).get("user") == "cy")
     await leaves.settled()
     assert not any(push_of(item, "leave") for item in leaves.inbox)
+
+
+async def test_a_leave_is_pushed_when_a_lost_connection_stays_away(write_path: str) -> None:
+    async with (
+        serve(write_path=write_path, limits=Limits(presence_grace=0.1)) as served,
+        await WireClient.connected(served.port, data={"user": "ann"}) as stays,
+        await WireClient.connected(served.port, data={"user": "bob"}) as drops,
+    ):
+        await stays.subscribe("here:a")
+        await drops.subscribe("here:a")
+        drops.abort()
+        leave = await stays.push("leave", "here:a")
+        assert leave["info"] == {"user": "bob", "client": drops.client_id}
 
 
 # Unsubscribe
