@@ -9,6 +9,7 @@ from hotclub.access.emulated import may_send
 from hotclub.engine.broker.base import Message
 from hotclub.engine.codes import Close
 from hotclub.engine.errors import Disconnect, HotclubError, Unsubscribed
+from hotclub.engine.leases import Leases
 from hotclub.engine.model import Publication
 from hotclub.engine.node import Node
 from hotclub.engine.observe import logger
@@ -29,10 +30,17 @@ from hotclub.orders.messages import (
     Refresh,
     Subscribe,
     TakeCommands,
+    encode_order,
 )
 
-_performed: Final[WeakKeyDictionary[Node, set[int]]] = WeakKeyDictionary()
-"""The rows whose orders have arrived at `perform_once` of each node once."""
+_REMEMBERED: Final = 600.0
+"""Seconds for which a row counts as performed whose order has arrived once. A reader is never so late, except after an
+outage, and whatever is deleted before it is read would be remembered for ever."""
+_FORGOTTEN_AT_ONCE: Final = 4
+"""The most rows that one order forgets."""
+
+_performed: Final[WeakKeyDictionary[Node, Leases[int, str]]] = WeakKeyDictionary()
+"""The rows whose orders have arrived at `perform_once` of each node once, each with its order as JSON text."""
 
 
 def perform(node: Node, order: Order) -> None:
@@ -56,11 +64,14 @@ def perform_once(node: Node, number: int, order: Order) -> None:
         number: the id of the order's row.
         order: the order.
     """
-    performed = _performed.setdefault(node, set())
-    if number in performed:
-        performed.discard(number)
+    performed, now = _performed.setdefault(node, Leases(_REMEMBERED)), time.monotonic()
+    performed.expire(now, _FORGOTTEN_AT_ONCE)
+    payload = encode_order(order)
+    # A database that was restored, or that rolled back, gives the id of a row to another order.
+    if performed.get(number, now) == payload:
+        performed.drop(number)
     else:
-        performed.add(number)
+        performed.touch(number, payload, now)
         perform(node, order)
 
 
