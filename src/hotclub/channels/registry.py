@@ -31,7 +31,7 @@ from hotclub.engine.protocol.messages import MAP_CLIENTS_TYPE, MAP_TYPE, MAP_USE
 
 PERSONAL: Final = "#<path:user_id>"
 """The pattern of the users' personal channels, which Hotclub tries after all other patterns."""
-_CACHED_NAMES: Final = 8192
+_CACHED_NAMES: Final = 2_048
 _MAP_TYPES: Final = {"values": MAP_TYPE, "clients": MAP_CLIENTS_TYPE, "users": MAP_USERS_TYPE}
 
 

@@ -9,7 +9,7 @@ Holder = TypeVar("Holder")
 _IPV6_NETWORK: Final = 64
 
 
-@lru_cache(maxsize=8_192)
+@lru_cache(maxsize=1_024)
 def network_of(address: str) -> str:
     """Return the network that counts as one address: an IPv4 address itself, or the /64 of an IPv6 customer."""
     if ":" not in address:
