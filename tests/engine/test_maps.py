@@ -185,10 +185,10 @@ async def test_a_slow_reader_of_an_ephemeral_map_gets_the_newest_of_each_key(nar
     await settled(other)
     assert pushed(client, "map:a") == []
     assert len(pushed(other, "map:a")) == 101
-    narrow.node.hub.release_held()
+    await narrow.node.hub.release_held()
     assert pushed(client, "map:a") == []
     client.line.unread = 0
-    narrow.node.hub.release_held()
+    await narrow.node.hub.release_held()
     await settled(client)
     shown = [(item["key"], item.get("data"), item.get("removed", False)) for item in pushed(client, "map:a")]
     assert shown == [("busy", 49, False), ("once1", "x" * 50, False), ("once0", None, True)]
@@ -205,7 +205,7 @@ async def test_what_comes_while_something_is_held_does_not_overtake_it(narrow: M
     await narrow.set("map:a", "a", 1)
     client.line.unread = 0
     await narrow.set("map:a", "b", 2)
-    narrow.node.hub.release_held()
+    await narrow.node.hub.release_held()
     await settled(client)
     assert keys(pushed(client, "map:a")) == ["a", "b"]
 
@@ -217,7 +217,7 @@ async def test_a_reader_for_whom_too_much_is_held_is_closed(narrow: MapClub) -> 
     for number in range(30):
         await narrow.set("map:a", f"k{number}", "x" * 50)
     assert (await client.ended()).code == 3008
-    narrow.node.hub.release_held()
+    await narrow.node.hub.release_held()
 
 
 async def test_a_slow_reader_does_not_get_what_its_filter_refuses(narrow: MapClub) -> None:
@@ -227,7 +227,7 @@ async def test_a_slow_reader_does_not_get_what_its_filter_refuses(narrow: MapClu
     await narrow.set("map:a", "k", 1, tags={"team": "a"})
     await narrow.set("map:a", "k", 2, tags={"team": "b"})
     client.line.unread = 0
-    narrow.node.hub.release_held()
+    await narrow.node.hub.release_held()
     await settled(client)
     assert [item["data"] for item in pushed(client, "map:a")] == [1]
 

@@ -225,9 +225,9 @@ async def test_a_signature_that_is_over_ends_the_following_silently(club: PollCl
     await club.asked(1)
     channel = club.node.channels.polls._channels[CHANNEL]
     now = client.session.clock()
-    channel.expire(now + 14.9)
+    await channel.expire(now + 14.9)
     assert set(channel.followers) == {"k", "long"}
-    channel.expire(now + 15.1)
+    await channel.expire(now + 15.1)
     assert set(channel.followers) == {"long"}
 
 
@@ -360,7 +360,7 @@ async def test_a_slow_follower_gets_the_newest_value_of_each_key() -> None:
         await club.refresh()
     await track(client, ("k", 1))
     client.line.unread = 0
-    club.node.hub.release_held()
+    await club.node.hub.release_held()
     await settled(client)
     assert shown(client) == [("k", 1, 1)], "it was told with the reply, and not a second time"
     await club.node.stop()
@@ -444,3 +444,29 @@ async def test_stopping_does_not_wait_for_a_question_that_hangs(monkeypatch: pyt
     async with asyncio.timeout(5):
         await club.node.stop()
     release.set()
+
+
+async def test_followers_of_a_key_are_told_in_turns_and_newer_values_win(
+    club: PollClub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A removal and two values arrive while the first followers are told: everybody ends with the last value."""
+    monkeypatch.setattr("hotclub.engine.polled._SOME", 1)
+    monkeypatch.setattr("hotclub.engine.background._AT_LEAST", 1)
+    monkeypatch.setattr("hotclub.engine.turns.LENGTH", -1.0)
+    club.answer("k", 1)
+    clients = [await club.follower() for _ in range(6)]
+    for client in clients:
+        await track(client, "k")
+    polls = club.node.channels.polls
+    polls.publish(CHANNEL, PolledItem(key="k", removed=True))
+    for version in (5, 7, 6):
+        polls.publish(CHANNEL, PolledItem(key="k", data=raw(version), version=version))
+    await club.node.channels.settle()
+    for client in clients:
+        await settled(client)
+        told = [value for _, value, _ in shown(client) if value != 1]
+        assert told[-1] in (7, "removed")
+        assert 6 not in told
+    following = [7 in [value for _, value, _ in shown(client)] for client in clients]
+    assert following == sorted(following)
+    assert following.count(True) >= 4

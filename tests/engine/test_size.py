@@ -1,6 +1,7 @@
 """Nothing keeps the event loop for long, however many members, keys, channels or connections there are."""
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Final
@@ -14,14 +15,18 @@ from hotclub.engine.codes import Close
 from hotclub.engine.errors import Disconnect, Unsubscribed
 from hotclub.engine.limits import Limits
 from hotclub.engine.model import ClientInfo, Position
+from hotclub.engine.port import PolledItem
 from hotclub.engine.protocol.connection import State
+from hotclub.engine.subscriber import PollSubscriber, Tracked
 from hotclub.engine.target import Target
 from hotclub.engine.transports.base import conduct
 from tests.engine.support import Club, MemoryClient
 from tests.support.stalls import longest_turn
 
-LONGEST: Final = 0.015
-"""Seconds of CPU that one turn may take here: 10 ms, and half of that for a cache that other processes have emptied."""
+LONGEST: Final = 0.010
+"""Seconds of CPU that one turn may take."""
+TRIES: Final = 3
+"""How often an operation may be tried: other processes empty the caches of this one, which costs it CPU time."""
 CROWD: Final = 3_000
 KEYS: Final = 20_000
 NAMES: Final = 50_000
@@ -83,6 +88,61 @@ Work = Callable[[], Awaitable[object]]
 async def fan_out(stage: Stage) -> Work:
     await stage.enter("plain:a")
     return lambda: stage.node.channels.publish("plain:a", ROW)
+
+
+async def fan_out_to_a_great_many(stage: Stage) -> Work:
+    await stage.enter("plain:a", 1)
+    resolved = stage.node.channels.resolve("plain:a")
+    for _ in range(KEYS * 2):
+        client = stage.club.client()
+        client.line.write = _nothing  # type: ignore[assignment]
+        client.session.enter(resolved).buffer = None
+
+    async def work() -> None:
+        for _ in range(2):
+            await stage.node.channels.publish("plain:a", ROW)
+
+    return work
+
+
+async def follow(stage: Stage, keys: int, followers: int) -> None:
+    """Connections that follow the same keys of a shared poll."""
+    resolved, polls = stage.node.channels.resolve("poll-plain:a"), stage.node.channels.polls
+    for _ in range(followers):
+        client = stage.club.client()
+        client.line.write = _nothing  # type: ignore[assignment]
+        place = client.session.enter(resolved)
+        place.buffer = None
+        assert isinstance(place, PollSubscriber)
+        for start in range(0, keys, 500):
+            some = range(start, min(start + 500, keys))
+            polls.track(place, {f"{key:06d}": Tracked(0, math.inf) for key in some})
+        await asyncio.sleep(0)
+    await stage.settle()
+
+
+async def polled_by_very_many(stage: Stage) -> Work:
+    await follow(stage, 1, KEYS)
+    polls = stage.node.channels.polls
+
+    async def work() -> None:
+        polls.publish("poll-plain:a", PolledItem(key="000000", data=Raw(b"1")))
+        await stage.settle()
+        await polls._channels["poll-plain:a"].expire(0.0)
+        polls.publish("poll-plain:a", PolledItem(key="000000", removed=True))
+
+    return work
+
+
+async def polled_with_very_many_keys(stage: Stage) -> Work:
+    await follow(stage, KEYS, 2)
+    polls = stage.node.channels.polls
+
+    async def work() -> None:
+        await polls.refresh("poll-plain:a")
+        await polls._channels["poll-plain:a"].expire(0.0)
+
+    return work
 
 
 async def pings(stage: Stage) -> Work:
@@ -219,6 +279,9 @@ async def many_channels(stage: Stage) -> Work:
 
 OPERATIONS: Final = [
     fan_out,
+    fan_out_to_a_great_many,
+    polled_by_very_many,
+    polled_with_very_many_keys,
     pings,
     disconnect,
     unsubscribe,
@@ -237,13 +300,21 @@ OPERATIONS: Final = [
 
 @pytest.mark.parametrize("operation", OPERATIONS)
 async def test_no_turn_of_the_loop_is_long(operation: Callable[[Stage], Awaitable[Work]]) -> None:
+    turns: list[float] = []
+    while not turns or (min(turns) >= LONGEST and len(turns) < TRIES):
+        turns.append(await longest_of(operation))
+    assert min(turns) < LONGEST
+
+
+async def longest_of(operation: Callable[[Stage], Awaitable[Work]]) -> float:
+    """The longest turn of the loop, in seconds, in one try of the operation."""
     stage = Stage()
     work = await operation(stage)
     async with longest_turn() as longest:
         await work()
         await stage.settle()
-    assert longest.turn < LONGEST
     stage.node.disconnect(Target(), Disconnect(Close.SHUTDOWN))
     if stage.tasks:
         await asyncio.wait(stage.tasks)
     await stage.settle()
+    return longest.turn

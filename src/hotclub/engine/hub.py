@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from itertools import count
 
 from hotclub.engine.announcements import Announcements
+from hotclub.engine.fan_out import FanOuts
 from hotclub.engine.model import Position, Publication
 from hotclub.engine.observe import Counters
 from hotclub.engine.peers import Peer, Peers
@@ -17,6 +18,7 @@ from hotclub.engine.recovery import Verdict
 from hotclub.engine.shape import Delivery, Form
 from hotclub.engine.subscriber import Subscriber
 from hotclub.engine.trouble import Trouble
+from hotclub.engine.turns import Turn
 
 
 class Hub:
@@ -30,6 +32,9 @@ class Hub:
         self._channels: dict[str, dict[str, Subscriber]] = {}
         self._announcements = Announcements(self._channels, self.peers.background)
         self._forms: dict[str, dict[tuple[Encoder, bool, bool], Form]] = {}
+        self._fan_outs = FanOuts(self._channels, self.peers.background, self._send_to)
+        self._joins = 0
+        """How many subscribers have joined so far."""
         self._numbers = count(1)
         self._holding: set[Subscriber] = set()
         """The subscribers for which something is held."""
@@ -68,11 +73,14 @@ class Hub:
 
     def join(self, subscriber: Subscriber) -> None:
         """Let a channel's messages reach this subscriber, into its buffer at first."""
+        self._joins += 1
+        subscriber.joined = self._joins
         self._channels.setdefault(subscriber.channel, {})[subscriber.client_id] = subscriber
 
     def leave(self, subscriber: Subscriber) -> None:
         """Undo `join`. Idempotent; another subscription of the same connection to the channel is left alone."""
         self._holding.discard(subscriber)
+        subscriber.joined = 0
         members = self._channels.get(subscriber.channel)
         if members is None or members.get(subscriber.client_id) is not subscriber:
             return
@@ -95,15 +103,18 @@ class Hub:
 
     def deliver(self, channel: str, publication: Publication, epoch: str) -> None:
         """Fan a publication out to every subscriber of the channel; the brokers' `PublicationHandler`."""
-        members = self._channels.get(channel)
-        if not members:
+        if channel not in self._channels:
             return
         self._counters.publications += 1
-        delivery = Delivery(channel, publication)
-        frames = delivery.frames
+        self._fan_outs.begin(Delivery(channel, publication), epoch, self._joins)
+
+    def _send_to(self, some: Iterator[Subscriber], delivery: Delivery, epoch: str) -> None:
+        """Send a publication to as many of these readers as it takes to make a difference, or to all of them."""
         trouble = Trouble()
+        publication, frames = delivery.publication, delivery.frames
         offset, sent = publication.offset, 0
-        for subscriber in list(members.values()):
+        for subscriber in some:
+            plain = subscriber.plain
             try:
                 # The common cases, in line: a live reader whose next offset this is, or who has room for what has none.
                 if subscriber.buffer is None and subscriber.epoch == epoch and subscriber.offset + 1 == offset:
@@ -117,25 +128,26 @@ class Hub:
                     pass
                 elif not self._admits(subscriber, publication, epoch, trouble):
                     continue
-                frame = (subscriber.plain and frames.get(subscriber.form)) or _frame(subscriber, delivery, trouble)
+                frame = (plain and frames.get(subscriber.form)) or _frame(subscriber, delivery, trouble)
                 if frame is not None:
                     subscriber.outbox.push(frame)
                     sent += 1
             except BaseException as error:  # noqa: BLE001 - a filter is foreign code, and more readers wait
                 trouble.note(subscriber, error)
+            if not plain and delivery.patched:
+                delivery.patched = False
+                break
         self._counters.deliveries += sent
         trouble.settle(self.peers, publication)
 
-    def deliver_among(
-        self, channel: str, subscribers: Iterable[Subscriber], publication: Publication, epoch: str = ""
-    ) -> None:
-        """Fan a publication out to some subscribers of a channel."""
-        trouble, delivery = Trouble(), Delivery(channel, publication)
+    def deliver_among(self, delivery: Delivery, subscribers: Iterable[Subscriber], epoch: str = "") -> None:
+        """Send a publication to some subscribers of its channel. `epoch` is the one of its offset, if it has one."""
+        trouble, publication = Trouble(), delivery.publication
         for subscriber in subscribers:
             try:
                 if self._admits(subscriber, publication, epoch, trouble):
                     self._send(subscriber, delivery, trouble)
-            except BaseException as error:  # noqa: BLE001 - as in `deliver`
+            except BaseException as error:  # noqa: BLE001 - as in `_send_to`
                 trouble.note(subscriber, error)
         trouble.settle(self.peers, publication)
 
@@ -152,17 +164,19 @@ class Hub:
             publication, trouble = subscriber.next_held(), Trouble()
             try:
                 self._send(subscriber, Delivery(subscriber.channel, publication), trouble)
-            except BaseException as error:  # noqa: BLE001 - as in `deliver`
+            except BaseException as error:  # noqa: BLE001 - as in `_send_to`
                 trouble.note(subscriber, error)
             trouble.settle(self.peers, publication)
         if subscriber.held is None:
             self._holding.discard(subscriber)
 
-    def release_held(self) -> None:
+    async def release_held(self) -> None:
         """Send every slow reader that has room again what is held for it. To be called several times a second."""
+        turn = Turn()
         for subscriber in [*self._holding]:
             if subscriber.buffer is None:
                 self.release(subscriber)
+            await turn.give_way()
 
     def _admits(self, subscriber: Subscriber, publication: Publication, epoch: str, trouble: Trouble) -> bool:
         """Whether the publication is to be sent to the subscriber now; what else becomes of it is seen to here."""

@@ -18,6 +18,9 @@ NOT_ENDED: Final = "A connection or a subscription was not wholly ended"
 """For the log. One that fails must not keep an order from the others."""
 
 
+_EVERYBODY: Final = Target()
+
+
 class Peer(Protocol):
     """A connection, as the registry and the fan-out know it."""
 
@@ -111,6 +114,8 @@ class Peers:
         if remember:
             for orders in self._expected.values():
                 orders.append((target, channel))
+        if target == _EVERYBODY:
+            return [*self._peers.values()]
         return [peer for peer in self._candidates(target) if _matches(peer, target)]
 
     def _candidates(self, target: Target) -> Iterable[Peer]:

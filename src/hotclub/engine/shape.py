@@ -31,19 +31,21 @@ class Form:
 class Delivery:
     """One publication on its way to many subscribers: the frame of each form, made once."""
 
-    __slots__ = ("_channel", "_differences", "_patches", "frames", "publication")
+    __slots__ = ("_differences", "_patches", "channel", "frames", "patched", "publication")
 
     def __init__(self, channel: str, publication: Publication) -> None:
-        self._channel = channel
+        self.channel = channel
         self.publication = publication
         self._differences: dict[tuple[Form, int], bytes] = {}
         self._patches: dict[int, bytes | None] = {}
         self.frames: dict[Form, bytes] = {}
         """The frames made so far for forms without differences."""
+        self.patched = False
+        """Whether a difference was made, which takes long. Whoever looks at the clock then sets it back."""
 
     def frame(self, form: Form) -> bytes:
         """Make the frame with the whole publication and keep it in `frames`."""
-        frame = self.frames[form] = form.frame(self._channel, self.publication)
+        frame = self.frames[form] = form.frame(self.channel, self.publication)
         return frame
 
     def difference(self, form: Form, base: Publication | None) -> bytes:
@@ -54,8 +56,9 @@ class Delivery:
         if frame is None:
             if same not in self._patches:
                 self._patches[same] = patch(base, self.publication)
+                self.patched = True
             shaped = difference(form.encoder.codec, self.publication, self._patches[same])
-            frame = self._differences[form, same] = form.frame(self._channel, shaped)
+            frame = self._differences[form, same] = form.frame(self.channel, shaped)
         return frame
 
 

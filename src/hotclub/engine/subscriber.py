@@ -67,6 +67,7 @@ class Subscriber:
         "given",
         "held",
         "info",
+        "joined",
         "offset",
         "outbox",
         "plain",
@@ -110,6 +111,8 @@ class Subscriber:
         self.expiry: TimerHandle | None = None
         self.present = False
         """Whether presence knows of it."""
+        self.joined = 0
+        """How many subscribers had joined the hub when this one did, itself included; 0 while it is not there."""
         self.expelled = False
         """The server has ended it before its reply was out."""
 

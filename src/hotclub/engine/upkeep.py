@@ -101,7 +101,7 @@ class Upkeep:
         await _swept(self._channels.maps.broker)
 
     async def _release_held(self) -> None:
-        self._channels.hub.release_held()
+        await self._channels.hub.release_held()
 
 
 async def _swept(store: object) -> None:

@@ -18,7 +18,7 @@ from hotclub.engine.port import ChannelSpec, Predicate, ResolvedChannel
 from hotclub.engine.protocol.messages import SubscribeResult
 from hotclub.engine.recovery import Recovery, merge, recover, recover_cache
 from hotclub.engine.session import Session
-from hotclub.engine.shape import chain, difference
+from hotclub.engine.shape import Delivery, chain, difference
 from hotclub.engine.subscriber import Subscriber
 
 
@@ -248,7 +248,7 @@ async def go_live(session: Session, opening: Opening) -> None:
     waiting, subscriber.buffer = subscriber.buffer or [], None
     session.expire_subscription_in(subscriber, opening.result.ttl)
     for epoch, publication in waiting:
-        session.hub.deliver_among(subscriber.channel, (subscriber,), publication, epoch)
+        session.hub.deliver_among(Delivery(subscriber.channel, publication), (subscriber,), epoch)
     if subscriber.held is not None:
         session.hub.release(subscriber)
     if subscriber.spec.visible and _is_current(session, subscriber):
