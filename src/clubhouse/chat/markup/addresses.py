@@ -11,8 +11,6 @@ from typing import Final
 
 import nh3
 
-from clubhouse.accounts.services import is_blank
-
 SCHEMES: Final = ("http", "https", "mailto")
 
 _CJK: Final = (
@@ -92,7 +90,8 @@ def _between(text: str, start: int, end: int) -> list[Address]:
 def _named(link: re.Match[str]) -> Address | None:
     """The link's address; None when its name is invisible, or could itself be taken for an address."""
     name = link.group(1)
-    if is_blank(name) or _HOST_IN_NAME.search(name):
+    shown = any(unicodedata.category(char)[0] in "LNPS" and not _is_invisible(char) for char in name)
+    if not shown or _HOST_IN_NAME.search(name):
         return None
     return _checked(link.group(2), link.start(2))
 
