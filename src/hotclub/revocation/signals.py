@@ -15,6 +15,7 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from django.apps import apps
+from django.conf import settings
 from django.contrib.auth import SESSION_KEY, get_user_model
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.signals import user_logged_in, user_logged_out
@@ -24,7 +25,14 @@ from django.db.models import Model
 from django.db.models.signals import class_prepared, post_delete, post_save, pre_save
 from django.http import HttpRequest
 
-from hotclub.access.session import LOGIN_KEY, keeps_no_sessions, login_of, name_login, session_model
+from hotclub.access.session import (
+    LOGIN_KEY,
+    keeps_no_sessions,
+    login_of,
+    name_login,
+    session_model,
+    session_store,
+)
 from hotclub.engine.codes import Close
 from hotclub.engine.errors import Disconnect
 from hotclub.engine.target import Target
@@ -62,8 +70,23 @@ def _listen_to(sender: type[Model], **kwargs: Any) -> None:
 
 def _logged_in(sender: Any, request: HttpRequest | None, **kwargs: Any) -> None:
     session = getattr(request, "session", None)
-    if isinstance(session, SessionBase):
-        name_login(session)
+    if request is None or not isinstance(session, SessionBase):
+        return
+    name_login(session)
+    if keeps_no_sessions():
+        _end_former(request, session)
+
+
+def _end_former(request: HttpRequest, session: SessionBase) -> None:
+    """End the login that the browser's signed cookie names, where another one takes its place in this browser."""
+    key = request.COOKIES.get(settings.SESSION_COOKIE_NAME)
+    former = session_store(key)
+    if key is None or SESSION_KEY not in former:
+        return
+    login = login_of(former, key)
+    if login != login_of(session, session.session_key):
+        reason = Disconnect(Close.FORCE_RECONNECT)
+        end_with_commit("", Ending(EndConnections(Target(login_id=login), reason.code, reason.reason), login=login))
 
 
 def _logged_out(sender: Any, request: HttpRequest | None, user: AbstractBaseUser | None, **kwargs: Any) -> None:

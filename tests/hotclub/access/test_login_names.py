@@ -1,5 +1,6 @@
 """A login is the same one whatever becomes of its session's key and cookie: it begins, is rewritten, and ends."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -7,7 +8,7 @@ import httpx
 import pytest
 from asgiref.sync import sync_to_async
 from django.conf import settings as project
-from django.contrib.auth import SESSION_KEY
+from django.contrib.auth import SESSION_KEY, login
 from django.contrib.auth.signals import user_logged_out
 from django.contrib.sessions.models import Session
 from django.http import HttpRequest
@@ -150,6 +151,38 @@ async def test_signing_out_ends_what_older_copies_of_a_signed_cookie_opened(serv
     assert await sync_to_async(authenticate)(newest) is None
     assert await fate(site, token) == 3500
     assert not other.gone.done()
+
+
+def log_in(key: str, user: Any) -> str:
+    """What a view does that logs somebody in, in a browser with this cookie. Returns the browser's new cookie."""
+    request = HttpRequest()
+    request.COOKIES[project.SESSION_COOKIE_NAME] = key
+    request.session = session_store(key)
+    login(request, user, backend=project.AUTHENTICATION_BACKENDS[-1])
+    request.session.save()
+    return request.session.session_key or ""
+
+
+async def test_another_login_in_the_same_browser_ends_that_of_the_former_signed_cookie(
+    serve: Serve, settings: Any
+) -> None:
+    settings.SESSION_ENGINE = SIGNED
+    site, person, other, elsewhere = await serve(), *[await amake_person(name) for name in ("ann", "bob", "eve")]
+    client, aside = await site.open(person), await site.open(elsewhere)
+
+    again = await sync_to_async(log_in)(await rewritten(person.session_key), person.user)
+    assert await sync_to_async(authenticate)(person.session_key) is not None, "the same user goes on with the login"
+    assert not client.reconnecting.is_set()
+    await sync_to_async(log_in)("a forged cookie", other.user)
+    changed = await sync_to_async(log_in)(again, other.user)
+
+    async with asyncio.timeout(5):
+        await client.reconnecting.wait()
+    assert await sync_to_async(authenticate)(person.session_key) is None, "a copy of the cookie"
+    found = await sync_to_async(authenticate)(changed)
+    assert found is not None
+    assert found.user == other.user
+    assert not aside.reconnecting.is_set()
 
 
 async def test_a_signed_cookie_without_a_name_has_the_user_s_browsers_come_back(serve: Serve, settings: Any) -> None:
