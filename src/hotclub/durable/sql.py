@@ -16,6 +16,7 @@ Rules of this file:
 import secrets
 from collections.abc import Sequence
 from datetime import datetime
+from functools import cache
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -191,29 +192,35 @@ def _take_offset(connection: BaseDatabaseWrapper, channel: str) -> _Place:
 
 def _insert(connection: BaseDatabaseWrapper, place: _Place, message: Message, data: str) -> tuple[int, datetime] | None:
     """Write the entry, and return its key and time. None: a used offset or idempotency key prevented it."""
-    row: dict[str, int | str] = {
-        "stream_id": place.stream,
-        "offset": place.offset,
-        "data": data,
-        "key": message.idempotency_key,
-        "tags": msgspec.json.encode(message.tags).decode() if message.tags else "",
-        "publisher": msgspec.json.encode(message.info).decode() if message.info else "",
-        "previous": place.previous,
-        "stamp": place.stamp,
-    }
-    columns = ", ".join(map(connection.ops.quote_name, row))
-    places = ", ".join(["%s"] * len(row))
-    table = quoted(connection, "Entry")
-    former = f'SELECT former.created FROM {table} former WHERE former.stream_id = %s AND former."offset" = %s'  # noqa: S608
-    sql = (
-        f"INSERT INTO {table} ({columns}, created) VALUES ({places}, {_created(connection, former)}) "  # noqa: S608
-        "ON CONFLICT DO NOTHING RETURNING id, created"
-    )
+    values: list[int | str] = [
+        place.stream,
+        place.offset,
+        data,
+        message.idempotency_key,
+        msgspec.json.encode(message.tags).decode() if message.tags else "",
+        msgspec.json.encode(message.info).decode() if message.info else "",
+        place.previous,
+        place.stamp,
+    ]
     clock = [connection.ops.adapt_datetimefield_value(timezone.now())] if connection.vendor == "sqlite" else []
     with connection.cursor() as cursor:
-        cursor.execute(sql, [*row.values(), *clock, place.stream, place.offset - 1])
+        cursor.execute(_insertion(connection.vendor), [*values, *clock, place.stream, place.offset - 1])
         found = cursor.fetchall()
     return (found[0][0], moment(connection, found[0][1])) if found else None
+
+
+@cache
+def _insertion(vendor: str) -> str:  # noqa: ARG001 - the statement differs by the vendor of the connection
+    """Return the statement that writes an entry. Its parameters are those of `_insert`."""
+    connection = _connection()
+    columns = ("stream_id", "offset", "data", "key", "tags", "publisher", "previous", "stamp")
+    table, names = quoted(connection, "Entry"), ", ".join(map(connection.ops.quote_name, columns))
+    former = f'SELECT former.created FROM {table} former WHERE former.stream_id = %s AND former."offset" = %s'  # noqa: S608
+    return (
+        f"INSERT INTO {table} ({names}, created) "  # noqa: S608
+        f"VALUES ({', '.join(['%s'] * len(columns))}, {_created(connection, former)}) "
+        "ON CONFLICT DO NOTHING RETURNING id, created"
+    )
 
 
 def _created(connection: BaseDatabaseWrapper, former: str) -> str:
