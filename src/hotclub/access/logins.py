@@ -31,7 +31,7 @@ class Logins:
     def __init__(self, inner: HookPool) -> None:
         """`inner` is the thread pool for the database."""
         self._inner = inner
-        self._together = reads_together()
+        self._together = inner.is_shared and reads_together()
         self._waiting: deque[Question] = deque()
         self._asking: asyncio.Task[None] | None = None
         """The task with the look for whose end the waiting questions wait."""

@@ -33,6 +33,9 @@ Result = TypeVar("Result")
 class _RequestThreads(HookPool):
     """Runs hooks in the thread of the request's synchronous code, and so with the request's database connections."""
 
+    is_shared = False
+    """Requests have event loops, and threads, of their own."""
+
     def __init__(self) -> None:
         """Do not make the threads of `HookPool`."""
 

@@ -11,7 +11,7 @@ import math
 import threading
 from collections.abc import Awaitable, Callable
 from time import monotonic
-from typing import Any, Final, ParamSpec, Protocol, TypeVar
+from typing import Any, ClassVar, Final, ParamSpec, Protocol, TypeVar
 
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -46,6 +46,9 @@ class Run(Protocol):
 
 class HookPool:
     """A thread pool for code that uses the ORM. Belongs to no event loop; `run` may be awaited in any."""
+
+    is_shared: ClassVar[bool] = True
+    """Whether one call may do the work of several connections."""
 
     def __init__(self, threads: int, *, most: int = 0, timeout: float | None = None) -> None:
         """Make a pool without threads. They start when calls need them.

@@ -1,12 +1,15 @@
 """The hooks of a stand-alone server, asked with the bodies that such a server posts."""
 
 import base64
+import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from asgiref.sync import async_to_sync
 from django.core.exceptions import ImproperlyConfigured
 from django.db import transaction
 from django.test import AsyncClient, override_settings
@@ -14,7 +17,11 @@ from django.urls import include, path
 
 import hotclub
 import hotclub.proxy
+from hotclub.access import logins
+from hotclub.access.logins import Logins
+from hotclub.access.session import Login
 from hotclub.models import Entry
+from hotclub.proxy.backend import _RequestThreads
 from tests.hotclub.conftest import Person, amake_person
 from tests.hotclub.proxy.proxied import SECRET, Board, Prices, Room, add, post
 
@@ -226,3 +233,18 @@ async def test_a_bug_in_a_hook_is_an_internal_error(hotclub_settings: Configure)
 
 def broken(client: hotclub.Client) -> None:
     raise RuntimeError("a bug")
+
+
+def test_requests_at_the_same_time_look_their_logins_up_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each request of a server with threads has an event loop of its own, which ends with the request."""
+    together = threading.Barrier(2, timeout=10)
+
+    def held(keys: set[str]) -> dict[str, Login]:
+        together.wait()
+        return dict.fromkeys(keys)  # type: ignore[return-value] # nobody
+
+    monkeypatch.setattr(logins, "authenticate_all", held)
+    found = Logins(_RequestThreads())
+    with ThreadPoolExecutor(2) as threads:
+        asked = [threads.submit(async_to_sync(found.find), key * 32) for key in "ab"]
+        assert [answer.result(20) for answer in asked] == [None, None]
