@@ -10,7 +10,6 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from clubhouse.chat.markup import render
-from clubhouse.chat.markup.addresses import find
 
 ALLOWED = {"a", "blockquote", "br", "code", "em", "li", "ol", "p", "pre", "s", "strong", "ul"}
 
@@ -392,9 +391,3 @@ def test_plain_prose_is_quick() -> None:
     start = time.process_time()
     assert render(text).count("<strong>some</strong>") == 125
     assert time.process_time() - start < 0.05
-
-
-def test_the_index_of_a_link_is_that_of_the_text() -> None:
-    found = find("看 [名](https://a.cn/中) https://b.cn")
-    assert {text: (address.start, address.end) for text, address in found.named.items()} == {2: (6, 20)}
-    assert [address.href for address in found.addresses] == ["https://a.cn/中", "https://b.cn"]
