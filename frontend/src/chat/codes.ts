@@ -14,6 +14,9 @@ export const TOO_FAST = 429;
 /** The id belongs to another message of the author. */
 export const ID_ALREADY_USED = 409;
 
+/** The server has ended the subscription because the room was deleted. */
+export const ROOM_DELETED = 2001;
+
 const FINAL: ReadonlySet<number> = new Set([
   BAD_MESSAGE,
   ID_ALREADY_USED,

@@ -5,6 +5,7 @@ import { blamesCommand, Code, SdkUnsubscribed, Unsubscribe } from "../net/codes"
 import type { Connection } from "../net/connection";
 import { call } from "../net/rpc";
 import { uuid7 } from "../net/uuid7";
+import { ROOM_DELETED } from "./codes";
 import { LivePeople } from "./live-people";
 import { fetchPage, PageRefused } from "./message-pages";
 import { newItem, type OutboxItem } from "./outbox";
@@ -47,7 +48,7 @@ const OWN_UNSUBSCRIBE: ReadonlySet<number> = new Set([
 ]);
 
 const ENDINGS: ReadonlyMap<number, Ending> = new Map([
-  [Code.UNKNOWN_CHANNEL, "gone"],
+  [ROOM_DELETED, "gone"],
   [Code.PERMISSION_DENIED, "lost"],
 ]);
 
@@ -272,8 +273,7 @@ export class LiveRoom {
 
   #unsubscribed(code: number): void {
     if (OWN_UNSUBSCRIBE.has(code)) return;
-    // One code ends subscriptions to deleted rooms, and those of people who are members no more. The answer to another
-    // attempt tells which it was.
+    // The answer to another attempt tells whether the reader is a member no more.
     if (code === Unsubscribe.SERVER) this.#subscription.subscribe();
     else this.#end(ENDINGS.get(code) ?? "failed");
   }

@@ -32,16 +32,8 @@ class RoomChannel(Channel):
     message = NewMessage
 
     def can_subscribe(self, client: Client, room_id: int) -> bool:
-        """Allow members.
-
-        Raises:
-            Refused: 102 for a room that does not exist (any more), which every page tells, too.
-        """
-        if services.is_member(room_id, _user(client)):
-            return True
-        if not services.room_exists(room_id):
-            raise Refused(Code.UNKNOWN_CHANNEL)
-        return False
+        """Allow members. A room that does not exist is answered like one whose reader is no member."""
+        return services.is_member(room_id, _user(client))
 
     def prepare_publish(self, client: Client, data: Any, room_id: int) -> "tuple[UUID, services.Draft]":  # noqa: ARG002
         """Check and render the text, before the transaction begins.

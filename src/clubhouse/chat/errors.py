@@ -1,5 +1,10 @@
 """Why an action in a room is refused. `frontend/src/chat/codes.ts` has the codes that the front end acts on."""
 
+from typing import Final
+
+ROOM_DELETED: Final = 2001
+"""The code that ends the subscriptions to a deleted room. Below 2500 a client does not subscribe again."""
+
 
 class ChatError(Exception):
     """Base of the refusals. Programs get `code` and `message`; pages show texts of their own."""

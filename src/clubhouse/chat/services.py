@@ -21,6 +21,7 @@ import hotclub
 from clubhouse.accounts.services import User, is_blank, person
 from clubhouse.chat.data import RoomMember, RoomMessage, message_data
 from clubhouse.chat.errors import (
+    ROOM_DELETED,
     BadMessage,
     EmptyMessage,
     IdAlreadyUsed,
@@ -106,11 +107,12 @@ def draft(text: str) -> Draft:
 
 @transaction.atomic
 def delete_room(room: Room) -> None:
-    """Delete the room with its members and messages, and end all subscriptions to it within a second."""
+    """Delete the room with its members and messages, and end all subscriptions to it within a second. Their code tells
+    the reason."""
     channels = (room.channel, room.typing_channel)
     room.delete()
     for channel in channels:
-        hotclub.unsubscribe(channel)
+        hotclub.unsubscribe(channel, code=ROOM_DELETED)
 
 
 def post_message(room_id: int, user: User, client_id: UUID, text: str) -> Message:
@@ -189,11 +191,6 @@ def mark_read(room_id: int, user: User, offset: int) -> int:
         hotclub.publish_to_user(user, {"type": "chat.read", "room": room_id, "offset": mark})
         return mark
     return membership.last_read
-
-
-def room_exists(room_id: int) -> bool:
-    """Return whether there is a room with this id."""
-    return room_id <= _LARGEST_ID and Room.objects.filter(pk=room_id).exists()
 
 
 def is_member(room_id: int, user: User) -> bool:

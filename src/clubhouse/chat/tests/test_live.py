@@ -17,6 +17,7 @@ from django.test import Client
 import hotclub.asgi
 from clubhouse.accounts.models import User
 from clubhouse.chat import services
+from clubhouse.chat.errors import ROOM_DELETED
 from clubhouse.chat.models import Message, Room
 from tests.support.server import live_server, websocket_url
 
@@ -128,7 +129,9 @@ async def test_leaving_ends_the_subscriptions_within_a_second() -> None:
         nowhere = Heard()
         subscription = his.new_subscription(f"{room.channel}0", nowhere)
         await subscription.subscribe()
-        assert (await asyncio.wait_for(nowhere.ended, 5)).code == 102
+        assert (await asyncio.wait_for(nowhere.ended, 5)).code == 103
+        await sync_to_async(services.delete_room)(room)
+        assert (await asyncio.wait_for(watching.ended, 1)).code == ROOM_DELETED
 
 
 async def test_others_see_who_is_typing_and_who_is_here() -> None:
@@ -144,10 +147,10 @@ async def test_others_see_who_is_typing_and_who_is_here() -> None:
         await typing.publish({"user": {"id": "99"}})
         assert await seen.next() == {"user": {"id": str(alice.pk), "name": "Alice"}}
         here = (await subscription.presence()).clients.values()
-        assert sorted((info.user, info.conn_info["name"]) for info in here) == [
+        assert {(info.user, info.conn_info["name"]) for info in here} == {
             (str(alice.pk), "Alice"),
             (str(bob.pk), "Bob"),
-        ]
+        }
 
 
 async def test_reading_in_one_window_is_told_to_the_other() -> None:

@@ -39,7 +39,7 @@ def test_who_is_deleted_from_a_room_reads_nothing_more_in_it(
     admin: Client, make_user: Callable[..., User], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ended: list[tuple[str, User | None]] = []
-    monkeypatch.setattr(hotclub, "unsubscribe", lambda channel, user=None: ended.append((channel, user)))
+    monkeypatch.setattr(hotclub, "unsubscribe", lambda channel, user=None, code=0: ended.append((channel, user)))
     room, member = Room.objects.get(), make_user("member")
     membership = services.join_room(member, room)
     admin.post(f"/admin/chat/membership/{membership.pk}/delete/", {"post": "yes"})

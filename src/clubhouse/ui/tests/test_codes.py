@@ -26,6 +26,7 @@ def test_the_front_end_names_the_protocols_codes_as_the_server_does(table: type[
         ("codes", "BAD_MESSAGE", errors.EmptyMessage.code),
         ("codes", "MESSAGE_TOO_LONG", errors.MessageTooLong.code),
         ("codes", "TOO_FAST", errors.TooFast.code),
+        ("codes", "ROOM_DELETED", errors.ROOM_DELETED),
         ("codes", "ID_ALREADY_USED", errors.IdAlreadyUsed.code),
         ("outbox", "MAX_LENGTH", services.MAX_LENGTH),
     ],
