@@ -53,13 +53,17 @@ class Deadline:
 
     async def _end(self, task: "asyncio.Future[Any]", holder: object) -> None:
         task.cancel()
-        if not (await asyncio.wait((task,), timeout=_CLEAN_UP))[1]:
-            return
-        # The event loop itself keeps no task alive.
-        self._strays[task] = holder
-        if holder is not None:
-            self._holders[holder] += 1
-        task.add_done_callback(self._forget)
+        try:
+            await asyncio.wait((task,), timeout=_CLEAN_UP)
+        finally:
+            # The event loop itself keeps no task alive.
+            self._strays[task] = holder
+            if holder is not None:
+                self._holders[holder] += 1
+            if task.done():
+                self._forget(task)
+            else:
+                task.add_done_callback(self._forget)
 
     def _forget(self, task: "asyncio.Future[Any]") -> None:
         holder = self._strays.pop(task)
@@ -68,4 +72,5 @@ class Deadline:
             if not self._holders[holder]:
                 del self._holders[holder]
         if not task.cancelled():
+            # An error that nobody has asked for would be logged.
             task.exception()

@@ -1,6 +1,8 @@
 """A coroutine of the project has an end, also one that does not end when it is cancelled."""
 
 import asyncio
+import gc
+from typing import Any
 
 import pytest
 
@@ -78,3 +80,43 @@ async def test_a_caller_that_is_cancelled_does_not_wait_for_it(monkeypatch: pyte
         with pytest.raises(asyncio.CancelledError):
             await caller
     release.set()
+
+
+async def test_a_caller_that_is_cancelled_twice_leaves_its_coroutine_counted() -> None:
+    release, begun, cancelled = asyncio.Event(), asyncio.Event(), asyncio.Event()
+    bounded = Deadline(60)
+
+    async def hang() -> None:
+        begun.set()
+        while not release.is_set():
+            try:
+                await release.wait()
+            except asyncio.CancelledError:
+                cancelled.set()
+
+    caller = asyncio.create_task(bounded.run(hang(), "holder"))
+    await begun.wait()
+    caller.cancel()
+    await cancelled.wait()
+    caller.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await caller
+    with pytest.raises(Busy):
+        await bounded.run(answer(), "holder")
+    release.set()
+
+
+async def test_an_error_after_the_end_of_the_time_is_not_an_error_that_nobody_took() -> None:
+    told: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, context: told.append(context))
+
+    async def fail_late() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            raise ZeroDivisionError
+
+    with pytest.raises(NoAnswer):
+        await Deadline(0.01).run(fail_late())
+    gc.collect()
+    assert told == []
