@@ -99,11 +99,13 @@ async def test_a_caller_that_is_cancelled_twice_leaves_its_coroutine_counted() -
     caller.cancel()
     await cancelled.wait()
     caller.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await caller
-    with pytest.raises(Busy):
-        await bounded.run(answer(), "holder")
-    release.set()
+    try:
+        with pytest.raises(asyncio.CancelledError):
+            await caller
+        with pytest.raises(Busy):
+            await bounded.run(answer(), "holder")
+    finally:
+        release.set()
 
 
 async def test_an_error_after_the_end_of_the_time_is_not_an_error_that_nobody_took() -> None:
