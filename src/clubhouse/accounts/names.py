@@ -13,7 +13,8 @@ from django.core.exceptions import ValidationError
 from django.db import IntegrityError, models, transaction
 from django.utils.translation import gettext_lazy as _
 
-from clubhouse.accounts.lookalikes import LONGEST, keys_of
+from clubhouse.accounts.claims import Claim, claim
+from clubhouse.accounts.lookalikes import keys_of
 from clubhouse.accounts.text import clean_line
 
 if TYPE_CHECKING:
@@ -27,10 +28,9 @@ class BadName(ValidationError):
     """A name cannot be seen as it is, or somebody else has one that looks like it."""
 
 
-class ClaimedName(models.Model):
+class ClaimedName(Claim):
     """A key of a name, and the person who has the name."""
 
-    key = models.CharField(_("key"), max_length=LONGEST, primary_key=True)
     user = models.ForeignKey("accounts.User", models.CASCADE, related_name="claimed_names", verbose_name=_("user"))
 
     class Meta:
@@ -39,9 +39,6 @@ class ClaimedName(models.Model):
         app_label = "accounts"
         verbose_name = _("claimed name")
         verbose_name_plural = _("claimed names")
-
-    def __str__(self) -> str:
-        return self.key
 
 
 def changed_names(user: "User") -> dict[str, str]:
@@ -86,12 +83,7 @@ def claim_names(user: "User", changed: dict[str, str]) -> None:
     Raises:
         BadName: somebody else has claimed one of them since it was checked.
     """
-    own = ClaimedName.objects.filter(user=user)
-    own.exclude(key__in=keys_of(user.username) | keys_of(user.display_name)).delete()
-    wanted = frozenset[str]().union(*map(keys_of, changed.values()))
-    missing = wanted.difference(own.values_list("key", flat=True))
     try:
-        with transaction.atomic():
-            ClaimedName.objects.bulk_create([ClaimedName(key=key, user=user) for key in sorted(missing)])
+        claim(ClaimedName, changed.values(), kept=(user.username, user.display_name), user=user)
     except IntegrityError:
         raise BadName(_TAKEN) from None

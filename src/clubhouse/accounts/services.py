@@ -1,16 +1,18 @@
 """The actions on an account, and the names of this app that other apps may use."""
 
+from clubhouse.accounts.claims import Claim, claim, claim_existing
 from clubhouse.accounts.data import Person, person
-from clubhouse.accounts.lookalikes import LONGEST as LONGEST_KEY
 from clubhouse.accounts.lookalikes import keys_of
 from clubhouse.accounts.models import Theme, User
 from clubhouse.accounts.text import clean_line, is_blank
 
 __all__ = [
-    "LONGEST_KEY",
+    "Claim",
     "Person",
     "Theme",
     "User",
+    "claim",
+    "claim_existing",
     "clean_line",
     "is_blank",
     "keys_of",

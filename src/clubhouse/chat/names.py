@@ -8,10 +8,10 @@ many requests come at the same time. `Room.save` claims; `bulk_create()` and `up
 from typing import TYPE_CHECKING
 
 from django.core.exceptions import ValidationError
-from django.db import IntegrityError, models, transaction
+from django.db import IntegrityError, models
 from django.utils.translation import gettext_lazy as _
 
-from clubhouse.accounts.services import LONGEST_KEY, keys_of
+from clubhouse.accounts.services import Claim, claim, keys_of
 
 if TYPE_CHECKING:
     from clubhouse.chat.models import Room
@@ -26,10 +26,9 @@ class RoomNameTaken(ValidationError):
         super().__init__({"name": _TAKEN})
 
 
-class ClaimedRoomName(models.Model):
+class ClaimedRoomName(Claim):
     """A key of a name, and the room that has the name."""
 
-    key = models.CharField(_("key"), max_length=LONGEST_KEY, primary_key=True)
     room = models.ForeignKey("chat.Room", models.CASCADE, related_name="claimed_names", verbose_name=_("room"))
 
     class Meta:
@@ -38,9 +37,6 @@ class ClaimedRoomName(models.Model):
         app_label = "chat"
         verbose_name = _("claimed room name")
         verbose_name_plural = _("claimed room names")
-
-    def __str__(self) -> str:
-        return self.key
 
 
 def check_name(room: "Room") -> None:
@@ -60,11 +56,7 @@ def claim_name(room: "Room") -> None:
     Raises:
         RoomNameTaken: the name of another room looks like this one.
     """
-    keys, own = keys_of(room.name), ClaimedRoomName.objects.filter(room=room)
-    own.exclude(key__in=keys).delete()
-    missing = keys.difference(own.values_list("key", flat=True))
     try:
-        with transaction.atomic():
-            ClaimedRoomName.objects.bulk_create([ClaimedRoomName(key=key, room=room) for key in sorted(missing)])
+        claim(ClaimedRoomName, [room.name], room=room)
     except IntegrityError:
         raise RoomNameTaken from None

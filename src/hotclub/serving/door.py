@@ -13,13 +13,12 @@ from typing import Final, Protocol
 from hotclub.access.handshake import is_trusted
 from hotclub.conf.values import ServerLimits
 from hotclub.engine.places import Places, network_of
+from hotclub.engine.transports.base import LOOK_AGAIN
 
 RETRY_AFTER: Final = 5
 """The seconds after which a connection that was turned away may come back. Silent connections have gone by then."""
 LOOKS: Final = 2
 """So many turns of the loop may pass until the bytes that have arrived at a connection are read."""
-LOOK_AGAIN: Final = 0.02
-"""Seconds between two looks. Each look is in another turn of the loop."""
 _TURNED_AWAY: Final = 16
 """So many connections at one time wait for their request to be told that they are turned away."""
 _OWN_FILES: Final = 64

@@ -12,8 +12,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 
 from hotclub.conf.values import ServerLimits
 from hotclub.engine.limits import Limits
-from hotclub.engine.transports.base import SHUTDOWN
-from hotclub.serving.door import LOOK_AGAIN, LOOKS, RETRY_AFTER, Door, Pass
+from hotclub.engine.transports.base import LOOK_AGAIN, SHUTDOWN
+from hotclub.serving.door import LOOKS, RETRY_AFTER, Door, Pass
 from hotclub.serving.heads import HEAD_BYTES, check_head
 from hotclub.serving.sockets import Reader, address_of, give_up_after, refuse, reset
 

@@ -6,7 +6,7 @@ import django.db.models.deletion
 from django.conf import settings
 from django.db import migrations, models
 
-from clubhouse.accounts.lookalikes import keys_of
+from clubhouse.accounts.claims import claim_existing
 
 
 def claim_names(apps: Any, _schema_editor: Any) -> None:
@@ -18,13 +18,7 @@ def claim_names(apps: Any, _schema_editor: Any) -> None:
     User = apps.get_model("accounts", "User")
     ClaimedName = apps.get_model("accounts", "ClaimedName")
     for field in ("username", "display_name"):
-        rows: list[Any] = []
-        for pk, name in User.objects.order_by("pk").values_list("pk", field).iterator():
-            rows.extend(ClaimedName(key=key, user_id=pk) for key in sorted(keys_of(name)))
-            if len(rows) > 500:
-                ClaimedName.objects.bulk_create(rows, ignore_conflicts=True)
-                rows = []
-        ClaimedName.objects.bulk_create(rows, ignore_conflicts=True)
+        claim_existing(ClaimedName, "user_id", User.objects.order_by("pk").values_list("pk", field).iterator())
 
 
 class Migration(migrations.Migration):

@@ -3,7 +3,7 @@ from typing import Any
 import django.db.models.deletion
 from django.db import migrations, models
 
-from clubhouse.accounts.services import keys_of
+from clubhouse.accounts.services import claim_existing
 
 
 def claim_names(apps: Any, _schema_editor: Any) -> None:
@@ -14,13 +14,7 @@ def claim_names(apps: Any, _schema_editor: Any) -> None:
     """
     Room = apps.get_model("chat", "Room")
     ClaimedRoomName = apps.get_model("chat", "ClaimedRoomName")
-    rows: list[Any] = []
-    for pk, name in Room.objects.order_by("pk").values_list("pk", "name").iterator():
-        rows.extend(ClaimedRoomName(key=key, room_id=pk) for key in sorted(keys_of(name)))
-        if len(rows) > 500:
-            ClaimedRoomName.objects.bulk_create(rows, ignore_conflicts=True)
-            rows = []
-    ClaimedRoomName.objects.bulk_create(rows, ignore_conflicts=True)
+    claim_existing(ClaimedRoomName, "room_id", Room.objects.order_by("pk").values_list("pk", "name").iterator())
 
 
 class Migration(migrations.Migration):

@@ -40,7 +40,7 @@ SHUTDOWN: Final = "hotclub.shutdown"
 
 _LOOKS: Final = 4
 """So many turns of the loop may pass from the arrival of bytes to the beginning of their command."""
-_LOOK_AGAIN: Final = 0.02
+LOOK_AGAIN: Final = 0.02
 """Seconds between two looks. Each look is in another turn of the loop."""
 
 
@@ -316,6 +316,6 @@ def _end_stale(session: Session, looks: int = _LOOKS) -> None:
     if session.state is State.CONNECTING:
         session.close(Disconnect(Close.INTERNAL_ERROR, why="the connect command was not answered in time"))
     elif session.state is not State.CONNECTED and looks:
-        asyncio.get_running_loop().call_later(_LOOK_AGAIN, _end_stale, session, looks - 1)
+        asyncio.get_running_loop().call_later(LOOK_AGAIN, _end_stale, session, looks - 1)
     elif session.state is not State.CONNECTED:
         session.close(Disconnect(Close.STALE, why="no connect command in time"))
