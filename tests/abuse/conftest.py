@@ -69,6 +69,8 @@ _LINE = re.compile(
     r"|(?:A hook of|The hook) [ -~]+ failed|Traceback \(most recent call last\):|  .*|\w*Error: .{0,40}"
 )
 _LONGEST_LINE = 800
+LOG_PERIOD = 3_600
+"""Longer than all tests take. The count of what one test has caused would stand among the lines of a later test."""
 
 
 class Said:
@@ -92,7 +94,11 @@ class Said:
 @pytest.fixture(scope="session")
 def _server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     # The tests come from one address, faster than the default allows.
-    settings = {"LIMITS": LIMITS, "RATES": {"CONNECTS_PER_ADDRESS": None, "CONNECTS": None}}
+    settings = {
+        "LIMITS": LIMITS,
+        "LOG_PERIOD": LOG_PERIOD,
+        "RATES": {"CONNECTS_PER_ADDRESS": None, "CONNECTS": None},
+    }
     environment = {"PROJECT_HOTCLUB": json.dumps(settings)}
     with Server.serving(tmp_path_factory.mktemp("abuse"), PROJECT, environment) as server:
         yield server
@@ -119,7 +125,7 @@ async def server(_server: Server) -> AsyncIterator[Server]:
 
 @pytest.fixture(scope="session")
 def _strict(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    settings = {"RATES": {"CONNECTS_PER_ADDRESS": STRICT, "CONNECTS": (400, 4)}}
+    settings = {"LOG_PERIOD": LOG_PERIOD, "RATES": {"CONNECTS_PER_ADDRESS": STRICT, "CONNECTS": (400, 4)}}
     environment = {"PROJECT_HOTCLUB": json.dumps(settings)}
     with Server.serving(tmp_path_factory.mktemp("strict"), PROJECT, environment) as server:
         yield server
